@@ -1,0 +1,59 @@
+"""The environment, as one frozen model."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_state_path
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import ConfigError, Problem
+
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
+
+
+def _known_scheme(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(REDIS_SCHEMES):
+        raise ValueError(f"expected a URL that begins with {', '.join(REDIS_SCHEMES)}")
+    return url
+
+
+class Settings(BaseSettings):
+    """What the environment says. Names and defaults stand in the README's table."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    redis_url: Annotated[SecretStr, AfterValidator(_known_scheme)] | None = None
+    enrich_config: Path = Path("stores.toml")
+    enrich_data_dir: Path = Field(default_factory=lambda: user_state_path("b2b-order-enrichment"))
+    enrich_log_format: Literal["json", "console"] = Field(
+        default_factory=lambda: "console" if sys.stdout.isatty() else "json"
+    )
+    enrich_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    enrich_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9400
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """Read the environment. Raises ConfigError with every variable that cannot be used."""
+        try:
+            return cls()
+        except ValidationError as error:
+            # The value is left out of the message: REDIS_URL may hold a password.
+            problems = (
+                Problem(str(detail["loc"][0]).upper(), detail["msg"].removeprefix("Value error, ") + ".")
+                for detail in error.errors(include_input=False, include_url=False)
+            )
+            raise ConfigError(*problems) from None
+
+    def require_redis_url(self) -> str:
+        """The Redis URL; ConfigError when none is set."""
+        if self.redis_url is None:
+            raise ConfigError(
+                Problem(
+                    "REDIS_URL",
+                    "is not set.",
+                    "Set it (redis://localhost:6379/0), or use `enrich up`, which brings its own Redis.",
+                )
+            )
+        return self.redis_url.get_secret_value()

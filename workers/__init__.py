@@ -1,0 +1,1 @@
+"""What runs in the background. Imports ``service``, never the other way round."""
