@@ -9,6 +9,7 @@ import sys
 from enum import StrEnum
 from typing import Any, Literal
 
+import stamina.instrumentation
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -30,7 +31,8 @@ class Event(StrEnum):
     WORKER_STOPPING = "worker_stopping"
     WORKER_STOPPED = "worker_stopped"
     REDIS_LOST = "redis_lost"
-    JOB_UNREADABLE = "job_unreadable"
+
+    LEASE_LOST = "lease_lost"
 
     # the life of an order
     ORDER_ENRICHED = "order_enriched"
@@ -88,6 +90,8 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail],
         )
     )
+    # What is tried again shows in our own events; a line of its own per pause would drown them.
+    stamina.instrumentation.set_on_retry_hooks([])
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

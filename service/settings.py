@@ -53,7 +53,7 @@ class Settings(BaseSettings):
                 Problem(
                     "REDIS_URL",
                     "is not set.",
-                    "Set it (redis://localhost:6379/0), or use `enrich up`, which brings its own Redis.",
+                    "Set it (redis://localhost:6379/0), or run `enrich up`, which brings its own Redis.",
                 )
             )
         return self.redis_url.get_secret_value()

@@ -1,0 +1,58 @@
+"""Options that several commands share, and how their words are read."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rapidfuzz import process
+
+from service.embedded_redis import running_url
+from service.errors import ConfigError, Problem
+from service.settings import Settings
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", metavar="HASH", help="The store's hash; may be left out where one store is configured."),
+]
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
+    """The store that is meant. Raises ConfigError when it is not configured, or not told and not the only one."""
+    if wanted is None:
+        if len(stores) == 1:
+            return stores[0]
+        raise ConfigError(Problem("--store", f"is needed: {len(stores)} stores are configured.", _names(stores)))
+    if wanted in stores:
+        return wanted
+    near = process.extractOne(wanted, stores, score_cutoff=60)
+    cure = f"Did you mean {near[0]}?" if near else _names(stores)
+    raise ConfigError(Problem(f"--store {wanted}", "is not in the stores file.", cure))
+
+
+def parse_since(text: str, *, now: datetime | None = None) -> datetime:
+    """A point in time from ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it says otherwise), ``30m``, ``7d``."""
+    if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
+        return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            Problem(f"--since {text}", "is not a time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def find_redis(settings: Settings) -> str:
+    """REDIS_URL, else the Redis of an ``enrich up`` that runs on this machine. Raises ConfigError for neither."""
+    if settings.redis_url is None and (url := running_url(settings.enrich_data_dir)):
+        return url
+    return settings.require_redis_url()
+
+
+def _names(stores: Sequence[str]) -> str:
+    shown = ", ".join(stores[:10])
+    return f"One of: {shown}, …" if len(stores) > 10 else f"One of: {shown}."

@@ -1,0 +1,1 @@
+"""``enrich sandbox``: a BigCommerce of one's own to try things against."""

@@ -1,0 +1,91 @@
+"""``enrich up``, ``web`` and ``worker``: the processes."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import structlog
+import typer
+
+from service import logs
+from service.embedded_redis import EmbeddedRedis
+from service.logs import Event
+from service.parent import end_with_parent
+from service.processes import Processes
+from service.rules import load_configuration
+from service.settings import Settings
+
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
+
+log = structlog.get_logger()
+
+
+def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Run the webhook receiver alone.
+
+    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml).
+
+    Example: REDIS_URL=redis://localhost:6379/0 enrich web --host 0.0.0.0
+    """
+    # The receiver is a process of its own in every deployment; importing it here keeps `enrich --help` quick.
+    from service.web.server import serve
+
+    end_with_parent()
+    settings = _start()
+    serve(load_configuration(settings.enrich_config), settings.require_redis_url(), host=host, port=port)
+
+
+def worker() -> None:
+    """Run the workers alone.
+
+    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). Run as many as you like, anywhere
+    that reaches Redis. SIGTERM lets a worker finish the orders in hand.
+
+    Example: REDIS_URL=redis://localhost:6379/0 enrich worker
+    """
+    # Becomes the other program, which gets the signals directly. `service` never imports `workers`.
+    os.execv(sys.executable, [sys.executable, "-m", "workers"])  # noqa: S606
+
+
+def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Run receiver and workers together on this machine.
+
+    Brings its own Redis when REDIS_URL is not set; its data lies in ENRICH_DATA_DIR and survives restarts.
+
+    Example: enrich up --port 8000
+    """
+    settings = _start()
+    load_configuration(settings.enrich_config)
+    asyncio.run(_up(settings, host, port))
+
+
+async def _up(settings: Settings, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        redis_url = await _redis(settings, stack)
+        processes = Processes({"REDIS_URL": redis_url, "ENRICH_LOG_FORMAT": settings.enrich_log_format})
+        stack.push_async_callback(processes.stop)
+        # The receiver stops first: nothing new comes in while the worker finishes what is in hand.
+        await processes.start("worker", "workers")
+        await processes.start("web", "service.cli", "web", "--host", host, "--port", str(port))
+        await stop.wait()
+
+
+async def _redis(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.redis_url is not None:
+        return settings.require_redis_url()
+    redis = await stack.enter_async_context(EmbeddedRedis(settings.enrich_data_dir))
+    log.info(Event.REDIS_STARTED, folder=str(settings.enrich_data_dir))
+    return redis.url
+
+
+def _start() -> Settings:
+    settings = Settings.load()
+    logs.configure(settings.enrich_log_format, settings.enrich_log_level)
+    return settings

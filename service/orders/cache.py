@@ -1,0 +1,79 @@
+"""What changes seldom and is read for many orders: customers, Company users, Companies, extra-field configs.
+
+Kept in Redis as JSON, so that all workers of a store share it. The cache only saves calls: when Redis does not
+answer, the value is read from BigCommerce.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.asyncio import Redis
+
+from service.errors import TryAgain, WaitUntil
+from service.redisdb import PASSING
+
+CUSTOMER_S = 600
+COMPANY_S = 600
+NO_COMPANY_USER_S = 3600
+CONFIGS_S = 600
+# Extra-field configs are wanted inside the window: when they cannot be refreshed, yesterday's are better than none.
+CONFIGS_STALE_S = 86_400
+
+
+class Cache:
+    """One store's cache."""
+
+    def __init__(self, redis: Redis, store: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._prefix = f"enrich:cache:{store}:"
+        self._clock = clock
+
+    async def get_or_read(
+        self,
+        name: str,
+        read: Callable[[], Awaitable[Any]],
+        *,
+        fresh_s: float,
+        stale_s: float | None = None,
+        refresh: bool = False,
+    ) -> Any:
+        """The value called ``name``; ``read`` gets it when it is older than ``fresh_s`` or a refresh is wanted.
+
+        With ``stale_s`` an older value still serves when reading fails for now. Errors are those of ``read``.
+        """
+        found = await self._get(name)
+        if found is not None and not refresh and self._clock() - found[0] < fresh_s:
+            return found[1]
+        try:
+            value = await read()
+        except (TryAgain, WaitUntil):
+            if found is None or stale_s is None:
+                raise
+            return found[1]
+        await self._put(name, value, stale_s or fresh_s)
+        return value
+
+    async def is_no_company_user(self, customer_id: int) -> bool:
+        """True when B2B Edition said within the hour that the customer is no Company user."""
+        return await self._get(f"no-company-user:{customer_id}") is not None
+
+    async def remember_no_company_user(self, customer_id: int) -> None:
+        await self._put(f"no-company-user:{customer_id}", True, NO_COMPANY_USER_S)
+
+    async def _get(self, name: str) -> tuple[float, Any] | None:
+        try:
+            raw = await self._redis.get(self._prefix + name)
+        except PASSING:
+            return None
+        if raw is None:
+            return None
+        stored_at, value = json.loads(raw)
+        return stored_at, value
+
+    async def _put(self, name: str, value: Any, keep_s: float) -> None:
+        try:
+            await self._redis.set(self._prefix + name, json.dumps([self._clock(), value]), ex=int(keep_s))
+        except PASSING:
+            return

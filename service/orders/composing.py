@@ -1,0 +1,77 @@
+"""From the order document and the store's rules to the values that are sent. Pure, but for reading the configs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from service.bigcommerce import StoreApi
+from service.bigcommerce.models import ExtraFieldConfig, Values
+from service.orders.cache import CONFIGS_S, CONFIGS_STALE_S, Cache
+from service.orders.document import Document
+from service.rules import RuleSet, fit
+from service.stores import Store
+
+_CONFIGS = TypeAdapter(list[ExtraFieldConfig])
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What an order's rules gave. ``dropped`` says of each left-out field why; ``failure`` why nothing may be sent."""
+
+    values: Values
+    dropped: dict[str, str]
+    failure: str | None
+
+
+def compose(store: Store, rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> Composed:
+    """Evaluate the rules and fit the extra fields to what the store allows."""
+    found = rules.evaluate(document)
+    dropped = dict(found.errors)
+    if found.missing:
+        return Composed(Values(None, {}), dropped, found.missing[0])
+    required = {name for name, rule in store.extra_fields.items() if rule.required}
+    fitted = fit(found.fields, required, configs)
+    dropped |= {drop.name: drop.reason for drop in fitted.dropped}
+    failure = f"{fitted.refused.name}: {fitted.refused.reason}" if fitted.refused else None
+    return Composed(Values(found.po_number, fitted.fields), dropped, failure)
+
+
+async def read_configs(api: StoreApi, cache: Cache, store: Store, *, refresh: bool = False) -> list[ExtraFieldConfig]:
+    """The store's extra-field configs, at most ten minutes old; none when no rule writes an extra field."""
+    if not store.extra_fields:
+        return []
+
+    async def read() -> object:
+        return _CONFIGS.dump_python(await api.b2b.extra_field_configs(), mode="json")
+
+    return _CONFIGS.validate_python(
+        await cache.get_or_read(
+            "extra-field-configs", read, fresh_s=CONFIGS_S, stale_s=CONFIGS_STALE_S, refresh=refresh
+        )
+    )
+
+
+def missing_required_field(message: str) -> str | None:
+    """The field that B2B Edition says it lacks (Update an Order, 422): ``[Account No] is a required extra field``."""
+    found = re.search(r"\[?([^\[\]]+?)\]? is a required extra field", message)
+    return found.group(1).strip() if found else None
+
+
+def droppable(store: Store, configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
+    """The optional extra fields to leave out after a refusal: those that the message names, else all of them.
+
+    Empty when that would leave nothing, or a field that has to be there.
+    """
+    required = {name for name, rule in store.extra_fields.items() if rule.required}
+    by_name: Mapping[str, ExtraFieldConfig] = {config.field_name: config for config in configs}
+
+    def is_required(name: str) -> bool:
+        config = by_name.get(name)
+        return name in required or (config is not None and (config.required or config.label in required))
+
+    named = tuple(name for name in values.extra_fields if name in message)
+    bad = named or tuple(values.extra_fields)
+    leaves_something = values.po_number is not None or len(bad) < len(values.extra_fields)
+    return bad if leaves_something and not any(is_required(name) for name in bad) else ()

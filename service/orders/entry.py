@@ -1,0 +1,127 @@
+"""What is known of one order: its entry in the ledger."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+
+class Status(StrEnum):
+    """Where an order stands. All but the first two are final."""
+
+    QUEUED = "queued"
+    WAITING = "waiting"
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (Status.QUEUED, Status.WAITING)
+
+
+class Stage(StrEnum):
+    """The stages of an order's ten seconds, in their order."""
+
+    CREATED = "created"
+    WEBHOOK_SENT = "webhook_sent"
+    RECEIVED = "received"
+    QUEUED = "queued"
+    PICKED_UP = "picked_up"
+    READ = "read"
+    SENT = "sent"
+    ANSWERED = "answered"
+    VERIFIED = "verified"
+
+
+# These two are read from BigCommerce's clock; the other stages are stamped by ours.
+_UPSTREAM_STAGES = frozenset({Stage.CREATED, Stage.WEBHOOK_SENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was last sent to B2B Edition for an order, noted before the call goes out.
+
+    ``carried`` names the extra fields that were already on the record and only sent along; ``answered`` is true
+    once BigCommerce said that the write succeeded.
+    """
+
+    by: Literal["create", "update"]
+    po_number: str | None
+    extra_fields: Mapping[str, str]
+    carried: Sequence[str] = ()
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """One order in the ledger. Stage times are seconds since the epoch."""
+
+    store: str
+    order_id: int
+    status: Status = Status.QUEUED
+    reason: str | None = None
+    verified: bool | None = None
+    po_number: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    customer_id: int | None = None
+    source: str | None = None
+    webhook_id: str | None = None
+    times: dict[Stage, float] = field(default_factory=dict)
+    skew: float = 0.0
+    ended_at: float | None = None
+    attempts: int = 0
+    upstream_calls: int = 0
+    sent: Sent | None = None
+    start_over: bool = False
+    checks: int = 0
+    repaired: bool = False
+    recovering_since: float | None = None
+    trouble: str | None = None
+
+    def age_at(self, stage: Stage) -> float | None:
+        """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either is unknown."""
+        created, time = self.times.get(Stage.CREATED), self.times.get(stage)
+        if created is None or time is None:
+            return None
+        return time - created + (0.0 if stage in _UPSTREAM_STAGES else self.skew)
+
+    def to_hash(self) -> dict[str, str]:
+        """The entry as a Redis hash: a field per attribute that says something, ``t:<stage>`` per stage."""
+        plain = {name: _write(value) for name in _PLAIN if (value := getattr(self, name)) is not None or name not in _ONCE_KNOWN}
+        return plain | {f"t:{stage}": f"{time:.3f}" for stage, time in self.times.items()}
+
+    @classmethod
+    def from_hash(cls, store: str, order_id: int, stored: Mapping[str, str]) -> Self:
+        """The entry that ``to_hash`` wrote; fields of a newer version are ignored."""
+        entry = cls(store, order_id)
+        for name in _PLAIN:
+            if name in stored:
+                setattr(entry, name, _READ.get(name, json.loads)(stored[name]))
+        entry.times = {stage: float(stored[f"t:{stage}"]) for stage in Stage if f"t:{stage}" in stored}
+        return entry
+
+
+# These are written only once they say something: nothing ever takes their value back.
+_ONCE_KNOWN = frozenset({"customer_id", "source", "webhook_id", "skew", "recovering_since", "ended_at"})
+_PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, Status):
+        return value.value
+    if isinstance(value, Sent):
+        value = [value.by, value.po_number, dict(value.extra_fields), list(value.carried), value.answered]
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _read_sent(text: str) -> Sent | None:
+    return Sent(*sent) if (sent := json.loads(text)) else None
+
+
+_READ: dict[str, Any] = {"status": Status, "sent": _read_sent}

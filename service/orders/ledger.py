@@ -1,0 +1,119 @@
+"""What happened to each order, kept in Redis: 90 days for failures, 30 for the rest."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import chain
+
+from redis.asyncio import Redis
+
+from service.orders import lua
+from service.orders.entry import Entry, Status
+
+DAY_MS = 86_400_000
+KEEP_FAILED_MS = 90 * DAY_MS
+KEEP_MS = 30 * DAY_MS
+# A store that outgrows this within its 30 days loses its oldest entries first (never failures):
+# at about 1 kB an entry that is 100 MB of Redis for the store.
+MOST_ENTRIES = 100_000
+
+_PREFIX = "enrich:order:"
+
+
+def entry_key(store: str, order_id: int) -> str:
+    return f"{_PREFIX}{store}:{order_id}"
+
+
+def index_key(store: str) -> str:
+    """The store's orders by the time of their last change (ms)."""
+    return f"enrich:orders:{store}"
+
+
+def failed_key(store: str) -> str:
+    """The store's failed orders by the time they failed (ms)."""
+    return f"enrich:orders:{store}:failed"
+
+
+class Ledger:
+    """Reads and writes entries. Errors are Redis's own."""
+
+    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._settle = lua.load(redis, "settle")
+
+    async def get(self, store: str, order_id: int) -> Entry | None:
+        """The order's entry, or None when the ledger does not know it."""
+        stored = await self._redis.hgetall(entry_key(store, order_id))  # type: ignore[misc]
+        return _parse(store, order_id, stored)
+
+    async def note(self, entry: Entry) -> None:
+        """Keep where the order stands now."""
+        await self._redis.hset(entry_key(entry.store, entry.order_id), mapping=entry.to_hash())  # type: ignore[misc]
+
+    async def end(self, entry: Entry) -> None:
+        """Keep the order's final status, for as long as such an order is kept."""
+        entry.ended_at = self._clock()
+        await self._write_end(entry, KEEP_FAILED_MS if entry.status is Status.FAILED else KEEP_MS)
+
+    async def park(self, entry: Entry) -> bool:
+        """Let the order wait for a change of its status; False when one came in meanwhile: look again."""
+        entry.status = Status.WAITING
+        return await self._write_end(entry, KEEP_MS)
+
+    async def _write_end(self, entry: Entry, keep_ms: int) -> bool:
+        stored = chain.from_iterable(entry.to_hash().items())
+        done = await self._settle(
+            keys=[
+                entry_key(entry.store, entry.order_id),
+                index_key(entry.store),
+                failed_key(entry.store),
+            ],
+            args=[
+                entry.order_id,
+                int(self._clock() * 1000),
+                keep_ms,
+                KEEP_MS,
+                KEEP_FAILED_MS,
+                MOST_ENTRIES,
+                entry_key(entry.store, 0).removesuffix("0"),
+                entry.status.value,
+                *stored,
+            ],
+        )
+        return bool(done)
+
+    async def entries(
+        self, store: str, *, failed_only: bool = False, since: float = 0.0, batch: int = 200
+    ) -> AsyncIterator[Entry]:
+        """The store's entries, the last changed first, back to ``since`` (seconds since the epoch)."""
+        seen: set[int] = set()
+        for key in [failed_key(store)] if failed_only else [index_key(store), failed_key(store)]:
+            async for order_ids in self._newest(key, since, batch):
+                fresh = [order_id for order_id in order_ids if order_id not in seen]
+                seen.update(fresh)
+                for entry in await self._get_many(store, fresh):
+                    yield entry
+
+    async def _newest(self, key: str, since: float, batch: int) -> AsyncIterator[list[int]]:
+        start = 0
+        while True:
+            members = await self._redis.zrevrangebyscore(key, max="+inf", min=int(since * 1000), start=start, num=batch)
+            if not members:
+                return
+            yield [int(member) for member in members]
+            start += len(members)
+
+    async def _get_many(self, store: str, order_ids: Iterable[int]) -> list[Entry]:
+        ids = list(order_ids)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for order_id in ids:
+                pipe.hgetall(entry_key(store, order_id))
+            found = await pipe.execute()
+        parsed = (_parse(store, order_id, stored) for order_id, stored in zip(ids, found, strict=True))
+        return [entry for entry in parsed if entry is not None]
+
+
+def _parse(store: str, order_id: int, stored: dict[bytes, bytes]) -> Entry | None:
+    if not stored:
+        return None
+    return Entry.from_hash(store, order_id, {key.decode(): value.decode() for key, value in stored.items()})

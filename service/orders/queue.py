@@ -1,0 +1,198 @@
+"""The queue between the receiver and the workers.
+
+An order is queued by one script, so that a webhook that was acknowledged is wholly in Redis, a duplicate changes
+nothing, and trying again after a broken connection is harmless.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from typing import Literal
+
+import stamina
+from redis.asyncio import Redis
+
+from service.errors import QueueUnavailable
+from service.orders import lua
+from service.orders.entry import Entry, Stage
+from service.orders.jobs import RECOVERY, WINDOW, Kind
+from service.orders.ledger import entry_key, index_key
+from service.orders.window import LENGTH_S
+from service.redisdb import PASSING
+
+# BigCommerce's next try comes after the window has closed, so waiting a little is better than saying no at once.
+PATIENCE_S = 2.0
+
+# A worker that has not said so for this long is not counted as alive.
+WORKER_SILENCE_S = 10
+
+_WORKERS = "enrich:workers"
+
+
+class Accepted(StrEnum):
+    """What became of a webhook."""
+
+    QUEUED = "queued"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An authentic webhook about an order. Times are seconds since the epoch; ``created_at`` is BigCommerce's."""
+
+    store_hash: str
+    order_id: int
+    webhook_id: str
+    scope: str
+    created_at: float | None
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many workers are alive and how many jobs wait for one."""
+
+    workers: int
+    queued: int
+
+
+class Queue:
+    """Puts orders in, for the receiver, for the workers and for the commands."""
+
+    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._accept = lua.load(redis, "accept")
+        self._hand_over = lua.load(redis, "hand_over")
+
+    async def accept(self, webhook: Webhook) -> Accepted:
+        """Queue the order that a webhook tells of.
+
+        Raises QueueUnavailable when Redis does not take it within two seconds; it may then be sent again.
+        """
+        told_at = webhook.created_at or webhook.received_at
+        times = {Stage.RECEIVED: webhook.received_at}
+        if webhook.created_at is not None:
+            times[Stage.WEBHOOK_SENT] = webhook.created_at
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                async for attempt in stamina.retry_context(
+                    on=PASSING, attempts=None, timeout=None, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05
+                ):
+                    with attempt:
+                        return await self._put(
+                            webhook.store_hash,
+                            webhook.order_id,
+                            tells="status" if webhook.scope == "store/order/statusUpdated" else "created",
+                            told_at=told_at,
+                            times=times,
+                            fields={"source": "webhook", "webhook_id": webhook.webhook_id},
+                        )
+        except TimeoutError:
+            raise QueueUnavailable("Redis did not take the job in time") from None
+        raise AssertionError("unreachable: retry_context ends by returning or raising")
+
+    async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:
+        """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
+        again = {"start_over": True, "reason": None, "verified": None, "recovering_since": None}
+        return await self._put(
+            store, order_id, tells="retry", told_at=self._clock(), times={}, fields=again | {"source": source}
+        )
+
+    async def _put(
+        self,
+        store: str,
+        order_id: int,
+        *,
+        tells: Literal["created", "status", "retry"],
+        told_at: float,
+        times: dict[Stage, float],
+        fields: dict[str, object],
+    ) -> Accepted:
+        now = self._clock()
+        kind, other = _kinds(tells, told_at, now)
+        stored = {name: json.dumps(value) for name, value in fields.items()}
+        stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
+        answer = await self._accept(
+            keys=[
+                entry_key(store, order_id),
+                kind.key(store, order_id),
+                other.key(store, order_id),
+                kind.queue,
+                index_key(store),
+            ],
+            args=[
+                kind.id(store, order_id),
+                kind.body(store, order_id, now),
+                # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait.
+                int(min(told_at, now) * 1000),
+                order_id,
+                int(now * 1000),
+                tells,
+                *chain.from_iterable(stored.items()),
+            ],
+        )
+        return Accepted(answer.decode())
+
+    async def hand_over(self, entry: Entry, delay: float) -> None:
+        """Note where the order stands and queue it for recovery in ``delay`` seconds."""
+        now = self._clock()
+        await self._hand_over(
+            keys=[
+                entry_key(entry.store, entry.order_id),
+                RECOVERY.key(entry.store, entry.order_id),
+                RECOVERY.queue,
+            ],
+            args=[
+                RECOVERY.id(entry.store, entry.order_id),
+                RECOVERY.body(entry.store, entry.order_id, now),
+                int((now + delay) * 1000),
+                *chain.from_iterable(entry.to_hash().items()),
+            ],
+        )
+
+    async def say_alive(self, worker: str, running: int) -> None:
+        """A worker says that it lives and how many jobs it runs; to be said every few seconds."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.sadd(_WORKERS, worker)
+            pipe.set(f"{_WORKERS}:{worker}", running, ex=WORKER_SILENCE_S)
+            await pipe.execute()
+
+    async def say_gone(self, worker: str) -> None:
+        """A worker says goodbye."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.srem(_WORKERS, worker)
+            pipe.delete(f"{_WORKERS}:{worker}")
+            await pipe.execute()
+
+    async def counts(self) -> Counts:
+        """How many workers live and how many jobs wait. Errors are Redis's own."""
+        names = [name.decode() for name in await self._redis.smembers(_WORKERS)]  # type: ignore[misc]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(WINDOW.queue)
+            pipe.zcard(RECOVERY.queue)
+            for name in names:
+                pipe.get(f"{_WORKERS}:{name}")
+            window, recovery, *running = await pipe.execute()
+        dead = [name for name, runs in zip(names, running, strict=True) if runs is None]
+        if dead:
+            await self._redis.srem(_WORKERS, *dead)  # type: ignore[misc]
+        # arq leaves running jobs in the queue's set.
+        runs = sum(int(count) for count in running if count is not None)
+        return Counts(workers=len(names) - len(dead), queued=max(0, window + recovery - runs))
+
+    async def ping(self) -> None:
+        """Raises Redis's error when it does not answer."""
+        await self._redis.ping()
+
+
+def _kinds(tells: str, told_at: float, now: float) -> tuple[Kind, Kind]:
+    """The job's kind and the other one: news that is older than a window must not stand before fresh orders."""
+    if tells == "retry" or now - told_at > LENGTH_S:
+        return RECOVERY, WINDOW
+    return WINDOW, RECOVERY

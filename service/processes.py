@@ -1,0 +1,79 @@
+"""Several processes of this product run as one, for a single machine and for the demo."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from service import parent
+from service.logs import Event
+
+log = structlog.get_logger()
+
+# How long a process may take to end by itself; a worker finishes orders for up to 12 s.
+PATIENCE_S = 20.0
+# A process that cannot run at all must not be started over and over without a pause.
+RESTART_PAUSE_S = 1.0
+
+
+@dataclass(slots=True)
+class _Child:
+    name: str
+    arguments: tuple[str, ...]
+    process: asyncio.subprocess.Process
+
+
+class Processes:
+    """Starts Python modules as child processes, starts again what dies, and stops all in order.
+
+    A child runs in a session of its own, so that Ctrl-C reaches only the parent, which then stops one after another.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = {**os.environ, **environ, parent.VARIABLE: str(os.getpid())}
+        self._children: list[_Child] = []
+        self._watching: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def start(self, name: str, *arguments: str, keep_alive: bool = True) -> asyncio.subprocess.Process:
+        """Start ``python -m <arguments>``; with ``keep_alive`` it is started again whenever it ends by itself."""
+        child = _Child(name, arguments, await self._spawn(arguments))
+        self._children.append(child)
+        if keep_alive:
+            self._watching.append(asyncio.create_task(self._keep_alive(child)))
+        return child.process
+
+    async def stop(self) -> None:
+        """Stop all children, the last started first, each with time to finish what it has in hand."""
+        self._stopping = True
+        for task in self._watching:
+            task.cancel()
+        for child in reversed(self._children):
+            await _end(child.process)
+
+    async def _spawn(self, arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *arguments, env=self._environ, start_new_session=True
+        )
+
+    async def _keep_alive(self, child: _Child) -> None:
+        while True:
+            code = await child.process.wait()
+            log.error(Event.PROCESS_ENDED, process=child.name, exit_code=code)
+            await asyncio.sleep(RESTART_PAUSE_S)
+            child.process = await self._spawn(child.arguments)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), PATIENCE_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

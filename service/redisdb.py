@@ -1,0 +1,268 @@
+"""One way to Redis, from its URL: time-outs everywhere, no hidden retries, waiting for a free connection."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from arq.connections import ArqRedis
+from arq.jobs import Deserializer, Serializer
+from redis import exceptions
+from redis.asyncio.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from service.errors import ConfigError, Problem
+
+# What may have passed a moment later: no connection, no answer, a failover, a Redis that loads or is full.
+PASSING: tuple[type[Exception], ...] = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    MasterNotFoundError,
+    exceptions.ReadOnlyError,
+    exceptions.MasterDownError,
+    exceptions.ClusterDownError,
+    exceptions.OutOfMemoryError,
+)
+
+# A new connection takes some round trips (TCP, TLS, AUTH, SELECT), so it gets a little longer than a command.
+_CONNECT_TIMEOUT_S = 1.0
+
+# A burst waits this long for one of the pool's connections. At some 0.5 ms a command that is room for thousands.
+_POOL_WAIT_S = 1.0
+
+# A connection that was idle for longer is tried with a PING first: the way may have been closed without a word.
+_HEALTH_CHECK_S = 15
+
+_ESCAPES = "in a password / is written %2F, ? %3F, # %23, @ %40"
+_EXAMPLES = (
+    "Expected redis://[user:password@]host:6379/0, rediss://…, unix:///path/to/redis.sock?db=0 "
+    "or redis+sentinel://host1:26379,host2:26379/0?master=mymaster."
+)
+
+
+def connect(
+    url: str,
+    *,
+    serializer: Serializer | None = None,
+    deserializer: Deserializer | None = None,
+    socket_timeout: float = 0.5,
+    max_connections: int = 50,
+) -> ArqRedis:
+    """A client for the Redis at ``url``. It connects when it is first used; ``aclose()`` closes its connections.
+
+    ``socket_timeout`` is in seconds and bounds each command. Errors are Redis's own; ``PASSING`` lists those that
+    are worth another try. Raises ConfigError when the URL cannot be used.
+    """
+    address = _parse(url)
+    common: dict[str, Any] = {
+        "db": address.db,
+        "username": address.username,
+        "password": address.password,
+        "socket_timeout": socket_timeout,
+        "socket_connect_timeout": max(socket_timeout, _CONNECT_TIMEOUT_S),
+        "health_check_interval": _HEALTH_CHECK_S,
+        "lib_name": None,  # saves a new connection two commands that older servers refuse
+        "lib_version": None,
+    }
+    pool_size: dict[str, Any] = {"max_connections": max_connections, "timeout": _POOL_WAIT_S}
+    redis = ArqRedis(
+        address.pool(common, pool_size),
+        job_serializer=serializer,
+        job_deserializer=deserializer,
+    )
+    redis.auto_close_connection_pool = True  # nobody else holds the pool
+    return redis
+
+
+class _Pool(BlockingConnectionPool):
+    async def release(self, connection: AbstractConnection) -> None:
+        # Shielded: a task that is cancelled just here would take the connection out of the pool for good.
+        await asyncio.shield(super().release(connection))
+
+
+class _SentinelPool(_Pool, SentinelConnectionPool):
+    sentinel_manager: Sentinel
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._asking = asyncio.Lock()
+
+    async def get_master_address(self) -> tuple[str, int]:
+        # One at a time: redis-py moves the Sentinel that answered to the front of its list, and loses others of
+        # the list when two answers do so at once.
+        async with self._asking:
+            address: tuple[str, int] = await super().get_master_address()  # type: ignore[no-untyped-call]
+            return address
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:  # the pool is being closed, and the Sentinels' connections with it
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"
+
+
+# What may stand behind the question mark. Anything else could change what the answers look like, so it is refused.
+_TLS_OPTIONS: Mapping[str, Callable[[str], Any]] = {
+    "ssl_ca_certs": str,
+    "ssl_certfile": str,
+    "ssl_keyfile": str,
+    "ssl_check_hostname": _flag,
+}
+_SENTINEL_OPTIONS: Mapping[str, Callable[[str], Any]] = {
+    "master": str,
+    "sentinel_username": str,
+    "sentinel_password": str,
+    "ssl": _flag,
+}
+_OPTIONS: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
+    "redis": {"db": int},
+    "rediss": {"db": int, **_TLS_OPTIONS},
+    "unix": {"db": int, "username": str, "password": str},
+    "redis+sentinel": {"db": int, **_SENTINEL_OPTIONS, **_TLS_OPTIONS},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """What a Redis URL says."""
+
+    scheme: str
+    hosts: list[tuple[str, int]]
+    path: str
+    db: int
+    username: str | None
+    password: str | None
+    options: dict[str, Any]
+
+    def pool(self, common: dict[str, Any], size: dict[str, Any]) -> ConnectionPool:
+        if self.scheme == "unix":
+            return _Pool(connection_class=UnixDomainSocketConnection, path=self.path, **size, **common)
+        common = common | {"socket_keepalive": True}
+        if self.scheme == "redis+sentinel":
+            return self._sentinel_pool(common, size)
+        host, port = self.hosts[0]
+        tls = self._tls() if self.scheme == "rediss" else {}
+        connection = SSLConnection if self.scheme == "rediss" else Connection
+        return _Pool(connection_class=connection, host=host, port=port, **tls, **size, **common)
+
+    def _sentinel_pool(self, common: dict[str, Any], size: dict[str, Any]) -> ConnectionPool:
+        secure = self.options.get("ssl", False)
+        tls = self._tls() if secure else {}
+        login = {
+            "username": self.options.get("sentinel_username"),
+            "password": self.options.get("sentinel_password"),
+        }
+        sentinel_kwargs = {**common, **login, **tls, "db": 0, "ssl": secure}
+        return _SentinelPool(
+            service_name=self.options["master"],
+            sentinel_manager=Sentinel(self.hosts, sentinel_kwargs=sentinel_kwargs),  # type: ignore[no-untyped-call]
+            connection_class=SentinelManagedSSLConnection if secure else SentinelManagedConnection,
+            **tls,
+            **size,
+            **common,
+        )
+
+    def _tls(self) -> dict[str, Any]:
+        # redis-py does not compare the certificate's name with the host unless told to.
+        return {"ssl_check_hostname": True} | {k: v for k, v in self.options.items() if k in _TLS_OPTIONS}
+
+
+class _Wrong(Exception):
+    """What is wrong with the URL, in words that hold nothing of a password."""
+
+
+def _parse(url: str) -> _Address:
+    try:
+        return _read(url)
+    except _Wrong as wrong:
+        raise ConfigError(Problem("REDIS_URL", f"{wrong}.", _EXAMPLES)) from None
+
+
+def _read(url: str) -> _Address:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _Wrong("has a host that cannot be read") from None
+    if parts.scheme not in _OPTIONS:
+        raise _Wrong(f"begins with none of {', '.join(f'{scheme}://' for scheme in _OPTIONS)}")
+    login, _, host_list = parts.netloc.rpartition("@")
+    username, _, password = login.partition(":")
+    is_socket = parts.scheme == "unix"
+    if parts.fragment or (not is_socket and "@" in parts.path + parts.query):
+        raise _Wrong(f"ends in something that cannot be read ({_ESCAPES})")
+    hosts = [] if is_socket else _read_hosts(parts.scheme, host_list)
+    options = _read_options(parts)
+    path, db = unquote(parts.path), options.pop("db", 0)
+    if is_socket:
+        if host_list or not path.startswith("/"):
+            raise _Wrong("needs the absolute path of a socket after unix://")
+    elif path.strip("/"):
+        db = _read_db(path.strip("/"))
+    if db < 0:
+        raise _Wrong("has a negative database number")
+    if parts.scheme == "redis+sentinel" and not options.get("master"):
+        raise _Wrong("lacks ?master=…, the name under which the Sentinels know Redis")
+    return _Address(
+        scheme=parts.scheme,
+        hosts=hosts,
+        path=path,
+        db=db,
+        username=options.pop("username", None) or unquote(username) or None,
+        password=options.pop("password", None) or unquote(password) or None,
+        options=options,
+    )
+
+
+def _read_options(parts: SplitResult) -> dict[str, Any]:
+    known = _OPTIONS[parts.scheme]
+    options = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            raise _Wrong(f"has an option that is not one of {', '.join(known)}")
+        try:
+            options[name] = known[name](text)
+        except ValueError:
+            raise _Wrong(f"has a value that cannot be used for the option {name}") from None
+    return options
+
+
+def _read_db(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise _Wrong("has a path that is not a database number") from None
+
+
+def _read_hosts(scheme: str, text: str) -> list[tuple[str, int]]:
+    sentinel = scheme == "redis+sentinel"
+    hosts = []
+    for name in text.split(",") if sentinel else [text]:
+        try:
+            one = urlsplit(f"//{name}")
+            hosts.append((one.hostname or "", one.port or (26379 if sentinel else 6379)))
+        except ValueError:
+            raise _Wrong(f"has a host or port that cannot be read ({_ESCAPES})") from None
+    if sentinel and not all(host for host, _ in hosts):
+        raise _Wrong("lacks a Sentinel's host")
+    return [(host or "localhost", port) for host, port in hosts]

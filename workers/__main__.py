@@ -1,0 +1,29 @@
+"""``python -m workers``: what ``enrich worker`` runs."""
+
+import asyncio
+import sys
+
+from service import logs
+from service.errors import ConfigError
+from service.parent import end_with_parent
+from service.rules import load_configuration
+from service.settings import Settings
+from workers.main import work
+
+
+def main() -> int:
+    try:
+        end_with_parent()
+        settings = Settings.load()
+        logs.configure(settings.enrich_log_format, settings.enrich_log_level)
+        redis_url = settings.require_redis_url()
+        configuration = load_configuration(settings.enrich_config)
+        asyncio.run(work(configuration, redis_url))
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the user's own mistake belongs on the terminal, not in the log
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

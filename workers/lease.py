@@ -1,0 +1,149 @@
+"""A worker that holds its jobs on a short lease, so that a dead one is noticed in seconds.
+
+arq marks a running job with a key that lives longer than any job may take; a killed worker's orders would come back
+after their window has closed. Here the key lives for two seconds, names its owner, and is renewed while the job
+runs. The stock worker also looks at every running job at each poll; this one takes free jobs in one step.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from typing import Any
+
+import structlog
+from arq import Worker
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.utils import timestamp_ms
+
+from service.logs import Event
+from service.orders import lua
+from service.redisdb import PASSING
+
+log = structlog.get_logger()
+
+LEASE_S = 2.0
+RENEW_EVERY_S = 0.5
+# One look at the queue covers this many ids, so that running jobs at its front hide no waiting ones behind them.
+LOOK_AT = 5000
+
+
+class LeasedWorker(Worker):
+    """An arq worker for one queue: leases with an owner, polling that survives Redis, an orderly end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(
+            *args,
+            queue_read_limit=LOOK_AT,
+            handle_signals=False,
+            keep_result=0,
+            # Our code decides when an order is given up; arq must never drop one.
+            max_tries=1_000_000_000,
+            # A job bounds itself. When arq's time-out strikes, the job is gone.
+            job_timeout=None,
+            # Else arq writes its own health key, which says nothing that ours does not.
+            health_check_interval=86_400,
+            **kwargs,
+        )
+        self.owner = uuid.uuid4().hex
+        self._claim = lua.load(self.pool, "claim")
+        self._renew = lua.load(self.pool, "renew")
+        self._finish = lua.load(self.pool, "finish")
+
+    @property
+    def running(self) -> int:
+        """How many jobs this worker runs."""
+        return self.job_counter
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Take as many of the due jobs as there is room for and start them."""
+        room = self.max_jobs - self.job_counter
+        waiting = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
+        if not waiting or room <= 0:
+            return
+        claimed = await self._claim(
+            keys=[self.queue_name],
+            args=[self.owner, int(LEASE_S * 1000), timestamp_ms(), room, in_progress_key_prefix, *waiting],
+        )
+        for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
+            self._start(job_id.decode(), int(float(score)))
+
+    def _start(self, job_id: str, score: int) -> None:
+        self.job_counter += 1
+        task = self.loop.create_task(self.run_job(job_id, score))
+        task.add_done_callback(self._job_done)
+        self.tasks[job_id] = task
+
+    def _job_done(self, _: "asyncio.Task[None]") -> None:
+        self.job_counter -= 1
+
+    async def finish_job(
+        self,
+        job_id: str,
+        finish: bool,
+        result_data: bytes | None,
+        result_timeout_s: float | None,
+        keep_result_forever: bool,
+        incr_score: int | None,
+        keep_in_progress: float | None,
+    ) -> None:
+        """Close the job or put it back, unless another worker has taken it over."""
+        await self._finish(
+            keys=[
+                in_progress_key_prefix + job_id,
+                job_key_prefix + job_id,
+                retry_key_prefix + job_id,
+                self.queue_name,
+            ],
+            args=[self.owner, job_id, int(finish), incr_score or 0],
+        )
+
+    async def serve(self) -> None:
+        """Poll the queue until told to stop. Redis may go and come back; jobs in hand run on meanwhile."""
+        renewing = asyncio.create_task(self._keep_leases())
+        try:
+            while True:
+                try:
+                    await self.async_run()
+                except PASSING as error:
+                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
+                except Exception:
+                    log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
+                await asyncio.sleep(RENEW_EVERY_S)
+        finally:
+            renewing.cancel()
+
+    async def finish_in_hand(self, patience_s: float) -> int:
+        """Take nothing new and wait for the jobs in hand.
+
+        Returns how many were not done after ``patience_s``; they are stopped and go back to the queue.
+        """
+        self.allow_pick_jobs = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self.tasks:
+                    await asyncio.wait(list(self.tasks.values()))
+                    # The next poll lets go of what is done.
+                    await asyncio.sleep(self.poll_delay_s)
+        left = [task for task in self.tasks.values() if not task.done()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        return len(left)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            held = [job_id for job_id, task in self.tasks.items() if not task.done()]
+            if not held:
+                continue
+            try:
+                lost = await self._renew(
+                    args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, job_key_prefix, *held]
+                )
+            except PASSING:
+                continue
+            for job_id in (raw.decode() for raw in lost):
+                # A job that ended while its lease was being renewed has none and needs none.
+                if task := self.job_tasks.get(job_id):
+                    log.warning(Event.LEASE_LOST, job=job_id)
+                    task.cancel()

@@ -1,0 +1,372 @@
+"""The life of an order, told once.
+
+    read ─▶ compose ─▶ create ─▶ verify ─▶ created
+      │        │          │ already exists, or no answer
+      │        │          ▼
+      │        ├──────▶ settle ─▶ update ─▶ verify ─▶ updated
+      │        │          └─▶ unchanged
+      ▼        ▼
+    skipped, failed, parked until its status changes, or looked at again later
+
+Each step returns the next one or a verdict. Enriching, recovering and retrying are entries into this machine: what
+was sent so far stands in the order's entry, so a run that was cut off is taken up where it stood.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+import stamina
+import structlog
+
+from service.bigcommerce import StoreApi
+from service.bigcommerce.clock import UpstreamClock
+from service.bigcommerce.models import ExtraFieldConfig, Record, Values
+from service.errors import (
+    AlreadyExists,
+    CredentialsRefused,
+    NotFound,
+    Refused,
+    TryAgain,
+    Unsure,
+    WaitUntil,
+)
+from service.logs import Event
+from service.orders.cache import Cache
+from service.orders.composing import Composed, compose, droppable, missing_required_field, read_configs
+from service.orders.document import Document, read_order, read_people, read_user
+from service.orders.entry import Entry, Sent, Stage, Status
+from service.orders.ledger import Ledger
+from service.orders.merge import holds, merge
+from service.orders.window import Window
+from service.rules import ConfiguredStore
+from workers.verdicts import Ended, Later, Parked, Verdict
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+# A read may lag behind a write: how long to wait before each further look.
+LAG_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+
+INCOMPLETE = 0
+
+
+class Step(Protocol):
+    def __call__(self) -> Awaitable["Step | Verdict"]: ...
+
+
+class Life:
+    """One look at one order: from where its entry says it stands to a verdict."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        configured: ConfiguredStore,
+        api: StoreApi,
+        ledger: Ledger,
+        cache: Cache,
+        upstream_clock: UpstreamClock,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.entry = entry
+        self._store = configured.store
+        self._rules = configured.rules
+        self._api = api
+        self._ledger = ledger
+        self._cache = cache
+        self._upstream = upstream_clock
+        self._clock = clock
+        self._window = _expected_window(entry)
+        self._document: Document = {}
+        self._wanted = Values(None, {})
+        self._known_to_exist = False
+        self._pauses = 0
+        self._configs: list[ExtraFieldConfig] = []
+        self._refused_before = False
+
+    async def run(self) -> Verdict:
+        """Follow the order until it has ended, must wait, or needs another look later. Never raises for upstream."""
+        step: Step | Verdict = self._first_step()
+        try:
+            while not isinstance(step, Verdict):
+                step = await step()
+        except WaitUntil as wait:
+            return Later(str(wait), wait.seconds)
+        except CredentialsRefused as refused:
+            log.error(Event.CREDENTIALS_REFUSED, operation=refused.operation, status=refused.status)
+            return Later(str(refused))
+        except TryAgain as trouble:
+            return Later(str(trouble))
+        except Refused as refused:
+            return Ended(Status.FAILED, str(refused))
+        finally:
+            self.entry.upstream_calls += self._api.calls
+            self.entry.skew = self._upstream.skew
+        return step
+
+    def _first_step(self) -> Step:
+        sent = self.entry.sent
+        if sent is None or self.entry.start_over or Stage.CREATED not in self.entry.times:
+            return self._read
+        self._wanted = Values(self.entry.po_number, self.entry.fields)
+        return self._verify if sent.answered else self._settle
+
+    # ── what the order says ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self) -> Step | Verdict:
+        try:
+            self._document = await self._insist(
+                lambda: read_order(self._api, self.entry.order_id, self._rules.needs),
+                passing=(TryAgain, NotFound),
+            )
+        except NotFound:
+            # BigCommerce may tell of an order before it can be read.
+            return Ended(Status.FAILED, "order_not_found")
+        order = self._document["order"]
+        try:
+            self._window = Window.of_order(str(order.get("date_created")))
+        except ValueError:
+            return Ended(Status.FAILED, "the order has no date_created that can be read")
+        self.entry.times[Stage.CREATED] = self._window.opened_at
+        self.entry.times[Stage.READ] = self._clock()
+        self.entry.customer_id = _whole(order.get("customer_id"))
+        return await self._skip(order) or self._compose
+
+    async def _skip(self, order: dict[str, Any]) -> Verdict | None:
+        if order.get("is_deleted") is True:
+            return Ended(Status.SKIPPED, "deleted")
+        if self._store.channels is not None and _whole(order.get("channel_id")) not in self._store.channels:
+            return Ended(Status.SKIPPED, "channel")
+        if not self.entry.customer_id:
+            return Ended(Status.SKIPPED, "guest")
+        if _whole(order.get("status_id")) == INCOMPLETE and self._store.incomplete_orders != "enrich":
+            return Parked() if self._store.incomplete_orders == "wait" else Ended(Status.SKIPPED, "incomplete")
+        if await self._cache.is_no_company_user(self.entry.customer_id):
+            return Ended(Status.SKIPPED, "not_a_company_user")
+        return None
+
+    async def _compose(self) -> Step | Verdict:
+        customer_id = self.entry.customer_id or 0
+        try:
+            people, self._configs = await self._insist(
+                lambda: asyncio.gather(
+                    read_people(self._api, self._cache, customer_id, self._rules.needs),
+                    read_configs(self._api, self._cache, self._store),
+                )
+            )
+        except NotFound:
+            return await self._no_company_user()
+        self._document |= people
+        return self._take(compose(self._store, self._rules, self._document, self._configs))
+
+    def _take(self, composed: Composed) -> Step | Verdict:
+        self._note_dropped(composed.dropped)
+        self._wanted = composed.values
+        self.entry.po_number = composed.values.po_number
+        self.entry.fields = dict(composed.values.extra_fields)
+        if composed.failure:
+            return Ended(Status.FAILED, composed.failure)
+        if composed.values.po_number is None and not composed.values.extra_fields:
+            return Ended(Status.SKIPPED, "no_values")
+        return self._create if self.entry.sent is None and self._is_open() else self._settle
+
+    # ── inside the window ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _create(self) -> Step | Verdict:
+        customer_id = self.entry.customer_id or 0
+        self._intend(Sent("create", self._wanted.po_number, self._wanted.extra_fields))
+        await self._ledger.note(self.entry)
+
+        async def create() -> Record:
+            self.entry.times[Stage.SENT] = self._clock()
+            return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._wanted)
+
+        try:
+            await self._insist(create)
+        except AlreadyExists:
+            # Not a verdict: an earlier try of ours, the storefront's own call, or B2B Edition by itself.
+            self._known_to_exist = True
+            return self._settle
+        except Unsure as unsure:
+            self.entry.trouble = str(unsure)
+            return await self._pause_for(self._settle) if self._is_open() else self._settle
+        except Refused as refused:
+            return await self._refused(refused)
+        self._answered()
+        return self._verify
+
+    # ── a record is there, or may be ────────────────────────────────────────────────────────────────────────
+
+    async def _settle(self) -> Step | Verdict:
+        """Read the record and decide by what it holds."""
+        try:
+            record = await self._insist(lambda: self._api.b2b.order(self.entry.order_id))
+        except NotFound:
+            if self._is_open():
+                # Known to exist but not yet to be seen: reads lag behind. Otherwise no try got through.
+                return await self._pause_for(self._settle) if self._known_to_exist else self._create
+            return await self._no_record()
+        if record.is_invoice_order:
+            return Ended(Status.SKIPPED, "invoice_payment")
+        if not record.company_id and not await self._is_company_user():
+            return await self._no_company_user()
+        merged = merge(record, self._wanted, self.entry.sent, self._store.existing_values)
+        self._note_kept(merged.kept)
+        if merged.values is None:
+            self.entry.times[Stage.VERIFIED] = self._clock()
+            return Ended(self._status_when_there(), verified=True)
+        self._intend(Sent("update", merged.values.po_number, merged.values.extra_fields, merged.carried))
+        return self._update
+
+    def _status_when_there(self) -> Status:
+        """The values are on the record: by an earlier try of ours whose answer was lost, or by somebody else."""
+        if self.entry.sent is None or self.entry.kept:
+            return Status.UNCHANGED
+        return Status.CREATED if self.entry.sent.by == "create" else Status.UPDATED
+
+    async def _update(self) -> Step | Verdict:
+        sent = self.entry.sent
+        assert sent is not None
+        await self._ledger.note(self.entry)
+        values = Values(sent.po_number, sent.extra_fields)
+        try:
+            await self._insist(lambda: self._api.b2b.update_order(self.entry.order_id, values))
+        except NotFound:
+            return await self._no_record()
+        except Refused as refused:
+            return await self._refused(refused)
+        self._answered()
+        return self._verify
+
+    async def _verify(self) -> Step | Verdict:
+        sent = self.entry.sent
+        assert sent is not None
+        try:
+            record = await self._insist(lambda: self._api.b2b.order(self.entry.order_id))
+        except NotFound:
+            record = None
+        if record is not None and holds(record, sent):
+            self.entry.times[Stage.VERIFIED] = self._clock()
+            return Ended(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
+        self.entry.checks += 1
+        if self.entry.checks <= len(LAG_PAUSES_S):
+            return Later("the record does not yet show what was sent", LAG_PAUSES_S[self.entry.checks - 1])
+        if self.entry.repaired:
+            return Ended(Status.FAILED, "not_persisted", verified=False)
+        self.entry.repaired = True
+        self.entry.checks = 0
+        return self._settle
+
+    # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _refused(self, refused: Refused) -> Step | Verdict:
+        """B2B Edition will not take the values: because of who ordered, of a stale config, or of one bad field."""
+        if not await self._is_company_user():
+            return await self._no_company_user()
+        if not self._refused_before and self._wanted.extra_fields:
+            self._refused_before = True
+            self._configs = await self._insist(lambda: read_configs(self._api, self._cache, self._store, refresh=True))
+            if not self._document:
+                # This run began at the record; the values have to be worked out anew.
+                return self._read
+            composed = compose(self._store, self._rules, self._document, self._configs)
+            if composed.failure or composed.values != self._wanted:
+                return self._take(composed)
+        if field := missing_required_field(refused.message):
+            return Ended(Status.FAILED, field)
+        bad = droppable(self._store, self._configs, self._wanted, refused.message)
+        if not bad:
+            return Ended(Status.FAILED, refused.message)
+        self._note_dropped(dict.fromkeys(bad, f"BigCommerce refused it: {refused.message}"))
+        left = {name: value for name, value in self._wanted.extra_fields.items() if name not in bad}
+        self._wanted = replace(self._wanted, extra_fields=left)
+        self.entry.fields = left
+        return self._create if self._is_open() and not self._known_to_exist else self._settle
+
+    async def _is_company_user(self) -> bool:
+        try:
+            await self._insist(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
+        except NotFound:
+            return False
+        return True
+
+    async def _no_company_user(self) -> Verdict:
+        await self._cache.remember_no_company_user(self.entry.customer_id or 0)
+        return Ended(Status.SKIPPED, "not_a_company_user")
+
+    async def _no_record(self) -> Verdict:
+        """B2B Edition makes the record of a Company user's order by itself; nobody else's has one to wait for."""
+        if not await self._is_company_user():
+            return await self._no_company_user()
+        return Later("B2B Edition has no record of the order yet")
+
+    # ── small things ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _intend(self, sent: Sent) -> None:
+        self.entry.sent = sent
+        self.entry.start_over = False
+
+    def _answered(self) -> None:
+        assert self.entry.sent is not None
+        self.entry.sent = replace(self.entry.sent, answered=True)
+        self.entry.times[Stage.ANSWERED] = self._clock()
+
+    def _note_dropped(self, dropped: dict[str, str]) -> None:
+        for name, reason in dropped.items():
+            if name not in self.entry.dropped:
+                log.warning(Event.FIELD_DROPPED, field=name, reason=reason)
+            self.entry.dropped[name] = reason
+
+    def _note_kept(self, kept: tuple[str, ...]) -> None:
+        if fresh := [name for name in kept if name not in self.entry.kept]:
+            log.warning(Event.VALUES_KEPT, kept=fresh)
+        self.entry.kept = list(kept)
+
+    def _is_open(self) -> bool:
+        return self._window.is_open(self._upstream.now())
+
+    async def _pause_for(self, step: Step) -> Step:
+        """Wait a little, longer each time, but not beyond the window."""
+        self._pauses += 1
+        pause = min(1.0, 0.05 * 2**self._pauses) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        await asyncio.sleep(min(pause, self._window.left(self._upstream.now())))
+        return step
+
+    async def _insist(
+        self, call: Callable[[], Awaitable[T]], *, passing: tuple[type[Exception], ...] = (TryAgain,)
+    ) -> T:
+        """Make a call; while the window is open, try again what may pass. After it, the first trouble is raised."""
+
+        def tell(error: Exception) -> bool | float:
+            left = self._window.left(self._upstream.now())
+            if isinstance(error, WaitUntil):
+                return error.seconds if error.seconds < left else False
+            # A write that may have got through is read back first, not sent again.
+            return isinstance(error, passing) and not isinstance(error, Unsure) and left > 0
+
+        async for attempt in stamina.retry_context(
+            on=tell, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.1
+        ):
+            with attempt:
+                return await call()
+        raise AssertionError("unreachable: retry_context ends by returning or raising")
+
+
+def _expected_window(entry: Entry) -> Window:
+    """The order's window; before it was read, what the webhook's own time or its arrival suggests."""
+    for stage in (Stage.CREATED, Stage.WEBHOOK_SENT, Stage.RECEIVED):
+        if stage in entry.times:
+            return Window(entry.times[stage])
+    return Window(0.0)
+
+
+def _whole(value: Any) -> int | None:
+    """BigCommerce sends some ids as text."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
