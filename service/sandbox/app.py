@@ -1,0 +1,120 @@
+"""The sandbox as an application, and as a server on this machine."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from email.utils import formatdate
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.sandbox import b2b_api, b2b_people, core_v2, core_v3, hooks_api
+from service.sandbox.control import Control, refused
+from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
+from service.sandbox.gateway import Gateway
+from service.sandbox.options import Options
+from service.sandbox.shop import Shop
+from service.sandbox.state import Sandbox
+from service.sandbox.webhooks import Webhooks
+
+# Clients keep connections open; one that the server closes while it is used again would look like a fault.
+KEEP_ALIVE = 75
+STOP_WITHIN = 1
+
+log = structlog.get_logger()
+
+
+class PlatformDate:
+    """Puts the platform's own time on every answer."""
+
+    def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
+        self._app = app
+        self._sandbox = sandbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                now = self._sandbox.shown(self._sandbox.now())
+                MutableHeaders(scope=message)["Date"] = formatdate(int(now), usegmt=True)
+            await send(message)
+
+        await self._app(scope, receive, dated if scope["type"] == "http" else send)
+
+
+def create_app(options: Options | None = None, clock: Callable[[], float] = time.time) -> Starlette:
+    """A sandbox of its own: BigCommerce's two APIs and, under ``/sandbox``, the API that steers it."""
+    sandbox = Sandbox(options or Options(), clock)
+    webhooks = Webhooks(sandbox)
+    gateway = Gateway(sandbox)
+    apis = [
+        *core_v2.routes(gateway),
+        *core_v3.routes(gateway),
+        *hooks_api.routes(gateway, webhooks),
+        *b2b_api.routes(gateway),
+        *b2b_people.routes(gateway),
+    ]
+    control = Control(sandbox, Shop(sandbox, webhooks), gateway.operations)
+    if sandbox.options.demo_store:
+        seed_demo_store(sandbox)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with webhooks.running():
+            yield
+
+    return Starlette(
+        routes=[*apis, *control.routes()],
+        middleware=[Middleware(PlatformDate, sandbox=sandbox)],
+        exception_handlers={HTTPException: refused},
+        lifespan=lifespan,
+    )
+
+
+async def serve(options: Options, host: str, port: int) -> None:
+    """Serve until the process is told to stop. Port 0: any free one. OSError when the port cannot be had."""
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        log.info("sandbox_started", url=url, store=DEMO_STORE_HASH if options.demo_store else None)
+        await uvicorn.Server(_config(create_app(options))).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def running(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve on a bound socket inside this event loop, from enter to exit. Signals are left alone."""
+    listener.listen()  # from here on calls wait for the server instead of failing
+    server = _Guest(_config(app))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+class _Guest(uvicorn.Server):
+    """A server in somebody else's process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=STOP_WITHIN,
+    )

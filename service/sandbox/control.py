@@ -1,0 +1,149 @@
+"""The control API under ``/sandbox``: describe stores, place orders, look at what came of them, set faults.
+
+JSON, no credentials: it is for this machine alone. Times are seconds on this machine's own clock, never skewed.
+"""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from service.sandbox.options import Faults
+from service.sandbox.shop import Shop
+from service.sandbox.specs import Placement, RecordWrite, StatusChange, StoreSpec
+from service.sandbox.state import Order, Sandbox, Store
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Control:
+    def __init__(self, sandbox: Sandbox, shop: Shop, operations: set[str]) -> None:
+        self._sandbox = sandbox
+        self._shop = shop
+        self._operations = operations
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Mount(
+                "/sandbox",
+                routes=[
+                    Route("/health", self.health, methods=["GET"]),
+                    Route("/faults", self.faults, methods=["GET"]),
+                    Route("/faults", self.put_faults, methods=["PUT"]),
+                    Route("/stores/{store_hash}", self.put_store, methods=["PUT"]),
+                    Route("/stores/{store_hash}", self.delete_store, methods=["DELETE"]),
+                    Route("/stores/{store_hash}/calls", self.calls, methods=["GET"]),
+                    Route("/stores/{store_hash}/orders", self.place_order, methods=["POST"]),
+                    Route("/stores/{store_hash}/orders/{order_id:int}", self.order, methods=["GET"]),
+                    Route("/stores/{store_hash}/orders/{order_id:int}/status", self.put_status, methods=["PUT"]),
+                    Route("/stores/{store_hash}/orders/{order_id:int}/record", self.put_record, methods=["PUT"]),
+                ],
+            )
+        ]
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "stores": sorted(self._sandbox.stores)})
+
+    async def faults(self, _: Request) -> Response:
+        return JSONResponse(self._sandbox.faults.model_dump(mode="json"))
+
+    async def put_faults(self, request: Request) -> Response:
+        """Put these faults in force; what is left out goes back to its default."""
+        faults = await _read(request, Faults)
+        if unknown := faults.operations - self._operations:
+            raise HTTPException(400, f"operations: there is no {', '.join(sorted(unknown))}")
+        self._sandbox.set_faults(faults)
+        return await self.faults(request)
+
+    async def put_store(self, request: Request) -> Response:
+        """Describe a store anew, all of it; its orders, webhooks and counts stay."""
+        store = self._sandbox.put_store(request.path_params["store_hash"], await _read(request, StoreSpec))
+        return JSONResponse({"store_hash": store.hash, "store_id": store.store_id})
+
+    async def delete_store(self, request: Request) -> Response:
+        store = self._store(request)
+        store.hooks.clear()
+        del self._sandbox.stores[store.hash]
+        return Response(status_code=204)
+
+    async def calls(self, request: Request) -> Response:
+        """How often each operation was called, by status; "cut" where the connection was."""
+        store = self._store(request)
+        counts: dict[str, dict[str, dict[str, int]]] = {"core": {}, "b2b": {}}
+        over_quota = Counter({"core": 0, "b2b": 0})
+        for (api, operation, outcome), count in store.calls.items():
+            counts[api].setdefault(operation, {})[outcome] = count
+            over_quota[api] += count if outcome == "429" else 0
+        return JSONResponse({"total": store.calls.total(), **counts, "over_quota": over_quota})
+
+    async def place_order(self, request: Request) -> Response:
+        store = self._store(request)
+        order = self._shop.place_order(store, await _read(request, Placement))
+        return JSONResponse({"id": order.id, "created_at": order.placed_at}, 201)
+
+    async def order(self, request: Request) -> Response:
+        order = self._order(self._store(request), request)
+        record = order.record(self._sandbox.now())
+        return JSONResponse(
+            {
+                "id": order.id,
+                "created_at": order.placed_at,
+                "order": order.document,
+                "record": asdict(record) if record else None,
+                "creates": order.creates,
+                "updates": order.updates,
+                "writes": [asdict(write) for write in order.writes],
+                "webhooks": [asdict(attempt) for attempt in order.attempts],
+            }
+        )
+
+    async def put_status(self, request: Request) -> Response:
+        store = self._store(request)
+        order = self._order(store, request)
+        self._shop.change_status(store, order, (await _read(request, StatusChange)).status_id)
+        return JSONResponse({"id": order.id, "status_id": order.document["status_id"]})
+
+    async def put_record(self, request: Request) -> Response:
+        """Write on B2B Edition's record as somebody else would: the storefront, staff, the platform itself."""
+        order = self._order(self._store(request), request)
+        write = await _read(request, RecordWrite)
+        now = self._sandbox.now()
+        record = order.record(now) or order.own_record
+        order.versions.append(record.rewritten(now, **write.model_dump(exclude_none=True)))
+        return JSONResponse(asdict(order.versions[-1]))
+
+    def _store(self, request: Request) -> Store:
+        if store := self._sandbox.stores.get(request.path_params["store_hash"]):
+            return store
+        raise HTTPException(404, f"there is no store {request.path_params['store_hash']}")
+
+    def _order(self, store: Store, request: Request) -> Order:
+        if order := store.orders.get(request.path_params["order_id"]):
+            return order
+        raise HTTPException(404, f"there is no order {request.path_params['order_id']}")
+
+
+async def _read(request: Request, model: type[Model]) -> Model:
+    """The body as that model. HTTPException 400 names every key that is wrong."""
+    try:
+        return model.model_validate(json.loads(await request.body() or b"{}"))
+    except ValidationError as error:
+        places = (
+            f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors(include_url=False, include_input=False)
+        )
+        raise HTTPException(400, "; ".join(places)) from None
+    except ValueError:
+        raise HTTPException(400, "the body is not JSON") from None
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """What is wrong with a call to the control API, as JSON."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code)

@@ -1,0 +1,73 @@
+"""Order extra fields: read from a body, held against the store's configs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.sandbox.gateway import Call, Refusal
+from service.sandbox.specs import ExtraFieldConfig, FieldType
+from service.sandbox.state import Order
+
+
+def pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """As the API writes them: ``[{"fieldName": …, "fieldValue": …}]``."""
+    return [{"fieldName": name, "fieldValue": value} for name, value in values.items()]
+
+
+def parse(fields: Mapping[str, Any]) -> dict[str, str] | None:
+    """``extraFields`` of a body; None when it has none."""
+    listed = fields.get("extraFields")
+    if listed is None:
+        return None
+    try:
+        values = {pair["fieldName"]: pair["fieldValue"] for pair in listed}
+    except (TypeError, KeyError):
+        raise Refusal(422, "extraFields has to be an array of fieldName and fieldValue.") from None
+    if not all(isinstance(text, str) for text in (*values, *values.values())):
+        raise Refusal(422, "fieldName and fieldValue have to be text.")
+    return values
+
+
+def check(call: Call, values: Mapping[str, str], order: Order, whole: Mapping[str, str] | None) -> None:
+    """Refuse what does not fit; ``whole`` is what the record would hold, where required fields are looked for."""
+    configs = {config.field_name: config for config in call.store.extra_fields}
+    for name in values:
+        if name not in configs:
+            raise Refusal(call.sandbox.options.unknown_extra_field_status, f"Extra field {name} does not exist.")
+    for config in configs.values():
+        if config.is_required and not (whole or {}).get(config.field_name):
+            raise Refusal(422, f"[{config.field_name}] is a required extra field")
+        value = values.get(config.field_name)
+        if value and (problem := _problem(config, value) or _taken(call, config, value, order)):
+            raise Refusal(422, f"{config.field_name} {problem}")
+
+
+def _problem(config: ExtraFieldConfig, value: str) -> str | None:
+    match config.field_type:
+        case FieldType.TEXT if config.maximum_length is not None and len(value) > config.maximum_length:
+            return f"is longer than {config.maximum_length} characters"
+        case FieldType.MULTI_LINE if config.number_of_rows and value.count("\n") >= config.number_of_rows:
+            return f"has more than {config.number_of_rows} rows"
+        case FieldType.NUMBER:
+            return _number_problem(config, value)
+        case FieldType.DROPDOWN if value not in config.list_of_values:
+            return "is not one of the listed values"
+    return None
+
+
+def _number_problem(config: ExtraFieldConfig, value: str) -> str | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return "is not a number"
+    if config.maximum_value is not None and number > config.maximum_value:
+        return f"is above {config.maximum_value:g}"
+    return None
+
+
+def _taken(call: Call, config: ExtraFieldConfig, value: str, order: Order) -> str | None:
+    if not config.is_unique:
+        return None
+    others = (other.record(call.now) for other in call.store.orders.values() if other is not order)
+    if any(record and record.extra_fields.get(config.field_name) == value for record in others):
+        return "has to be unique"
+    return None

@@ -1,0 +1,41 @@
+"""Chance: what befalls one call, drawn from the faults in force."""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from service.sandbox.options import ApiName, Faults
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What one call meets on its way. Times are in seconds."""
+
+    latency: float = 0.0
+    hang: float = 0.0
+    error: int | None = None
+    lost_as: Literal["504", "cut"] | None = None
+
+
+class Chance:
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - nothing secret hangs on it
+
+    def happens(self, share: float) -> bool:
+        return share > 0 and self._random.random() < share
+
+    def fate(self, faults: Faults, api: ApiName, operation: str) -> Fate:
+        if api not in faults.apis or (faults.operations and operation not in faults.operations):
+            return Fate()
+        jitter = self._random.uniform(-faults.latency_jitter, faults.latency_jitter)
+        return Fate(
+            latency=max(0.0, faults.latency + jitter),
+            hang=faults.hang_seconds if self.happens(faults.hang_rate) else 0.0,
+            error=self._random.choice((500, 502, 503)) if self.happens(faults.error_rate) else None,
+            lost_as=self._lost_as(faults) if self.happens(faults.lost_answer_rate) else None,
+        )
+
+    def _lost_as(self, faults: Faults) -> Literal["504", "cut"]:
+        if faults.lost_answer_as == "either":
+            return self._random.choice(("504", "cut"))
+        return faults.lost_answer_as

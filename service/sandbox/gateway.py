@@ -1,0 +1,190 @@
+"""The way of every call through the platform: credentials, quota, faults, the work, headers."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from service.sandbox.options import ApiName
+from service.sandbox.quota import b2b_headers, core_headers
+from service.sandbox.state import Sandbox, Store
+
+
+class Dialect(Enum):
+    """How an API words its answers."""
+
+    V2 = "V2"
+    V3 = "V3"
+    B2B = "B2B Edition"
+
+    @property
+    def api(self) -> ApiName:
+        return "b2b" if self is Dialect.B2B else "core"
+
+    def error(self, status: int, message: str, errors: dict[str, str] | None = None) -> Any:
+        match self:
+            case Dialect.V2:
+                return [{"status": status, "message": message}]
+            case Dialect.V3:
+                type_ = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes"
+                return {"status": status, "title": message, "type": type_, "errors": errors or {}}
+            case Dialect.B2B:
+                data = {"errMsg": message} if status == 422 else {}
+                return {"code": status, "data": data, "meta": {"message": message}}
+
+
+class Refusal(Exception):
+    """The work of a call cannot be done; ``message`` is for the caller."""
+
+    def __init__(self, status: int, message: str, errors: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that was let through: what a handler works with. ``base_url`` is where this sandbox listens."""
+
+    sandbox: Sandbox
+    store: Store
+    now: float
+    base_url: str
+    path: dict[str, int]
+    query: QueryParams
+    body: Any
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body, which has to be a JSON object."""
+        if not isinstance(self.body, dict):
+            raise Refusal(400, "The request body is not a JSON object.")
+        return self.body
+
+    def number(self, name: str) -> int | None:
+        """A whole number of the query; Refusal when it is something else."""
+        text = self.query.get(name, "")
+        if not text:
+            return None
+        try:
+            return int(text)
+        except ValueError:
+            raise Refusal(400, f"The parameter {name} is not a number.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The work is done: what the answer says. No body: 204."""
+
+    body: Any = None
+    status: int = 200
+
+
+Handler = Callable[[Call], Done]
+
+
+class CutAnswer(Response):
+    """An answer whose connection is lost half-way: its length is announced, half of it arrives."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        half = bytes(self.body)[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+
+
+class Gateway:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.operations: set[str] = set()
+
+    def route(self, dialect: Dialect, method: str, path: str, operation: str, handler: Handler) -> Route:
+        """One operation, named as in BigCommerce's documentation, as a route."""
+
+        async def endpoint(request: Request) -> Response:
+            return await self._serve(dialect, operation, handler, request)
+
+        self.operations.add(operation)
+        return Route(path, endpoint, methods=[method], name=operation)
+
+    async def _serve(self, dialect: Dialect, operation: str, handler: Handler, request: Request) -> Response:
+        store = self._store(dialect, request)
+        if dialect is Dialect.B2B and self._sandbox.faults.b2b_down:
+            response, outcome = _page(503), "503"
+        elif store is None or not self._vouched(store, request):
+            response, outcome = _error(dialect, 401, "Unauthorized. The credentials are not valid."), "401"
+        elif not store.quotas[dialect.api].take(self._sandbox.now()):
+            response, outcome = _error(dialect, 429, "Too many requests."), "429"
+        else:
+            response, outcome = await self._work(dialect, operation, handler, store, request)
+        if store:
+            store.calls[dialect.api, operation, outcome] += 1
+            if outcome != "401":
+                headers = b2b_headers if dialect is Dialect.B2B else core_headers
+                response.headers.update(headers(store.quotas[dialect.api], self._sandbox.now()))
+        return response
+
+    def _store(self, dialect: Dialect, request: Request) -> Store | None:
+        in_header = request.headers.get("X-Store-Hash", "")
+        return self._sandbox.stores.get(in_header if dialect is Dialect.B2B else request.path_params["store_hash"])
+
+    def _vouched(self, store: Store, request: Request) -> bool:
+        refused = store.hash in self._sandbox.faults.refuse_credentials
+        return not refused and request.headers.get("X-Auth-Token") in store.spec.access_token
+
+    async def _work(
+        self, dialect: Dialect, operation: str, handler: Handler, store: Store, request: Request
+    ) -> tuple[Response, str]:
+        """Do the work, or suffer what fate has for this call; with the answer, its name in the counts."""
+        body = _parsed(await request.body())
+        fate = self._sandbox.chance.fate(self._sandbox.faults, dialect.api, operation)
+        await asyncio.sleep(fate.hang + fate.latency / 2)
+        if fate.error:
+            return _page(fate.error), str(fate.error)
+        call = Call(
+            sandbox=self._sandbox,
+            store=store,
+            now=self._sandbox.now(),
+            base_url=str(request.base_url).rstrip("/"),
+            path={name: value for name, value in request.path_params.items() if name != "store_hash"},
+            query=request.query_params,
+            body=body,
+        )
+        try:
+            done = handler(call)
+        except Refusal as refusal:
+            done = Done(dialect.error(refusal.status, refusal.message, refusal.errors), refusal.status)
+        await asyncio.sleep(fate.latency / 2)
+        if fate.lost_as == "504":
+            return _page(504), "504"
+        if fate.lost_as == "cut":
+            return CutAnswer(json.dumps(done.body), done.status, media_type="application/json"), "cut"
+        return _response(done), str(204 if done.body is None else done.status)
+
+
+def _response(done: Done) -> Response:
+    return Response(status_code=204) if done.body is None else JSONResponse(done.body, done.status)
+
+
+def _error(dialect: Dialect, status: int, message: str) -> Response:
+    return JSONResponse(dialect.error(status, message), status)
+
+
+def _page(status: int) -> Response:
+    """What stands in front of the platform answers with a page, not with JSON."""
+    return Response(f"<html><h1>{status}</h1></html>", status, media_type="text/html")
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return None

@@ -1,0 +1,43 @@
+"""What happens in the stores: shoppers place orders, their status changes. Webhooks tell of it."""
+
+import asyncio
+
+from service.sandbox.specs import Placement
+from service.sandbox.state import Order, Sandbox, Store
+from service.sandbox.webhooks import ORDER_CREATED, STATUS_UPDATED, Webhooks
+
+AWAITING_FULFILLMENT = 11
+
+
+class Shop:
+    def __init__(self, sandbox: Sandbox, webhooks: Webhooks) -> None:
+        self._sandbox = sandbox
+        self._webhooks = webhooks
+
+    def place_order(self, store: Store, placement: Placement) -> Order:
+        order = self._sandbox.place_order(store, placement)
+        if not placement.drop_webhook and not placement.age:
+            self._webhooks.announce(
+                store,
+                order,
+                ORDER_CREATED,
+                delay=placement.delay_webhook,
+                duplicate=placement.duplicate_webhook,
+            )
+        if placement.complete_after is not None:
+            self._webhooks.spawn(self._complete(store, order, placement.complete_after))
+        return order
+
+    def change_status(self, store: Store, order: Order, status_id: int) -> None:
+        """Nothing happens when the order has that status."""
+        previous = order.document["status_id"]
+        if status_id == previous:
+            return
+        order.document["status_id"] = status_id
+        order.modified_at = self._sandbox.now()
+        status = {"previous_status_id": previous, "new_status_id": status_id}
+        self._webhooks.announce(store, order, STATUS_UPDATED, status=status)
+
+    async def _complete(self, store: Store, order: Order, after: float) -> None:
+        await asyncio.sleep(after)
+        self.change_status(store, order, AWAITING_FULFILLMENT)

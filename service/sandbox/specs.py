@@ -1,0 +1,147 @@
+"""What the control API takes: stores and orders as a test or a demo describes them. Unknown keys are errors."""
+
+from enum import IntEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from service.sandbox.documents import ORDER_FIELDS
+from service.sandbox.options import Seconds
+
+SANDBOX_ACCESS_TOKEN = "sandbox-access-token"  # noqa: S105 - opens nothing but the sandbox
+SANDBOX_CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Secrets = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_one_or_more)]
+PositiveId = Annotated[int, Field(ge=1)]
+
+
+class Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldType(IntEnum):
+    TEXT = 0
+    MULTI_LINE = 1
+    NUMBER = 2
+    DROPDOWN = 3
+
+
+class ExtraFieldConfig(Spec):
+    """One order extra field, under the names that the API itself uses (or the same in snake_case)."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    field_name: Annotated[str, Field(min_length=1)]
+    field_type: FieldType = FieldType.TEXT
+    label_name: str | None = None
+    is_required: bool = False
+    is_unique: bool = False
+    maximum_length: int | None = None
+    number_of_rows: int | None = None
+    maximum_value: float | None = None
+    list_of_values: tuple[str, ...] = ()
+    default_value: str = ""
+    visible_to_enduser: bool = True
+    config_type: int = 2
+
+
+class Customer(Spec):
+    id: PositiveId
+    email: str = "buyer@example.com"
+    first_name: str = "Ada"
+    last_name: str = "Buyer"
+    company: str = ""
+    attributes: dict[str, str] = {}
+    form_fields: dict[str, str] = {}
+
+
+class Company(Spec):
+    id: PositiveId
+    name: str
+    customer_group_id: int | None = None
+    extra_fields: dict[str, str] = {}
+
+
+class User(Spec):
+    """A Company user: ties a customer to a Company."""
+
+    customer_id: PositiveId
+    company_id: PositiveId
+    id: PositiveId | None = None
+    email: str = "buyer@example.com"
+    role: Annotated[int, Field(ge=0, le=2)] = 1
+    extra_fields: dict[str, str] = {}
+
+
+class StoreSpec(Spec):
+    """A store without its orders and webhooks. One secret or several of each, any of which is good."""
+
+    access_token: Secrets = (SANDBOX_ACCESS_TOKEN,)
+    client_secret: Secrets = (SANDBOX_CLIENT_SECRET,)
+    name: str = "Sandbox Store"
+    extra_fields: tuple[ExtraFieldConfig, ...] = ()
+    customers: tuple[Customer, ...] = ()
+    companies: tuple[Company, ...] = ()
+    users: tuple[User, ...] = ()
+
+    @model_validator(mode="after")
+    def _users_have_companies(self) -> Self:
+        known = {company.id for company in self.companies}
+        for user in self.users:
+            if user.company_id not in known:
+                raise ValueError(f"user of customer {user.customer_id}: there is no company {user.company_id}")
+        return self
+
+
+class Placement(BaseModel):
+    """An order as a shopper places it: these keys, and any field of a V2 order, which replaces the usual one."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    customer_id: Annotated[int, Field(ge=0)] = 0
+    status_id: Annotated[int, Field(ge=0, le=14)] = 11
+    products: tuple[dict[str, Any], ...] = ({},)
+    shipping_addresses: tuple[dict[str, Any], ...] = ({},)
+    metafields: dict[str, dict[str, str]] = {}
+
+    complete_after: Seconds | None = None
+    """Seconds after which the status becomes 11; the usual course of an order placed with status 0."""
+    age: Seconds = 0.0
+    """Seconds since the order was placed. An order with an age was there before: no webhook tells of it."""
+
+    record_after: Seconds | None = None
+    """When B2B Edition makes its own record, where this order differs; 0: the storefront has made it already."""
+    buyer_po: str | None = None
+    buyer_extra_fields: dict[str, str] = {}
+    is_invoice_order: bool = False
+
+    drop_webhook: bool = False
+    duplicate_webhook: bool = False
+    delay_webhook: Seconds = 0.0
+
+    @property
+    def order_fields(self) -> dict[str, Any]:
+        return {**(self.model_extra or {}), "customer_id": self.customer_id, "status_id": self.status_id}
+
+    @model_validator(mode="after")
+    def _only_order_fields(self) -> Self:
+        if unknown := set(self.model_extra or {}) - ORDER_FIELDS:
+            raise ValueError(f"not a field of an order: {', '.join(sorted(unknown))}")
+        return self
+
+
+class StatusChange(Spec):
+    status_id: Annotated[int, Field(ge=0, le=14)]
+
+
+class RecordWrite(Spec):
+    """What somebody else writes on B2B Edition's record. What is left out stays."""
+
+    po_number: str | None = None
+    extra_fields: dict[str, str] | None = None

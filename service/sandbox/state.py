@@ -1,0 +1,207 @@
+"""All that the sandbox remembers: stores, their orders, B2B Edition's records of them, webhooks. In memory.
+
+Every instant in here is true: seconds on this machine's clock. The platform's own clock, which may be skewed, is
+added where something is shown to the outside (``Sandbox.shown``) and taken off where it asks (``Sandbox.meant``).
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from zlib import crc32
+
+from service.sandbox.documents import order_document, product_document, shipping_document
+from service.sandbox.faults import Chance
+from service.sandbox.options import ApiName, Faults, Options
+from service.sandbox.quota import Quota
+from service.sandbox.specs import Company, Customer, ExtraFieldConfig, Placement, StoreSpec, User
+
+FIRST_ORDER_ID = 1001
+FIRST_HOOK_ID = 20_000_001
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """B2B Edition's record of an order, as it was from ``written_at`` on. A B2C order's has no Company."""
+
+    written_at: float
+    company_id: int | None
+    po_number: str | None
+    extra_fields: Mapping[str, str]
+
+    def rewritten(self, now: float, **changes: Any) -> "Record":
+        return replace(self, written_at=now, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A Create or Update that was accepted."""
+
+    operation: str
+    at: float
+    po_number: str | None
+    extra_fields: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to deliver a webhook; ``status`` is None when no answer came."""
+
+    scope: str
+    hook_id: int
+    webhook_id: str
+    attempt: int
+    at: float
+    status: int | None
+    error: str | None
+
+
+@dataclass(slots=True)
+class Order:
+    id: int
+    placed_at: float
+    modified_at: float
+    document: dict[str, Any]
+    products: list[dict[str, Any]]
+    shipping_addresses: list[dict[str, Any]]
+    metafields: dict[str, dict[str, str]]
+    is_invoice_order: bool
+    own_record: Record
+    """What B2B Edition writes by itself, unless somebody was first; written at its ``written_at``."""
+    versions: list[Record] = field(default_factory=list)
+    creates: int = 0
+    updates: int = 0
+    writes: list[Write] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def customer_id(self) -> int:
+        return int(self.document["customer_id"])
+
+    def record(self, at: float) -> Record | None:
+        """The record as it was then. No timer makes the own record: that it is there follows from the time."""
+        for version in reversed(self.versions):
+            if version.written_at <= at:
+                return version
+        return self.own_record if self.own_record.written_at <= at else None
+
+
+@dataclass(slots=True)
+class Hook:
+    id: int
+    scope: str
+    destination: str
+    created_at: float
+    updated_at: float
+    headers: dict[str, str] | None = None
+    is_active: bool = True
+    deactivated: bool = False
+    """Switched off by BigCommerce, after the last retry."""
+
+
+@dataclass(slots=True)
+class Store:
+    hash: str
+    spec: StoreSpec
+    quotas: dict[ApiName, Quota]
+    orders: dict[int, Order] = field(default_factory=dict)
+    hooks: dict[int, Hook] = field(default_factory=dict)
+    calls: Counter[tuple[ApiName, str, str]] = field(default_factory=Counter)
+    next_hook_id: int = FIRST_HOOK_ID
+
+    @property
+    def store_id(self) -> str:
+        """The number that webhooks carry; it is not the hash."""
+        return str(crc32(self.hash.encode()) % 9_000_000 + 1_000_000)
+
+    @property
+    def extra_fields(self) -> tuple[ExtraFieldConfig, ...]:
+        return self.spec.extra_fields
+
+    def customer(self, customer_id: int) -> Customer | None:
+        return next((customer for customer in self.spec.customers if customer.id == customer_id), None)
+
+    def user(self, customer_id: int) -> User | None:
+        return next((user for user in self.spec.users if user.customer_id == customer_id), None)
+
+    def company(self, company_id: int) -> Company | None:
+        return next((company for company in self.spec.companies if company.id == company_id), None)
+
+    def add_hook(self, scope: str, destination: str, now: float, **rest: Any) -> Hook:
+        hook = Hook(self.next_hook_id, scope, destination, created_at=now, updated_at=now, **rest)
+        self.next_hook_id += 1
+        self.hooks[hook.id] = hook
+        return hook
+
+    def add_order(self, placement: Placement, now: float, own_record_after: float) -> Order:
+        """Place an order ``placement.age`` seconds ago. Whose Company it is for is settled at that moment."""
+        order_id = FIRST_ORDER_ID + len(self.orders)
+        placed_at = now - placement.age
+        user = self.user(placement.customer_id)
+        products = [product_document(order_id, i, fields) for i, fields in enumerate(placement.products, start=1)]
+        addresses = [shipping_document(order_id, i, fields) for i, fields in enumerate(placement.shipping_addresses)]
+        order = Order(
+            id=order_id,
+            placed_at=placed_at,
+            modified_at=placed_at,
+            document=order_document(placement.order_fields),
+            products=products,
+            shipping_addresses=addresses,
+            metafields=placement.metafields,
+            is_invoice_order=placement.is_invoice_order,
+            own_record=Record(
+                written_at=placed_at + own_record_after,
+                company_id=user.company_id if user else None,
+                po_number=placement.buyer_po,
+                extra_fields=placement.buyer_extra_fields,
+            ),
+        )
+        self.orders[order_id] = order
+        return order
+
+
+class Sandbox:
+    """Every store, the faults in force, and the clock."""
+
+    def __init__(self, options: Options, clock: Callable[[], float] = time.time) -> None:
+        self.options = options
+        self.stores: dict[str, Store] = {}
+        self._clock = clock
+        self.set_faults(options.faults)
+
+    def set_faults(self, faults: Faults) -> None:
+        self.faults = faults
+        self.chance = Chance(faults.seed)
+
+    def now(self) -> float:
+        return self._clock()
+
+    def shown(self, instant: float) -> float:
+        """An instant on the platform's own clock."""
+        return instant + self.faults.clock_skew
+
+    def meant(self, shown: float) -> float:
+        """The instant that somebody means who read the platform's clock."""
+        return shown - self.faults.clock_skew
+
+    def put_store(self, store_hash: str, spec: StoreSpec) -> Store:
+        """Add a store, or give one another description; its orders, webhooks and counts stay."""
+        if store := self.stores.get(store_hash):
+            store.spec = spec
+            return store
+        options = self.options
+        store = Store(
+            store_hash,
+            spec,
+            quotas={
+                "core": Quota(options.core_quota, options.core_quota_window),
+                "b2b": Quota(options.b2b_quota, options.b2b_quota_window),
+            },
+        )
+        self.stores[store_hash] = store
+        return store
+
+    def place_order(self, store: Store, placement: Placement) -> Order:
+        after = self.options.auto_record_after if placement.record_after is None else placement.record_after
+        return store.add_order(placement, self.now(), after)

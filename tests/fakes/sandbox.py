@@ -1,0 +1,120 @@
+"""Sandboxes for tests: a real server on a free loopback port, or an application called without a network.
+
+Both live inside the test's own event loop, from enter to exit.
+"""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from service.sandbox.app import create_app, running
+from service.sandbox.demo import DEMO_STORE_HASH
+from service.sandbox.options import Options
+from service.sandbox.specs import SANDBOX_ACCESS_TOKEN
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """``url`` of both APIs; ``control`` for the control API (paths as under ``/sandbox``), which the methods call;
+    ``api`` for both APIs with the demo store's credentials.
+    """
+
+    url: str
+    control: httpx.AsyncClient
+    api: httpx.AsyncClient
+
+    async def put_store(self, store: str = DEMO_STORE_HASH, **spec: Any) -> dict[str, Any]:
+        return await self._call("PUT", f"/stores/{store}", spec)
+
+    async def delete_store(self, store: str = DEMO_STORE_HASH) -> None:
+        await self._call("DELETE", f"/stores/{store}")
+
+    async def place_order(self, store: str = DEMO_STORE_HASH, **fields: Any) -> dict[str, Any]:
+        """Returns ``id`` and ``created_at``."""
+        return await self._call("POST", f"/stores/{store}/orders", fields)
+
+    async def order(self, order_id: int, store: str = DEMO_STORE_HASH) -> dict[str, Any]:
+        return await self._call("GET", f"/stores/{store}/orders/{order_id}")
+
+    async def set_status(self, order_id: int, status_id: int, store: str = DEMO_STORE_HASH) -> None:
+        await self._call("PUT", f"/stores/{store}/orders/{order_id}/status", {"status_id": status_id})
+
+    async def write_record(self, order_id: int, store: str = DEMO_STORE_HASH, **values: Any) -> dict[str, Any]:
+        return await self._call("PUT", f"/stores/{store}/orders/{order_id}/record", values)
+
+    async def calls(self, store: str = DEMO_STORE_HASH) -> dict[str, Any]:
+        return await self._call("GET", f"/stores/{store}/calls")
+
+    async def faults(self, **faults: Any) -> dict[str, Any]:
+        """Put these faults in force, and no others: without any, everything is well again."""
+        return await self._call("PUT", "/faults", faults)
+
+    async def _call(self, method: str, path: str, json: Any = None) -> dict[str, Any]:
+        response = await self.control.request(method, path, json=json)
+        if response.is_error:
+            raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
+        answer: dict[str, Any] = response.json() if response.content else {}
+        return answer
+
+
+@dataclass(slots=True)
+class StillClock:
+    """A clock that stands still until it is moved. Starts in the middle of a second."""
+
+    now: float = 1_768_078_800.5
+
+    def __call__(self) -> float:
+        return self.now
+
+    def tick(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def free_port() -> socket.socket:
+    """A socket bound to a free loopback port."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+@asynccontextmanager
+async def running_app(app: Starlette) -> AsyncIterator[str]:
+    """Serve an app on a free loopback port; yields its URL."""
+    with free_port() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with running(app, listener):
+            yield url
+
+
+@asynccontextmanager
+async def running_sandbox(**options: Any) -> AsyncIterator[RunningSandbox]:
+    """A sandbox with these options (see ``service.sandbox.options.Options``) as a real server."""
+    async with running_app(create_app(Options.model_validate(options))) as url, _clients(url) as sandbox:
+        yield sandbox
+
+
+@asynccontextmanager
+async def called_sandbox(clock: StillClock, **options: Any) -> AsyncIterator[RunningSandbox]:
+    """A sandbox on that clock, called without a network. Its webhooks do leave it."""
+    app = create_app(Options.model_validate(options), clock)
+    async with (
+        app.router.lifespan_context(app),
+        _clients("http://sandbox.test", httpx.ASGITransport(app)) as sandbox,
+    ):
+        yield sandbox
+
+
+@asynccontextmanager
+async def _clients(url: str, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[RunningSandbox]:
+    credentials = {"X-Auth-Token": SANDBOX_ACCESS_TOKEN, "X-Store-Hash": DEMO_STORE_HASH}
+    async with (
+        httpx.AsyncClient(base_url=f"{url}/sandbox", transport=transport, timeout=30, trust_env=False) as control,
+        httpx.AsyncClient(base_url=url, transport=transport, headers=credentials, timeout=30, trust_env=False) as api,
+    ):
+        yield RunningSandbox(url, control, api)

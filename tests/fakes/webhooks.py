@@ -1,0 +1,95 @@
+"""BigCommerce's side of a webhook: bodies, signatures, and a receiver to send them to."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from standardwebhooks import Webhook as Signer
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from service.orders.queue import Accepted, Counts, Queue, Webhook
+from service.stores import Store
+
+SECRET = "the client secret of abc123"
+
+
+def a_store(store_hash: str = "abc123", **changes: Any) -> Store:
+    """A store as it stands in the stores file; ``changes`` are keys of its table, None leaves one out."""
+    table = {
+        "hash": store_hash,
+        "access_token": SecretStr("token"),
+        "client_secret": SecretStr(SECRET),
+        "po_number": "order.customer_message",
+    } | changes
+    return Store.model_validate({key: value for key, value in table.items() if value is not None})
+
+
+def a_body(**changes: Any) -> bytes:
+    """The body of a webhook about a new order, with some keys changed."""
+    payload = {
+        "scope": "store/order/created",
+        "store_id": "1025646",
+        "data": {"type": "order", "id": 250},
+        "hash": "dd70c0976e06b67aaf671e73f49dcb79230ebf9d",
+        "created_at": 1561479335,
+        "producer": "stores/abc123",
+    }
+    return json.dumps(payload | changes).encode()
+
+
+def signed(body: bytes, secret: str = SECRET, *, age: float = 0, webhook_id: str = "msg_1") -> dict[str, str]:
+    """The headers that vouch for a body, signed ``age`` seconds ago by the specification's own library."""
+    at = datetime.now(tz=UTC) - timedelta(seconds=age)
+    return {
+        "content-type": "application/json",
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Signer(secret.encode()).sign(webhook_id, at, body.decode()),
+    }
+
+
+class FakeQueue(Queue):
+    """A queue that remembers what it was given and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.webhooks: list[Webhook] = []
+        self.answer: Callable[[], Accepted] = lambda: Accepted.QUEUED
+        self.counted: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
+
+    async def accept(self, webhook: Webhook) -> Accepted:
+        answer = self.answer()
+        self.webhooks.append(webhook)
+        return answer
+
+    async def counts(self) -> Counts:
+        return self.counted()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Queue]:
+        yield self
+
+
+def raising(error: Exception) -> Callable[[], Any]:
+    """A function that raises."""
+
+    def function() -> Any:
+        raise error
+
+    return function
+
+
+@asynccontextmanager
+async def client_of(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for an app in this process, within the app's lifespan."""
+    async with app.router.lifespan_context(app) as state:
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": dict(state or {})}, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(with_state), base_url="http://test") as client:
+            yield client

@@ -1,0 +1,43 @@
+"""The sandbox as a process of its own."""
+
+import asyncio
+import re
+import socket
+import sys
+
+import httpx
+import pytest
+
+from service.sandbox.app import serve
+from service.sandbox.options import Options
+
+SCRIPT = """
+import asyncio
+from service.sandbox.app import serve
+from service.sandbox.options import Options
+asyncio.run(serve(Options(), "127.0.0.1", 0))
+"""
+
+
+@pytest.mark.integration
+async def test_it_says_where_it_listens_and_stops_when_told() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", SCRIPT, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            line = (await process.stdout.readline()).decode()
+            url = re.search(r"http://127\.0\.0\.1:\d+", line)
+            assert url, line
+            async with httpx.AsyncClient(trust_env=False) as http:
+                health = await http.get(f"{url[0]}/sandbox/health")
+    finally:
+        process.terminate()
+    async with asyncio.timeout(10):
+        await process.communicate()
+
+    assert health.json() == {"status": "ok", "stores": ["sandbox"]}
+
+
+async def test_a_port_that_is_taken_is_an_os_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        await serve(Options(), "127.0.0.1", taken.getsockname()[1])

@@ -1,0 +1,110 @@
+"""The control API: what it takes, what it shows, and what it says of mistakes."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from service.sandbox.demo import DEMO_STORE
+from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[RunningSandbox]:
+    async with called_sandbox(StillClock()) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "names"),
+    [
+        ("PUT", "/stores/new", {"access_tokens": "x"}, "access_tokens"),
+        ("PUT", "/stores/new", {"customers": [{"id": 0}]}, "customers.0.id"),
+        ("PUT", "/stores/new", {"users": [{"customer_id": 1, "company_id": 2}]}, "no company 2"),
+        ("PUT", "/stores/new", {"client_secret": ""}, "client_secret"),
+        ("POST", "/stores/sandbox/orders", {"colour": "red"}, "not a field of an order: colour"),
+        ("POST", "/stores/sandbox/orders", {"status_id": 15}, "status_id"),
+        ("PUT", "/faults", {"error_rate": 2}, "error_rate"),
+        ("PUT", "/faults", {"rate": 1}, "rate"),
+        ("PUT", "/faults", {"operations": ["Fly"]}, "there is no Fly"),
+    ],
+)
+async def test_a_mistake_is_400_and_named(
+    sandbox: RunningSandbox, method: str, path: str, body: dict[str, Any], names: str
+) -> None:
+    response = await sandbox.control.request(method, path, json=body)
+
+    assert response.status_code == 400
+    assert names in response.json()["error"]
+
+
+async def test_what_is_not_json_is_400(sandbox: RunningSandbox) -> None:
+    response = await sandbox.control.put("/faults", content=b"{")
+
+    assert (response.status_code, response.json()) == (400, {"error": "the body is not JSON"})
+
+
+async def test_unknown_stores_and_orders_are_404(sandbox: RunningSandbox) -> None:
+    assert (await sandbox.control.post("/stores/other/orders", json={})).json() == {"error": "there is no store other"}
+    assert (await sandbox.control.get("/stores/sandbox/orders/7")).status_code == 404
+
+
+async def test_health_names_the_stores(sandbox: RunningSandbox) -> None:
+    await sandbox.put_store("another")
+
+    assert (await sandbox.control.get("/health")).json() == {"status": "ok", "stores": ["another", "sandbox"]}
+
+
+async def test_a_store_keeps_its_orders_when_it_is_described_anew(sandbox: RunningSandbox) -> None:
+    order_id = (await sandbox.place_order())["id"]
+    await sandbox.put_store(name="Other")
+    kept = await sandbox.order(order_id)
+    await sandbox.delete_store()
+    await sandbox.put_store()
+
+    assert kept["id"] == order_id
+    assert (await sandbox.control.get(f"/stores/sandbox/orders/{order_id}")).status_code == 404
+
+
+async def test_an_order_shows_its_writes_and_how_often_it_was_tried(sandbox: RunningSandbox) -> None:
+    order_id = (await sandbox.place_order(customer_id=101))["id"]
+    body = {"bcOrderId": order_id, "customerId": 101, "extraFields": [{"fieldName": "Account No", "fieldValue": "1"}]}
+    await sandbox.api.post("/api/v3/io/orders", json=body)
+    await sandbox.api.post("/api/v3/io/orders", json=body)
+    await sandbox.api.put(f"/api/v3/io/orders/{order_id}", json={**body, "poNumber": "A-1"})
+
+    seen = await sandbox.order(order_id)
+
+    at = StillClock().now
+    assert (seen["creates"], seen["updates"]) == (2, 1)
+    assert seen["writes"] == [
+        {"operation": "Create an Order", "at": at, "po_number": None, "extra_fields": {"Account No": "1"}},
+        {"operation": "Update an Order", "at": at, "po_number": "A-1", "extra_fields": {"Account No": "1"}},
+    ]
+    assert seen["record"] == {
+        "written_at": at,
+        "company_id": 5001,
+        "po_number": "A-1",
+        "extra_fields": {"Account No": "1"},
+    }
+    assert (await sandbox.calls())["b2b"] == {
+        "Create an Order": {"200": 1, "400": 1},
+        "Update an Order": {"200": 1},
+    }
+
+
+async def test_faults_left_out_go_back_to_their_defaults(sandbox: RunningSandbox) -> None:
+    usual = (await sandbox.control.get("/faults")).json()
+    changed = await sandbox.faults(read_lag=2)
+
+    assert changed == usual | {"read_lag": 2}
+    assert await sandbox.faults(latency=1) == usual | {"latency": 1}
+
+
+async def test_the_demo_store_has_people_of_every_kind(sandbox: RunningSandbox) -> None:
+    users = {user.customer_id for user in DEMO_STORE.users}
+
+    assert [customer.id for customer in DEMO_STORE.customers if customer.id not in users] == [199]
+    assert {user.company_id for user in DEMO_STORE.users} == {company.id for company in DEMO_STORE.companies}
+    assert all(company.extra_fields["ERP Account"] for company in DEMO_STORE.companies)
+    assert [config.field_name for config in DEMO_STORE.extra_fields if config.is_required] == ["Account No"]

@@ -1,0 +1,338 @@
+"""Webhooks over real HTTP: a sandbox under uvicorn, and a receiver that answers as it is told."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+from standardwebhooks import Webhook
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.sandbox.specs import SANDBOX_CLIENT_SECRET
+from service.sandbox.webhooks import BLOCKED_FOR, COUNTED_FROM, RETRY_AFTER, SUCCESS_WINDOW, Domain
+from tests.fakes.sandbox import RunningSandbox, free_port, running_app, running_sandbox
+
+HOOKS = "/stores/sandbox/v3/hooks"
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Delivery:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Receiver:
+    """Keeps what it gets; answers the statuses of ``answers`` in turn, then 200."""
+
+    url: str = ""
+    got: list[Delivery] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    always: int = 200
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
+
+    async def take(self, request: Request) -> Response:
+        body = await request.body()
+        self.got.append(Delivery(request.url.path, dict(request.headers), body, await request.json()))
+        await self.may_answer.wait()
+        status = self.answers.pop(0) if self.answers else self.always
+        return Response(status_code=status, headers={"Location": f"{self.url}/elsewhere"} if status == 302 else {})
+
+    async def deliveries(self, count: int) -> list[Delivery]:
+        """What came, once there is that much of it."""
+
+        async def look() -> list[Delivery]:
+            return self.got
+
+        return await eventually(look, count)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    async with running_app(Starlette(routes=[Route("/{path}", receiver.take, methods=["POST"])])) as url:
+        receiver.url = url
+        yield receiver
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[RunningSandbox]:
+    """Retries within milliseconds: all eleven take 0.2 s."""
+    async with running_sandbox(retry_scale=1e-6) as sandbox:
+        yield sandbox
+
+
+async def hook(sandbox: RunningSandbox, url: str, scope: str = "store/order/created", **rest: Any) -> str:
+    """Register a webhook; its path in the API."""
+    body = {"scope": scope, "destination": f"{url}/hook", **rest}
+    response = await sandbox.api.post(HOOKS, json=body)
+    assert response.status_code == 200, response.text
+    return f"{HOOKS}/{response.json()['data']['id']}"
+
+
+async def eventually(look: Callable[[], Awaitable[list[T]]], count: int = 1) -> list[T]:
+    """What is seen once there is that much of it."""
+    async with asyncio.timeout(10):
+        while True:
+            if len(seen := await look()) >= count:
+                return seen
+            await asyncio.sleep(0.005)
+
+
+async def settled(sandbox: RunningSandbox, order_id: int, attempts: int) -> list[dict[str, Any]]:
+    """The delivery attempts for an order, once there are that many."""
+
+    async def look() -> list[dict[str, Any]]:
+        return list((await sandbox.order(order_id))["webhooks"])
+
+    return await eventually(look, attempts)
+
+
+async def admin(sandbox: RunningSandbox) -> dict[str, Any]:
+    return dict((await sandbox.api.get(f"{HOOKS}/admin")).json()["data"])
+
+
+def verified(delivery: Delivery, secret: str = SANDBOX_CLIENT_SECRET) -> Any:
+    return Webhook(base64.b64encode(secret.encode()).decode()).verify(delivery.body, delivery.headers)
+
+
+async def test_an_order_is_told_of_thinly_and_signed(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    await hook(sandbox, receiver.url, headers={"X-Enrich-Key": "k-1"})
+
+    placed = await sandbox.place_order(customer_id=101)
+    await receiver.deliveries(1)
+
+    (delivery,) = receiver.got
+    payload = verified(delivery)
+    assert payload == {
+        "scope": "store/order/created",
+        "store_id": payload["store_id"],
+        "data": {"type": "order", "id": placed["id"]},
+        "hash": payload["hash"],
+        "created_at": int(placed["created_at"]),
+        "producer": "stores/sandbox",
+    }
+    assert payload["store_id"].isdigit()
+    assert len(payload["hash"]) == 40
+    assert delivery.headers["x-enrich-key"] == "k-1"
+    assert delivery.headers["content-type"] == "application/json"
+
+
+async def test_while_secrets_rotate_both_sign(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    await hook(sandbox, receiver.url)
+    await sandbox.put_store(client_secret=["old", "new"])
+
+    await sandbox.place_order()
+    await receiver.deliveries(1)
+
+    assert verified(receiver.got[0], "old") == verified(receiver.got[0], "new")
+
+
+async def test_incomplete_orders_are_told_of_and_their_completion_too(
+    sandbox: RunningSandbox, receiver: Receiver
+) -> None:
+    await hook(sandbox, receiver.url)
+    await hook(sandbox, receiver.url, "store/order/statusUpdated")
+
+    order_id = (await sandbox.place_order(status_id=0, complete_after=0.1))["id"]
+    await receiver.deliveries(2)
+
+    created, updated = (delivery.payload for delivery in receiver.got)
+    assert created["scope"] == "store/order/created"
+    assert updated["scope"] == "store/order/statusUpdated"
+    status = {"previous_status_id": 0, "new_status_id": 11}
+    assert updated["data"] == {"type": "order", "id": order_id, "status": status}
+
+
+async def test_a_status_that_stays_is_not_told_of(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    await hook(sandbox, receiver.url, "store/order/statusUpdated")
+    order_id = (await sandbox.place_order())["id"]
+
+    await sandbox.set_status(order_id, 11)
+    await sandbox.set_status(order_id, 2)
+    await receiver.deliveries(1)
+
+    assert [delivery.payload["data"]["status"]["new_status_id"] for delivery in receiver.got] == [2]
+
+
+@pytest.mark.parametrize("status", [200, 204])
+async def test_any_2xx_acknowledges(sandbox: RunningSandbox, receiver: Receiver, status: int) -> None:
+    await hook(sandbox, receiver.url)
+    receiver.always = status
+
+    first = (await sandbox.place_order())["id"]
+    await settled(sandbox, first, 1)
+    await asyncio.sleep(10 * RETRY_AFTER[0] * 1e-6)
+
+    assert [attempt["status"] for attempt in await settled(sandbox, first, 1)] == [status]
+
+
+@pytest.mark.parametrize("status", [302, 401, 503])
+async def test_anything_else_is_retried_under_the_same_id(
+    sandbox: RunningSandbox, receiver: Receiver, status: int
+) -> None:
+    await hook(sandbox, receiver.url)
+    receiver.answers = [status, status]
+
+    order_id = (await sandbox.place_order())["id"]
+    attempts = await settled(sandbox, order_id, 3)
+
+    assert [(each["attempt"], each["status"]) for each in attempts] == [(1, status), (2, status), (3, 200)]
+    assert len({delivery.headers["webhook-id"] for delivery in receiver.got}) == 1
+    assert len({delivery.body for delivery in receiver.got}) == 1
+    assert {delivery.path for delivery in receiver.got} == {"/hook"}
+    assert all(verified(delivery) for delivery in receiver.got)
+
+
+async def test_duplicates_carry_the_same_hash(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    await hook(sandbox, receiver.url)
+
+    await sandbox.place_order(duplicate_webhook=True)
+    await receiver.deliveries(2)
+
+    first, second = receiver.got
+    assert first.payload["hash"] == second.payload["hash"]
+    assert first.headers["webhook-id"] != second.headers["webhook-id"]
+
+
+async def test_two_orders_have_two_hashes(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    await hook(sandbox, receiver.url)
+
+    await sandbox.place_order()
+    await sandbox.place_order()
+    await receiver.deliveries(2)
+
+    assert receiver.got[0].payload["hash"] != receiver.got[1].payload["hash"]
+
+
+async def test_webhooks_are_dropped_doubled_and_delayed_as_told(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    await hook(sandbox, receiver.url)
+    await sandbox.place_order(drop_webhook=True)
+    await sandbox.place_order(age=3600)
+    await sandbox.faults(webhook_drop_rate=1)
+    await sandbox.place_order()
+    await sandbox.faults(webhook_duplicate_rate=1, webhook_delay=0.1)
+    last = await sandbox.place_order(delay_webhook=0.1)
+
+    first, second = await settled(sandbox, last["id"], 2)
+
+    assert [delivery.payload["data"]["id"] for delivery in receiver.got] == [last["id"]] * 2
+    assert min(first["at"], second["at"]) >= last["created_at"] + 0.2
+
+
+async def test_the_last_failed_retry_deactivates_the_hook(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    path = await hook(sandbox, receiver.url)
+    receiver.always = 500
+
+    order_id = (await sandbox.place_order())["id"]
+    attempts = await settled(sandbox, order_id, 12)
+    hooks = (await admin(sandbox))["hooks_list"]
+    await sandbox.place_order()
+    reactivated = await sandbox.api.put(path, json={"is_active": True})
+    receiver.always = 200
+    told = (await sandbox.place_order())["id"]
+
+    assert [attempt["attempt"] for attempt in attempts] == list(range(1, 13))
+    assert [(each["is_active"], each["status"]) for each in hooks] == [(False, "deactivated")]
+    assert reactivated.json()["data"]["is_active"]
+    await settled(sandbox, told, 1)
+    assert [delivery.payload["data"]["id"] for delivery in receiver.got] == [order_id] * 12 + [told]
+
+
+async def test_a_receiver_that_is_not_there_counts_as_failed(sandbox: RunningSandbox) -> None:
+    with free_port() as nobody:
+        await hook(sandbox, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        order_id = (await sandbox.place_order())["id"]
+        attempts = await settled(sandbox, order_id, 12)
+
+    assert {(attempt["status"], attempt["error"]) for attempt in attempts} == {(None, "ConnectError")}
+
+
+async def test_inactive_and_deleted_hooks_get_nothing(sandbox: RunningSandbox, receiver: Receiver) -> None:
+    await hook(sandbox, receiver.url, "store/order/*", is_active=False)
+    path = await hook(sandbox, receiver.url)
+    receiver.always = 500
+    receiver.may_answer.clear()
+    order_id = (await sandbox.place_order())["id"]
+    await receiver.deliveries(1)
+    await sandbox.api.delete(path)
+    receiver.may_answer.set()
+    await settled(sandbox, order_id, 1)
+    await asyncio.sleep(sum(RETRY_AFTER) * 1e-6)
+
+    assert len(receiver.got) == 1
+
+
+async def test_a_failing_domain_is_blocked_and_let_go(receiver: Receiver) -> None:
+    scale = 0.01
+    async with running_sandbox(retry_scale=scale) as sandbox:
+        for number in range(10):
+            await hook(sandbox, receiver.url, destination=f"{receiver.url}/hook{number}")
+        receiver.always = 500
+        for _ in range(COUNTED_FROM // 10):
+            await sandbox.place_order()
+
+        async def look() -> list[dict[str, Any]]:
+            return list((await admin(sandbox))["blocked_domains"])
+
+        (domain,) = await eventually(look)
+        receiver.always = 200
+        attempts = await settled(sandbox, (await sandbox.place_order())["id"], 10)
+
+        assert receiver.url == f"http://{domain['destination']}"
+        assert 0 < domain["time_left"] <= BLOCKED_FOR * scale + 1
+        assert domain["reasons"][0]["failure_description"] == "HTTP 500"
+        assert {attempt["status"] for attempt in attempts} == {200}
+        assert min(attempt["attempt"] for attempt in attempts) > 1
+        assert await look() == []
+
+
+def test_a_domain_is_blocked_below_ninety_percent_from_the_hundredth_delivery_on() -> None:
+    domain = Domain()
+
+    outcomes = [domain.note(1000.0, "HTTP 500" if number < 10 else None, 180) for number in range(100)]
+    assert not any(outcomes)
+    assert domain.note(1000.0, "HTTP 500", 180)
+    assert domain.block is not None
+    assert domain.block.until == 1180.0
+
+
+def test_deliveries_older_than_two_minutes_do_not_count() -> None:
+    domain = Domain()
+    for _ in range(99):
+        domain.note(1000.0, "HTTP 500", 180)
+
+    assert not domain.note(1000.0 + SUCCESS_WINDOW, "HTTP 500", 180)
+
+
+async def test_pending_deliveries_end_with_the_sandbox(receiver: Receiver) -> None:
+    started = time.monotonic()
+    async with running_sandbox() as sandbox:
+        await hook(sandbox, receiver.url)
+        receiver.always = 500
+        order_id = (await sandbox.place_order(complete_after=3600))["id"]
+        await settled(sandbox, order_id, 1)
+        await sandbox.place_order(delay_webhook=3600)
+
+    assert time.monotonic() - started < 5
+    assert len(receiver.got) == 1
