@@ -11,7 +11,6 @@ from arq.jobs import Deserializer, Serializer
 from redis import exceptions
 from redis.asyncio.connection import (
     AbstractConnection,
-    BlockingConnectionPool,
     Connection,
     ConnectionPool,
     SSLConnection,
@@ -42,8 +41,8 @@ PASSING: tuple[type[Exception], ...] = (
 # A new connection takes some round trips (TCP, TLS, AUTH, SELECT), so it gets a little longer than a command.
 _CONNECT_TIMEOUT_S = 1.0
 
-# A burst waits this long for one of the pool's connections. At some 0.5 ms a command that is room for thousands.
-_POOL_WAIT_S = 1.0
+# A burst waits this long for its turn on one of the pool's connections: at some 0.5 ms a command, room for thousands.
+_POOL_WAIT_S = 2.0
 
 # A connection that was idle for longer is tried with a PING first: the way may have been closed without a word.
 _HEALTH_CHECK_S = 15
@@ -79,20 +78,42 @@ def connect(
         "lib_name": None,  # saves a new connection two commands that older servers refuse
         "lib_version": None,
     }
-    pool_size: dict[str, Any] = {"max_connections": max_connections, "timeout": _POOL_WAIT_S}
-    redis = ArqRedis(
-        address.pool(common, pool_size),
-        job_serializer=serializer,
-        job_deserializer=deserializer,
-    )
+    pool = address.pool(common, max_connections)
+    redis = ArqRedis(pool, job_serializer=serializer, job_deserializer=deserializer)
     redis.auto_close_connection_pool = True  # nobody else holds the pool
     return redis
 
 
-class _Pool(BlockingConnectionPool):
+class _Pool(ConnectionPool):
+    """Connections are given out first come, first served.
+
+    redis-py's own blocking pool lets newcomers pass those who wait, so in a long burst some wait for ever; and a task
+    that is cancelled while it gives its connection back can take it out of the pool for good.
+    """
+
+    def __init__(self, *, max_connections: int, **kwargs: Any) -> None:
+        super().__init__(max_connections=max_connections, **kwargs)
+        self._free = asyncio.Semaphore(max_connections)
+
+    async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> AbstractConnection:
+        try:
+            async with asyncio.timeout(_POOL_WAIT_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise exceptions.ConnectionError("no connection became free in time") from None
+        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
     async def release(self, connection: AbstractConnection) -> None:
-        # Shielded: a task that is cancelled just here would take the connection out of the pool for good.
-        await asyncio.shield(super().release(connection))
+        try:
+            await super().release(connection)
+        finally:
+            self._free.release()
 
 
 class _SentinelPool(_Pool, SentinelConnectionPool):
@@ -155,18 +176,18 @@ class _Address:
     password: str | None
     options: dict[str, Any]
 
-    def pool(self, common: dict[str, Any], size: dict[str, Any]) -> ConnectionPool:
+    def pool(self, common: dict[str, Any], size: int) -> ConnectionPool:
         if self.scheme == "unix":
-            return _Pool(connection_class=UnixDomainSocketConnection, path=self.path, **size, **common)
+            return _Pool(connection_class=UnixDomainSocketConnection, path=self.path, max_connections=size, **common)
         common = common | {"socket_keepalive": True}
         if self.scheme == "redis+sentinel":
             return self._sentinel_pool(common, size)
         host, port = self.hosts[0]
         tls = self._tls() if self.scheme == "rediss" else {}
         connection = SSLConnection if self.scheme == "rediss" else Connection
-        return _Pool(connection_class=connection, host=host, port=port, **tls, **size, **common)
+        return _Pool(connection_class=connection, host=host, port=port, **tls, max_connections=size, **common)
 
-    def _sentinel_pool(self, common: dict[str, Any], size: dict[str, Any]) -> ConnectionPool:
+    def _sentinel_pool(self, common: dict[str, Any], size: int) -> ConnectionPool:
         secure = self.options.get("ssl", False)
         tls = self._tls() if secure else {}
         login = {
@@ -179,7 +200,7 @@ class _Address:
             sentinel_manager=Sentinel(self.hosts, sentinel_kwargs=sentinel_kwargs),  # type: ignore[no-untyped-call]
             connection_class=SentinelManagedSSLConnection if secure else SentinelManagedConnection,
             **tls,
-            **size,
+            max_connections=size,
             **common,
         )
 
