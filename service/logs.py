@@ -54,8 +54,10 @@ class Event(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+_FIRST = ("timestamp", "level", "event", "store", "order_id", "webhook_id")
+
 # Their INFO lines hold whole URLs or repeat what our own events say better.
-_QUIET = ("httpx", "httpcore", "arq.worker", "arq.connections", "uvicorn.access")
+_QUIET = ("httpx", "httpcore", "arq.worker", "arq.connections", "uvicorn", "asyncio")
 
 
 def configure(log_format: Literal["json", "console"], level: str, **always: Any) -> None:
@@ -70,6 +72,7 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
     if log_format == "json":
         tail = [
             structlog.processors.format_exc_info,
+            _first_things_first,
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ]
     else:
@@ -95,11 +98,16 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).propagate = True
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _first_things_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The keys that every line shares stand first, so that lines can be read one under the other."""
+    event.pop("color_message", None)  # uvicorn's own copy of its text
+    first: EventDict = {key: event[key] for key in _FIRST if key in event}
+    first.update(event)
+    return first
 
 
 def _milliseconds(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

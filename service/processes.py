@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -33,15 +36,17 @@ class Processes:
     A child runs in a session of its own, so that Ctrl-C reaches only the parent, which then stops one after another.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, log_folder: Path | None = None) -> None:
+        """``environ`` is added to this process's; with ``log_folder`` a child's output goes to ``<name>.log``."""
         self._environ = {**os.environ, **environ, parent.VARIABLE: str(os.getpid())}
+        self._log_folder = log_folder
         self._children: list[_Child] = []
         self._watching: list[asyncio.Task[None]] = []
         self._stopping = False
 
     async def start(self, name: str, *arguments: str, keep_alive: bool = True) -> asyncio.subprocess.Process:
         """Start ``python -m <arguments>``; with ``keep_alive`` it is started again whenever it ends by itself."""
-        child = _Child(name, arguments, await self._spawn(arguments))
+        child = _Child(name, arguments, await self._spawn(name, arguments))
         self._children.append(child)
         if keep_alive:
             self._watching.append(asyncio.create_task(self._keep_alive(child)))
@@ -55,17 +60,28 @@ class Processes:
         for child in reversed(self._children):
             await _end(child.process)
 
-    async def _spawn(self, arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *arguments, env=self._environ, start_new_session=True
-        )
+    async def _spawn(self, name: str, arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
+        with ExitStack() as stack:
+            output = None
+            if self._log_folder is not None:
+                output = stack.enter_context((self._log_folder / f"{name}.log").open("ab"))
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                *arguments,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
 
     async def _keep_alive(self, child: _Child) -> None:
         while True:
             code = await child.process.wait()
             log.error(Event.PROCESS_ENDED, process=child.name, exit_code=code)
             await asyncio.sleep(RESTART_PAUSE_S)
-            child.process = await self._spawn(child.arguments)
+            child.process = await self._spawn(child.name, child.arguments)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -39,7 +39,7 @@ class LeasedWorker(Worker):
             # Our code decides when an order is given up; arq must never drop one.
             max_tries=1_000_000_000,
             # A job bounds itself. When arq's time-out strikes, the job is gone.
-            job_timeout=None,
+            job_timeout=None,  # type: ignore[arg-type]  # arq takes None for none
             # Else arq writes its own health key, which says nothing that ours does not.
             health_check_interval=86_400,
             **kwargs,

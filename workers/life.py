@@ -177,7 +177,7 @@ class Life:
     # ── inside the window ───────────────────────────────────────────────────────────────────────────────────
 
     async def _create(self) -> Step | Verdict:
-        customer_id = self.entry.customer_id or 0
+        customer_id, earlier = self.entry.customer_id or 0, self.entry.sent
         self._intend(Sent("create", self._wanted.po_number, self._wanted.extra_fields))
         await self._ledger.note(self.entry)
 
@@ -190,6 +190,7 @@ class Life:
         except AlreadyExists:
             # Not a verdict: an earlier try of ours, the storefront's own call, or B2B Edition by itself.
             self._known_to_exist = True
+            self.entry.sent = earlier
             return self._settle
         except Unsure as unsure:
             self.entry.trouble = str(unsure)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import orders, sandbox, serve
+from service.cli import demo, orders, sandbox, serve
 from service.errors import ConfigError, EnrichError
 from service.redisdb import PASSING
 
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo.demo)
 app.command("up")(serve.up)
 app.command("web")(serve.web)
 app.command("worker")(serve.worker)

@@ -17,6 +17,9 @@ from service.parent import end_with_parent
 from service.processes import Processes
 from service.rules import load_configuration
 from service.settings import Settings
+from service.web.app import create_app, redis_queue
+from service.web.authentication import StoreBook
+from service.web.server import serve
 
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
@@ -31,12 +34,12 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 
     Example: REDIS_URL=redis://localhost:6379/0 enrich web --host 0.0.0.0
     """
-    # The receiver is a process of its own in every deployment; importing it here keeps `enrich --help` quick.
-    from service.web.server import serve
-
     end_with_parent()
     settings = _start()
-    serve(load_configuration(settings.enrich_config), settings.require_redis_url(), host=host, port=port)
+    redis_url = settings.require_redis_url()
+    configuration = load_configuration(settings.enrich_config)
+    book = StoreBook({name: configured.store for name, configured in configuration.stores.items()})
+    serve(create_app(book, redis_queue(redis_url)), host, port)
 
 
 def worker() -> None:

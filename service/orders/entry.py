@@ -93,7 +93,8 @@ class Entry:
 
     def to_hash(self) -> dict[str, str]:
         """The entry as a Redis hash: a field per attribute that says something, ``t:<stage>`` per stage."""
-        plain = {name: _write(value) for name in _PLAIN if (value := getattr(self, name)) is not None or name not in _ONCE_KNOWN}
+        values = {name: getattr(self, name) for name in _PLAIN}
+        plain = {name: _write(value) for name, value in values.items() if value is not None or name not in _ONCE_KNOWN}
         return plain | {f"t:{stage}": f"{time:.3f}" for stage, time in self.times.items()}
 
     @classmethod

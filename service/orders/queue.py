@@ -15,6 +15,7 @@ from typing import Literal
 
 import stamina
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from service.errors import QueueUnavailable
 from service.orders import lua
@@ -93,8 +94,8 @@ class Queue:
                             times=times,
                             fields={"source": "webhook", "webhook_id": webhook.webhook_id},
                         )
-        except TimeoutError:
-            raise QueueUnavailable("Redis did not take the job in time") from None
+        except (TimeoutError, RedisError) as error:
+            raise QueueUnavailable(f"Redis did not take the job in time ({type(error).__name__})") from error
         raise AssertionError("unreachable: retry_context ends by returning or raising")
 
     async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:

@@ -1,0 +1,133 @@
+"""The orders that the demo places, and what must come of each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+from service.orders.entry import Status
+
+STORES_FILE = r"""
+[bigcommerce]
+api_url     = "{sandbox}"
+b2b_api_url = "{sandbox}"
+
+[stores.sandbox]
+name              = "Sandbox Store"
+access_token      = "env:SANDBOX_ACCESS_TOKEN"
+client_secret     = "env:SANDBOX_CLIENT_SECRET"
+incomplete_orders = "wait"
+
+[stores.sandbox.po_number]
+from  = [
+    "order.billing_address.form_fields[?name=='PO Number'].value | [0]",
+    "metafields.checkout.po_number",
+    "order.customer_message",
+]
+match = 'PO[\s#:]*([A-Z0-9-]+)'
+
+[stores.sandbox.extra_fields]
+"Cost Center" = {{ from = "metafields.checkout.cost_center", default = "UNASSIGNED" }}
+"Ship Window" = {{ from = "order.customer_message", match = 'ship:(\S+)' }}
+"Source"      = {{ value = "web" }}
+"Account No"  = {{ from = 'company.extraFields."ERP Account"', required = true }}
+"""
+
+ADA, CLEO, EVE, ZOE, GUEST = 101, 103, 105, 199, 0
+_ACCOUNTS = {ADA: "ERP-10001", CLEO: "ERP-10002", EVE: "ERP-10003"}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOrder:
+    """One order: what the shopper does, and what must be on B2B Edition's record in the end."""
+
+    kind: str
+    placement: dict[str, Any]
+    outcome: Status = Status.CREATED
+    reason: str | None = None
+    po_number: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def demo_orders(count: int) -> Iterator[DemoOrder]:
+    """``count`` orders: each of the rare kinds once, as early as there is room, usual ones around them."""
+    rare = [late, incomplete, guest, no_company, duplicate]
+    usual = cycle([form_field, metafield, comment, no_po])
+    for number in range(count):
+        po_number = f"{4700 + number}-D"
+        # Every second order is of a rare kind until all were there; the late one first, as it takes longest.
+        make = rare[number // 2] if number % 2 and number // 2 < len(rare) else next(usual)
+        yield make(po_number)
+
+
+def form_field(po_number: str) -> DemoOrder:
+    fields = _form_field(po_number)
+    return DemoOrder("PO in a form field", {"customer_id": ADA, **fields}, po_number=po_number, fields=_fields(ADA))
+
+
+def metafield(po_number: str) -> DemoOrder:
+    checkout = {"po_number": f"PO {po_number}", "cost_center": "CC-210"}
+    return DemoOrder(
+        "PO in a metafield",
+        {"customer_id": CLEO, "metafields": {"checkout": checkout}},
+        po_number=po_number,
+        fields=_fields(CLEO, **{"Cost Center": "CC-210"}),
+    )
+
+
+def comment(po_number: str) -> DemoOrder:
+    return DemoOrder(
+        "PO in the comment",
+        {"customer_id": EVE, "customer_message": f"Our PO: {po_number}, ship:2026-W05 please"},
+        po_number=po_number,
+        fields=_fields(EVE, **{"Ship Window": "2026-W05"}),
+    )
+
+
+def no_po(_: str) -> DemoOrder:
+    return DemoOrder("no PO, extra fields only", {"customer_id": ADA}, fields=_fields(ADA))
+
+
+def guest(po_number: str) -> DemoOrder:
+    return DemoOrder("a guest", {"customer_id": GUEST, **_form_field(po_number)}, Status.SKIPPED, "guest")
+
+
+def no_company(po_number: str) -> DemoOrder:
+    placement = {"customer_id": ZOE, **_form_field(po_number)}
+    return DemoOrder("a shopper of no Company", placement, Status.SKIPPED, "not_a_company_user")
+
+
+def incomplete(po_number: str) -> DemoOrder:
+    return DemoOrder(
+        "incomplete, paid 2 s later",
+        {"customer_id": ADA, "status_id": 0, "complete_after": 2.0, **_form_field(po_number)},
+        po_number=po_number,
+        fields=_fields(ADA),
+    )
+
+
+def duplicate(po_number: str) -> DemoOrder:
+    return DemoOrder(
+        "its webhook comes twice",
+        {"customer_id": CLEO, "duplicate_webhook": True, **_form_field(po_number)},
+        po_number=po_number,
+        fields=_fields(CLEO),
+    )
+
+
+def late(po_number: str) -> DemoOrder:
+    return DemoOrder(
+        "its webhook is 15 s late",
+        {"customer_id": EVE, "delay_webhook": 15.0, **_form_field(po_number)},
+        outcome=Status.UPDATED,
+        po_number=po_number,
+        fields=_fields(EVE),
+    )
+
+
+def _form_field(po_number: str) -> dict[str, Any]:
+    return {"billing_address": {"form_fields": [{"name": "PO Number", "value": f"PO {po_number}"}]}}
+
+
+def _fields(customer: int, **others: str) -> dict[str, str]:
+    return {"Cost Center": "UNASSIGNED", "Source": "web", "Account No": _ACCOUNTS[customer]} | others

@@ -1,0 +1,141 @@
+"""One order at a time through its life, against a sandbox on a clock that the test moves."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from arq import ArqRedis
+
+from service.bigcommerce import Account, StoreApi, Transport
+from service.orders.cache import Cache
+from service.orders.entry import Entry, Stage
+from service.orders.ledger import Ledger
+from service.redisdb import connect
+from service.rules import ConfiguredStore, load_configuration
+from service.sandbox.demo import DEMO_STORE_HASH
+from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+from workers.life import Life
+from workers.verdicts import Ended, Verdict
+
+RULES = r"""
+[po_number]
+from = "order.billing_address.form_fields[?name=='PO Number'].value | [0]"
+
+[extra_fields]
+"Cost Center" = { from = "metafields.checkout.cost_center" }
+"Account No"  = { from = 'company.extraFields."ERP Account"', required = true }
+"""
+
+ADA = 101
+"""A Company user, whose Company has the ERP account ERP-10001."""
+ZOE = 199
+"""No Company user."""
+
+
+def po_form_field(po_number: str) -> dict[str, Any]:
+    return {"billing_address": {"form_fields": [{"name": "PO Number", "value": po_number}]}}
+
+
+@dataclass(slots=True)
+class House:
+    """Everything that one order's life needs."""
+
+    sandbox: RunningSandbox
+    clock: StillClock
+    redis: ArqRedis
+    ledger: Ledger
+    transport: Transport
+    folder: Path
+
+    async def place(self, customer_id: int = ADA, *, po_number: str | None = "A-1", **fields: Any) -> int:
+        form = po_form_field(po_number) if po_number is not None else {}
+        placed = await self.sandbox.place_order(customer_id=customer_id, **{**form, **fields})
+        order_id: int = placed["id"]
+        return order_id
+
+    def configured(self, rules: str = RULES, **keys: Any) -> ConfiguredStore:
+        path = self.folder / "stores.toml"
+        lines = [f"[stores.{DEMO_STORE_HASH}]", 'access_token = "sandbox-access-token"', 'client_secret = "s"']
+        lines += [f"{key} = {value!r}" for key, value in keys.items()]
+        tables = rules.replace("[po_number]", f"[stores.{DEMO_STORE_HASH}.po_number]")
+        tables = tables.replace("[extra_fields]", f"[stores.{DEMO_STORE_HASH}.extra_fields]")
+        path.write_text("\n".join([*lines, tables]))
+        return load_configuration(path).stores[DEMO_STORE_HASH]
+
+    def entry(self, order_id: int) -> Entry:
+        """The entry of an order whose webhook came just now."""
+        return Entry(DEMO_STORE_HASH, order_id, times={Stage.WEBHOOK_SENT: self.clock.now})
+
+    async def live(self, entry: Entry, rules: str = RULES, **keys: Any) -> Verdict:
+        """One look at the order."""
+        configured = self.configured(rules, **keys)
+        account = Account(DEMO_STORE_HASH, configured.store.access_tokens)
+        life = Life(
+            entry,
+            configured,
+            StoreApi(self.transport, account),
+            self.ledger,
+            Cache(self.redis, DEMO_STORE_HASH, clock=self.clock),
+            self.transport.upstream_clock,
+            clock=self.clock,
+        )
+        return await life.run()
+
+    async def ended(self, entry: Entry, rules: str = RULES, **keys: Any) -> Ended:
+        """One look that must end the order."""
+        verdict = await self.live(entry, rules, **keys)
+        assert isinstance(verdict, Ended), verdict
+        return verdict
+
+    async def record(self, order_id: int) -> tuple[str | None, dict[str, str]]:
+        """What B2B Edition's record says: PO number and extra fields."""
+        record = (await self.sandbox.order(order_id))["record"]
+        return record["po_number"], record["extra_fields"]
+
+    async def writes(self, order_id: int) -> tuple[int, int]:
+        """How many creates and updates were accepted for the order."""
+        made = Counter(write["operation"] for write in (await self.sandbox.order(order_id))["writes"])
+        return made["Create an Order"], made["Update an Order"]
+
+
+OpenHouse = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    async with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def open_house(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenHouse]:
+    """Builds a house whose sandbox has the given options. Whoever sleeps moves the clock and goes on at once."""
+    clock = StillClock()
+    sleep = asyncio.sleep
+
+    async def skip_ahead(seconds: float, *_: object) -> None:
+        clock.tick(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", skip_ahead)
+    async with AsyncExitStack() as stack:
+
+        async def build(**options: Any) -> House:
+            sandbox = await stack.enter_async_context(called_sandbox(clock, **options))
+            http = await stack.enter_async_context(httpx.AsyncClient(transport=sandbox.api._transport))
+            transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock)
+            return House(sandbox, clock, redis, Ledger(redis, clock=clock), transport, tmp_path)
+
+        yield build
+
+
+@pytest.fixture
+async def house(open_house: OpenHouse) -> House:
+    """A house with a flawless sandbox."""
+    return await open_house()
