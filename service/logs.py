@@ -4,10 +4,12 @@ Every line of this product, of the web server and of the libraries takes the sam
 event name that the product itself uses.
 """
 
+import io
 import logging
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import stamina.instrumentation
 import structlog
@@ -53,6 +55,12 @@ class Event(StrEnum):
     PROCESS_ENDED = "process_ended"
     INTERNAL_ERROR = "internal_error"
 
+    # sandbox
+    SANDBOX_STARTED = "sandbox_started"
+    SANDBOX_WEBHOOK_NOT_ACKNOWLEDGED = "sandbox_webhook_not_acknowledged"
+    SANDBOX_HOOK_DEACTIVATED = "sandbox_hook_deactivated"
+    SANDBOX_DOMAIN_BLOCKED = "sandbox_domain_blocked"
+
 
 _FIRST = ("timestamp", "level", "event", "store", "order_id", "webhook_id")
 
@@ -65,8 +73,7 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _milliseconds,
+        _stamp,
     ]
     tail: list[Processor]
     if log_format == "json":
@@ -76,7 +83,9 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ]
     else:
-        tail = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        # Its own way to show an exception would print the variables, with all that an order holds.
+        plain = structlog.dev.plain_traceback
+        tail = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -86,11 +95,14 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**always)
 
-    handler = logging.StreamHandler(sys.stdout)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # No line is lost to a character: half a surrogate pair, which UTF-8 cannot write, becomes its JSON escape.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    handler = _Stdout(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _drop_colours, *tail],
         )
     )
     # What is tried again shows in our own events; a line of its own per pause would drown them.
@@ -102,16 +114,28 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+class _Stdout(logging.StreamHandler[TextIO]):
+    """A reader that has gone away (``| head``) is no error worth a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        if not isinstance(sys.exception(), BrokenPipeError):
+            super().handleError(record)
+
+
+def _stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """``2026-01-10T21:05:30.123Z``."""
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return event
+
+
+def _drop_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Take out uvicorn's second copy of its text, the coloured one."""
+    event.pop("color_message", None)
+    return event
+
+
 def _first_things_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """The keys that every line shares stand first, so that lines can be read one under the other."""
-    event.pop("color_message", None)  # uvicorn's own copy of its text
     first: EventDict = {key: event[key] for key in _FIRST if key in event}
     first.update(event)
     return first
-
-
-def _milliseconds(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Cut the ISO time stamp to milliseconds: ``2026-01-10T21:05:30.123Z``."""
-    stamp: str = event["timestamp"]
-    event["timestamp"] = stamp[:23].ljust(23, "0") + "Z" if "." in stamp else stamp
-    return event

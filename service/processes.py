@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +36,25 @@ class Processes:
     A child runs in a session of its own, so that Ctrl-C reaches only the parent, which then stops one after another.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, log_folder: Path | None = None) -> None:
-        """``environ`` is added to this process's; with ``log_folder`` a child's output goes to ``<name>.log``."""
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        log_folder: Path | None = None,
+        patience: float = PATIENCE_S,
+        restart_pause: float = RESTART_PAUSE_S,
+    ) -> None:
+        """``environ`` is added to this process's; with ``log_folder`` a child's output goes to ``<name>.log``.
+
+        ``patience`` is how many seconds a child gets to end before it is killed, ``restart_pause`` how many pass
+        before one that ended by itself is started again.
+        """
         self._environ = {**os.environ, **environ, parent.VARIABLE: str(os.getpid())}
         self._log_folder = log_folder
+        self._patience = patience
+        self._restart_pause = restart_pause
         self._children: list[_Child] = []
         self._watching: list[asyncio.Task[None]] = []
-        self._stopping = False
 
     async def start(self, name: str, *arguments: str, keep_alive: bool = True) -> asyncio.subprocess.Process:
         """Start ``python -m <arguments>``; with ``keep_alive`` it is started again whenever it ends by itself."""
@@ -54,11 +66,12 @@ class Processes:
 
     async def stop(self) -> None:
         """Stop all children, the last started first, each with time to finish what it has in hand."""
-        self._stopping = True
         for task in self._watching:
             task.cancel()
+        # One may be in the middle of starting its child again.
+        await asyncio.gather(*self._watching, return_exceptions=True)
         for child in reversed(self._children):
-            await _end(child.process)
+            await self._end(child.process)
 
     async def _spawn(self, name: str, arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
         with ExitStack() as stack:
@@ -67,6 +80,7 @@ class Processes:
                 output = stack.enter_context((self._log_folder / f"{name}.log").open("ab"))
             return await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # what lies in the current folder is not ours
                 "-m",
                 *arguments,
                 env=self._environ,
@@ -80,16 +94,16 @@ class Processes:
         while True:
             code = await child.process.wait()
             log.error(Event.PROCESS_ENDED, process=child.name, exit_code=code)
-            await asyncio.sleep(RESTART_PAUSE_S)
-            child.process = await self._spawn(child.name, child.arguments)
+            await asyncio.sleep(self._restart_pause)
+            with suppress(OSError):  # the machine may be out of memory or processes: the next round tries again
+                child.process = await self._spawn(child.name, child.arguments)
 
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        await asyncio.wait_for(process.wait(), PATIENCE_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), self._patience)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -19,6 +19,10 @@ def _known_scheme(url: SecretStr) -> SecretStr:
     return url
 
 
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be") + "."
+
+
 class Settings(BaseSettings):
     """What the environment says. Names and defaults stand in the README's table."""
 
@@ -41,7 +45,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             # The value is left out of the message: REDIS_URL may hold a password.
             problems = (
-                Problem(str(detail["loc"][0]).upper(), detail["msg"].removeprefix("Value error, ") + ".")
+                Problem(str(detail["loc"][0]).upper(), _sentence(detail["msg"]))
                 for detail in error.errors(include_input=False, include_url=False)
             )
             raise ConfigError(*problems) from None

@@ -1,19 +1,23 @@
 """The command ``enrich``: one file a group of commands, each a thin face on what the rest of the house does."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
+from redis.exceptions import AuthenticationError, NoPermissionError
+from typer.exceptions import TyperException
 
 from service.cli import demo, orders, sandbox, serve
-from service.errors import ConfigError, EnrichError
+from service.errors import EnrichError
 from service.redisdb import PASSING
 
 app = typer.Typer(
     name="enrich",
-    help="Puts purchase-order numbers and extra fields onto BigCommerce B2B Edition orders, every time.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
@@ -24,18 +28,48 @@ app.command("sandbox")(sandbox.sandbox)
 app.add_typer(orders.app, name="orders")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"enrich {version('b2b-order-enrichment')}")
+        raise typer.Exit
+
+
+@app.callback()
+def enrich(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Puts purchase-order numbers and extra fields onto BigCommerce B2B Edition orders, every time.
+
+    Example: enrich demo
+    """
+
+
 def main() -> None:
     """Run the command; what the user or the network did wrong is one line on stderr and exit code 2."""
     try:
-        app()
-    except ConfigError as error:
-        sys.exit(_say(str(error)))
+        # Typer's own way would be a box of several lines for a mistyped option.
+        sys.exit(app(prog_name="enrich", standalone_mode=False))
+    except TyperException as error:
+        sys.exit(_say(_usage(error)))
     except EnrichError as error:
         sys.exit(_say(str(error)))
+    except (AuthenticationError, NoPermissionError) as error:
+        sys.exit(_say(f"REDIS_URL: Redis refuses this user or password ({error})."))
     except PASSING as error:
         sys.exit(
             _say(f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is this its URL?")
         )
+
+
+def _usage(error: TyperException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None or message.startswith("Usage:"):  # a group without a command shows its help
+        return message
+    message = message.replace("Value error, ", "").replace("Input should be", "must be").removesuffix(".")
+    return f"{context.command_path}: {' '.join(message.split())}. See `{context.command_path} --help`."
 
 
 def _say(message: str) -> int:

@@ -1,18 +1,20 @@
 """``enrich demo``: see it work, with no account and no Redis."""
 
 import asyncio
+import math
 import shutil
-import statistics
+import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from service import logs
@@ -26,30 +28,47 @@ def demo(
     orders: Annotated[int, typer.Option(min=1, max=1000, help="How many orders to place.")] = 25,
     rate: Annotated[float, typer.Option(min=0.1, max=50, help="Orders per second.")] = 5.0,
 ) -> None:
-    """See it work on this machine: a stand-in for BigCommerce, Redis, receiver and worker, and orders of many kinds.
+    """See it work on this machine, with no account and no Redis.
 
-    Needs no account and no Redis. Ends with a table of outcomes; exit code 0 only if every order came out as it
-    must and each that had the time was created inside its window and verified.
+    Starts a stand-in for BigCommerce, Redis, receiver and worker, and places orders of many kinds. Ends with a table
+    of outcomes; exit code 0 only if every order came out as it must and each that had the time was created inside
+    its window and verified.
 
     Example: enrich demo --orders 100 --rate 10
     """
     logs.configure("console", "ERROR")
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="enrich-demo-"))
+    where = f"The logs of all processes are in {folder}"
     console.print("Starting Redis, a stand-in for BigCommerce, the receiver and a worker …")
-    placed = asyncio.run(_watched(console, orders, rate, folder))
-    console.print(_summary(placed))
+    try:
+        placed = asyncio.run(_watched(console, orders, rate, folder))
+    except Exception:
+        console.print(where, soft_wrap=True)
+        raise
+    except BaseException as end:  # Ctrl-C, SIGTERM, or nobody reads what is written
+        shutil.rmtree(folder)
+        raise KeyboardInterrupt from end
+    console.print(summary(placed))
     wrong = [order for order in placed if order.wrong]
     for order in wrong:
-        console.print(f"[red]order {order.order_id} ({order.demo.kind}):[/] {'; '.join(order.wrong)}", soft_wrap=True)
+        console.print(
+            f"order {order.order_id} ({order.demo.kind}): {'; '.join(order.wrong)}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
     if wrong or len(placed) < orders:
-        console.print(f"The logs of all processes are in {folder}", soft_wrap=True)
+        console.print(where, soft_wrap=True)
         sys.exit(1)
     shutil.rmtree(folder)
     console.print("[green]Every order came out as it must.[/]")
 
 
 async def _watched(console: Console, orders: int, rate: float, folder: Path) -> list[Placed]:
+    if task := asyncio.current_task():
+        # Like Ctrl-C, so that nothing is left running.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if not console.is_terminal:
         told: set[int] = set()
         return await run(orders, rate, folder, lambda placed: _tell_ended(console, placed, told))
@@ -82,14 +101,15 @@ def _row(order: Placed) -> tuple[str, ...]:
     return (
         str(order.order_id),
         f"{order.demo.kind:26}",
-        f"[{COLOURS.get(entry.status, 'yellow')}]{outcome:26}[/]",
+        f"[{COLOURS.get(entry.status, 'yellow')}]{escape(f'{outcome:26}')}[/]",
         f"{entry.po_number or '':10}",
         f"{age:4.2f} s" if age is not None else "      ",
         {True: "yes", False: "no", None: ""}[entry.verified],
     )
 
 
-def _summary(placed: list[Placed]) -> Table:
+def summary(placed: Sequence[Placed]) -> Table:
+    """How many orders had which outcome, and how old those that were created in time were then."""
     table = Table(title="Outcomes", title_justify="left", header_style="bold")
     for column in ("outcome", "orders", "verified"):
         table.add_column(column, justify="left" if column == "outcome" else "right")
@@ -102,8 +122,8 @@ def _summary(placed: list[Placed]) -> Table:
     ages = sorted(age for order in placed if (age := order.age_at_create) is not None)
     if ages:
         table.add_section()
-        for name, age in (("p50", statistics.median(ages)), ("p99", _percentile(ages, 0.99)), ("worst", ages[-1])):
-            table.add_row(f"age at create, {name}", f"{age:.2f} s", "")
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("worst", 1.0)):
+            table.add_row(f"age at create, {name}", f"{percentile(ages, share):.2f} s", "")
         table.add_row("window", f"{LENGTH_S:.2f} s", "")
     return table
 
@@ -114,6 +134,6 @@ def _outcome(order: Placed) -> str:
     return f"{order.entry.status.value}{f': {order.entry.reason}' if order.entry.reason else ''}"
 
 
-def _percentile(ordered: list[float], share: float) -> float:
-    """The smallest value that at least ``share`` of all do not exceed."""
-    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The smallest of these values, at least one, that no fewer than ``share`` of them do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

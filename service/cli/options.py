@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rapidfuzz import process
+from rich.console import Console
 
 from service.embedded_redis import running_url
 from service.errors import ConfigError, Problem
@@ -16,6 +17,9 @@ StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="HASH", help="The store's hash; may be left out where one store is configured."),
 ]
+
+# Columns for those who read with a program; a table takes only what it needs of them.
+_ENDLESS = 10_000
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -35,15 +39,21 @@ def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
 
 def parse_since(text: str, *, now: datetime | None = None) -> datetime:
     """A point in time from ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it says otherwise), ``30m``, ``7d``."""
-    if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
-        return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
+            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ConfigError(
             Problem(f"--since {text}", "is not a time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def open_console() -> Console:
+    """Where results are shown. In a pipe or a file no line is cut or folded to a terminal's width."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_ENDLESS)
 
 
 def find_redis(settings: Settings) -> str:

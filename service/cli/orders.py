@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from service.cli.options import StoreOption, choose_store, find_redis, parse_since
+from service.cli.options import StoreOption, choose_store, find_redis, open_console, parse_since
 from service.errors import ConfigError, Problem
 from service.orders.entry import Entry, Stage, Status
 from service.orders.ledger import Ledger
@@ -53,7 +53,7 @@ def list_orders(
     if as_json:
         typer.echo(json.dumps([as_dict(entry) for entry in entries], indent=2, ensure_ascii=False))
     else:
-        Console().print(_table(entries) if entries else "No orders.")
+        open_console().print(_table(entries) if entries else "No orders.")
 
 
 @app.command("show")
@@ -70,7 +70,7 @@ def show_order(
     if as_json:
         typer.echo(json.dumps(as_dict(entry), indent=2, ensure_ascii=False))
         return
-    console = Console()
+    console = open_console()
     console.print(_facts(entry))
     console.print(_timeline(entry))
 
@@ -153,11 +153,11 @@ def _table(entries: list[Entry]) -> Table:
             datetime.fromtimestamp(_changed_at(entry), UTC).strftime("%Y-%m-%d %H:%M:%S"),
             entry.store,
             str(entry.order_id),
-            f"[{COLOURS.get(entry.status, 'yellow')}]{entry.status.value}[/]",
+            Text(entry.status.value, COLOURS.get(entry.status, "yellow")),
             {True: "yes", False: "no", None: ""}[entry.verified],
-            entry.po_number or "",
+            Text(entry.po_number or ""),  # shoppers' and BigCommerce's words are not rich's markup
             f"{sent:.1f} s" if sent is not None else "",
-            _why(entry),
+            Text(_why(entry)),
         )
     return table
 
@@ -178,7 +178,7 @@ def _facts(entry: Entry) -> Table:
         "told by": entry.source or "",
     }
     for name, value in rows.items():
-        facts.add_row(name, value)
+        facts.add_row(Text(name), Text(value))
     return facts
 
 

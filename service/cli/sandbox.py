@@ -13,7 +13,7 @@ from service.settings import Settings
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 9100,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: any free one.")] = 9100,
     host: Annotated[str, typer.Option(help="The address to listen on; keep it on this machine.")] = "127.0.0.1",
     latency: Annotated[float, typer.Option(min=0, help="Mean seconds that a call takes.")] = 0.15,
     latency_jitter: Annotated[float, typer.Option(min=0, help="Most seconds off that mean, either way.")] = 0.05,
@@ -35,10 +35,12 @@ def sandbox(
     b2b_quota: Annotated[int, typer.Option(min=1, help="B2B Edition calls a store has in 60 s.")] = 150,
     seed: Annotated[int | None, typer.Option(help="Makes chance repeat itself.")] = None,
 ) -> None:
-    """Run a local stand-in for BigCommerce: both APIs, signed webhooks, and faults on demand.
+    """Run a local stand-in for BigCommerce.
 
-    It has a store "sandbox" with Companies, customers and extra fields. Its own API under /sandbox places orders:
+    It has both APIs, signed webhooks, faults on demand, and a store "sandbox" with Companies, customers and extra
+    fields. Its own API under /sandbox places orders:
 
+    \b
         curl -d '{"customer_id": 101}' http://127.0.0.1:9100/sandbox/stores/sandbox/orders
 
     Example: enrich sandbox --read-lag 1.5 --error-rate 0.2

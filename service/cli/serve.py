@@ -12,6 +12,7 @@ import typer
 
 from service import logs
 from service.embedded_redis import EmbeddedRedis
+from service.listening import listen
 from service.logs import Event
 from service.parent import end_with_parent
 from service.processes import Processes
@@ -51,7 +52,7 @@ def worker() -> None:
     Example: REDIS_URL=redis://localhost:6379/0 enrich worker
     """
     # Becomes the other program, which gets the signals directly. `service` never imports `workers`.
-    os.execv(sys.executable, [sys.executable, "-m", "workers"])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "workers"])  # noqa: S606
 
 
 def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
@@ -63,6 +64,7 @@ def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     """
     settings = _start()
     load_configuration(settings.enrich_config)
+    listen(host, port).close()  # a port that cannot be had is told now, not by the receiver again and again
     asyncio.run(_up(settings, host, port))
 
 

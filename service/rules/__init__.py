@@ -1,0 +1,19 @@
+"""From an order document to a PO number and extra fields. Pure: nothing here does I/O but reading the stores file."""
+
+from service.rules.configuration import Configuration, ConfiguredStore, load_configuration
+from service.rules.fit import Dropped, Fitted, fit
+from service.rules.ruleset import Evaluation, Needs, RuleSet, Trace, compile_rules
+
+__all__ = [
+    "Configuration",
+    "ConfiguredStore",
+    "Dropped",
+    "Evaluation",
+    "Fitted",
+    "Needs",
+    "RuleSet",
+    "Trace",
+    "compile_rules",
+    "fit",
+    "load_configuration",
+]

@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
+from service.listening import OrderlyServer, listen
 from service.sandbox import b2b_api, b2b_people, core_v2, core_v3, hooks_api
 from service.sandbox.control import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
@@ -78,11 +80,11 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
 
 
 async def serve(options: Options, host: str, port: int) -> None:
-    """Serve until the process is told to stop. Port 0: any free one. OSError when the port cannot be had."""
-    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-        url = f"http://{host}:{listener.getsockname()[1]}"
-        log.info("sandbox_started", url=url, store=DEMO_STORE_HASH if options.demo_store else None)
-        await uvicorn.Server(_config(create_app(options))).serve(sockets=[listener])
+    """Serve until SIGTERM or SIGINT. Port 0: any free one. Raises ConfigError when the port cannot be had."""
+    with listen(host, port) as listener:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        log.info(logs.Event.SANDBOX_STARTED, url=url, store=DEMO_STORE_HASH if options.demo_store else None)
+        await OrderlyServer(_config(create_app(options))).serve(sockets=[listener])
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ import httpx
 import structlog
 from standardwebhooks import Webhook
 
+from service import logs
 from service.sandbox.state import Attempt, Hook, Order, Sandbox, Store
 
 RETRY_AFTER = (60, 180, 300, 600, 900, 1800, 3600, 7200, 21600, 50400, 86400)
@@ -143,7 +144,7 @@ class Webhooks:
             if await self._attempt(hook, event, webhook_id, attempt):
                 return
         hook.is_active, hook.deactivated, hook.updated_at = False, True, self._sandbox.now()
-        log.warning("sandbox_hook_deactivated", store=event.store.hash, hook_id=hook.id, scope=hook.scope)
+        log.warning(logs.Event.SANDBOX_HOOK_DEACTIVATED, store=event.store.hash, hook_id=hook.id, scope=hook.scope)
 
     async def _attempt(self, hook: Hook, event: Event, webhook_id: str, attempt: int) -> bool:
         name = httpx.URL(hook.destination).netloc.decode()
@@ -156,7 +157,7 @@ class Webhooks:
         event.order.attempts.append(Attempt(event.scope, hook.id, webhook_id, attempt, sent_at, status, failure))
         if failure:
             log.warning(
-                "sandbox_webhook_not_acknowledged",
+                logs.Event.SANDBOX_WEBHOOK_NOT_ACKNOWLEDGED,
                 store=event.store.hash,
                 order_id=event.order.id,
                 webhook_id=webhook_id,
@@ -164,7 +165,7 @@ class Webhooks:
                 reason=failure,
             )
         if domain.note(self._sandbox.now(), failure, BLOCKED_FOR * self._sandbox.options.retry_scale):
-            log.warning("sandbox_domain_blocked", store=event.store.hash, domain=name)
+            log.warning(logs.Event.SANDBOX_DOMAIN_BLOCKED, store=event.store.hash, domain=name)
         return failure is None
 
     async def _post(self, hook: Hook, event: Event, webhook_id: str) -> tuple[int | None, str | None]:

@@ -1,17 +1,12 @@
 """The web server: uvicorn, set up for short requests that must not get lost."""
 
-import asyncio
-import errno
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.errors import ConfigError, Problem
+from service.listening import BACKLOG, OrderlyServer, listen
 from service.logs import Event
 
 log = structlog.get_logger()
@@ -27,14 +22,14 @@ _GRACE_S = 15
 _CONNECTIONS = 4096
 
 
-class Server(uvicorn.Server):
+class Server(OrderlyServer):
     """Serves one app on one port until SIGTERM or SIGINT, or until ``should_exit`` is set.
 
     The port is taken at once; ConfigError when it cannot be had. Port 0 takes a free one, ``port`` tells which.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         super().__init__(
             uvicorn.Config(
@@ -49,7 +44,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 limit_concurrency=_CONNECTIONS,
-                backlog=_CONNECTIONS,
+                backlog=BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_GRACE_S,
             )
@@ -68,44 +63,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         log.info(Event.RECEIVER_STOPPED)
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn's own would raise the signal once more at the end; an orderly stop is exit 0.
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
-
 
 def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError when the port cannot be had."""
     Server(app, host, port).run()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    is_ipv6 = ":" in host
-    try:
-        return socket.create_server(
-            (host, port),
-            family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
-            backlog=_CONNECTIONS,
-            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
-        )
-    except OSError as error:
-        raise ConfigError(_why_not(error, host, port)) from None
-
-
-def _why_not(error: OSError, host: str, port: int) -> Problem:
-    place = f"{host}:{port}"
-    match error.errno:
-        case errno.EADDRINUSE:
-            return Problem(place, "another program listens on this port.", "Stop it, or choose another with --port.")
-        case errno.EACCES:
-            return Problem(place, "this port is for the system only.", "Choose one from 1024 on with --port.")
-        case _:
-            return Problem(place, f"cannot listen there: {error}.", "Look at --host and --port.")

@@ -8,6 +8,7 @@ import sys
 import httpx
 import pytest
 
+from service.errors import ConfigError
 from service.sandbox.app import serve
 from service.sandbox.options import Options
 
@@ -35,9 +36,10 @@ async def test_it_says_where_it_listens_and_stops_when_told() -> None:
     async with asyncio.timeout(10):
         await process.communicate()
 
+    assert process.returncode == 0
     assert health.json() == {"status": "ok", "stores": ["sandbox"]}
 
 
-async def test_a_port_that_is_taken_is_an_os_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+async def test_a_port_that_is_taken_is_one_clear_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="another program listens"):
         await serve(Options(), "127.0.0.1", taken.getsockname()[1])

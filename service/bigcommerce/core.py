@@ -1,0 +1,161 @@
+"""The core API: orders, their metafields, customers, webhooks, products' images.
+
+Each method is one documented call, named above it. Documents are handed on as BigCommerce wrote them. All methods
+raise UpstreamError's subclasses (see ``service.errors``); an answer of another shape than documented is TryAgain.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
+from service.bigcommerce.transport import Answer, Api, Call, Caller
+from service.errors import NotFound, TryAgain
+
+PER_PAGE = 250
+MAX_PAGES = 100
+"""A list that has not ended by then does not end: the API keeps answering the same page."""
+
+
+class Core:
+    """The core API for one store."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def order(self, order_id: int, *, consignments: bool = False) -> Document:
+        """The order; with ``consignments``, its line items and shipping addresses in the same answer."""
+        # Orders V2, Get an Order
+        operation = "Get an Order"
+        answer = await self._get(operation, f"/v2/orders/{order_id:d}", _consignments(consignments))
+        match rows_of(operation, answer.body):
+            case [order]:
+                return order
+            case []:
+                raise NotFound(operation, "there is nothing in the answer", status=answer.status)
+            case _:
+                raise unreadable(operation)
+
+    async def orders(
+        self,
+        *,
+        min_id: int | None = None,
+        max_id: int | None = None,
+        min_date_created: datetime | None = None,
+        limit: int = PER_PAGE,
+        page: int = 1,
+        consignments: bool = False,
+        sort: str = "id:asc",
+    ) -> list[Document]:
+        """One page of orders (at most 250); empty when none matches."""
+        # Orders V2, Get All Orders: 204 with no body when nothing matches
+        params = {
+            "min_id": min_id,
+            "max_id": max_id,
+            "min_date_created": None if min_date_created is None else min_date_created.astimezone(UTC).isoformat(),
+            "limit": limit,
+            "page": page,
+            "sort": sort,
+            **_consignments(consignments),
+        }
+        operation = "Get All Orders"
+        answer = await self._get(operation, "/v2/orders", params)
+        return rows_of(operation, answer.body)
+
+    async def metafields(self, order_id: int) -> list[Document]:
+        """All metafields of an order that the token may see."""
+        # Orders V3, Get Order Metafields
+        return await self._list("Get Order Metafields", f"/v3/orders/{order_id:d}/metafields", {})
+
+    async def orders_metafields(
+        self, *, created_since: datetime | None, namespaces: Collection[str] = ()
+    ) -> list[Document]:
+        """The metafields of many orders (``resource_id`` is the order) that were created since then."""
+        # Orders V3, Get All Order Metafields
+        params = {
+            "date_created:min": None
+            if created_since is None
+            else created_since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+            "namespace:in": ",".join(namespaces) or None,
+        }
+        return await self._list("Get All Order Metafields", "/v3/orders/metafields", params)
+
+    async def customer(
+        self, customer_id: int, *, attributes: bool = False, form_fields: bool = False
+    ) -> Document | None:
+        """The customer, on demand with attributes and form fields; None when there is no such customer."""
+        # Customers V3, Get All Customers
+        include = [name for name, wanted in (("attributes", attributes), ("formfields", form_fields)) if wanted]
+        params = {"id:in": customer_id, "include": ",".join(include) or None}
+        operation = "Get All Customers"
+        answer = await self._get(operation, "/v3/customers", params)
+        return next(iter(rows_of(operation, data_of(operation, answer.body))), None)
+
+    async def hooks(self, *, scope: str | None = None, destination: str | None = None) -> list[Document]:
+        """The webhooks that were made with this token's API account."""
+        # Webhooks V3, Get Webhooks
+        return await self._list("Get Webhooks", "/v3/hooks", {"scope": scope, "destination": destination})
+
+    async def create_hook(
+        self, scope: str, destination: str, headers: Mapping[str, str] | None, is_active: bool = True
+    ) -> Document:
+        """Make a webhook. ``headers`` come back on each of its callbacks."""
+        # Webhooks V3, Create a Webhook
+        hook = {"scope": scope, "destination": destination, "is_active": is_active, "headers": dict(headers or {})}
+        call = Call("Create a Webhook", Api.CORE, "POST", "/v3/hooks", json=hook)
+        return _written((await self._caller.call(call)).body)
+
+    async def update_hook(self, hook_id: int, **changes: Any) -> Document:
+        """Change ``scope``, ``destination``, ``is_active`` or ``headers`` of a webhook."""
+        # Webhooks V3, Update a Webhook
+        call = Call("Update a Webhook", Api.CORE, "PUT", f"/v3/hooks/{hook_id:d}", json=changes)
+        return _written((await self._caller.call(call)).body)
+
+    async def delete_hook(self, hook_id: int) -> None:
+        """Delete a webhook."""
+        # Webhooks V3, Delete a Webhook
+        await self._caller.call(Call("Delete a Webhook", Api.CORE, "DELETE", f"/v3/hooks/{hook_id:d}"))
+
+    async def hooks_admin(self) -> Document:
+        """The API account's webhooks (``hooks_list``), and the domains that get none now (``blocked_domains``)."""
+        # Webhooks V3, Get Admin Info
+        operation = "Get Admin Info"
+        answer = await self._get(operation, "/v3/hooks/admin", {})
+        return next(iter(rows_of(operation, data_of(operation, answer.body))), {})
+
+    async def product_images(self, product_id: int) -> list[Document]:
+        """All images of a product."""
+        # Catalog V3, Get All Product Images
+        return await self._list("Get All Product Images", f"/v3/catalog/products/{product_id:d}/images", {})
+
+    async def _get(self, operation: str, path: str, params: Mapping[str, Any]) -> Answer:
+        return await self._caller.call(Call(operation, Api.CORE, "GET", path, params))
+
+    async def _list(self, operation: str, path: str, params: Mapping[str, Any]) -> list[Document]:
+        """A V3 list, followed to its end."""
+        items: list[Document] = []
+        for page in range(1, MAX_PAGES + 1):
+            answer = await self._get(operation, path, {**params, "limit": PER_PAGE, "page": page})
+            found = rows_of(operation, data_of(operation, answer.body))
+            items += found
+            if _is_last_page(answer.body, page, len(found)):
+                return items
+        raise TryAgain(operation, f"the list has not ended after {MAX_PAGES} pages", status=200)
+
+
+def _consignments(wanted: bool) -> dict[str, str]:
+    return {"include": "consignments.line_items", "consignment_structure": "object"} if wanted else {}
+
+
+def _is_last_page(body: Any, page: int, found: int) -> bool:
+    """As the answer says, else a page that is not full is the last."""
+    try:
+        return not found or page >= int(body["meta"]["pagination"]["total_pages"])
+    except (KeyError, TypeError, ValueError):
+        return found < PER_PAGE
+
+
+def _written(body: Any) -> Document:
+    """What a write that succeeded tells of its outcome: nothing, if it cannot be understood."""
+    data = body.get("data") if isinstance(body, dict) else None
+    return data if isinstance(data, dict) else {}

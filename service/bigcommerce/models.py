@@ -1,0 +1,184 @@
+"""What is read of B2B Edition's answers, and what is sent: only the fields that are used.
+
+Read leniently, as the answers differ from the documentation: ids come as numbers or as text, and null stands for
+empty. A field that cannot be understood counts as missing; it is never an error.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+T = TypeVar("T")
+
+
+def to_text(value: object) -> str:
+    """A plain value as text, numbers without an exponent; anything else, and null, is the empty text."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return format(Decimal(str(value)).normalize(), "f")
+        case _:
+            return ""
+
+
+def to_number(value: object) -> float | None:
+    """A number, or text that holds one; anything else is None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) < 2**63 else None
+
+
+def to_int(value: object) -> int | None:
+    """A whole number, or text that holds one; anything else is None."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    number = to_number(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _id(value: object) -> int:
+    return to_int(value) or 0
+
+
+def _flag(value: object) -> bool:
+    return value is True or value == 1 or (isinstance(value, str) and value.lower() in ("1", "true"))
+
+
+def _fields(value: object) -> dict[str, str]:
+    """``[{"fieldName": …, "fieldValue": …}]`` as name → text; a mapping is taken as it is."""
+    if isinstance(value, Mapping):
+        return {str(name): to_text(text) for name, text in value.items()}
+    rows = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+    return {str(row["fieldName"]): to_text(row.get("fieldValue")) for row in rows if row.get("fieldName")}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(to_text(item) for item in value) if isinstance(value, list | tuple) else ()
+
+
+Id = Annotated[int, BeforeValidator(_id)]
+WholeNumber = Annotated[int | None, BeforeValidator(to_int)]
+Number = Annotated[float | None, BeforeValidator(to_number)]
+Text = Annotated[str, BeforeValidator(to_text)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+
+class _Answered(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_missing(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class Record(_Answered):
+    """B2B Edition's record of an order."""
+
+    order_id: Id = Field(default=0, validation_alias="bcOrderId")
+    """The order's id in the store; 0 when the answer did not tell. B2B Edition's own ``id`` is never read."""
+
+    po_number: Text = Field(default="", validation_alias="poNumber")
+    extra_fields: Annotated[dict[str, str], BeforeValidator(_fields)] = Field(
+        default_factory=dict, validation_alias="extraFields"
+    )
+    company_id: WholeNumber = Field(default=None, validation_alias="companyId")
+    is_invoice_order: Flag = Field(default=False, validation_alias="isInvoiceOrder")
+    created_at: WholeNumber = Field(default=None, validation_alias="createdAt")
+    """Unix seconds, as ``updated_at``."""
+
+    updated_at: WholeNumber = Field(default=None, validation_alias="updatedAt")
+
+    @property
+    def has_extra_fields(self) -> bool:
+        """Whether the answer held the extra fields at all. A list may leave them out; then Get an Order knows."""
+        return "extra_fields" in self.model_fields_set
+
+    def of_order(self, order_id: int) -> Self:
+        """The same record, with the id that was asked for where the answer did not tell it."""
+        return self if self.order_id else self.model_copy(update={"order_id": order_id})
+
+
+class FieldType(IntEnum):
+    """What an extra field takes."""
+
+    TEXT = 0
+    MULTI_LINE = 1
+    NUMBER = 2
+    DROPDOWN = 3
+
+
+def _field_type(value: object) -> FieldType:
+    """A type that is not known is taken for text, which has the fewest rules of its own."""
+    number = to_int(value)
+    return FieldType(number) if number in list(FieldType) else FieldType.TEXT
+
+
+def _length(value: object) -> int | None:
+    """A field that takes no character at all makes no sense: 0 is read as "no limit"."""
+    return to_int(value) or None
+
+
+class ExtraFieldConfig(_Answered):
+    """What a store allows in one extra field of its orders."""
+
+    field_name: Text = Field(default="", validation_alias="fieldName")
+    label: Text = Field(default="", validation_alias="labelName")
+    type: Annotated[FieldType, BeforeValidator(_field_type)] = Field(
+        default=FieldType.TEXT, validation_alias="fieldType"
+    )
+    required: Flag = Field(default=False, validation_alias="isRequired")
+    maximum_length: Annotated[int | None, BeforeValidator(_length)] = Field(
+        default=None, validation_alias="maximumLength"
+    )
+    maximum_value: Number = Field(default=None, validation_alias="maximumValue")
+    options: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(default=(), validation_alias="listOfValues")
+    default: Text | None = Field(default=None, validation_alias="defaultValue")
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What is written on a record: the PO number (None: none is sent) and extra fields, fieldName → fieldValue."""
+
+    po_number: str | None
+    extra_fields: Mapping[str, str]
+
+    def body(self) -> dict[str, Any]:
+        """The part of a request's body that Create an Order and Update an Order share."""
+        body: dict[str, Any] = {}
+        if self.po_number is not None:
+            body["poNumber"] = self.po_number
+        if self.extra_fields:
+            body["extraFields"] = [
+                {"fieldName": name, "fieldValue": value} for name, value in self.extra_fields.items()
+            ]
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list. ``next_offset`` is where the next one begins, None after the last."""
+
+    items: list[T]
+    total: int | None
+    next_offset: int | None
+
+    @classmethod
+    def of(cls, items: list[T], *, total: int | None, limit: int, offset: int) -> "Page[T]":
+        """A page of at most ``limit`` items. Where the answer tells no total, one that is not full is the last."""
+        end = offset + len(items)
+        is_last = not items or (len(items) < limit if total is None else end >= total)
+        return cls(items, total, None if is_last else end)

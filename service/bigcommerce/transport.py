@@ -1,0 +1,265 @@
+"""Every call to BigCommerce passes here: headers, time-outs, quota, clock, errors, the log line of the call."""
+
+import asyncio
+import json as json_module
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import structlog
+from pydantic import SecretStr
+
+from service.bigcommerce import verdicts
+from service.bigcommerce.clock import UpstreamClock
+from service.bigcommerce.quota import Quota
+from service.errors import CredentialsRefused, UpstreamError
+from service.logs import Event
+
+TIMEOUT_S = 3.0
+"""For one try, from asking for a connection to the last byte: short, as an order in its window has ten seconds."""
+
+MAX_BODY_BYTES = 20_000_000
+"""The largest answer that is read. 250 orders with their line items stay far below it."""
+
+MAX_CONNECTIONS = 400
+"""Far more than orders in hand: a store whose calls hang must not keep another store's from going out."""
+
+_log = structlog.get_logger()
+_UNREADABLE = object()
+_SENDABLE = re.compile(r"[!-~]+")
+
+
+def is_sendable(token: SecretStr) -> bool:
+    """Whether a header can carry this token as it is."""
+    return _SENDABLE.fullmatch(token.get_secret_value()) is not None
+
+
+class Api(StrEnum):
+    """Which API a call goes to; each has a host or headers of its own."""
+
+    CORE = "core"
+    B2B = "b2b"
+    STOREFRONT = "storefront"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A store, and its access tokens; any that is accepted will do, so that tokens can be rotated."""
+
+    store_hash: str
+    access_tokens: tuple[SecretStr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, as BigCommerce's documentation describes it; ``operation`` is its page's name there.
+
+    A parameter that is None is not sent.
+    """
+
+    operation: str
+    api: Api
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+
+    @property
+    def is_write(self) -> bool:
+        return self.method != "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx answer. ``body`` is parsed JSON, None where there is none (204); times are local Unix seconds."""
+
+    status: int
+    body: Any
+    quota: Quota | None
+    sent_at: float
+    answered_at: float
+
+
+def http_client() -> httpx.AsyncClient:
+    """The client for both APIs and all stores. It follows no redirect and keeps no cookie."""
+    return httpx.AsyncClient(
+        headers={
+            "User-Agent": f"b2b-order-enrichment/{version('b2b-order-enrichment')}",
+            "Accept": "application/json",  # without it the V2 API answers XML
+        },
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
+        limits=httpx.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS // 2, keepalive_expiry=30.0
+        ),
+    )
+
+
+class Transport:
+    """Sends calls and turns each answer, or the lack of one, into an Answer or an UpstreamError.
+
+    ``core_url`` and ``b2b_url`` are the two hosts; ``clock`` gives local Unix seconds. The client stays the
+    caller's to close.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, *, core_url: str, b2b_url: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._http = http
+        self._core_url = core_url.rstrip("/")
+        self._b2b_url = b2b_url.rstrip("/")
+        self._clock = clock
+        self._accepted: dict[str, SecretStr] = {}
+        self.upstream_clock = UpstreamClock(clock)
+
+    def tokens(self, account: Account) -> list[SecretStr]:
+        """The store's tokens, the one that was accepted last first; without those that no header can carry."""
+        known = [token for token in account.access_tokens if is_sendable(token)]
+        return sorted(known, key=lambda token: token != self._accepted.get(account.store_hash))
+
+    def remember(self, account: Account, token: SecretStr) -> None:
+        """This token was accepted: begin with it the next time."""
+        self._accepted[account.store_hash] = token
+
+    async def exchange(self, account: Account, call: Call, token: SecretStr, timeout_s: float) -> Answer:
+        """One request, one verdict. ``timeout_s`` bounds it as a whole.
+
+        All calls of all stores pass this method: whoever spends the store's quota asks here before, and hears
+        of what is left of it here after.
+        """
+        started = time.perf_counter()
+        quota: Quota | None = None
+        status: int | None = None
+        verdict = "none"  # given up by whoever asked
+        try:
+            response, body, sent_at, answered_at = await self._send(account, call, token, timeout_s)
+            status, quota = response.status_code, Quota.from_headers(response.headers)
+            if "Age" not in response.headers:  # it comes from a cache, and so does its Date
+                self.upstream_clock.observe(response.headers.get("Date"), sent_at, answered_at)
+            if error := _judge(call, status, body, quota, token):
+                raise error
+            verdict = "ok"
+            return Answer(status, body, quota, sent_at, answered_at)
+        except UpstreamError as error:
+            verdict = type(error).__name__
+            raise
+        finally:
+            _log.debug(
+                Event.UPSTREAM_CALL,
+                api=call.api.value,
+                operation=call.operation,
+                status=status,
+                verdict=verdict,
+                ms=round((time.perf_counter() - started) * 1000),
+                quota_left=quota.left if quota else None,
+            )
+
+    async def _send(
+        self, account: Account, call: Call, token: SecretStr, timeout_s: float
+    ) -> tuple[httpx.Response, Any, float, float]:
+        sent_at = self._clock()
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._http.stream(
+                    call.method,
+                    self._root(account, call.api) + call.path,
+                    params={name: value for name, value in call.params.items() if value is not None},
+                    headers=_headers(account, call, token),
+                    content=None if call.json is None else json_module.dumps(call.json).encode(),
+                    # Together they end before the whole does, so that a call that was never sent is known as such.
+                    timeout=httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2),
+                    follow_redirects=False,
+                ) as response,
+            ):
+                answered_at = self._clock()
+                return response, await _read(response), sent_at, answered_at
+        except (httpx.RequestError, TimeoutError) as error:
+            raise verdicts.of_failure(call.operation, error, is_write=call.is_write) from error
+
+    def _root(self, account: Account, api: Api) -> str:
+        if api is Api.CORE:
+            return f"{self._core_url}/stores/{quote(account.store_hash, safe='')}"
+        return f"{self._b2b_url}/api"
+
+
+class Caller:
+    """Makes the calls of one piece of work, an order for one, to one store, and counts them.
+
+    ``calls`` is how many requests were made; ``timeout_s`` is how long each may take, and may be changed.
+    """
+
+    def __init__(self, transport: Transport, account: Account, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.transport = transport
+        self.account = account
+        self.timeout_s = timeout_s
+        self.calls = 0
+
+    async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
+        """Make a call with the store's token. On 401 nothing was done, so the next token is tried at once."""
+        refused = CredentialsRefused(call.operation, "there is no access token that could be sent")
+        for token in self.transport.tokens(self.account):
+            try:
+                answer = await self.call_with(token, call, timeout_s=timeout_s)
+            except CredentialsRefused as error:
+                if error.status != 401:
+                    raise
+                refused = error
+            else:
+                self.transport.remember(self.account, token)
+                return answer
+        raise refused
+
+    async def call_with(self, token: SecretStr, call: Call, *, timeout_s: float | None = None) -> Answer:
+        """Make a call with this token and no other."""
+        self.calls += 1
+        return await self.transport.exchange(
+            self.account, call, token, self.timeout_s if timeout_s is None else timeout_s
+        )
+
+
+def _headers(account: Account, call: Call, token: SecretStr) -> dict[str, str]:
+    secret = token.get_secret_value()
+    content = {} if call.json is None else {"Content-Type": "application/json"}
+    match call.api:
+        case Api.CORE:
+            return {"X-Auth-Token": secret, **content}
+        case Api.B2B:
+            return {"X-Auth-Token": secret, "X-Store-Hash": account.store_hash, **content}
+        case Api.STOREFRONT:
+            return {"Authorization": f"Bearer {secret}", **content}
+
+
+async def _read(response: httpx.Response) -> Any:
+    """The parsed body; None for an answer without one, ``_UNREADABLE`` for one that is too large or not JSON."""
+    if response.status_code in (204, 205):
+        return None
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            return _UNREADABLE
+    try:
+        return json_module.loads(body, parse_constant=_no_such_constant)
+    except (ValueError, RecursionError):
+        return _UNREADABLE
+
+
+def _no_such_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _judge(call: Call, status: int, body: Any, quota: Quota | None, token: SecretStr) -> UpstreamError | None:
+    if 200 <= status < 300:
+        if body is not _UNREADABLE:
+            return None
+        return verdicts.passing(call.operation, "the answer cannot be read", is_write=call.is_write, status=status)
+    message = verdicts.message_of(status, body, hide=token.get_secret_value())
+    resets_in_s = quota.resets_in_s if quota else None
+    return verdicts.of_answer(call.operation, status, message, is_write=call.is_write, resets_in_s=resets_in_s)

@@ -1,0 +1,234 @@
+"""JMESPath expressions over the order document, and which parts of the document each of them reads."""
+
+import warnings
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError, JMESPathTypeError, ParseError
+from jmespath.functions import TYPES_MAP, Functions
+from jmespath.parser import ParsedResult
+from jmespath.visitor import Visitor
+
+from service.errors import ConfigError, Problem
+from service.stores import did_you_mean
+
+if TYPE_CHECKING:
+    from jmespath.visitor import _TreeNode as Node  # in the type stubs only
+
+ROOTS = ("order", "products", "shipping_addresses", "metafields", "customer", "user", "company")
+"""What the order document holds at its top."""
+
+Path = tuple[str, ...]
+"""Where a part of the document is: ``()`` the document, ``("customer",)``, ``("customer", "attributes")``.
+Names further down do not decide what is fetched and are left off."""
+
+Paths = frozenset[Path]
+
+_NOTHING: Paths = frozenset()
+_DOCUMENT: Paths = frozenset({()})
+
+
+class ExpressionError(Exception):
+    """Why an expression could not be evaluated. Holds nothing of the document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Which parts of the document are read: ``named`` on the way to a value, ``whole`` with all that is in them."""
+
+    named: Paths
+    whole: Paths
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self.named or any(path[:length] in self.whole for length in range(len(path) + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A JMESPath expression that can be evaluated.
+
+    What bounds its time: JMESPath has no loops, no recursion and no variables, and a nested expression sees nothing
+    but the element it is given. So each step passes over its input once (``sort`` and the like: n log n), the input
+    being one order as BigCommerce answers it, and the number of steps is the length of what the admin wrote. (An
+    admin can write one whose output doubles with each step, ``[@, @] | [@, @] | …``; a shopper's text cannot, as it is
+    never run as an expression.)
+    """
+
+    source: str
+    reads: Reads
+    _parsed: ParsedResult
+
+    @classmethod
+    def compile(cls, source: str, place: str) -> "Expression":
+        """Parse the expression that stands at ``place``. Raises ConfigError with everything wrong in it."""
+        try:
+            parsed = _parse(source, place)
+            reader = _Reader()
+            reader.read(parsed.parsed, _DOCUMENT)
+        except RecursionError:
+            raise ConfigError(Problem(place, "the expression is nested too deep.", "Make it simpler.")) from None
+        if reader.mistakes:
+            raise ConfigError(
+                *(Problem(place, f"{message}, in {_shown(source)}.", cure) for message, cure in reader.mistakes.items())
+            )
+        return cls(source, Reads(frozenset(reader.named), frozenset(reader.whole)), parsed)
+
+    def search(self, document: Mapping[str, Any]) -> Any:
+        """What the expression finds in the document. Raises ExpressionError."""
+        try:
+            return self._parsed.search(document)
+        except RecursionError:
+            raise ExpressionError("the order is nested too deep") from None
+        except JMESPathTypeError as error:
+            # Its own text would show the value.
+            found = TYPES_MAP.get(error.actual_type, error.actual_type)
+            expected = " or ".join(error.expected_types)
+            raise ExpressionError(f"{error.function_name}() takes {expected}, and was given {found}") from None
+        except Exception as error:
+            # The library lets Python's own errors through: 1 < 'a', a slice with step 0, ceil of infinity.
+            raise ExpressionError(f"cannot be evaluated for this order ({type(error).__name__})") from None
+
+
+def _parse(source: str, place: str) -> ParsedResult:
+    cure = (
+        "A name with other signs than letters, digits and _ stands in double quotes, text in single quotes:"
+        " company.extraFields.\"ERP Account\", [?name=='PO Number']."
+    )
+    try:
+        with warnings.catch_warnings():
+            # `text` in backticks, the old way to write a literal, is still understood.
+            warnings.simplefilter("ignore", PendingDeprecationWarning)
+            return jmespath.compile(source)
+    except ParseError as error:
+        # An error of the lexer has its text elsewhere, one about the end of the expression has none.
+        reason = getattr(error, "message", None) or (error.msg if error.token_type else "it ends too early")
+        where = f"column {error.lex_position + 1} of {_shown(source)}"
+        raise ConfigError(Problem(place, f"this is not JMESPath: {reason}, at {where}.", cure)) from None
+    except (JMESPathError, ValueError, IndexError):
+        raise ConfigError(Problem(place, f"this is not JMESPath: {_shown(source)}.", cure)) from None
+
+
+def _shown(source: str) -> str:
+    """In one line, each character still in its column."""
+    return "".join(char if char.isprintable() else " " for char in source)
+
+
+class _Reader(Visitor):
+    """Walks a parsed expression as the interpreter does, with paths into the document instead of values.
+
+    Each method returns which parts of the document the node may evaluate to when it is evaluated against ``current``.
+    Names count as parts of the document only where that is known: behind a projection, in a filter's condition or in
+    an ``&expression`` they are names of some element, and what the element was taken from counts as read whole.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.named: set[Path] = set()
+        self.whole: set[Path] = set()
+        self.mistakes: dict[str, str] = {}
+
+    def read(self, node: "Node", current: Paths) -> Paths:
+        """The node's value itself is used, so all that is in it counts. Nothing of the document is left of it."""
+        self.whole |= self.visit(node, current)
+        return _NOTHING
+
+    def default_visit(self, node: "Node", current: Paths) -> Paths:  # type: ignore[override]
+        # Grammar of a later JMESPath: fetch everything rather than too little.
+        self.whole |= _DOCUMENT
+        return _NOTHING
+
+    def visit_field(self, node: "Node", current: Paths) -> Paths:
+        name = node["value"]
+        if () in current and name not in ROOTS:
+            self.mistakes[f'the order document has no "{name}"'] = (
+                did_you_mean(name, ROOTS) or f"It has {', '.join(ROOTS)}."
+            )
+        found = frozenset((*path, name)[:2] for path in current)
+        self.named |= found
+        return found
+
+    def visit_identity(self, node: "Node", current: Paths) -> Paths:
+        return current
+
+    visit_current = visit_identity
+
+    def visit_literal(self, node: "Node", current: Paths) -> Paths:
+        return _NOTHING
+
+    def visit_subexpression(self, node: "Node", current: Paths) -> Paths:
+        for child in node["children"]:
+            current = self.visit(child, current)
+        return current
+
+    visit_pipe = visit_index_expression = visit_subexpression
+
+    def visit_or_expression(self, node: "Node", current: Paths) -> Paths:
+        return frozenset().union(*(self.visit(child, current) for child in node["children"]))
+
+    visit_and_expression = visit_or_expression
+
+    def visit_index(self, node: "Node", current: Paths) -> Paths:
+        return current - _DOCUMENT  # an object has no items: null
+
+    visit_slice = visit_index
+
+    def visit_flatten(self, node: "Node", current: Paths) -> Paths:
+        self.whole |= self.visit(node["children"][0], current) - _DOCUMENT  # the same
+        return _NOTHING
+
+    def visit_projection(self, node: "Node", current: Paths) -> Paths:
+        self.visit_flatten(node, current)
+        return self._of_elements(node["children"][1:])
+
+    visit_filter_projection = visit_projection
+
+    def visit_value_projection(self, node: "Node", current: Paths) -> Paths:
+        self.read(node["children"][0], current)
+        return self._of_elements(node["children"][1:])
+
+    def visit_expref(self, node: "Node", current: Paths) -> Paths:
+        # Where no function expects it, it would be a value that is no JSON.
+        cure = "It is an argument of map(), sort_by(), min_by() and max_by() only."
+        self.mistakes["an & stands where no function takes an expression"] = cure
+        return _NOTHING
+
+    def visit_function_expression(self, node: "Node", current: Paths) -> Paths:
+        children = node["children"]
+        takes_expression = self._checked_function(node["value"], len(children))
+        for position, child in enumerate(children):
+            if child["type"] == "expref" and position in takes_expression:
+                self._of_elements(child["children"])
+            else:
+                self.read(child, current)
+        return _NOTHING
+
+    def visit_comparator(self, node: "Node", current: Paths) -> Paths:
+        for child in node["children"]:
+            self.read(child, current)
+        return _NOTHING
+
+    visit_not_expression = visit_key_val_pair = visit_comparator
+    visit_multi_select_list = visit_multi_select_dict = visit_comparator
+
+    def _of_elements(self, nodes: Iterable["Node"]) -> Paths:
+        # Nothing of the document can be read there any more; functions are still checked.
+        for node in nodes:
+            self.visit(node, _NOTHING)
+        return _NOTHING
+
+    def _checked_function(self, name: str, given: int) -> Collection[int]:
+        """The positions of its arguments that are an ``&expression``."""
+        function = Functions.FUNCTION_TABLE.get(name)
+        if function is None:
+            names = sorted(Functions.FUNCTION_TABLE)
+            cure = did_you_mean(name, names) or f"There are {', '.join(names)}."
+            self.mistakes[f"there is no function {name}()"] = cure
+            return ()
+        signature = function["signature"]
+        wanted, variadic = len(signature), signature[-1].get("variadic", False)
+        if given < wanted or (given > wanted and not variadic):
+            counted = f"{'at least ' * variadic}{wanted} argument{'s' * (wanted > 1)}"
+            self.mistakes[f"{name}() takes {counted}, and has {given}"] = "See the list of functions on jmespath.org."
+        return [position for position, argument in enumerate(signature) if "expref" in argument["types"]]

@@ -1,0 +1,153 @@
+"""The rules of a store, compiled: from an order document to a PO number and extra fields."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from service.errors import ConfigError, Problem
+from service.rules.expression import Reads
+from service.rules.search import Search
+from service.rules.text import clean, one_line
+from service.stores import Rule, Store, rule_place
+
+PO_NUMBER = ("po_number",)
+Kind = Literal["from", "value", "default", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the rules name beside the order, so that nothing else is fetched."""
+
+    consignments: bool
+    """Products or shipping addresses."""
+
+    metafields: bool
+    customer: bool
+    customer_attributes: bool
+    customer_form_fields: bool
+    user: bool
+    company: bool
+
+    @classmethod
+    def of(cls, reads: Iterable[Reads]) -> Self:
+        every = tuple(reads)
+
+        def read(*path: str) -> bool:
+            return any(path in reads for reads in every)
+
+        return cls(
+            consignments=read("products") or read("shipping_addresses"),
+            metafields=read("metafields"),
+            customer=read("customer"),
+            customer_attributes=read("customer", "attributes"),
+            customer_form_fields=read("customer", "form_fields"),
+            user=read("user"),
+            company=read("company"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a rule's value came from: ``source`` is the expression that gave it.
+
+    ``raw`` is what was found, before it became ``text``. Both are the shopper's.
+    """
+
+    name: str
+    source: str | None
+    kind: Kind
+    raw: Any
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the rules made of one order. Field keys are as in the stores file.
+
+    ``missing`` are the required rules that gave nothing: ``po_number`` or a field's key. ``errors`` say per rule why
+    its expressions failed, when none of them gave a value; a default is still used then, so a rule may have both an
+    error and a value. No error holds anything of the order.
+    """
+
+    po_number: str | None
+    fields: dict[str, str]
+    missing: tuple[str, ...]
+    errors: Mapping[str, str]
+    traces: tuple[Trace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """One rule, ready to be applied."""
+
+    name: str
+    is_po_number: bool
+    rule: Rule
+    search: Search
+
+    def apply(self, document: Mapping[str, Any]) -> tuple[Trace, str | None]:
+        """The rule's value with its trace, and why expressions failed when none of them gave a value."""
+        if self.rule.value is not None:
+            return self._trace("value", None, self.rule.value, clean(self.rule.value)), None
+        found, failure = self.search.run(document)
+        if found:
+            return self._trace("from", found.source, found.raw, found.text), None
+        if self.rule.default is not None:
+            return self._trace("default", None, self.rule.default, clean(self.rule.default)), failure
+        return self._trace("none", None, None, ""), failure
+
+    def _trace(self, kind: Kind, source: str | None, raw: Any, text: str) -> Trace:
+        # An extra field may have several lines, a PO number is one.
+        return Trace(self.name, source, kind, raw, (one_line(text) if self.is_po_number else text) or None)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules of one store."""
+
+    rules: tuple[CompiledRule, ...]
+
+    @property
+    def needs(self) -> Needs:
+        """What the order document must hold for these rules."""
+        return Needs.of([expression.reads for rule in self.rules for expression in rule.search.expressions])
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The keys of the extra fields whose rule says ``required``."""
+        return frozenset(rule.name for rule in self.rules if rule.rule.required and not rule.is_po_number)
+
+    def evaluate(self, document: Mapping[str, Any]) -> Evaluation:
+        """Apply every rule to an order document of plain JSON values. Never raises."""
+        outcomes = [(rule, *rule.apply(document)) for rule in self.rules]
+        texts = [(rule, trace.text) for rule, trace, _ in outcomes if trace.text is not None]
+        return Evaluation(
+            po_number=next((text for rule, text in texts if rule.is_po_number), None),
+            fields={rule.name: text for rule, text in texts if not rule.is_po_number},
+            missing=tuple(rule.name for rule, trace, _ in outcomes if rule.rule.required and trace.text is None),
+            errors={rule.name: failure for rule, _, failure in outcomes if failure is not None},
+            traces=tuple(trace for _, trace, _ in outcomes),
+        )
+
+
+def compile_rules(store: Store, file: str = "stores.toml") -> RuleSet:
+    """Compile a store's rules. Raises ConfigError with the problems of all of them; ``file`` names their places."""
+    problems: list[Problem] = []
+    rules: list[CompiledRule] = []
+    for keys, rule in _written(store):
+        try:
+            search = Search.compile(rule, rule_place(file, store.hash, *keys))
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            rules.append(CompiledRule(keys[-1], keys == PO_NUMBER, rule, search))
+    if problems:
+        raise ConfigError(*problems)
+    return RuleSet(tuple(rules))
+
+
+def _written(store: Store) -> Iterator[tuple[tuple[str, ...], Rule]]:
+    if store.po_number:
+        yield PO_NUMBER, store.po_number
+    for key, rule in store.extra_fields.items():
+        yield ("extra_fields", key), rule

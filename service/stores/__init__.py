@@ -1,0 +1,23 @@
+"""The stores file: which stores there are, their secrets, and their rules as written.
+
+Everything wrong in a file is reported at once, each problem with its table, its key and the cure. The value of a
+secret is in no message and in no ``repr``.
+"""
+
+from service.stores.loading import Reading, load_stores, read_stores
+from service.stores.models import Endpoints, Rule, Store, StoresFile, plain_number
+from service.stores.problems import rule_place
+from service.stores.sentences import did_you_mean
+
+__all__ = [
+    "Endpoints",
+    "Reading",
+    "Rule",
+    "Store",
+    "StoresFile",
+    "did_you_mean",
+    "load_stores",
+    "plain_number",
+    "read_stores",
+    "rule_place",
+]

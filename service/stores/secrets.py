@@ -1,0 +1,113 @@
+"""Secrets, from where they are kept: ``env:NAME``, ``file:/path``, or the text itself."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr, ValidationInfo
+
+from service.stores.sentences import refused, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where ``env:`` is looked up, and the folder that relative ``file:`` paths start from."""
+
+    environ: Mapping[str, str]
+    folder: Path
+
+
+class UnreadableError(Exception):
+    """Why a file cannot be read, to be put after its name."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte-order mark. Raises UnreadableError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UnreadableError("does not exist") from None
+    except IsADirectoryError:
+        raise UnreadableError("is a directory, not a file") from None
+    except PermissionError:
+        raise UnreadableError("may not be read by this user") from None
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"is not UTF-8 text (byte {error.start + 1})") from None
+    except OSError as error:
+        raise UnreadableError(f"cannot be read ({error.strerror})") from None
+    except ValueError:  # a NUL character in the path
+        raise UnreadableError("has a name that no file can have") from None
+
+
+def is_reference(secret: str) -> bool:
+    """Whether this names a secret that is kept elsewhere."""
+    return secret.startswith(("env:", "file:"))
+
+
+def listed(written: Any) -> Any:
+    """One text stands for a list of one; an empty list is refused."""
+    if isinstance(written, str | SecretStr):
+        return (written,)
+    if written == []:
+        raise refused("the list is empty", "Write at least one, or leave the key out.")
+    return tuple(written) if isinstance(written, list) else written
+
+
+def _secret(written: Any, info: ValidationInfo) -> SecretStr:
+    if isinstance(written, SecretStr):
+        return written
+    if not isinstance(written, str):
+        raise refused("expected text in quotes", "Write env:NAME, file:/path or the secret itself, in quotes.")
+    if not is_reference(written):
+        return _not_empty("the text", written)
+    if not isinstance(surroundings := info.context, Surroundings):
+        raise refused("env: and file: are looked up for a stores file only", "In code, give a SecretStr.")
+    kind, _, where = written.partition(":")
+    if kind == "env":
+        return _not_empty(f"the environment variable {where}", _variable(where, surroundings.environ))
+    path = surroundings.folder / where
+    return _not_empty(f"the file {shown(str(path))}", _file(path))
+
+
+def _not_empty(source: str, secret: str) -> SecretStr:
+    # Most tools that write a secret into a file or a variable end it with a line end.
+    secret = secret.rstrip("\r\n")
+    if not secret.strip():
+        raise refused(f"{source} is empty", "Put the secret there.")
+    return SecretStr(secret)
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise refused("what follows env: is not the name of an environment variable", "Write env:NAME.")
+    if name not in environ:
+        raise refused(f"the environment variable {name} is not set", "Set it where this program runs.")
+    return environ[name]
+
+
+def _file(path: Path) -> str:
+    try:
+        return read_text(path)
+    except UnreadableError as reason:
+        cure = "Write file: and the path of a text file that holds nothing but the secret."
+        raise refused(f"the file {shown(str(path))} {reason}", cure) from None
+
+
+def _fits_a_header(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", secret.get_secret_value()):
+        raise refused(
+            "the secret cannot be sent in an HTTP header",
+            "Only letters, digits and signs of ASCII can; look for line ends, accents, or spaces around it.",
+        )
+    return secret
+
+
+Secret = Annotated[SecretStr, PlainValidator(_secret)]
+Secrets = Annotated[tuple[Secret, ...], BeforeValidator(listed)]
+"""One or several secrets, any of which is accepted (rotation)."""
+
+HeaderSecret = Annotated[Secret, AfterValidator(_fits_a_header)]
+HeaderSecrets = Annotated[tuple[HeaderSecret, ...], BeforeValidator(listed)]
+"""The same, for secrets that travel in an HTTP header."""

@@ -1,0 +1,273 @@
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import httpx
+import pytest
+import stamina
+import stamina.instrumentation
+import structlog
+from pydantic import SecretStr
+
+from service import logs
+from service.logs import Event
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+log = structlog.get_logger()
+library = logging.getLogger("some.library")
+
+
+@pytest.fixture(autouse=True)
+def logging_is_put_back() -> Iterator[None]:
+    """What ``configure`` changes is the whole process's, and this one is pytest's."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", *logs._QUIET)}
+    config = structlog.get_config() if structlog.is_configured() else None
+    yield
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.reset_defaults()
+    if config is not None:
+        structlog.configure(**config)
+    structlog.contextvars.clear_contextvars()
+    stamina.instrumentation.set_on_retry_hooks(None)
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Standard output so far."""
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii", line_buffering=True))
+    return lambda: buffer.getvalue().decode()
+
+
+Events = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def events(written: Callable[[], str]) -> Events:
+    """The JSON lines so far, each whole but for its timestamp, which is checked here."""
+
+    def read() -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in written().splitlines()]
+        assert all(TIMESTAMP.fullmatch(event.pop("timestamp")) for event in found)
+        return found
+
+    return read
+
+
+def test_a_line_is_one_json_object_with_the_shared_keys_first(written: Callable[[], str]) -> None:
+    logs.configure("json", "INFO")
+    log.info(Event.WEBHOOK_ACCEPTED, scope="a", webhook_id="msg_1", text="a\nb ü", order_id=250, store="abc")
+
+    line = written()
+    assert line.count("\n") == 1
+    timestamp, *rest = json.loads(line).items()
+    assert timestamp[0] == "timestamp"
+    assert rest == [
+        ("level", "info"),
+        ("event", "webhook_accepted"),
+        ("store", "abc"),
+        ("order_id", 250),
+        ("webhook_id", "msg_1"),
+        ("scope", "a"),
+        ("text", "a\nb ü"),
+    ]
+
+
+def test_the_timestamp_is_now_in_utc(written: Callable[[], str]) -> None:
+    logs.configure("json", "INFO")
+    before = datetime.now(UTC)
+    log.info(Event.WORKER_STARTED)
+
+    stamp = datetime.fromisoformat(json.loads(written())["timestamp"])
+    assert before.replace(microsecond=before.microsecond // 1000 * 1000) <= stamp <= datetime.now(UTC)
+
+
+def test_a_whole_second_has_its_milliseconds_too(written: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnTheSecond(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "OnTheSecond":
+            return cls(2026, 1, 10, 21, 5, 30, 0, tz)
+
+    monkeypatch.setattr(logs, "datetime", OnTheSecond)
+    logs.configure("json", "INFO")
+    log.info(Event.WORKER_STARTED)
+
+    assert json.loads(written())["timestamp"] == "2026-01-10T21:05:30.000Z"
+
+
+def test_lines_of_libraries_and_of_the_web_server_take_the_same_form(events: Events) -> None:
+    logs.configure("json", "INFO")
+    library.warning("lost %s of %d", "one", 2, extra={"pool": 7})
+    logging.getLogger("uvicorn.error").error("no port", extra={"color_message": "\033[1mno port"})
+
+    assert events() == [
+        {"level": "warning", "event": "lost one of 2", "pool": 7},
+        {"level": "error", "event": "no port"},
+    ]
+
+
+def test_requests_of_the_http_library_are_not_logged(events: Events) -> None:
+    logs.configure("json", "DEBUG")
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
+        client.get("https://api.test/stores/abc123?secret=1")
+
+    assert events() == []
+
+
+def test_pauses_of_the_retry_library_are_not_logged(events: Events) -> None:
+    @stamina.retry(on=ValueError, attempts=2, wait_initial=0, wait_jitter=0)
+    def fail() -> None:
+        raise ValueError
+
+    logs.configure("json", "DEBUG")
+    with pytest.raises(ValueError, match=""):
+        fail()
+
+    assert events() == []
+
+
+def test_what_is_below_the_level_is_not_written(events: Events) -> None:
+    logs.configure("json", "WARNING")
+    for write in (log.info, log.warning, library.info, library.warning):
+        write("a")
+
+    assert events() == [{"level": "warning", "event": "a"}] * 2
+
+
+@pytest.mark.parametrize("write", [log.exception, library.exception])
+def test_an_exception_is_one_line(events: Events, write: Callable[[str], None]) -> None:
+    logs.configure("json", "INFO")
+    try:
+        int("x")
+    except ValueError:
+        write("internal_error")
+
+    (event,) = events()
+    trace = event.pop("exception").splitlines()
+    assert event == {"level": "error", "event": "internal_error"}
+    assert trace[0] == "Traceback (most recent call last):"
+    assert trace[-1] == "ValueError: invalid literal for int() with base 10: 'x'"
+
+
+def test_what_is_bound_is_on_every_line(events: Events) -> None:
+    logs.configure("json", "INFO", process="worker")
+    with structlog.contextvars.bound_contextvars(store="abc", order_id=250):
+        log.info("a")
+        library.info("b")
+    library.info("c")
+
+    assert events() == [
+        {"level": "info", "event": "a", "store": "abc", "order_id": 250, "process": "worker"},
+        {"level": "info", "event": "b", "store": "abc", "order_id": 250, "process": "worker"},
+        {"level": "info", "event": "c", "process": "worker"},
+    ]
+
+
+def test_a_secret_is_masked_and_an_odd_value_is_text(events: Events) -> None:
+    logs.configure("json", "INFO")
+    log.info("a", token=SecretStr("hunter2"), error=OSError("gone"))
+
+    assert events() == [{"level": "info", "event": "a", "token": "**********", "error": "gone"}]
+
+
+@pytest.mark.parametrize("text", ["half \ud83d", "Büro €", "🛒"])
+def test_no_character_costs_the_line(events: Events, text: str) -> None:
+    logs.configure("json", "INFO")
+    log.info("a", text=text)
+
+    assert events() == [{"level": "info", "event": "a", "text": text}]
+
+
+def test_configuring_again_does_not_write_lines_twice(events: Events) -> None:
+    logs.configure("json", "INFO", process="worker")
+    logs.configure("json", "INFO")
+    log.info("a")
+    library.info("b")
+
+    assert events() == [{"level": "info", "event": "a"}, {"level": "info", "event": "b"}]
+
+
+def test_in_a_pipe_the_console_format_is_text_without_colours(written: Callable[[], str]) -> None:
+    logs.configure("console", "INFO")
+    log.info(Event.WEBHOOK_ACCEPTED, store="abc", order_id=250)
+    logging.getLogger("uvicorn.error").error("no port", extra={"color_message": "\033[1mno port"})
+
+    lines = [line.split() for line in written().splitlines()]
+    assert all(TIMESTAMP.fullmatch(line.pop(0)) for line in lines)
+    assert lines == [
+        ["[info", "]", "webhook_accepted", "order_id=250", "store=abc"],
+        ["[error", "]", "no", "port"],
+    ]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_an_exception_does_not_show_the_values_of_variables(
+    written: Callable[[], str], log_format: Literal["json", "console"]
+) -> None:
+    logs.configure(log_format, "INFO")
+    token = "".join(("hunter", "2"))
+    try:
+        int(token.removesuffix("2").removeprefix("hunter"))
+    except ValueError:
+        log.exception(Event.INTERNAL_ERROR)
+
+    assert "ValueError: invalid literal" in written()
+    assert "hunter2" not in written()
+
+
+def test_names_of_events_are_written_in_one_style() -> None:
+    assert [event for event in Event if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", event)] == []
+    assert [event for event in Event if event.name.lower() != event.value] == []
+
+
+PROGRAM = """
+import logging, structlog, sys
+from service import logs
+logs.configure("json", "INFO")
+for line in sys.stdin:
+    structlog.get_logger().info(logs.Event.WORKER_STARTED, stores=1)
+    logging.getLogger("some.library").info("hello")
+sys.stderr.write("done")
+"""
+
+
+def run_program(*, close_stdout: bool) -> tuple[str, str]:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        if close_stdout:
+            process.stdout.close()
+            process.stdout = None
+        return process.communicate("\n", timeout=20)
+
+
+@pytest.mark.integration
+def test_a_process_writes_its_lines_to_stdout() -> None:
+    stdout, stderr = run_program(close_stdout=False)
+    found = [json.loads(line) for line in stdout.splitlines()]
+    assert all(TIMESTAMP.fullmatch(event.pop("timestamp")) for event in found)
+    assert found == [
+        {"level": "info", "event": "worker_started", "stores": 1},
+        {"level": "info", "event": "hello"},
+    ]
+    assert stderr == "done"
+
+
+@pytest.mark.integration
+def test_a_reader_that_goes_away_is_no_trouble() -> None:
+    assert run_program(close_stdout=True)[1] == "done"

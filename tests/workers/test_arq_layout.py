@@ -1,0 +1,53 @@
+"""What we rely on of arq's own layout. When a new arq changes it, this fails before a store's orders do."""
+
+import inspect
+import json
+
+from arq import ArqRedis, Worker, constants
+from arq.jobs import deserialize_job_raw
+
+from service.orders.jobs import WINDOW, from_json, to_json
+from service.redisdb import connect
+
+
+def test_the_names_of_arqs_keys_are_the_known_ones() -> None:
+    assert constants.job_key_prefix == "arq:job:"
+    assert constants.in_progress_key_prefix == "arq:in-progress:"
+    assert constants.retry_key_prefix == "arq:retry:"
+
+
+async def test_a_job_of_ours_is_a_job_of_arqs(redis_url: str) -> None:
+    async with connect(redis_url, serializer=to_json, deserializer=from_json) as redis:
+        assert isinstance(redis, ArqRedis)
+        job = await redis.enqueue_job("window", "abc123", 250, _job_id="window:abc123:250", _queue_name=WINDOW.queue)
+        assert job is not None
+        theirs = json.loads(await redis.get("arq:job:window:abc123:250") or b"")
+        assert await redis.zrange(WINDOW.queue, 0, -1) == [b"window:abc123:250"]
+
+    ours = json.loads(WINDOW.body("abc123", 250, theirs["et"] / 1000))
+    assert ours == theirs
+
+
+def test_arq_reads_a_job_of_ours() -> None:
+    raw = WINDOW.body("abc123", 250, 1_700_000_000.0)
+
+    function, args, kwargs, job_try, at = deserialize_job_raw(raw, deserializer=from_json)
+    assert (function, list(args), kwargs, job_try, at) == ("window", ["abc123", 250], {}, None, 1_700_000_000_000)
+
+
+def test_the_methods_that_we_replace_are_called_as_we_expect() -> None:
+    assert list(inspect.signature(Worker.start_jobs).parameters) == ["self", "job_ids"]
+    assert list(inspect.signature(Worker.run_job).parameters) == ["self", "job_id", "score"]
+    assert list(inspect.signature(Worker.finish_job).parameters) == [
+        "self",
+        "job_id",
+        "finish",
+        "result_data",
+        "result_timeout_s",
+        "keep_result_forever",
+        "incr_score",
+        "keep_in_progress",
+    ]
+    source = inspect.getsource(Worker._poll_iteration)
+    assert "await self.start_jobs(job_ids)" in source
+    assert "start=self._queue_read_offset, num=count" in source

@@ -1,0 +1,299 @@
+"""The leased worker against a real Redis: what it takes, what it keeps, what it lets go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from arq import ArqRedis, Retry
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.worker import func
+
+from service.orders.jobs import WINDOW, from_json, to_json
+from service.redisdb import connect
+from tests.fakes.redis_server import running_redis
+from workers import lease
+from workers.lease import LeasedWorker
+
+Job = Callable[[int], Awaitable[None]]
+
+STORE = "abc123"
+
+
+async def put(redis: ArqRedis, order_id: int, *, score: int | None = None) -> str:
+    job_id = WINDOW.id(STORE, order_id)
+    await redis.set(WINDOW.key(STORE, order_id), WINDOW.body(STORE, order_id, 1_700_000_000.0))
+    await redis.zadd(WINDOW.queue, {job_id: score if score is not None else order_id})
+    return job_id
+
+
+@asynccontextmanager
+async def working(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> AsyncIterator[LeasedWorker]:
+    async def run(_: dict[str, Any], __: str, order_id: int) -> None:
+        await job(order_id)
+
+    worker = LeasedWorker(
+        [func(run, name=WINDOW.function)],
+        queue_name=WINDOW.queue,
+        redis_pool=redis,
+        max_jobs=max_jobs,
+        poll_delay=0.01,
+        job_serializer=to_json,
+        job_deserializer=from_json,
+    )
+    serving = asyncio.create_task(worker.serve())
+    try:
+        yield worker
+    finally:
+        await worker.finish_in_hand(0.1)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not await holds():
+            await asyncio.sleep(0.01)
+
+
+async def empty(redis: ArqRedis) -> bool:
+    return not await redis.exists(WINDOW.queue)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    async with connect(redis_url, serializer=to_json, deserializer=from_json) as client:
+        yield client
+
+
+async def test_a_job_that_is_done_leaves_nothing_in_redis(redis: ArqRedis) -> None:
+    done: list[int] = []
+
+    async def job(order_id: int) -> None:
+        done.append(order_id)
+
+    await put(redis, 1)
+    async with working(redis, job):
+        await until(lambda: empty(redis))
+
+    assert done == [1]
+    assert await redis.keys("arq:*") == []
+
+
+async def test_jobs_are_picked_in_the_order_of_their_score(redis: ArqRedis) -> None:
+    done: list[int] = []
+
+    async def job(order_id: int) -> None:
+        done.append(order_id)
+
+    for order_id in (3, 1, 2):
+        await put(redis, order_id)
+    async with working(redis, job, max_jobs=1):
+        await until(lambda: empty(redis))
+
+    assert done == [1, 2, 3]
+
+
+async def test_a_worker_takes_no_more_than_it_has_room_for(redis: ArqRedis) -> None:
+    running, most = 0, 0
+    go = asyncio.Event()
+
+    async def job(_: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go.wait()
+        running -= 1
+
+    for order_id in range(1, 8):
+        await put(redis, order_id)
+    async with working(redis, job, max_jobs=3) as worker:
+        await until(lambda: _is(worker.running == 3))
+        go.set()
+        await until(lambda: empty(redis))
+
+    assert most == 3
+
+
+async def test_running_jobs_do_not_hide_the_ones_behind_them(redis: ArqRedis) -> None:
+    """Two workers with room for ten each get all twenty of twenty running, though the first ten stay in front."""
+    started: set[int] = set()
+    go = asyncio.Event()
+
+    async def job(order_id: int) -> None:
+        started.add(order_id)
+        await go.wait()
+
+    for order_id in range(1, 21):
+        await put(redis, order_id)
+    async with working(redis, job), working(redis, job):
+        await until(lambda: _is(len(started) == 20))
+        go.set()
+        await until(lambda: empty(redis))
+
+
+async def test_two_workers_never_run_one_job_together(redis: ArqRedis) -> None:
+    runs: list[int] = []
+
+    async def job(order_id: int) -> None:
+        runs.append(order_id)
+        await asyncio.sleep(0)
+
+    for order_id in range(1, 301):
+        await put(redis, order_id)
+    async with working(redis, job), working(redis, job), working(redis, job):
+        await until(lambda: empty(redis))
+
+    assert sorted(runs) == list(range(1, 301))
+
+
+async def test_a_lease_names_its_owner_and_is_renewed(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LEASE_S", 0.4)
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.1)
+    go = asyncio.Event()
+
+    async def job(_: int) -> None:
+        await go.wait()
+
+    key = in_progress_key_prefix + await put(redis, 1)
+    async with working(redis, job) as worker:
+        await until(lambda: _exists(redis, key))
+        for _ in range(8):  # twice as long as the lease
+            await asyncio.sleep(0.1)
+            assert await redis.get(key) == worker.owner.encode()
+        go.set()
+        await until(lambda: empty(redis))
+    assert not await redis.exists(key)
+
+
+async def test_a_dead_workers_job_is_with_another_when_its_lease_has_run_out(redis: ArqRedis) -> None:
+    done: list[int] = []
+
+    async def job(order_id: int) -> None:
+        done.append(order_id)
+
+    job_id = await put(redis, 1)
+    await redis.set(in_progress_key_prefix + job_id, "a-dead-worker", px=300)
+    async with working(redis, job):
+        await until(lambda: empty(redis), within_s=3.0)
+    assert done == [1]
+
+
+async def test_a_job_that_another_worker_took_over_is_stopped_and_left_to_it(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    stopped = asyncio.Event()
+
+    async def job(_: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+
+    job_id = await put(redis, 1)
+    async with working(redis, job) as worker:
+        await until(lambda: _is(worker.running == 1))
+        await redis.set(in_progress_key_prefix + job_id, "another-worker", px=60_000)
+        await asyncio.wait_for(stopped.wait(), 3.0)
+        await until(lambda: _is(worker.running == 0))
+
+        assert await redis.get(in_progress_key_prefix + job_id) == b"another-worker"
+        assert await redis.exists(job_key_prefix + job_id)
+        assert await redis.zscore(WINDOW.queue, job_id) == 1
+
+
+async def test_a_lease_that_ran_out_unnoticed_is_taken_back(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    go = asyncio.Event()
+
+    async def job(_: int) -> None:
+        await go.wait()
+
+    async with working(redis, job) as worker:
+        key = in_progress_key_prefix + await put(redis, 1)
+        await until(lambda: _is(worker.running == 1))
+        # Nobody else polls: as after a Redis that stood still for longer than the lease.
+        worker.allow_pick_jobs = False
+        await redis.delete(key)
+        await until(lambda: _exists(redis, key))
+        go.set()
+        await until(lambda: empty(redis))
+
+
+async def test_a_retry_comes_back_after_its_pause(redis: ArqRedis) -> None:
+    runs: list[int] = []
+
+    async def job(order_id: int) -> None:
+        runs.append(order_id)
+        if len(runs) < 3:
+            raise Retry(defer=0.05)
+
+    await put(redis, 1)
+    async with working(redis, job):
+        await until(lambda: empty(redis))
+
+    assert runs == [1, 1, 1]
+    assert await redis.keys(f"{retry_key_prefix}*") == []
+
+
+async def test_jobs_in_hand_are_finished_and_nothing_new_is_taken(redis: ArqRedis) -> None:
+    done: list[int] = []
+    go = asyncio.Event()
+
+    async def job(order_id: int) -> None:
+        await go.wait()
+        done.append(order_id)
+
+    await put(redis, 1)
+    async with working(redis, job, max_jobs=1) as worker:
+        await until(lambda: _is(worker.running == 1))
+        await put(redis, 2)
+        finishing = asyncio.create_task(worker.finish_in_hand(5.0))
+        go.set()
+
+        assert await finishing == 0
+    assert done == [1]
+    assert await redis.zrange(WINDOW.queue, 0, -1) == [WINDOW.id(STORE, 2).encode()]
+
+
+async def test_what_is_not_finished_in_time_goes_back_to_the_queue(redis: ArqRedis) -> None:
+    async def job(_: int) -> None:
+        await asyncio.Event().wait()
+
+    job_id = await put(redis, 1)
+    async with working(redis, job) as worker:
+        await until(lambda: _is(worker.running == 1))
+        assert await worker.finish_in_hand(0.05) == 1
+
+    assert await redis.zscore(WINDOW.queue, job_id) == 1
+    assert await redis.exists(job_key_prefix + job_id)
+    assert not await redis.exists(in_progress_key_prefix + job_id), "free for the next worker at once"
+
+
+async def test_polling_survives_a_redis_that_dies_and_comes_back() -> None:
+    done: set[int] = set()
+
+    async def job(order_id: int) -> None:
+        done.add(order_id)
+
+    async with running_redis() as server, connect(server.url, serializer=to_json, deserializer=from_json) as redis:
+        async with working(redis, job) as worker:
+            await put(redis, 1)
+            await until(lambda: _is(1 in done))
+            for order_id in (2, 3, 4):
+                server.kill()
+                await server.restart()
+                await put(redis, order_id)
+                await until(lambda wanted=order_id: _is(wanted in done))  # type: ignore[misc]
+            await until(lambda: _is(worker.running == 0))
+
+
+async def _is(condition: bool) -> bool:
+    return condition
+
+
+async def _exists(redis: ArqRedis, key: str) -> bool:
+    return bool(await redis.exists(key))
