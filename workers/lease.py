@@ -8,6 +8,7 @@ runs. The stock worker also looks at every running job at each poll; this one ta
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -45,6 +46,7 @@ class LeasedWorker(Worker):
             **kwargs,
         )
         self.owner = uuid.uuid4().hex
+        self._stopping = False
         self._claim = lua.load(self.pool, "claim")
         self._renew = lua.load(self.pool, "renew")
         self._finish = lua.load(self.pool, "finish")
@@ -98,22 +100,22 @@ class LeasedWorker(Worker):
         )
 
     async def serve(self) -> None:
-        """Poll the queue until told to stop. Redis may go and come back; jobs in hand run on meanwhile."""
+        """Poll the queue until ``finish_in_hand``. Redis may go and come back; jobs in hand run on meanwhile."""
         renewing = asyncio.create_task(self._keep_leases())
-        try:
-            while True:
-                try:
-                    await self.async_run()
-                except PASSING as error:
-                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
-                except Exception:
-                    log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
-                await asyncio.sleep(RENEW_EVERY_S)
-        finally:
-            renewing.cancel()
+        while not self._stopping:
+            try:
+                await self.async_run()
+            except asyncio.CancelledError:
+                break
+            except PASSING as error:
+                log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
+            except Exception:
+                log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
+            await asyncio.sleep(RENEW_EVERY_S)
+        renewing.cancel()
 
     async def finish_in_hand(self, patience_s: float) -> int:
-        """Take nothing new and wait for the jobs in hand.
+        """Take nothing new, wait for the jobs in hand, and end ``serve``.
 
         Returns how many were not done after ``patience_s``; they are stopped and go back to the queue.
         """
@@ -125,9 +127,10 @@ class LeasedWorker(Worker):
                     # The next poll lets go of what is done.
                     await asyncio.sleep(self.poll_delay_s)
         left = [task for task in self.tasks.values() if not task.done()]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await _end(left)
+        self._stopping = True
+        if self.main_task is not None:
+            await _end([self.main_task])
         return len(left)
 
     async def _keep_leases(self) -> None:
@@ -147,3 +150,12 @@ class LeasedWorker(Worker):
                 if task := self.job_tasks.get(job_id):
                     log.warning(Event.LEASE_LOST, job=job_id)
                     task.cancel()
+
+
+async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel until it is so: Python 3.11's ``wait_for``, which redis-py uses, can swallow a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)

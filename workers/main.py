@@ -47,15 +47,14 @@ async def work(configuration: Configuration, redis_url: str) -> None:
         ]
         name = f"{socket.gethostname()}:{os.getpid()}"
         serving = [asyncio.create_task(worker.serve()) for worker in workers]
-        serving.append(asyncio.create_task(_say_alive(resources, name, workers)))
+        alive = asyncio.create_task(_say_alive(resources, name, workers))
         log.info(Event.WORKER_STARTED, worker=name, stores=len(configuration.stores))
         await stop.wait()
 
         log.info(Event.WORKER_STOPPING, in_hand=sum(worker.running for worker in workers))
         left = await asyncio.gather(*(worker.finish_in_hand(FINISH_IN_HAND_S) for worker in workers))
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        alive.cancel()
+        await asyncio.gather(alive, *serving, return_exceptions=True)
         with suppress(*PASSING):
             await resources.queue.say_gone(name)
         log.info(Event.WORKER_STOPPED, put_back=sum(left))
