@@ -33,6 +33,7 @@ class Event(StrEnum):
     WORKER_STOPPING = "worker_stopping"
     WORKER_STOPPED = "worker_stopped"
     REDIS_LOST = "redis_lost"
+    REDIS_BACK = "redis_back"
 
     LEASE_LOST = "lease_lost"
 

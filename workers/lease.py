@@ -47,6 +47,7 @@ class LeasedWorker(Worker):
         )
         self.owner = uuid.uuid4().hex
         self._stopping = False
+        self._lost = False
         self._claim = lua.load(self.pool, "claim")
         self._renew = lua.load(self.pool, "renew")
         self._finish = lua.load(self.pool, "finish")
@@ -55,6 +56,12 @@ class LeasedWorker(Worker):
     def running(self) -> int:
         """How many jobs this worker runs."""
         return self.job_counter
+
+    async def _poll_iteration(self) -> None:
+        await super()._poll_iteration()
+        if self._lost:
+            self._lost = False
+            log.info(Event.REDIS_BACK, queue=self.queue_name)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Take as many of the due jobs as there is room for and start them."""
@@ -108,7 +115,9 @@ class LeasedWorker(Worker):
             except asyncio.CancelledError:
                 break
             except PASSING as error:
-                log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
+                if not self._lost:
+                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
+                self._lost = True
             except Exception:
                 log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
             await asyncio.sleep(RENEW_EVERY_S)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
+from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Answer, Api, Call, Caller
 from service.errors import NotFound, TryAgain
 
@@ -90,6 +91,12 @@ class Core:
         operation = "Get All Customers"
         answer = await self._get(operation, "/v3/customers", params)
         return next(iter(rows_of(operation, data_of(operation, answer.body))), None)
+
+    async def customer_attributes(self) -> dict[int, str]:
+        """The names of all customer attributes by their ids: a customer carries the ids only."""
+        # Customers V3, Get All Customer Attributes
+        rows = await self._list("Get All Customer Attributes", "/v3/customers/attributes", {})
+        return {to_int(row.get("id")) or 0: str(row.get("name", "")) for row in rows}
 
     async def hooks(self, *, scope: str | None = None, destination: str | None = None) -> list[Document]:
         """The webhooks that were made with this token's API account."""

@@ -16,6 +16,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from service import logs
 from service.cli.orders import COLOURS
@@ -118,7 +119,7 @@ def summary(placed: Sequence[Placed]) -> Table:
     for outcome, count in sorted(counts.items()):
         # There is no record to verify for an order that was skipped.
         shown = "" if outcome.startswith(Status.SKIPPED) else str(verified[outcome])
-        table.add_row(outcome, str(count), shown)
+        table.add_row(Text(outcome), str(count), shown)
     ages = sorted(age for order in placed if (age := order.age_at_create) is not None)
     if ages:
         table.add_section()

@@ -87,7 +87,19 @@ async def _redis(settings: Settings, stack: AsyncExitStack) -> str:
         return settings.require_redis_url()
     redis = await stack.enter_async_context(EmbeddedRedis(settings.enrich_data_dir))
     log.info(Event.REDIS_STARTED, folder=str(settings.enrich_data_dir))
+    keeping = asyncio.create_task(_keep_alive(redis))
+    stack.callback(keeping.cancel)
     return redis.url
+
+
+async def _keep_alive(redis: EmbeddedRedis) -> None:
+    """Start Redis again, on the same data and at the same address, when it has died."""
+    while True:
+        await asyncio.sleep(0.5)
+        if redis.pid is None:
+            log.error(Event.PROCESS_ENDED, process="redis")
+            await asyncio.to_thread(redis.stop)
+            await asyncio.to_thread(redis.start)
 
 
 def _start() -> Settings:

@@ -71,9 +71,26 @@ async def _customer(api: StoreApi, cache: Cache, customer_id: int, needs: Needs)
         return {}
     return {
         **customer,
-        "attributes": _pairs(customer.get("attributes"), "attribute_name", "attribute_value"),
+        "attributes": await _attributes(api, cache, customer.get("attributes")) if attributes else {},
         "form_fields": _pairs(customer.get("form_fields"), "name", "value"),
     }
+
+
+async def _attributes(api: StoreApi, cache: Cache, listed: Any) -> dict[str, Any]:
+    """A customer's attributes by name. BigCommerce is documented to tell their ids only, and seen to tell both."""
+    items = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
+    names: Mapping[str, str] = {}
+    if any("attribute_name" not in item for item in items):
+        # JSON, which the cache is made of, has text keys only.
+        names = await cache.get_or_read("customer-attributes", lambda: _attribute_names(api), fresh_s=CUSTOMER_S)
+    return {
+        str(item.get("attribute_name") or names.get(str(item.get("attribute_id")), "")): item.get("attribute_value")
+        for item in items
+    }
+
+
+async def _attribute_names(api: StoreApi) -> dict[str, str]:
+    return {str(attribute_id): name for attribute_id, name in (await api.core.customer_attributes()).items()}
 
 
 async def _company(api: StoreApi, cache: Cache, company_id: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-import io
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -42,11 +42,9 @@ def logging_is_put_back() -> Iterator[None]:
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """Standard output so far."""
-    buffer = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii", line_buffering=True))
-    return lambda: buffer.getvalue().decode()
+def written(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What has come to standard output."""
+    return lambda: capsys.readouterr().out
 
 
 Events = Callable[[], list[dict[str, Any]]]
@@ -54,7 +52,7 @@ Events = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def events(written: Callable[[], str]) -> Events:
-    """The JSON lines so far, each whole but for its timestamp, which is checked here."""
+    """The JSON lines that have come, each whole but for its timestamp, which is checked here."""
 
     def read() -> list[dict[str, Any]]:
         found = [json.loads(line) for line in written().splitlines()]
@@ -125,12 +123,12 @@ def test_requests_of_the_http_library_are_not_logged(events: Events) -> None:
 
 
 def test_pauses_of_the_retry_library_are_not_logged(events: Events) -> None:
-    @stamina.retry(on=ValueError, attempts=2, wait_initial=0, wait_jitter=0)
-    def fail() -> None:
-        raise ValueError
+    @stamina.retry(on=ZeroDivisionError, attempts=2, wait_initial=0, wait_jitter=0)
+    def fail() -> float:
+        return 1 / 0
 
     logs.configure("json", "DEBUG")
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ZeroDivisionError):
         fail()
 
     assert events() == []
@@ -144,13 +142,13 @@ def test_what_is_below_the_level_is_not_written(events: Events) -> None:
     assert events() == [{"level": "warning", "event": "a"}] * 2
 
 
-@pytest.mark.parametrize("write", [log.exception, library.exception])
-def test_an_exception_is_one_line(events: Events, write: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("logger", [log, library])
+def test_an_exception_is_one_line(events: Events, logger: Any) -> None:
     logs.configure("json", "INFO")
     try:
         int("x")
     except ValueError:
-        write("internal_error")
+        logger.exception("internal_error")
 
     (event,) = events()
     trace = event.pop("exception").splitlines()
@@ -178,14 +176,6 @@ def test_a_secret_is_masked_and_an_odd_value_is_text(events: Events) -> None:
     log.info("a", token=SecretStr("hunter2"), error=OSError("gone"))
 
     assert events() == [{"level": "info", "event": "a", "token": "**********", "error": "gone"}]
-
-
-@pytest.mark.parametrize("text", ["half \ud83d", "Büro €", "🛒"])
-def test_no_character_costs_the_line(events: Events, text: str) -> None:
-    logs.configure("json", "INFO")
-    log.info("a", text=text)
-
-    assert events() == [{"level": "info", "event": "a", "text": text}]
 
 
 def test_configuring_again_does_not_write_lines_twice(events: Events) -> None:
@@ -221,8 +211,9 @@ def test_an_exception_does_not_show_the_values_of_variables(
     except ValueError:
         log.exception(Event.INTERNAL_ERROR)
 
-    assert "ValueError: invalid literal" in written()
-    assert "hunter2" not in written()
+    text = written()
+    assert "ValueError: invalid literal" in text
+    assert "hunter2" not in text
 
 
 def test_names_of_events_are_written_in_one_style() -> None:
@@ -235,7 +226,7 @@ import logging, structlog, sys
 from service import logs
 logs.configure("json", "INFO")
 for line in sys.stdin:
-    structlog.get_logger().info(logs.Event.WORKER_STARTED, stores=1)
+    structlog.get_logger().info(logs.Event.WORKER_STARTED, name="Büro 🛒 and half of \\ud83d")
     logging.getLogger("some.library").info("hello")
 sys.stderr.write("done")
 """
@@ -247,7 +238,8 @@ def run_program(*, close_stdout: bool) -> tuple[str, str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
     ) as process:
         assert process.stdout
         if close_stdout:
@@ -257,12 +249,12 @@ def run_program(*, close_stdout: bool) -> tuple[str, str]:
 
 
 @pytest.mark.integration
-def test_a_process_writes_its_lines_to_stdout() -> None:
+def test_a_process_writes_its_lines_to_stdout_whatever_the_characters() -> None:
     stdout, stderr = run_program(close_stdout=False)
     found = [json.loads(line) for line in stdout.splitlines()]
     assert all(TIMESTAMP.fullmatch(event.pop("timestamp")) for event in found)
     assert found == [
-        {"level": "info", "event": "worker_started", "stores": 1},
+        {"level": "info", "event": "worker_started", "name": "Büro 🛒 and half of \ud83d"},
         {"level": "info", "event": "hello"},
     ]
     assert stderr == "done"

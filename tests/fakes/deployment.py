@@ -1,0 +1,221 @@
+"""The product as it is deployed: receiver and workers as processes, a real Redis, and a sandbox over HTTP."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from service.orders.entry import Entry, Status
+from service.orders.ledger import Ledger
+from service.orders.queue import Queue
+from service.redisdb import connect
+from service.sandbox.demo import DEMO_STORE
+from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
+from tests.fakes.redis_server import RedisServer, running_redis
+from tests.fakes.sandbox import RunningSandbox, free_port, running_sandbox
+
+HOST = "127.0.0.1"
+ADA, CLEO, EVE, ZOE, GUEST = 101, 103, 105, 199, 0
+
+RULES = r"""
+[stores.{store}]
+access_token      = "env:TEST_ACCESS_TOKEN"
+client_secret     = "env:TEST_CLIENT_SECRET"
+incomplete_orders = "wait"
+po_number         = "order.billing_address.form_fields[?name=='PO Number'].value | [0]"
+
+[stores.{store}.extra_fields]
+"Account No" = {{ from = 'company.extraFields."ERP Account"', required = true }}
+"""
+
+
+class Process:
+    """A child process whose log lines are kept."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environ: dict[str, str], folder: Path) -> None:
+        self.name = name
+        self._log = folder / f"{name}.log"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                env={**os.environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def ended(self, within_s: float = 20.0) -> int:
+        """The exit code; the process must end by itself in time."""
+        return await asyncio.to_thread(self._process.wait, within_s)
+
+    async def stop(self) -> int:
+        """SIGTERM, and wait."""
+        if self.returncode is None:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+        return await self.ended()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def text(self) -> str:
+        """All that it has written."""
+        return self._log.read_text()
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Its log lines, or those of one event."""
+        lines = [json.loads(line) for line in self.text.splitlines() if line.startswith("{")]
+        return [line for line in lines if name is None or line["event"] == name]
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One receiver, some workers, and the stores that the sandbox has."""
+
+    sandbox: RunningSandbox
+    redis: RedisServer
+    ledger: Ledger
+    queue: Queue
+    url: str
+    stores: Sequence[str]
+    environ: dict[str, str]
+    folder: Path
+    web: Process
+    workers: list[Process] = field(default_factory=list)
+
+    def start_worker(self) -> Process:
+        worker = Process(f"worker-{len(self.workers)}", ["workers"], self.environ, self.folder)
+        self.workers.append(worker)
+        return worker
+
+    async def ready(self, workers: int) -> None:
+        """Wait until the receiver answers and so many workers say that they live."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client, asyncio.timeout(20):
+            while True:
+                try:
+                    answer = await client.get("/readyz")
+                    if answer.status_code == 200 and answer.json()["workers"] == workers:
+                        return
+                except httpx.HTTPError:
+                    assert self.web.returncode is None, self.web.text
+                await asyncio.sleep(0.05)
+
+    async def place(self, number: int, *, store: str | None = None, customer_id: int = ADA, **fields: Any) -> int:
+        """Place an order with the PO ``PO-<number>``; its id."""
+        form = {"billing_address": {"form_fields": [{"name": "PO Number", "value": f"PO-{number}"}]}}
+        placed = await self.sandbox.place_order(store or self.stores[0], customer_id=customer_id, **{**form, **fields})
+        order_id: int = placed["id"]
+        return order_id
+
+    async def ended(
+        self, order_ids: Iterable[int], *, store: str | None = None, within_s: float = 30.0
+    ) -> dict[int, Entry]:
+        """The orders' entries when all have ended."""
+        store = store or self.stores[0]
+        waiting, entries = set(order_ids), dict[int, Entry]()
+        try:
+            async with asyncio.timeout(within_s):
+                while waiting:
+                    for order_id in list(waiting):
+                        entry = await self.ledger.get(store, order_id)
+                        if entry is not None and entry.status.is_final:
+                            entries[order_id] = entry
+                            waiting.remove(order_id)
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            stuck = [await self.ledger.get(store, order_id) for order_id in sorted(waiting)[:3]]
+            raise AssertionError(f"{len(waiting)} orders have not ended, such as {stuck}") from None
+        return entries
+
+    async def assert_enriched(self, orders: dict[int, int], *, store: str | None = None) -> None:
+        """Every order's record holds its own PO, by the sandbox's books, and nothing was created twice."""
+        for order_id, number in orders.items():
+            seen = await self.sandbox.order(order_id, store or self.stores[0])
+            assert seen["record"]["po_number"] == f"PO-{number}", seen
+            assert seen["record"]["extra_fields"]["Account No"] == "ERP-10001", seen
+            made = Counter(write["operation"] for write in seen["writes"])
+            assert made["Create an Order"] <= 1, seen
+
+
+def outcomes(entries: dict[int, Entry]) -> Counter[Status]:
+    return Counter(entry.status for entry in entries.values())
+
+
+@asynccontextmanager
+async def deployed(
+    folder: Path, *, workers: int = 1, stores: Sequence[str] = ("sandbox",), rules: str = RULES, **options: Any
+) -> AsyncIterator[Deployment]:
+    """Everything started, and the webhooks of a sandbox with these options pointed at the receiver."""
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(running_sandbox(**options))
+        redis = await stack.enter_async_context(running_redis())
+        client = await stack.enter_async_context(connect(redis.url))
+        with free_port() as listener:
+            port = listener.getsockname()[1]
+        stores_file = folder / "stores.toml"
+        header = f'[bigcommerce]\napi_url = "{sandbox.url}"\nb2b_api_url = "{sandbox.url}"\n'
+        stores_file.write_text(header + "".join(rules.format(store=store) for store in stores))
+        environ = {
+            "REDIS_URL": redis.url,
+            "ENRICH_CONFIG": str(stores_file),
+            "ENRICH_LOG_FORMAT": "json",
+            "ENRICH_LOG_LEVEL": "DEBUG",
+            "ENRICH_METRICS_PORT": "0",
+            "TEST_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
+            "TEST_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
+        }
+        web = Process("web", ["service.cli", "web", "--port", str(port)], environ, folder)
+        house = Deployment(
+            sandbox,
+            redis,
+            Ledger(client),
+            Queue(client),
+            f"http://{HOST}:{port}",
+            stores,
+            environ,
+            folder,
+            web,
+        )
+        stack.push_async_callback(_stop, house)
+        for _ in range(workers):
+            house.start_worker()
+        await house.ready(workers)
+        for store in stores:
+            await sandbox.put_store(store, **DEMO_STORE.model_dump(mode="json", by_alias=True))
+            await _subscribe(sandbox, store, f"{house.url}/webhooks/bigcommerce")
+        yield house
+
+
+async def _subscribe(sandbox: RunningSandbox, store: str, destination: str) -> None:
+    for scope in ("store/order/created", "store/order/statusUpdated"):
+        hook = {"scope": scope, "destination": destination, "is_active": True}
+        answer = await sandbox.api.post(f"/stores/{store}/v3/hooks", json=hook)
+        answer.raise_for_status()
+
+
+async def _stop(house: Deployment) -> None:
+    for process in [house.web, *house.workers]:
+        await process.stop()

@@ -1,0 +1,100 @@
+"""From a webhook to a verified record, with every process real."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from service.orders.entry import Stage, Status
+from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
+from tests.fakes.deployment import GUEST, ZOE, deployed, outcomes
+
+pytestmark = pytest.mark.integration
+
+STAGES = ["created", "webhook_sent", "received", "queued", "picked_up", "read", "sent", "answered", "verified"]
+
+
+async def test_orders_of_every_kind_come_out_as_they_must(tmp_path: Path) -> None:
+    async with deployed(tmp_path, workers=2, faults={"latency": 0.05}) as house:
+        usual = {await house.place(number): number for number in range(20)}
+        twice = {await house.place(100, duplicate_webhook=True): 100}
+        waiting = {await house.place(101, status_id=0): 101}
+        guest = await house.place(102, customer_id=GUEST)
+        nobody = await house.place(103, customer_id=ZOE)
+
+        entries = await house.ended([*usual, *twice, guest, nobody])
+        assert outcomes(entries) == {Status.CREATED: 21, Status.SKIPPED: 2}
+        assert {entries[guest].reason, entries[nobody].reason} == {"guest", "not_a_company_user"}
+
+        entry = await house.ledger.get("sandbox", next(iter(waiting)))
+        assert entry is not None
+        assert entry.status is Status.WAITING
+        await house.sandbox.set_status(next(iter(waiting)), 11)
+        entries |= await house.ended(waiting)
+
+        await house.assert_enriched(usual | twice | waiting)
+        for order_id in usual | twice | waiting:
+            entry = entries[order_id]
+            assert entry.verified
+            assert [stage.value for stage in Stage if stage in entry.times] == STAGES
+            ages = [age for stage in Stage if (age := entry.age_at(stage)) is not None]
+            assert all(-1.0 < age < 10.0 for age in ages), ages
+
+        logs = house.web.text + "".join(worker.text for worker in house.workers)
+        for secret in (SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET, "@example.com", "Market Street"):
+            assert secret not in logs
+        ends = [line for worker in house.workers for line in worker.events() if line["event"].startswith("order_")]
+        canonical = [line for line in ends if line["event"] in ("order_enriched", "order_skipped", "order_failed")]
+        assert sorted(line["order_id"] for line in canonical) == sorted(entries)
+        assert not [line for line in ends if line["event"] == "order_crashed"]
+        assert all("httpx" not in line.get("logger", "") for line in ends)
+
+
+async def test_an_order_told_of_late_is_updated(tmp_path: Path) -> None:
+    async with deployed(tmp_path, create_window=0.2, auto_record_after=0.2) as house:
+        orders = {await house.place(1, delay_webhook=0.5): 1}
+        # For our clock the window is open still: Create says "already exists", and the record is read and mended.
+        entries = await house.ended(orders)
+
+        assert outcomes(entries) == {Status.UPDATED: 1}
+        await house.assert_enriched(orders)
+
+
+async def test_a_worker_told_to_stop_finishes_what_it_has_in_hand(tmp_path: Path) -> None:
+    async with deployed(tmp_path, faults={"latency": 0.4}) as house:
+        orders = {await house.place(number): number for number in range(10)}
+        worker = house.workers[0]
+        async with asyncio.timeout(10):
+            while len(worker.events("upstream_call")) < 3:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.02)
+        assert await worker.stop() == 0
+        stopped = worker.events("worker_stopped")
+        assert [line["put_back"] for line in stopped] == [0]
+
+        house.start_worker()
+        entries = await house.ended(orders)
+        assert outcomes(entries) == {Status.CREATED: 10}
+        await house.assert_enriched(orders)
+
+
+async def test_redis_that_dies_under_load_loses_nothing(tmp_path: Path) -> None:
+    async with deployed(tmp_path, faults={"latency": 0.05}) as house:
+        orders: dict[int, int] = {}
+        for number in range(30):
+            orders[await house.place(number)] = number
+            await asyncio.sleep(0.05)
+            if number == 10:
+                house.redis.kill()
+                await house.redis.restart()
+        entries = await house.ended(orders)
+
+        assert outcomes(entries) == {Status.CREATED: 30}
+        await house.assert_enriched(orders)
+
+
+async def test_readyz_counts_the_living(tmp_path: Path) -> None:
+    async with deployed(tmp_path, workers=2) as house:
+        house.workers[0].kill()
+        await house.ready(1)
+        assert await house.workers[1].stop() == 0
+        await house.ready(0)

@@ -1,0 +1,77 @@
+"""Commands as real processes: what only an operating system can show."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.orders.entry import Entry, Status
+from tests.fakes.command import COMMAND, Keep
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("folder")]
+
+
+@contextmanager
+def running(*words: str) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
+        [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sandbox_answers_until_it_is_told_to_stop(number: signal.Signals) -> None:
+    with running("sandbox", "--port", "0") as process:
+        assert process.stdout
+        started = json.loads(process.stdout.readline())
+        health = httpx.get(f"{started['url']}/sandbox/health", trust_env=False)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=10)
+
+    assert (started["level"], started["event"], started["store"]) == ("info", "sandbox_started", "sandbox")
+    assert health.json() == {"status": "ok", "stores": ["sandbox"]}
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("words", [("worker",), ("orders", "list")], ids=" ".join)
+def test_a_command_without_redis_url_ends_with_one_line(words: tuple[str, ...]) -> None:
+    with running(*words) as process:
+        out, errors = process.communicate(timeout=10)
+
+    assert (process.returncode, out) == (2, "")
+    assert errors.startswith("REDIS_URL: is not set. ")
+    assert errors.count("\n") == 1
+
+
+def test_worker_tells_all_problems_of_a_stores_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    (folder / "stores.toml").write_text("[stores.abc123]\npo_number = 'order.customer_message'\n")
+    with running("worker") as process:
+        out, errors = process.communicate(timeout=10)
+
+    assert (process.returncode, out) == (2, "")
+    assert [line.split()[:3] for line in errors.splitlines()] == [
+        ["stores.toml:", "[stores.abc123]", "access_token:"],
+        ["stores.toml:", "[stores.abc123]", "client_secret:"],
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["table", "json"])
+def test_a_reader_that_goes_away_is_no_trouble(keep: Keep, words: tuple[str, ...]) -> None:
+    keep(Entry("abc123", 250, status=Status.CREATED))
+    # The reader is gone before the first word is written.
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run([*COMMAND, "orders", "list", *words], stdout=pipe, stderr=subprocess.PIPE, timeout=10)
+
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -1,0 +1,148 @@
+from collections.abc import Callable
+from fractions import Fraction
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from service.cli import demo
+from service.cli.demo import percentile, summary
+from service.demo.orders import comment, form_field, guest, late
+from service.demo.run import DemoError, Placed
+from service.orders.entry import Entry, Stage, Status
+from tests.fakes.command import Enrich
+
+
+def placed(order_id: int, make: Any = form_field, age: float | None = None, **values: Any) -> Placed:
+    times = {} if age is None else {Stage.CREATED: 1000.0, Stage.SENT: 1000.0 + age}
+    return Placed(order_id, make("4700-D"), Entry("sandbox", order_id, times=times, **values))
+
+
+CREATED = {"status": Status.CREATED, "verified": True, "po_number": "4700-D"}
+ORDERS = [
+    placed(1, age=0.5, **CREATED),
+    placed(2, age=1.25, **CREATED),
+    placed(3, comment, age=2.75, **CREATED | {"verified": False}),
+    placed(4, late, age=16.0, status=Status.UPDATED, verified=True),
+    placed(5, guest, status=Status.SKIPPED, reason="guest"),
+    placed(6, status=Status.FAILED, reason="[/Account No]"),
+    Placed(7, form_field("4700-D")),
+]
+
+
+def rows(orders: list[Placed]) -> list[list[str]]:
+    console = Console(file=StringIO(), width=80)
+    console.print(summary(orders))
+    assert isinstance(console.file, StringIO)
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_the_summary_counts_outcomes_and_tells_how_old_orders_were_that_were_created_in_time() -> None:
+    assert rows(ORDERS) == [
+        ["created", "3", "2"],
+        ["failed: [/Account No]", "1", "0"],
+        ["not seen", "1", "0"],
+        ["skipped: guest", "1", ""],
+        ["updated", "1", "1"],
+        ["age at create, p50", "1.25 s", ""],
+        ["age at create, p99", "2.75 s", ""],
+        ["age at create, worst", "2.75 s", ""],
+        ["window", "10.00 s", ""],
+    ]
+
+
+def test_the_summary_of_orders_none_of_which_was_created_has_no_ages() -> None:
+    assert rows(ORDERS[3:5]) == [["skipped: guest", "1", ""], ["updated", "1", "1"]]
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=300).map(sorted), st.integers(0, 100))
+def test_a_percentile_is_the_smallest_value_that_enough_do_not_exceed(values: list[float], percent: int) -> None:
+    def enough(value: float) -> bool:
+        return Fraction(sum(other <= value for other in values), len(values)) >= Fraction(percent, 100)
+
+    assert percentile(values, percent / 100) == next(value for value in values if enough(value))
+
+
+# ── the command, with everything but the processes ──────────────────────────────────────────────────────────────
+
+
+Watch = Callable[[list[Placed]], None]
+
+
+@pytest.fixture
+def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[Path]]:
+    """The demo's own folders that are still there."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return lambda: list(tmp_path.glob("enrich-demo-*"))
+
+
+def ending(monkeypatch: pytest.MonkeyPatch, orders: list[Placed], error: BaseException | None = None) -> None:
+    """Let the demo end with these orders, or with this error."""
+
+    async def run(count: int, rate: float, folder: Path, watch: Watch) -> list[Placed]:
+        watch(orders)
+        watch(orders)
+        if error:
+            raise error
+        return orders
+
+    monkeypatch.setattr(demo, "run", run)
+
+
+def test_a_demo_in_which_all_is_well_ends_with_0_and_leaves_nothing(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
+) -> None:
+    ending(monkeypatch, ORDERS[:2])
+    ran = enrich("demo", "--orders", "2")
+    lines = ran.out.splitlines()
+
+    assert (ran.code, ran.err, folders()) == (0, "", [])
+    assert lines[1].split() == ["1", "PO", "in", "a", "form", "field", "created", "4700-D", "0.50", "s", "yes"]
+    assert lines[2].split() == ["2", "PO", "in", "a", "form", "field", "created", "4700-D", "1.25", "s", "yes"]
+    assert lines[3].strip() == "Outcomes"
+    assert lines[-1] == "Every order came out as it must."
+
+
+def test_a_demo_in_which_an_order_is_wrong_ends_with_1_and_says_where_the_logs_are(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
+) -> None:
+    order = placed(6, status=Status.FAILED, reason="[/Account No]")
+    order.wrong = ["failed [/Account No], not created ", "not verified"]
+    ending(monkeypatch, [order])
+    ran = enrich("demo", "--orders", "1")
+
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out.splitlines()[-2:] == [
+        "order 6 (PO in a form field): failed [/Account No], not created ; not verified",
+        f"The logs of all processes are in {folders()[0]}",
+    ]
+
+
+def test_a_demo_that_could_not_place_every_order_ends_with_1(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
+) -> None:
+    ending(monkeypatch, ORDERS[:2])
+    assert enrich("demo", "--orders", "3").code == 1
+
+
+def test_a_demo_that_cannot_run_says_why_and_where_the_logs_are(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
+) -> None:
+    ending(monkeypatch, [], DemoError("The demo's processes did not start (ConnectError)."))
+    ran = enrich("demo")
+
+    assert (ran.code, ran.err) == (2, "The demo's processes did not start (ConnectError).\n")
+    assert ran.out.splitlines()[-1] == f"The logs of all processes are in {folders()[0]}"
+
+
+def test_a_demo_that_is_interrupted_ends_with_130_and_leaves_nothing(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
+) -> None:
+    ending(monkeypatch, [], KeyboardInterrupt())
+    ran = enrich("demo")
+    assert (ran.code, ran.err, folders()) == (130, "", [])

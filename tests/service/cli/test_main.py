@@ -1,0 +1,204 @@
+"""What every command has in common: help, mistakes told in a line, interruption."""
+
+import re
+import socket
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import AuthenticationError, NoPermissionError
+from typer.main import get_command
+
+from service.cli import app, orders
+from tests.fakes.command import Enrich, Ran
+
+
+def commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = [pytest.param(path, command, id=" ".join(path)) for path, command in commands(get_command(app))]
+
+
+def flat(text: str) -> str:
+    """Without its line breaks."""
+    return " ".join(text.split())
+
+
+# ── help ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS)
+def test_help_tells_the_purpose_in_a_sentence_and_gives_an_example(
+    enrich: Enrich, path: tuple[str, ...], command: Any
+) -> None:
+    shown = enrich(*path, "--help")
+    usage, purpose, *_ = shown.out.split("\n\n")
+
+    assert (shown.code, shown.err) == (0, "")
+    assert usage.startswith(f"Usage: enrich {' '.join(path)}")
+    assert re.fullmatch(r"[A-Z][^.]+\.", flat(purpose))
+    assert re.search(rf"^  Example: (REDIS_URL=\S+ )?enrich {' '.join(path)}\b", shown.out, re.MULTILINE)
+    assert enrich(*path, "-h") == shown
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS)
+def test_help_explains_each_option_and_shows_its_default(enrich: Enrich, path: tuple[str, ...], command: Any) -> None:
+    shown = flat(enrich(*path, "--help").out)
+    for option in command.params:
+        assert option.help, option.name
+        if option.default not in (None, False) and not option.required:
+            assert re.search(rf"{option.opts[-1]} .*?\[default: {re.escape(str(option.default))}[;\]]", shown)
+
+
+def test_help_lists_every_command_with_its_whole_purpose(enrich: Enrich) -> None:
+    shown = enrich("--help").out
+    for name in get_command(app).commands:  # type: ignore[attr-defined]
+        assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", shown, re.MULTILINE)
+
+
+def test_an_example_may_be_copied_from_the_help(enrich: Enrich) -> None:
+    assert re.search(
+        r"^ +curl -d '\{.*\}' http://\S+/sandbox/stores/sandbox/orders$", enrich("sandbox", "-h").out, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("orders",)])
+def test_a_group_without_a_command_shows_its_help(enrich: Enrich, words: tuple[str, ...]) -> None:
+    shown = enrich(*words)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == enrich(*words, "--help").out
+
+
+def test_version_is_told(enrich: Enrich) -> None:
+    assert enrich("--version").out == f"enrich {version('b2b-order-enrichment')}\n"
+
+
+# ── mistakes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("nope", "enrich: No such command 'nope'. See `enrich --help`."),
+        ("orders nope", "enrich orders: No such command 'nope'. See `enrich orders --help`."),
+        (
+            "orders list --sinc 7d",
+            "enrich orders list: No such option: --sinc .*--since.* See `enrich orders list --he.*",
+        ),
+        (
+            "orders list --status lost",
+            "enrich orders list: .*'--status': 'lost' is not one of 'queued', .*'failed'. See .*",
+        ),
+        ("orders list --limit 0", "enrich orders list: .*'--limit': must be greater than or equal to 1. See .*"),
+        ("orders show", "enrich orders show: Missing argument 'ORDER'. See `enrich orders show --help`."),
+        ("orders show many", "enrich orders show: .*'ORDER': must be a valid integer, .*. See .*"),
+        ("web --port 65536", "enrich web: .*'--port': must be less than or equal to 65535. See .*"),
+        ("sandbox --error-rate 2", "enrich sandbox: .*'--error-rate': must be less than or equal to 1. See .*"),
+        ("demo --orders 0", "enrich demo: .*'--orders': must be greater than or equal to 1. See .*"),
+        ("orders list --since then", "--since then: is not a time. Write .* or 7d."),
+    ],
+)
+def test_a_mistyped_command_is_one_line(enrich: Enrich, words: str, line: str) -> None:
+    ran = enrich(*words.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(f"{line}\n", ran.err)
+
+
+NEED_REDIS = [("web",), ("orders", "list"), ("orders", "show", "1")]
+NEED_STORES = [*NEED_REDIS, ("up",)]
+
+
+@pytest.mark.parametrize("words", NEED_REDIS, ids=" ".join)
+def test_without_redis_url_the_variable_and_the_cure_are_named(enrich: Enrich, words: tuple[str, ...]) -> None:
+    ran = enrich(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(r"REDIS_URL: is not set\. Set it .*, or run `enrich up`, .*\.\n", ran.err)
+
+
+@pytest.mark.parametrize("words", NEED_STORES, ids=" ".join)
+def test_a_stores_file_that_is_not_there_is_named(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    monkeypatch.setenv("ENRICH_CONFIG", "/nowhere/stores.toml")
+    ran = enrich(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(r"/nowhere/stores\.toml: .*does not exist\. .*ENRICH_CONFIG.*\.\n", ran.err)
+
+
+@pytest.mark.parametrize("words", NEED_STORES, ids=" ".join)
+def test_all_problems_of_a_stores_file_are_told_a_line_each(
+    enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    (folder / "stores.toml").write_text('[stores.abc123]\nacess_token = "hunter2"\npo_number = "a ||| b"\n')
+    ran = enrich(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert len(ran.err.splitlines()) == 4
+    assert all(line.startswith("stores.toml: [stores.abc123") for line in ran.err.splitlines())
+    assert "hunter2" not in ran.err
+
+
+@pytest.mark.parametrize("words", NEED_STORES, ids=" ".join)
+def test_all_bad_variables_are_told_a_line_each(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "http://user:hunter2@redis")
+    monkeypatch.setenv("ENRICH_LOG_LEVEL", "loud")
+    ran = enrich(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert [line.partition(":")[0] for line in ran.err.splitlines()] == ["REDIS_URL", "ENRICH_LOG_LEVEL"]
+    assert "hunter2" not in ran.err
+
+
+@pytest.mark.parametrize("words", [("orders", "list"), ("orders", "show", "1")], ids=" ".join)
+def test_a_dead_redis_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    ran = enrich(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == ("REDIS_URL: Redis does not answer (ConnectionError). Is it running, and is this its URL?\n")
+
+
+@pytest.mark.parametrize("error", [AuthenticationError("invalid password"), NoPermissionError("no permissions")])
+def test_a_redis_that_refuses_the_user_is_one_line(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(orders, "find_redis", raising(error))
+    ran = enrich("orders", "list")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"REDIS_URL: Redis refuses this user or password ({error}).\n"
+
+
+def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        line = f"127.0.0.1:{port}: another program listens on this port. Stop it, or choose another with --port.\n"
+        for command in ("web", "up", "sandbox"):
+            assert enrich(command, "--port", port) == Ran(2, "", line)
+
+
+def test_interrupted_is_130_without_a_word(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "find_redis", raising(KeyboardInterrupt()))
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert enrich("orders", "list") == Ran(130, "", "")
+
+
+def test_a_bug_of_ours_keeps_its_traceback(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "find_redis", raising(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        enrich("orders", "list")
+
+
+def raising(error: BaseException) -> Any:
+    def function(*_: Any) -> None:
+        raise error
+
+    return function

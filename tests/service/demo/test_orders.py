@@ -1,0 +1,124 @@
+"""The demo's orders: what must come of each is what its rules make of it, by the sandbox's own books."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.bigcommerce import Account, StoreApi, Transport
+from service.demo.orders import (
+    GUEST,
+    STORES_FILE,
+    DemoOrder,
+    comment,
+    demo_orders,
+    duplicate,
+    form_field,
+    guest,
+    incomplete,
+    late,
+    metafield,
+    no_company,
+    no_po,
+)
+from service.errors import NotFound
+from service.orders.cache import Cache
+from service.orders.composing import Composed, compose, read_configs
+from service.orders.document import read_order, read_people
+from service.orders.entry import Status
+from service.redisdb import connect
+from service.rules import Configuration, load_configuration
+from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+
+ENRICHED = [form_field, metafield, comment, no_po, incomplete, duplicate, late]
+SKIPPED = [guest, no_company]
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Configuration:
+    path = tmp_path / "stores.toml"
+    path.write_text(STORES_FILE.format(sandbox="http://127.0.0.1:9100"))
+    return load_configuration(path, {"SANDBOX_ACCESS_TOKEN": "sandbox-access-token", "SANDBOX_CLIENT_SECRET": "secret"})
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[RunningSandbox]:
+    async with called_sandbox(StillClock()) as sandbox:
+        yield sandbox
+
+
+async def composed(order: DemoOrder, sandbox: RunningSandbox, configuration: Configuration, redis_url: str) -> Composed:
+    """Place the order and apply the demo's rules to it."""
+    configured = configuration.stores["sandbox"]
+    store, rules = configured.store, configured.rules
+    placed = await sandbox.place_order(**order.placement)
+    async with (
+        connect(redis_url) as redis,
+        httpx.AsyncClient(transport=sandbox.api._transport) as http,
+    ):
+        transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url)
+        api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)
+        document = await read_order(api, placed["id"], rules.needs)
+        document |= await read_people(api, cache, order.placement["customer_id"], rules.needs)
+        return compose(store, rules, document, await read_configs(api, cache, store))
+
+
+@pytest.mark.parametrize("make", ENRICHED)
+async def test_an_order_is_to_hold_what_the_rules_make_of_it(
+    make: object, sandbox: RunningSandbox, configuration: Configuration, redis_url: str
+) -> None:
+    assert callable(make)
+    order: DemoOrder = make("4711-D")
+    found = await composed(order, sandbox, configuration, redis_url)
+
+    assert (found.values.po_number or "", dict(found.values.extra_fields)) == (order.po_number, order.fields)
+    assert (found.dropped, found.failure) == ({}, None)
+    assert order.reason is None
+
+
+async def test_a_shopper_of_no_company_is_none(
+    sandbox: RunningSandbox, configuration: Configuration, redis_url: str
+) -> None:
+    with pytest.raises(NotFound):
+        await composed(no_company("4711-D"), sandbox, configuration, redis_url)
+
+
+@pytest.mark.parametrize(("make", "reason"), [(guest, "guest"), (no_company, "not_a_company_user")])
+def test_an_order_that_is_to_be_skipped_would_have_had_a_po(make: object, reason: str) -> None:
+    assert callable(make)
+    order: DemoOrder = make("4711-D")
+    assert (order.outcome, order.reason, order.po_number, order.fields) == (Status.SKIPPED, reason, "", {})
+    assert order.placement["billing_address"] == form_field("4711-D").placement["billing_address"]
+    assert (order.placement["customer_id"] == GUEST) == (reason == "guest")
+
+
+def test_only_the_late_one_is_to_be_updated() -> None:
+    assert {make("4711-D").kind for make in ENRICHED if make("4711-D").outcome is Status.UPDATED} == {
+        late("4711-D").kind
+    }
+    assert late("4711-D").placement["delay_webhook"] > 10
+
+
+def test_the_usual_demo_has_every_kind_and_each_rare_one_once() -> None:
+    counts = Counter(order.kind for order in demo_orders(25))
+    rare = {make("").kind for make in (late, incomplete, guest, no_company, duplicate)}
+    usual = {make("").kind for make in (form_field, metafield, comment, no_po)}
+
+    assert set(counts) == rare | usual
+    assert {counts[kind] for kind in rare} == {1}
+    assert {counts[kind] for kind in usual} == {5}
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 1000])
+def test_there_are_as_many_orders_as_asked_for_and_no_po_twice(count: int) -> None:
+    orders = list(demo_orders(count))
+    po_numbers = [order.po_number for order in orders if order.po_number]
+
+    assert len(orders) == count
+    assert len(set(po_numbers)) == len(po_numbers)
+
+
+def test_the_stores_file_of_the_demo_holds_no_secret(configuration: Configuration) -> None:
+    assert configuration.literal_secrets == ()

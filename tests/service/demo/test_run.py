@@ -1,0 +1,73 @@
+"""How the demo holds what came of an order against what must."""
+
+from typing import Any
+
+import pytest
+
+from service.demo.orders import form_field, guest, late, no_po
+from service.demo.run import Placed, _wrongs
+from service.orders.entry import Entry, Stage, Status
+
+GOOD = form_field("4700-D")
+RECORD = {"po_number": "4700-D", "extra_fields": GOOD.fields}
+
+
+def entry(**changes: Any) -> Entry:
+    values: dict[str, Any] = {
+        "status": Status.CREATED,
+        "verified": True,
+        "times": {Stage.CREATED: 1000.0, Stage.SENT: 1001.5},
+    }
+    return Entry("sandbox", 1001, **values | changes)
+
+
+def wrongs(order: Placed, record: dict[str, Any] | None = RECORD, creates: int = 1) -> list[str]:
+    return list(_wrongs(order, {"record": record, "creates": creates}))
+
+
+def test_an_order_that_came_out_as_it_must_has_nothing_wrong() -> None:
+    order = Placed(1001, GOOD, entry())
+    assert wrongs(order) == []
+    assert order.has_ended
+    assert order.age_at_create == 1.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "record", "creates", "wrong"),
+    [
+        ({"status": Status.QUEUED}, RECORD, 1, "it did not end"),
+        ({"status": Status.FAILED, "reason": "Cost Center"}, RECORD, 1, "failed Cost Center, not created "),
+        ({"verified": False}, RECORD, 1, "not verified"),
+        ({"times": {Stage.CREATED: 1000.0, Stage.SENT: 1010.0}}, RECORD, 1, "not inside the window"),
+        ({}, None, 0, "its record says PO None, not '4700-D'"),
+        ({}, RECORD | {"po_number": "4701-D"}, 1, "its record says PO '4701-D', not '4700-D'"),
+        ({}, RECORD | {"extra_fields": {}}, 1, f"its record says {{}}, not {GOOD.fields}"),
+        ({}, RECORD, 2, "created 2 times"),
+    ],
+)
+def test_whatever_is_wrong_is_told(
+    changes: dict[str, Any], record: dict[str, Any] | None, creates: int, wrong: str
+) -> None:
+    assert wrong in wrongs(Placed(1001, GOOD, entry(**changes)), record, creates)
+
+
+def test_an_order_that_was_never_seen_did_not_end() -> None:
+    assert wrongs(Placed(1001, GOOD), None, 0) == ["it did not end"]
+
+
+def test_a_skipped_order_needs_no_record() -> None:
+    skipped = entry(status=Status.SKIPPED, reason="guest", verified=None, times={})
+    assert wrongs(Placed(1001, guest("4700-D"), skipped), None, 0) == []
+    assert wrongs(Placed(1001, guest("4700-D"), entry()), None, 0) == ["created , not skipped guest"]
+
+
+def test_an_updated_order_needs_no_window() -> None:
+    order = Placed(1001, late("4700-D"), entry(status=Status.UPDATED))
+    assert wrongs(order, {"po_number": "4700-D", "extra_fields": late("4700-D").fields}, 0) == []
+    assert order.age_at_create is None
+
+
+def test_no_po_may_be_null_or_empty() -> None:
+    for po_number in (None, ""):
+        record = {"po_number": po_number, "extra_fields": no_po("").fields}
+        assert wrongs(Placed(1001, no_po(""), entry()), record) == []
