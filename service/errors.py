@@ -6,7 +6,8 @@ EnrichError
 └── UpstreamError              what BigCommerce answered, or that it did not; the type is the verdict
     ├── TryAgain               passing: 5xx, platform load, no connection, no answer to a read
     │   └── Unsure             the same, but a write may have got through: read back first
-    ├── WaitUntil              over quota: nothing was done; carries when the quota resets
+    ├── WaitUntil              over quota: nothing was done; carries when to ask again
+    │   └── OutOfBudget        our own budget for this kind of call is spent: BigCommerce was not even asked
     ├── CredentialsRefused     401, 403: the store's token is at fault, not the order
     └── Refused                for good: any other answer that is not 2xx
         ├── NotFound           404
@@ -72,6 +73,13 @@ class WaitUntil(UpstreamError):
     def __init__(self, operation: str, message: str, *, seconds: float, status: int | None = 429) -> None:
         super().__init__(operation, message, status=status)
         self.seconds = seconds
+
+
+class OutOfBudget(WaitUntil):
+    """What the store's quota has left is kept for more urgent calls, or there is nothing left."""
+
+    def __init__(self, operation: str, *, seconds: float) -> None:
+        super().__init__(operation, "the store's quota is spent for now", seconds=seconds, status=None)
 
 
 class CredentialsRefused(UpstreamError):

@@ -43,6 +43,7 @@ class Event(StrEnum):
     ORDER_FAILED = "order_failed"
     ORDER_WAITING = "order_waiting"
     ORDER_RECOVERING = "order_recovering"
+    ORDER_PUT_BACK = "order_put_back"
     ORDER_CRASHED = "order_crashed"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"

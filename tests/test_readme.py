@@ -196,7 +196,8 @@ def test_patterns_cure_lets_a_comment_and_a_form_field_stand_in_one_rule(tmp_pat
     rules = load_configuration(path).stores["abc123"].rules
     filled = {"billing_address": {"form_fields": [{"name": "PO Number", "value": "A-1"}]}}
     assert rules.evaluate({"order": filled}).po_number == "A-1"
-    for address in ({"form_fields": []}, None):
+    addresses: list[dict[str, list[Any]] | None] = [{"form_fields": []}, None]
+    for address in addresses:
         found = rules.evaluate({"order": {"billing_address": address, "customer_message": "Our PO: 4711-D"}})
         assert (found.po_number, found.errors) == ("4711-D", {})
 

@@ -10,6 +10,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.orders.cache import CONFIGS_S, CONFIGS_STALE_S, Cache
 from service.orders.document import Document
+from service.orders.merge import PO_NUMBER
 from service.rules import RuleSet, fit
 from service.stores import Store
 
@@ -28,7 +29,12 @@ class Composed:
 def compose(store: Store, rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> Composed:
     """Evaluate the rules and fit the extra fields to what the store allows."""
     found = rules.evaluate(document)
-    dropped = dict(found.errors)
+    # An expression that broke matters only where nothing else, a default for one, gave a value.
+    dropped = {
+        name: why
+        for name, why in found.errors.items()
+        if name not in found.fields and not (name == PO_NUMBER and found.po_number is not None)
+    }
     if found.missing:
         return Composed(Values(None, {}), dropped, found.missing[0])
     required = {name for name, rule in store.extra_fields.items() if rule.required}

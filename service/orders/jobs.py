@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import job_key_prefix
 from arq.jobs import serialize_job as arq_serialize
 
 
@@ -23,34 +23,30 @@ def from_json(raw: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of job: the queue it waits in and the worker's function that runs it."""
+    """A kind of job: the queue it waits in and the worker's function that runs it, for an order or a whole store."""
 
     function: str
     queue: str
 
-    def id(self, store: str, order_id: int) -> str:
+    def id(self, store: str, order_id: int | None = None) -> str:
         """arq's ids are one name space for all queues, so the kind is part of it."""
-        return f"{self.function}:{store}:{order_id}"
+        return f"{self.function}:{store}" if order_id is None else f"{self.function}:{store}:{order_id}"
 
-    def key(self, store: str, order_id: int) -> str:
+    def key(self, store: str, order_id: int | None = None) -> str:
         return job_key_prefix + self.id(store, order_id)
 
-    def body(self, store: str, order_id: int, now: float) -> bytes:
-        return arq_serialize(self.function, (store, order_id), {}, None, int(now * 1000), serializer=to_json)
+    def body(self, store: str, order_id: int | None = None, *, now: float) -> bytes:
+        arguments = (store,) if order_id is None else (store, order_id)
+        return arq_serialize(self.function, arguments, {}, None, int(now * 1000), serializer=to_json)
 
 
 # Orders whose window may still be open, the one that closes first at the front.
 WINDOW = Kind("window", "enrich:queue:window")
-# Orders that need another look later: late, refused for a while, not yet verified.
+# Orders that need another look later: late, refused for a while, lost on the record.
 RECOVERY = Kind("recover", "enrich:queue:recovery")
-
-__all__ = [
-    "RECOVERY",
-    "WINDOW",
-    "Kind",
-    "from_json",
-    "in_progress_key_prefix",
-    "job_key_prefix",
-    "retry_key_prefix",
-    "to_json",
-]
+# A store's records to be held against what was sent, many at once.
+CHECK = Kind("check", "enrich:queue:checks")
+# What is done for a store again and again: orders that no webhook told of, the webhook itself, refused credentials.
+RECONCILE = Kind("reconcile", "enrich:queue:chores")
+GUARD = Kind("guard", "enrich:queue:chores")
+PROBE = Kind("probe", "enrich:queue:chores")

@@ -98,6 +98,17 @@ class Queue:
             raise QueueUnavailable(f"Redis did not take the job in time ({type(error).__name__})") from error
         raise AssertionError("unreachable: retry_context ends by returning or raising")
 
+    async def tell(self, store: str, order_id: int, *, source: str, created_at: float | None = None) -> Accepted:
+        """Queue an order that no webhook told of, unless it is known. ``created_at`` is on BigCommerce's clock.
+
+        Errors are Redis's own.
+        """
+        times = {} if created_at is None else {Stage.CREATED: created_at}
+        told_at = self._clock() if created_at is None else created_at
+        return await self._put(
+            store, order_id, tells="created", told_at=told_at, times=times, fields={"source": source}
+        )
+
     async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:
         """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
         again = {"start_over": True, "reason": None, "verified": None, "recovering_since": None}
@@ -129,7 +140,7 @@ class Queue:
             ],
             args=[
                 kind.id(store, order_id),
-                kind.body(store, order_id, now),
+                kind.body(store, order_id, now=now),
                 # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait.
                 int(min(told_at, now) * 1000),
                 order_id,
@@ -151,7 +162,7 @@ class Queue:
             ],
             args=[
                 RECOVERY.id(entry.store, entry.order_id),
-                RECOVERY.body(entry.store, entry.order_id, now),
+                RECOVERY.body(entry.store, entry.order_id, now=now),
                 int((now + delay) * 1000),
                 *chain.from_iterable(entry.to_hash().items()),
             ],

@@ -24,12 +24,12 @@ async def test_a_job_of_ours_is_a_job_of_arqs(redis_url: str) -> None:
         theirs = json.loads(await redis.get("arq:job:window:abc123:250") or b"")
         assert await redis.zrange(WINDOW.queue, 0, -1) == [b"window:abc123:250"]
 
-    ours = json.loads(WINDOW.body("abc123", 250, theirs["et"] / 1000))
+    ours = json.loads(WINDOW.body("abc123", 250, now=theirs["et"] / 1000))
     assert ours == theirs
 
 
 def test_arq_reads_a_job_of_ours() -> None:
-    raw = WINDOW.body("abc123", 250, 1_700_000_000.0)
+    raw = WINDOW.body("abc123", 250, now=1_700_000_000.0)
 
     expected: tuple[object, ...] = ("window", ["abc123", 250], {}, None, 1_700_000_000_000)
     assert deserialize_job_raw(raw, deserializer=from_json) == expected

@@ -23,7 +23,7 @@ STORE = "abc123"
 
 async def put(redis: ArqRedis, order_id: int, *, score: int | None = None) -> str:
     job_id = WINDOW.id(STORE, order_id)
-    await redis.set(WINDOW.key(STORE, order_id), WINDOW.body(STORE, order_id, 1_700_000_000.0))
+    await redis.set(WINDOW.key(STORE, order_id), WINDOW.body(STORE, order_id, now=1_700_000_000.0))
     await redis.zadd(WINDOW.queue, {job_id: score if score is not None else order_id})
     return job_id
 
