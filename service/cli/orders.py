@@ -169,7 +169,7 @@ def _facts(entry: Entry) -> Table:
     rows = {
         "order": f"{entry.order_id} of {entry.store}",
         "outcome": entry.status.value + (f": {_why(entry)}" if _why(entry) else ""),
-        "verified": {True: "yes", False: "no", None: "not yet"}[entry.verified],
+        "verified": {True: "yes", False: "no", None: "" if entry.status.is_final else "not yet"}[entry.verified],
         "PO number": entry.po_number or "none",
         **{f"field {name}": value for name, value in entry.fields.items()},
         **{f"left out {name}": reason for name, reason in entry.dropped.items()},

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from service.orders import lua
 from service.orders.entry import Entry, Status
+from service.orders.keys import entry_key, entry_prefix, failed_key, index_key
 
 DAY_MS = 86_400_000
 KEEP_FAILED_MS = 90 * DAY_MS
@@ -15,22 +16,6 @@ KEEP_MS = 30 * DAY_MS
 # A store that outgrows this within its 30 days loses its oldest entries first (never failures):
 # at about 1 kB an entry that is 100 MB of Redis for the store.
 MOST_ENTRIES = 100_000
-
-_PREFIX = "enrich:order:"
-
-
-def entry_key(store: str, order_id: int) -> str:
-    return f"{_PREFIX}{store}:{order_id}"
-
-
-def index_key(store: str) -> str:
-    """The store's orders by the time of their last change (ms)."""
-    return f"enrich:orders:{store}"
-
-
-def failed_key(store: str) -> str:
-    """The store's failed orders by the time they failed (ms)."""
-    return f"enrich:orders:{store}:failed"
 
 
 class Ledger:
@@ -75,7 +60,7 @@ class Ledger:
                 KEEP_MS,
                 KEEP_FAILED_MS,
                 MOST_ENTRIES,
-                entry_key(entry.store, 0).removesuffix("0"),
+                entry_prefix(entry.store),
                 entry.status.value,
                 *stored,
             ],

@@ -21,7 +21,7 @@ from service.errors import QueueUnavailable
 from service.orders import lua
 from service.orders.entry import Entry, Stage
 from service.orders.jobs import RECOVERY, WINDOW, Kind
-from service.orders.ledger import entry_key, index_key
+from service.orders.keys import checks_key, entry_key, index_key, parked_key, webhook_seen_key
 from service.orders.window import LENGTH_S
 from service.redisdb import PASSING
 
@@ -89,7 +89,7 @@ class Queue:
                         return await self._put(
                             webhook.store_hash,
                             webhook.order_id,
-                            tells="status" if webhook.scope == "store/order/statusUpdated" else "created",
+                            who="status" if webhook.scope == "store/order/statusUpdated" else "webhook",
                             told_at=told_at,
                             times=times,
                             fields={"source": "webhook", "webhook_id": webhook.webhook_id},
@@ -105,15 +105,13 @@ class Queue:
         """
         times = {} if created_at is None else {Stage.CREATED: created_at}
         told_at = self._clock() if created_at is None else created_at
-        return await self._put(
-            store, order_id, tells="created", told_at=told_at, times=times, fields={"source": source}
-        )
+        return await self._put(store, order_id, who="found", told_at=told_at, times=times, fields={"source": source})
 
     async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:
         """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
         again = {"start_over": True, "reason": None, "verified": None, "recovering_since": None}
         return await self._put(
-            store, order_id, tells="retry", told_at=self._clock(), times={}, fields=again | {"source": source}
+            store, order_id, who="retry", told_at=self._clock(), times={}, fields=again | {"source": source}
         )
 
     async def _put(
@@ -121,13 +119,14 @@ class Queue:
         store: str,
         order_id: int,
         *,
-        tells: Literal["created", "status", "retry"],
+        who: Literal["webhook", "status", "found", "retry"],
         told_at: float,
         times: dict[Stage, float],
         fields: dict[str, object],
     ) -> Accepted:
         now = self._clock()
-        kind, other = _kinds(tells, told_at, now)
+        kind, other = _kinds(who, told_at, now)
+        webhook_in_time = who in ("webhook", "status") and now - told_at < LENGTH_S
         stored = {name: json.dumps(value) for name, value in fields.items()}
         stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
         answer = await self._accept(
@@ -137,6 +136,9 @@ class Queue:
                 other.key(store, order_id),
                 kind.queue,
                 index_key(store),
+                checks_key(store),
+                parked_key(store),
+                webhook_seen_key(store),
             ],
             args=[
                 kind.id(store, order_id),
@@ -145,7 +147,8 @@ class Queue:
                 int(min(told_at, now) * 1000),
                 order_id,
                 int(now * 1000),
-                tells,
+                who,
+                int(webhook_in_time),
                 *chain.from_iterable(stored.items()),
             ],
         )
@@ -203,8 +206,8 @@ class Queue:
         await self._redis.ping()
 
 
-def _kinds(tells: str, told_at: float, now: float) -> tuple[Kind, Kind]:
+def _kinds(who: str, told_at: float, now: float) -> tuple[Kind, Kind]:
     """The job's kind and the other one: news that is older than a window must not stand before fresh orders."""
-    if tells == "retry" or now - told_at > LENGTH_S:
+    if who == "retry" or now - told_at > LENGTH_S:
         return RECOVERY, WINDOW
     return WINDOW, RECOVERY

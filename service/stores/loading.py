@@ -69,7 +69,7 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))
     except UnreadableError as reason:
-        cure = "Set ENRICH_CONFIG to the path of your stores file, or write one with `enrich init`."
+        cure = "Set ENRICH_CONFIG to the path of your stores file; the README shows what stands in one."
         raise ConfigError(Problem(str(path), f"the stores file {reason}.", cure)) from None
     except tomllib.TOMLDecodeError as error:
         message, _, where = str(error).removesuffix(")").rpartition(" (at ")

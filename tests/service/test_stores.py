@@ -229,7 +229,7 @@ class TestTheFileItself:
             load_stores(Path("nowhere/stores.toml"), {})
         assert str(caught.value) == (
             "nowhere/stores.toml: the stores file does not exist. "
-            "Set ENRICH_CONFIG to the path of your stores file, or write one with `enrich init`."
+            "Set ENRICH_CONFIG to the path of your stores file; the README shows what stands in one."
         )
 
     def test_a_directory_is_one_line(self, folder: Path) -> None:

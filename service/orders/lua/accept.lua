@@ -1,10 +1,15 @@
 -- Queue an order once, whoever tells of it and however often.
--- KEYS: 1 entry, 2 this job, 3 the order's other job, 4 queue, 5 the store's index
--- ARGV: 1 job id, 2 job, 3 score (ms), 4 order id, 5 now (ms), 6 what tells of it, 7... fields of the entry
+-- KEYS: 1 entry, 2 this job, 3 the order's other job, 4 queue, 5 the store's index, 6 its checks, 7 its parked orders,
+--       8 when a webhook was last received in time
+-- ARGV: 1 job id, 2 job, 3 score (ms), 4 order id, 5 now (ms), 6 who tells of it (webhook, status, found, retry),
+--       7 '1' if a webhook came in time, 8... fields of the entry
 local status = redis.call('HGET', KEYS[1], 'status')
-local tells = ARGV[6]
+local who = ARGV[6]
+if ARGV[7] == '1' then
+  redis.call('SET', KEYS[8], ARGV[5])
+end
 
-if tells == 'status' and status ~= 'waiting' then
+if who == 'status' and status ~= 'waiting' then
   -- The order may be on its way to waiting in this very moment: whoever parks it looks again.
   if status == 'queued' then
     redis.call('HSET', KEYS[1], 'again', '1')
@@ -12,19 +17,22 @@ if tells == 'status' and status ~= 'waiting' then
   return 'ignored'
 end
 if status and status ~= 'queued' then
-  local woken = status == 'waiting' and tells == 'status'
-  if not woken and tells ~= 'retry' then
+  local woken = status == 'waiting' and who == 'status'
+  if not woken and who ~= 'retry' then
     return 'duplicate'
   end
 end
 if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
   return 'duplicate'
 end
+if status == 'queued' and (redis.call('ZSCORE', KEYS[6], ARGV[4]) or redis.call('ZSCORE', KEYS[7], ARGV[4])) then
+  return 'duplicate'
+end
 
 -- No expiry: a job must outlive any outage. The worker deletes it when the order has ended.
 redis.call('SET', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
-redis.call('HSET', KEYS[1], 'status', 'queued', unpack(ARGV, 7))
+redis.call('HSET', KEYS[1], 'status', 'queued', unpack(ARGV, 8))
 redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', KEYS[5], ARGV[5], ARGV[4])
 return 'queued'

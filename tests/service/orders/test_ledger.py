@@ -3,7 +3,8 @@ from arq import ArqRedis
 
 from service.orders import ledger as module
 from service.orders.entry import Entry, Sent, Status
-from service.orders.ledger import DAY_MS, Ledger, entry_key, failed_key, index_key
+from service.orders.keys import entry_key, failed_key, index_key
+from service.orders.ledger import DAY_MS, Ledger
 
 NOW = 1_700_000_000.0
 

@@ -9,7 +9,8 @@ from arq import ArqRedis
 from service.errors import QueueUnavailable
 from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import RECOVERY, WINDOW
-from service.orders.ledger import Ledger, entry_key
+from service.orders.keys import entry_key
+from service.orders.ledger import Ledger
 from service.orders.queue import Accepted, Counts, Queue, Webhook
 from service.redisdb import connect
 from tests.fakes.redis_server import running_redis

@@ -1,0 +1,42 @@
+"""The names of everything that lies in Redis for a store, beside arq's own keys and the cache."""
+
+_ENTRY = "enrich:order:"
+
+
+def entry_key(store: str, order_id: int) -> str:
+    """What is known of one order: a hash."""
+    return f"{_ENTRY}{store}:{order_id}"
+
+
+def entry_prefix(store: str) -> str:
+    return f"{_ENTRY}{store}:"
+
+
+def index_key(store: str) -> str:
+    """The store's orders by the time of their last change (ms): a sorted set."""
+    return f"enrich:orders:{store}"
+
+
+def failed_key(store: str) -> str:
+    """The store's failed orders by the time they failed (ms): a sorted set."""
+    return f"enrich:orders:{store}:failed"
+
+
+def checks_key(store: str) -> str:
+    """The store's orders whose records are to be looked at, by the time that is due (ms): a sorted set."""
+    return f"enrich:checks:{store}"
+
+
+def parked_key(store: str) -> str:
+    """The store's orders that wait for its credentials to be accepted, by the time they came (ms): a sorted set."""
+    return f"enrich:parked:{store}"
+
+
+def breaker_key(store: str) -> str:
+    """There while the store's credentials are refused."""
+    return f"enrich:breaker:{store}"
+
+
+def webhook_seen_key(store: str) -> str:
+    """When a webhook of the store was last received in time (ms)."""
+    return f"enrich:webhook-seen:{store}"
