@@ -36,6 +36,8 @@ class Event(StrEnum):
     REDIS_BACK = "redis_back"
 
     LEASE_LOST = "lease_lost"
+    JOB_PUT_BACK = "job_put_back"
+    JOB_CRASHED = "job_crashed"
 
     # the life of an order
     ORDER_ENRICHED = "order_enriched"
@@ -43,11 +45,26 @@ class Event(StrEnum):
     ORDER_FAILED = "order_failed"
     ORDER_WAITING = "order_waiting"
     ORDER_RECOVERING = "order_recovering"
-    ORDER_PUT_BACK = "order_put_back"
-    ORDER_CRASHED = "order_crashed"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"
+    VALUES_LOST = "values_lost"
+    CHECK_POSTPONED = "check_postponed"
+    ORDER_PARKED = "order_parked"
     CREDENTIALS_REFUSED = "credentials_refused"
+    CREDENTIALS_ACCEPTED = "credentials_accepted"
+
+    # what is done for a store again and again
+    CHORE_POSTPONED = "chore_postponed"
+    ORDERS_FOUND = "orders_found"
+    WATCH_STARTED = "watch_started"
+    WATCH_ENDED = "watch_ended"
+    HOOK_MISSING = "hook_missing"
+    HOOK_FOREIGN = "hook_foreign"
+    HOOK_REACTIVATED = "hook_reactivated"
+    HOOK_NOT_REACTIVATED = "hook_not_reactivated"
+    HOOK_BLOCKED = "hook_blocked"
+    HOOK_IDLE = "hook_idle"
+    HOOK_OK = "hook_ok"
 
     # BigCommerce
     UPSTREAM_CALL = "upstream_call"

@@ -5,7 +5,6 @@ back into its queue.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +14,18 @@ from arq import Retry
 
 from service.bigcommerce import Account, StoreApi
 from service.logs import Event
+from service.orders.breaker import FIRST_PROBE_S, LONGEST_PROBE_S
 from service.orders.cache import Cache
 from service.orders.entry import Entry, Stage, Status
 from service.orders.window import LENGTH_S
 from service.rules import ConfiguredStore
+from workers import outcomes
 from workers.life import Life
+from workers.pauses import growing, put_back
 from workers.resources import Resources
-from workers.telling import tell_end, tell_later
-from workers.verdicts import Ended, Later, Parked
+from workers.telling import tell_later
+from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
+from workers.verify import FIRST_LOOK_S
 
 log = structlog.get_logger()
 
@@ -32,11 +35,9 @@ LOOK_AT_MOST_S = 60.0
 # Trouble of the system's making is tried again for as long as BigCommerce itself would send a webhook again.
 GIVE_UP_AFTER_S = 48 * 3600.0
 
-LONGEST_PAUSE_S = 900.0
-
 
 class Jobs:
-    """The functions that the workers run; arq calls them with the arguments that stand in the job."""
+    """The functions that the workers run for single orders; arq calls them with the arguments that stand in the job."""
 
     def __init__(self, resources: Resources, *, clock: Callable[[], float] = time.time) -> None:
         self._resources = resources
@@ -50,27 +51,64 @@ class Jobs:
                 if entry.status.is_final:
                     return
                 # One that was picked up too late must not hold up those whose window is open.
-                later = Later("picked up after the window", 0.0) if self._is_late(entry) else await self._look(entry)
-                if later:
+                late = self._left(entry) <= 0
+                later = Later("picked up after the window", 0.0) if late else await self._look(ctx, entry)
+                if later is None:
+                    return
+                wait = later.seconds
+                if not wait or wait >= self._left(entry):
                     await self._resources.queue.hand_over(entry, self._pause(entry, later))
+                    return
+                await self._resources.ledger.note(entry)
             except Exception as error:
-                raise _put_back(ctx, error) from error
+                raise put_back(ctx, error) from error
+            # At the same moment, the one whose window closes first goes first.
+            raise Retry(defer=wait + self._left(entry) / 1000)
 
     async def recover(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
-        """Take up an order that was late, refused for a while or not yet verified, until it has ended."""
+        """Take up an order that was late, refused for a while or lost on its record, until it has ended."""
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             try:
                 entry = await self._entry(store, order_id)
                 if entry.status.is_final:
                     return
-                later = await self._look(entry)
-                if later:
-                    pause = self._pause(entry, later)
-                    await self._resources.ledger.note(entry)
+                later = await self._look(ctx, entry)
+                if later is None:
+                    return
+                pause = self._pause(entry, later)
+                await self._resources.ledger.note(entry)
             except Exception as error:
-                raise _put_back(ctx, error) from error
-            if later:
-                raise Retry(defer=pause)
+                raise put_back(ctx, error) from error
+            raise Retry(defer=pause)
+
+    async def probe(self, ctx: dict[str, Any], store: str) -> None:
+        """Try one order of a store whose credentials were refused; when they are accepted, let all the others go."""
+        with structlog.contextvars.bound_contextvars(store=store):
+            try:
+                order_id = await self._resources.breaker.first_parked(store)
+                if order_id is not None and not await self._try(ctx, store, order_id):
+                    defer = min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(ctx["job_try"], 20))
+                else:
+                    released = await self._resources.breaker.release(store)
+                    log.warning(Event.CREDENTIALS_ACCEPTED, released=released)
+                    return
+            except Exception as error:
+                raise put_back(ctx, error) from error
+            raise Retry(defer=defer)
+
+    async def _try(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
+        """Whether the credentials are accepted for this order; one that needs more looks leaves with the rest."""
+        entry = await self._entry(store, order_id)
+        configured = self._resources.configuration.stores.get(store)
+        if entry.status.is_final or configured is None:
+            return configured is not None
+        with structlog.contextvars.bound_contextvars(order_id=order_id):
+            verdict = await self._life(ctx, entry, configured).run()
+            if isinstance(verdict, LockedOut):
+                return False
+            if not await self._take(entry, verdict):
+                await self._resources.breaker.unpark(entry)
+        return True
 
     async def _entry(self, store: str, order_id: int) -> Entry:
         entry = await self._resources.ledger.get(store, order_id) or Entry(store, order_id)
@@ -78,31 +116,52 @@ class Jobs:
             structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
         return entry
 
-    async def _look(self, entry: Entry) -> Later | None:
-        """Look at the order and record its end; Later when it has not ended."""
+    async def _look(self, ctx: dict[str, Any], entry: Entry) -> Later | None:
+        """Look at the order and record what came of it; Later when it needs another look."""
         configured = self._resources.configuration.stores.get(entry.store)
         if configured is None:
             return Later("the store is not in the stores file", 60.0)
+        if await self._resources.breaker.is_open(entry.store) and await self._park(entry):
+            return None
         entry.attempts += 1
         entry.times.setdefault(Stage.PICKED_UP, self._clock())
         while True:
             async with asyncio.timeout(LOOK_AT_MOST_S):
-                verdict = await self._life(entry, configured).run()
-            if not isinstance(verdict, Parked):
-                break
+                verdict = await self._life(ctx, entry, configured).run()
+            if not isinstance(verdict, Incomplete):
+                return await self._take(entry, verdict)
             if await self._resources.ledger.park(entry):
                 log.info(Event.ORDER_WAITING)
                 return None
             # Its status changed in this very moment: look again.
             entry.status = Status.QUEUED
-        verdict = self._give_up(entry, verdict)
-        if isinstance(verdict, Later):
-            entry.trouble = verdict.trouble
-            return verdict
-        await self._end(entry, verdict)
+
+    async def _take(self, entry: Entry, verdict: Verdict) -> Later | None:
+        match verdict:
+            case Written():
+                await self._resources.checks.put(entry, FIRST_LOOK_S)
+            case LockedOut(refused):
+                await outcomes.refuse(self._resources, entry.store, refused)
+                if not await self._park(entry):
+                    return Later(str(refused), 0.0)
+            case Later(trouble) as later:
+                entry.trouble = trouble
+                if not self._is_given_up(entry):
+                    return later
+                await outcomes.end(self._resources, entry, Ended(Status.FAILED, trouble))
+            case Ended() as ended:
+                await outcomes.end(self._resources, entry, ended)
+            case Incomplete():
+                await self._resources.ledger.park(entry)
         return None
 
-    def _life(self, entry: Entry, configured: ConfiguredStore) -> Life:
+    async def _park(self, entry: Entry) -> bool:
+        if not await self._resources.breaker.park(entry):
+            return False
+        log.info(Event.ORDER_PARKED)
+        return True
+
+    def _life(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Life:
         resources, store = self._resources, configured.store
         return Life(
             entry,
@@ -111,40 +170,24 @@ class Jobs:
             resources.ledger,
             Cache(resources.redis, store.hash, clock=self._clock),
             resources.transport.upstream_clock,
+            hold=lambda: ctx["hold"](ctx["job_id"]),
             clock=self._clock,
         )
 
-    async def _end(self, entry: Entry, ended: Ended) -> None:
-        entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
-        await self._resources.ledger.end(entry)
-        tell_end(entry)
-
-    def _give_up(self, entry: Entry, verdict: Ended | Later) -> Ended | Later:
-        if isinstance(verdict, Ended) or entry.recovering_since is None:
-            return verdict
-        if self._clock() - entry.recovering_since < GIVE_UP_AFTER_S:
-            return verdict
-        return Ended(Status.FAILED, verdict.trouble)
+    def _is_given_up(self, entry: Entry) -> bool:
+        return entry.recovering_since is not None and self._clock() - entry.recovering_since > GIVE_UP_AFTER_S
 
     def _pause(self, entry: Entry, later: Later) -> float:
         """Seconds until the next look; notes since when the order is being recovered."""
         if entry.recovering_since is None:
             entry.recovering_since = self._clock()
-        pause = _growing(entry.attempts) if later.seconds is None else later.seconds
+        pause = growing(entry.attempts) if later.seconds is None else later.seconds
         tell_later(entry, later, pause)
         return pause
 
-    def _is_late(self, entry: Entry) -> bool:
+    def _left(self, entry: Entry) -> float:
+        """Seconds until the order's window closes, as far as is known; negative when it has."""
         told_at = entry.times.get(Stage.CREATED) or entry.times.get(Stage.WEBHOOK_SENT)
-        return told_at is not None and self._resources.transport.upstream_clock.now() - told_at > LENGTH_S
-
-
-def _put_back(ctx: dict[str, Any], error: Exception) -> Retry:
-    """What was not foreseen, a lost Redis included: the job stays, and is run again after a growing pause."""
-    log.error(Event.ORDER_CRASHED, error=type(error).__name__, exc_info=error)
-    return Retry(defer=_growing(ctx["job_try"]))
-
-
-def _growing(tries: int) -> float:
-    """Seconds to wait after so many tries: doubling, jittered, never more than a quarter of an hour."""
-    return min(LONGEST_PAUSE_S, 2.0 ** min(tries, 20)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter only
+        if told_at is None:
+            return LENGTH_S
+        return told_at + LENGTH_S - self._resources.transport.upstream_clock.now()

@@ -7,8 +7,12 @@ runs. The stock worker also looks at every running job at each poll; this one ta
 
 import asyncio
 import contextlib
+import json
+import time
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -16,6 +20,7 @@ from arq import Worker
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.utils import timestamp_ms
 
+from service.errors import EnrichError
 from service.logs import Event
 from service.orders import lua
 from service.redisdb import PASSING
@@ -28,10 +33,15 @@ RENEW_EVERY_S = 0.5
 LOOK_AT = 5000
 
 
+class LeaseLost(EnrichError):
+    """Another worker has the job by now."""
+
+
 class LeasedWorker(Worker):
     """An arq worker for one queue: leases with an owner, polling that survives Redis, an orderly end."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, guards: Callable[[str], str | None] = lambda _: None, **kwargs: Any) -> None:
+        """``guards`` names, for a job's id, the sorted set that it works off: the job stays while that has any."""
         super().__init__(
             *args,
             queue_read_limit=LOOK_AT,
@@ -45,7 +55,10 @@ class LeasedWorker(Worker):
             health_check_interval=86_400,
             **kwargs,
         )
+        self._guards = guards
+        self.ctx["hold"] = self.hold
         self.owner = uuid.uuid4().hex
+        self._held: dict[str, _Held] = {}
         self._stopping = False
         self._lost = False
         self._claim = lua.load(self.pool, "claim")
@@ -64,26 +77,38 @@ class LeasedWorker(Worker):
             log.info(Event.REDIS_BACK, queue=self.queue_name)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Take as many of the due jobs as there is room for and start them."""
+        """Take as many of the due jobs as there is room for, no store more than half the places, and start them."""
         room = self.max_jobs - self.job_counter
         waiting = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
         if not waiting or room <= 0:
             return
+        claimed_at = time.monotonic()
         claimed = await self._claim(
             keys=[self.queue_name],
-            args=[self.owner, int(LEASE_S * 1000), timestamp_ms(), room, in_progress_key_prefix, *waiting],
+            args=[
+                self.owner,
+                int(LEASE_S * 1000),
+                timestamp_ms(),
+                room,
+                in_progress_key_prefix,
+                max(1, self.max_jobs // 2),
+                json.dumps(Counter(store_of(job_id) for job_id in self.tasks)),
+                *waiting,
+            ],
         )
         for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
-            self._start(job_id.decode(), int(float(score)))
+            self._start(job_id.decode(), _Held(int(float(score)), claimed_at))
 
-    def _start(self, job_id: str, score: int) -> None:
+    def _start(self, job_id: str, held: "_Held") -> None:
         self.job_counter += 1
-        task = self.loop.create_task(self.run_job(job_id, score))
-        task.add_done_callback(self._job_done)
+        self._held[job_id] = held
+        task = self.loop.create_task(self.run_job(job_id, held.due_ms))
+        task.add_done_callback(lambda _: self._job_done(job_id))
         self.tasks[job_id] = task
 
-    def _job_done(self, _: "asyncio.Task[None]") -> None:
+    def _job_done(self, job_id: str) -> None:
         self.job_counter -= 1
+        self._held.pop(job_id, None)
 
     async def finish_job(
         self,
@@ -96,15 +121,29 @@ class LeasedWorker(Worker):
         keep_in_progress: float | None,
     ) -> None:
         """Close the job or put it back, unless another worker has taken it over."""
+        guard = self._guards(job_id)
         await self._finish(
             keys=[
                 in_progress_key_prefix + job_id,
                 job_key_prefix + job_id,
                 retry_key_prefix + job_id,
                 self.queue_name,
+                *([guard] if guard else []),
             ],
-            args=[self.owner, job_id, int(finish), incr_score or 0],
+            args=[self.owner, job_id, int(finish), self._held[job_id].due_ms + (incr_score or 0)],
         )
+
+    async def hold(self, job_id: str) -> None:
+        """Make sure that the job is still ours, before something is done that cannot be undone.
+
+        Raises LeaseLost when another worker has it. Only after a pause, of this process or of Redis, that is longer
+        than usual does this ask Redis.
+        """
+        held = self._held.get(job_id)
+        if held is None or time.monotonic() - held.renewed_at < LEASE_S - RENEW_EVERY_S:
+            return
+        if await self._extend([job_id]):
+            raise LeaseLost(job_id)
 
     async def serve(self) -> None:
         """Poll the queue until ``finish_in_hand``. Redis may go and come back; jobs in hand run on meanwhile."""
@@ -149,16 +188,39 @@ class LeasedWorker(Worker):
             if not held:
                 continue
             try:
-                lost = await self._renew(
-                    args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, job_key_prefix, *held]
-                )
+                lost = await self._extend(held)
             except PASSING:
                 continue
-            for job_id in (raw.decode() for raw in lost):
+            for job_id in lost:
                 # A job that ended while its lease was being renewed has none and needs none.
                 if task := self.job_tasks.get(job_id):
                     log.warning(Event.LEASE_LOST, job=job_id)
                     task.cancel()
+
+    async def _extend(self, job_ids: list[str]) -> list[str]:
+        """Renew the leases; those that are not ours any more."""
+        renewed_at = time.monotonic()
+        answer = await self._renew(
+            args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, job_key_prefix, *job_ids]
+        )
+        lost = [raw.decode() for raw in answer]
+        for job_id in set(job_ids) - set(lost):
+            if held := self._held.get(job_id):
+                held.renewed_at = renewed_at
+        return lost
+
+
+@dataclass(slots=True)
+class _Held:
+    """A job in hand: when it was due, and when (monotonic) its lease was last known to be ours."""
+
+    due_ms: int
+    renewed_at: float
+
+
+def store_of(job_id: str) -> str:
+    """The store that a job is for. Ids are ``<kind>:<store>:<order>`` or ``<kind>:<store>``."""
+    return job_id.split(":", 2)[1]
 
 
 async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:

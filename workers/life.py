@@ -1,12 +1,12 @@
 """The life of an order, told once.
 
-    read ─▶ compose ─▶ create ─▶ verify ─▶ created
+    read ─▶ compose ─▶ create ─▶ written, to be verified ─▶ created
       │        │          │ already exists, or no answer
       │        │          ▼
-      │        ├──────▶ settle ─▶ update ─▶ verify ─▶ updated
+      │        ├──────▶ settle ─▶ update ─▶ written, to be verified ─▶ updated
       │        │          └─▶ unchanged
       ▼        ▼
-    skipped, failed, parked until its status changes, or looked at again later
+    skipped, failed, waiting until its status changes, or looked at again later
 
 Each step returns the next one or a verdict. Enriching, recovering and retrying are entries into this machine: what
 was sent so far stands in the order's entry, so a run that was cut off is taken up where it stood.
@@ -40,22 +40,25 @@ from service.orders.composing import Composed, compose, droppable, missing_requi
 from service.orders.document import Document, read_order, read_people, read_user
 from service.orders.entry import Entry, Sent, Stage, Status
 from service.orders.ledger import Ledger
-from service.orders.merge import holds, merge
+from service.orders.merge import merge
 from service.orders.window import Window
 from service.rules import ConfiguredStore
-from workers.verdicts import Ended, Later, Parked, Verdict
+from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# A read may lag behind a write: how long to wait before each further look.
-LAG_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
-
 INCOMPLETE = 0
+
+SHORT_WAIT_S = 0.25
 
 
 class Step(Protocol):
     def __call__(self) -> Awaitable["Step | Verdict"]: ...
+
+
+async def _nothing() -> None:
+    return
 
 
 class Life:
@@ -70,8 +73,10 @@ class Life:
         cache: Cache,
         upstream_clock: UpstreamClock,
         *,
+        hold: Callable[[], Awaitable[None]] = _nothing,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``hold`` is awaited before each call: it raises when the order is another worker's by now."""
         self.entry = entry
         self._store = configured.store
         self._rules = configured.rules
@@ -79,6 +84,7 @@ class Life:
         self._ledger = ledger
         self._cache = cache
         self._upstream = upstream_clock
+        self._hold = hold
         self._clock = clock
         self._window = _expected_window(entry)
         self._document: Document = {}
@@ -97,8 +103,7 @@ class Life:
         except WaitUntil as wait:
             return Later(str(wait), wait.seconds)
         except CredentialsRefused as refused:
-            log.error(Event.CREDENTIALS_REFUSED, operation=refused.operation, status=refused.status)
-            return Later(str(refused))
+            return LockedOut(refused)
         except TryAgain as trouble:
             return Later(str(trouble))
         except Refused as refused:
@@ -113,7 +118,8 @@ class Life:
         if sent is None or self.entry.start_over or Stage.CREATED not in self.entry.times:
             return self._read
         self._wanted = Values(self.entry.po_number, self.entry.fields)
-        return self._verify if sent.answered else self._settle
+        self._known_to_exist = sent.answered
+        return self._settle
 
     # ── what the order says ─────────────────────────────────────────────────────────────────────────────────
 
@@ -144,7 +150,7 @@ class Life:
         if not self.entry.customer_id:
             return Ended(Status.SKIPPED, "guest")
         if _whole(order.get("status_id")) == INCOMPLETE and self._store.incomplete_orders != "enrich":
-            return Parked() if self._store.incomplete_orders == "wait" else Ended(Status.SKIPPED, "incomplete")
+            return Incomplete() if self._store.incomplete_orders == "wait" else Ended(Status.SKIPPED, "incomplete")
         if await self._cache.is_no_company_user(self.entry.customer_id):
             return Ended(Status.SKIPPED, "not_a_company_user")
         return None
@@ -198,7 +204,7 @@ class Life:
         except Refused as refused:
             return await self._refused(refused)
         self._answered()
-        return self._verify
+        return Written()
 
     # ── a record is there, or may be ────────────────────────────────────────────────────────────────────────
 
@@ -241,26 +247,7 @@ class Life:
         except Refused as refused:
             return await self._refused(refused)
         self._answered()
-        return self._verify
-
-    async def _verify(self) -> Step | Verdict:
-        sent = self.entry.sent
-        assert sent is not None
-        try:
-            record = await self._insist(lambda: self._api.b2b.order(self.entry.order_id))
-        except NotFound:
-            record = None
-        if record is not None and holds(record, sent):
-            self.entry.times[Stage.VERIFIED] = self._clock()
-            return Ended(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
-        self.entry.checks += 1
-        if self.entry.checks <= len(LAG_PAUSES_S):
-            return Later("the record does not yet show what was sent", LAG_PAUSES_S[self.entry.checks - 1])
-        if self.entry.repaired:
-            return Ended(Status.FAILED, "not_persisted", verified=False)
-        self.entry.repaired = True
-        self.entry.checks = 0
-        return self._settle
+        return Written()
 
     # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -345,7 +332,8 @@ class Life:
         def tell(error: Exception) -> bool | float:
             left = self._window.left(self._upstream.now())
             if isinstance(error, WaitUntil):
-                return error.seconds if error.seconds < left else False
+                # Longer waits are not for here: they would keep a worker from other orders.
+                return error.seconds if error.seconds < min(left, SHORT_WAIT_S) else False
             # A write that may have got through is read back first, not sent again.
             return isinstance(error, passing) and not isinstance(error, Unsure) and left > 0
 
@@ -353,6 +341,7 @@ class Life:
             on=tell, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.1
         ):
             with attempt:
+                await self._hold()
                 return await call()
         raise AssertionError("unreachable: retry_context ends by returning or raising")
 

@@ -1,31 +1,37 @@
-"""The worker process: a window queue and a recovery queue in one loop, with signals of its own."""
+"""The worker process: all queues in one loop, with signals of its own."""
 
 import asyncio
 import os
 import signal
 import socket
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
+from arq.typing import WorkerCoroutine
 from arq.worker import func
 
 from service.logs import Event
-from service.orders.jobs import RECOVERY, WINDOW, Kind
+from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW, Kind
+from service.orders.keys import checks_key
 from service.redisdb import PASSING
 from service.rules import Configuration
 from workers.jobs import Jobs
-from workers.lease import LeasedWorker
+from workers.lease import LeasedWorker, store_of
 from workers.resources import Resources, open_resources
+from workers.verify import Verifier
 
 log = structlog.get_logger()
 
 # Orders of one process that may be in hand at once. They mostly wait for BigCommerce, so this is about memory.
 WINDOW_JOBS = 200
 RECOVERY_JOBS = 50
+STORE_JOBS = 50
 
 # arq polls; a fiftieth of a second costs an idle process about four percent of a core.
 WINDOW_POLL_S = 0.02
-RECOVERY_POLL_S = 0.1
+OTHER_POLL_S = 0.1
 
 # A little more than a window, so that an order picked up in the last moment still gets its full chance.
 FINISH_IN_HAND_S = 12.0
@@ -34,17 +40,13 @@ SAY_ALIVE_EVERY_S = 2.0
 
 
 async def work(configuration: Configuration, redis_url: str) -> None:
-    """Serve both queues until SIGTERM or SIGINT; then finish the orders in hand and return."""
+    """Serve all queues until SIGTERM or SIGINT; then finish the orders in hand and return."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_resources(configuration, redis_url) as resources:
-        jobs = Jobs(resources)
-        workers = [
-            _worker(resources, WINDOW, jobs, WINDOW_JOBS, WINDOW_POLL_S),
-            _worker(resources, RECOVERY, jobs, RECOVERY_JOBS, RECOVERY_POLL_S),
-        ]
+        workers = _workers(resources)
         name = f"{socket.gethostname()}:{os.getpid()}"
         serving = [asyncio.create_task(worker.serve()) for worker in workers]
         alive = asyncio.create_task(_say_alive(resources, name, workers))
@@ -60,14 +62,33 @@ async def work(configuration: Configuration, redis_url: str) -> None:
         log.info(Event.WORKER_STOPPED, put_back=sum(left))
 
 
-def _worker(resources: Resources, kind: Kind, jobs: Jobs, max_jobs: int, poll_s: float) -> LeasedWorker:
-    function = jobs.window if kind is WINDOW else jobs.recover
+def _workers(resources: Resources) -> list[LeasedWorker]:
+    jobs, verifier = Jobs(resources), Verifier(resources, clock=time.time)
+    return [
+        _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_S),
+        _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, OTHER_POLL_S),
+        _worker(
+            resources, {CHECK: verifier.check}, STORE_JOBS, OTHER_POLL_S, lambda job_id: checks_key(store_of(job_id))
+        ),
+        _worker(resources, {PROBE: jobs.probe}, STORE_JOBS, OTHER_POLL_S),
+    ]
+
+
+def _worker(
+    resources: Resources,
+    functions: Mapping[Kind, WorkerCoroutine],
+    max_jobs: int,
+    poll_s: float,
+    guards: Callable[[str], str | None] = lambda _: None,
+) -> LeasedWorker:
+    (queue,) = {kind.queue for kind in functions}
     return LeasedWorker(
-        [func(function, name=kind.function)],
-        queue_name=kind.queue,
+        [func(function, name=kind.function) for kind, function in functions.items()],
+        queue_name=queue,
         redis_pool=resources.redis,
         max_jobs=max_jobs,
         poll_delay=poll_s,
+        guards=guards,
         job_serializer=resources.redis.job_serializer,
         job_deserializer=resources.redis.job_deserializer,
     )

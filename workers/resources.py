@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from arq import ArqRedis
 
 from service.bigcommerce.transport import Transport, http_client
+from service.orders.breaker import Breaker
+from service.orders.checks import Checks
 from service.orders.jobs import from_json, to_json
 from service.orders.ledger import Ledger
 from service.orders.queue import Queue
@@ -23,6 +25,8 @@ class Resources:
     transport: Transport
     ledger: Ledger
     queue: Queue
+    checks: Checks
+    breaker: Breaker
 
 
 @asynccontextmanager
@@ -32,4 +36,4 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
     endpoints = configuration.endpoints
     async with redis, http_client() as http:
         transport = Transport(http, core_url=endpoints.api_url, b2b_url=endpoints.b2b_api_url)
-        yield Resources(configuration, redis, transport, Ledger(redis), Queue(redis))
+        yield Resources(configuration, redis, transport, Ledger(redis), Queue(redis), Checks(redis), Breaker(redis))

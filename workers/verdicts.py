@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.errors import CredentialsRefused
 from service.orders.entry import Status
 
 
@@ -23,8 +24,20 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class Incomplete:
     """The order is incomplete, and the store wants it enriched only when its status changes."""
 
 
-Verdict = Ended | Later | Parked
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The values are on the record, says BigCommerce; what remains is to see them there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedOut:
+    """BigCommerce does not accept the store's credentials."""
+
+    refused: CredentialsRefused
+
+
+Verdict = Ended | Later | Incomplete | Written | LockedOut

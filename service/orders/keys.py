@@ -40,3 +40,18 @@ def breaker_key(store: str) -> str:
 def webhook_seen_key(store: str) -> str:
     """When a webhook of the store was last received in time (ms)."""
     return f"enrich:webhook-seen:{store}"
+
+
+def cursor_key(store: str) -> str:
+    """How far the store's orders have been reconciled: JSON."""
+    return f"enrich:cursor:{store}"
+
+
+def watch_key(store: str) -> str:
+    """There while the store's orders are watched for, because webhooks fail: JSON."""
+    return f"enrich:watch:{store}"
+
+
+def hook_key(store: str) -> str:
+    """What is known of the store's webhooks: a hash. ``destination`` is the URL that they are to be sent to."""
+    return f"enrich:hook:{store}"

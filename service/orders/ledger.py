@@ -31,6 +31,15 @@ class Ledger:
         stored = await self._redis.hgetall(entry_key(store, order_id))  # type: ignore[misc]
         return _parse(store, order_id, stored)
 
+    async def statuses(self, store: str, order_ids: Iterable[int]) -> dict[int, Status]:
+        """Where those of the orders stand that the ledger knows."""
+        ids = list(order_ids)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for order_id in ids:
+                pipe.hget(entry_key(store, order_id), "status")
+            found = await pipe.execute()
+        return {order_id: Status(raw.decode()) for order_id, raw in zip(ids, found, strict=True) if raw is not None}
+
     async def note(self, entry: Entry) -> None:
         """Keep where the order stands now."""
         await self._redis.hset(entry_key(entry.store, entry.order_id), mapping=entry.to_hash())  # type: ignore[misc]
@@ -76,7 +85,7 @@ class Ledger:
             async for order_ids in self._newest(key, since, batch):
                 fresh = [order_id for order_id in order_ids if order_id not in seen]
                 seen.update(fresh)
-                for entry in await self._get_many(store, fresh):
+                for entry in await self.get_many(store, fresh):
                     yield entry
 
     async def _newest(self, key: str, since: float, batch: int) -> AsyncIterator[list[int]]:
@@ -88,7 +97,8 @@ class Ledger:
             yield [int(member) for member in members]
             start += len(members)
 
-    async def _get_many(self, store: str, order_ids: Iterable[int]) -> list[Entry]:
+    async def get_many(self, store: str, order_ids: Iterable[int]) -> list[Entry]:
+        """The entries of those orders that the ledger knows."""
         ids = list(order_ids)
         async with self._redis.pipeline(transaction=False) as pipe:
             for order_id in ids:

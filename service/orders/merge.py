@@ -71,6 +71,12 @@ def holds(record: Record, sent: Sent) -> bool:
     )
 
 
+def is_lost(record: Record, sent: Sent) -> bool:
+    """Whether anything that was sent is gone from the record: empty now, not merely written over by somebody."""
+    gone = [value for name, value in sent.extra_fields.items() if value and not record.extra_fields.get(name)]
+    return bool(gone or (sent.po_number and not record.po_number.strip()))
+
+
 def same(ours: str, there: str, *, exact: bool = False) -> bool:
     """Whether two values are the same text; number fields may come back written another way (5.50 and 5.5)."""
     ours, there = ours.strip(), there.strip()

@@ -11,17 +11,24 @@ from typing import Any
 import httpx
 import pytest
 from arq import ArqRedis
+from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
+from service.orders.breaker import Breaker
 from service.orders.cache import Cache
+from service.orders.checks import Checks
 from service.orders.entry import Entry, Stage
 from service.orders.ledger import Ledger
+from service.orders.queue import Queue
 from service.redisdb import connect
-from service.rules import ConfiguredStore, load_configuration
+from service.rules import Configuration, ConfiguredStore, load_configuration
 from service.sandbox.demo import DEMO_STORE_HASH
+from service.stores import Endpoints
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 from workers.life import Life
-from workers.verdicts import Ended, Verdict
+from workers.resources import Resources
+from workers.verdicts import Ended, Verdict, Written
+from workers.verify import judge
 
 RULES = r"""
 [po_number]
@@ -72,14 +79,29 @@ class House:
         """The entry of an order whose webhook came just now."""
         return Entry(DEMO_STORE_HASH, order_id, times={Stage.WEBHOOK_SENT: self.clock.now})
 
+    def resources(self, rules: str = RULES, **keys: Any) -> Resources:
+        """What the workers' jobs need."""
+        configured = self.configured(rules, **keys)
+        endpoints = Endpoints(api_url="http://127.0.0.1", b2b_api_url="http://127.0.0.1")
+        return Resources(
+            Configuration(endpoints, {DEMO_STORE_HASH: configured}, ()),
+            self.redis,
+            self.transport,
+            self.ledger,
+            Queue(self.redis, clock=self.clock),
+            Checks(self.redis, clock=self.clock),
+            Breaker(self.redis, clock=self.clock),
+        )
+
+    def api(self) -> StoreApi:
+        return StoreApi(self.transport, Account(DEMO_STORE_HASH, (SecretStr("sandbox-access-token"),)))
+
     async def live(self, entry: Entry, rules: str = RULES, **keys: Any) -> Verdict:
         """One look at the order."""
-        configured = self.configured(rules, **keys)
-        account = Account(DEMO_STORE_HASH, configured.store.access_tokens)
         life = Life(
             entry,
-            configured,
-            StoreApi(self.transport, account),
+            self.configured(rules, **keys),
+            self.api(),
             self.ledger,
             Cache(self.redis, DEMO_STORE_HASH, clock=self.clock),
             self.transport.upstream_clock,
@@ -88,8 +110,12 @@ class House:
         return await life.run()
 
     async def ended(self, entry: Entry, rules: str = RULES, **keys: Any) -> Ended:
-        """One look that must end the order."""
+        """One look, and one at the record if it wrote any, that must end the order."""
         verdict = await self.live(entry, rules, **keys)
+        if isinstance(verdict, Written):
+            verified = judge(entry, await self.api().b2b.order(entry.order_id))
+            assert isinstance(verified, Ended), verified
+            return verified
         assert isinstance(verdict, Ended), verdict
         return verdict
 

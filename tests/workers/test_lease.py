@@ -21,9 +21,9 @@ Job = Callable[[int], Awaitable[None]]
 STORE = "abc123"
 
 
-async def put(redis: ArqRedis, order_id: int, *, score: int | None = None) -> str:
-    job_id = WINDOW.id(STORE, order_id)
-    await redis.set(WINDOW.key(STORE, order_id), WINDOW.body(STORE, order_id, now=1_700_000_000.0))
+async def put(redis: ArqRedis, order_id: int, *, store: str = STORE, score: int | None = None) -> str:
+    job_id = WINDOW.id(store, order_id)
+    await redis.set(WINDOW.key(store, order_id), WINDOW.body(store, order_id, now=1_700_000_000.0))
     await redis.zadd(WINDOW.queue, {job_id: score if score is not None else order_id})
     return job_id
 
@@ -106,7 +106,7 @@ async def test_a_worker_takes_no_more_than_it_has_room_for(redis: ArqRedis) -> N
         running -= 1
 
     for order_id in range(1, 8):
-        await put(redis, order_id)
+        await put(redis, order_id, store=f"store{order_id}")
     async with working(redis, job, max_jobs=3) as worker:
         await until(lambda: _is(worker.running == 3))
         go.set()
@@ -125,11 +125,47 @@ async def test_running_jobs_do_not_hide_the_ones_behind_them(redis: ArqRedis) ->
         await go.wait()
 
     for order_id in range(1, 21):
-        await put(redis, order_id)
+        await put(redis, order_id, store=f"store{order_id % 5}")
     async with working(redis, job), working(redis, job):
         await until(lambda: _is(len(started) == 20))
         go.set()
         await until(lambda: empty(redis))
+
+
+async def test_a_busy_store_leaves_room_for_the_others(redis: ArqRedis) -> None:
+    started: list[int] = []
+    go = asyncio.Event()
+
+    async def job(order_id: int) -> None:
+        started.append(order_id)
+        await go.wait()
+
+    for order_id in range(1, 31):
+        await put(redis, order_id, store="busy")
+    async with working(redis, job) as worker:
+        await until(lambda: _is(worker.running == 5))
+        # Later than all the others, and yet at once.
+        await put(redis, 100, store="quiet")
+        await until(lambda: _is(100 in started))
+        assert sorted(started) == [1, 2, 3, 4, 5, 100]
+        go.set()
+        await until(lambda: empty(redis))
+
+
+async def test_stores_take_turns_when_there_is_not_room_for_all(redis: ArqRedis) -> None:
+    started: list[int] = []
+
+    async def job(order_id: int) -> None:
+        started.append(order_id)
+
+    for order_id in range(1, 7):
+        await put(redis, order_id, store="one")
+    await put(redis, 7, store="two")
+    async with working(redis, job, max_jobs=2):
+        await until(lambda: empty(redis))
+
+    assert 7 in started[:2]
+    assert [order_id for order_id in started if order_id != 7] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_two_workers_never_run_one_job_together(redis: ArqRedis) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from service.orders.entry import Sent, Stage, Status
 from tests.workers.conftest import ADA, RULES, ZOE, House, OpenHouse
-from workers.verdicts import Ended, Later, Parked
+from workers.verdicts import Ended, Incomplete, Later, LockedOut
 
 PO_ONLY = RULES.partition("[extra_fields]")[0]
 ALL = {"Account No": "ERP-10001"}
@@ -29,8 +29,8 @@ async def test_an_order_in_its_window_is_created_and_verified(house: House) -> N
 
     assert await house.record(order_id) == ("A-1", {**ALL, "Cost Center": "CC-1"})
     assert await house.writes(order_id) == (1, 0)
-    assert {Stage.CREATED, Stage.READ, Stage.SENT, Stage.ANSWERED, Stage.VERIFIED} <= entry.times.keys()
-    assert entry.upstream_calls == 7  # order, metafields, user, Company, configs, create, get
+    assert {Stage.CREATED, Stage.READ, Stage.SENT, Stage.ANSWERED} <= entry.times.keys()
+    assert entry.upstream_calls == 6  # order, metafields, user, Company, configs, create
 
 
 async def test_what_changes_seldom_is_read_once(house: House) -> None:
@@ -38,7 +38,7 @@ async def test_what_changes_seldom_is_read_once(house: House) -> None:
     entry = house.entry(await house.place())
 
     assert await house.ended(entry) == CREATED
-    assert entry.upstream_calls == 4  # order, metafields, create, get
+    assert entry.upstream_calls == 3  # order, metafields, create
 
 
 async def test_only_what_the_rules_name_is_read(house: House) -> None:
@@ -81,7 +81,7 @@ async def test_an_incomplete_order_is_enriched_skipped_or_parked_as_the_store_sa
 
     assert await house.ended(house.entry(orders[0])) == CREATED
     assert await house.ended(house.entry(orders[1]), incomplete_orders="skip") == skipped("incomplete")
-    assert await house.live(house.entry(orders[2]), incomplete_orders="wait") == Parked()
+    assert await house.live(house.entry(orders[2]), incomplete_orders="wait") == Incomplete()
 
 
 # ── compose ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +206,7 @@ async def test_refused_credentials_wait_and_are_no_verdict(house: House) -> None
     order_id = await house.place()
     await house.sandbox.faults(refuse_credentials=["sandbox"])
     entry = house.entry(order_id)
-    assert isinstance(await house.live(entry), Later)
+    assert isinstance(await house.live(entry), LockedOut)
 
     await house.sandbox.faults()
     assert await house.ended(entry) == CREATED
@@ -223,8 +223,8 @@ async def test_a_quota_that_resets_after_the_window_is_waited_for_in_recovery(op
     assert verdict.seconds == pytest.approx(30.0, abs=0.5)
 
 
-async def test_a_quota_that_resets_in_time_is_waited_for_at_once(open_house: OpenHouse) -> None:
-    house = await open_house(core_quota=1, core_quota_window=3.0)
+async def test_a_quota_that_resets_at_once_is_waited_for(open_house: OpenHouse) -> None:
+    house = await open_house(core_quota=1, core_quota_window=0.2)
     for _ in range(3):
         assert await house.ended(house.entry(await house.place(0)), PO_ONLY) == skipped("guest")
     assert (await house.sandbox.calls())["over_quota"]["core"] > 0
@@ -315,74 +315,6 @@ async def test_b2b_edition_down_ends_in_an_update(house: House) -> None:
 
     await house.sandbox.faults()
     assert await house.ended(entry) == UPDATED
-
-
-# ── verify ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_record_that_lags_is_looked_at_again_and_not_written_again(house: House) -> None:
-    order_id = await house.place()
-    entry = house.entry(order_id)
-    await house.sandbox.faults(read_lag=1.5)
-
-    pauses = []
-    while isinstance(verdict := await house.live(entry), Later):
-        assert verdict.seconds is not None
-        pauses.append(verdict.seconds)
-        house.clock.tick(verdict.seconds)
-
-    assert verdict == CREATED
-    assert pauses == [0.5, 1.0]
-    assert await house.writes(order_id) == (1, 0)
-
-
-async def test_values_that_got_lost_are_put_back_once(house: House) -> None:
-    order_id = await house.place()
-    entry = house.entry(order_id)
-    await house.sandbox.faults(read_lag=0.1)
-    await house.live(entry)
-    await house.sandbox.faults()
-    await house.sandbox.write_record(order_id, po_number="", extra_fields={})
-
-    for _ in range(4):
-        verdict = await house.live(entry)
-
-    assert verdict == UPDATED
-    assert await house.record(order_id) == ("A-1", ALL)
-    assert await house.writes(order_id) == (1, 1)
-
-
-async def test_values_that_get_lost_again_and_again_fail(house: House) -> None:
-    order_id = await house.place()
-    entry = house.entry(order_id)
-    # Reads show the record as it was a moment ago, so each look sees what the platform made of the write before it.
-    await house.sandbox.faults(read_lag=0.1)
-
-    looks = 1
-    while isinstance(verdict := await house.live(entry), Later):
-        await house.sandbox.write_record(order_id, po_number="", extra_fields={})
-        house.clock.tick(1)
-        looks += 1
-
-    assert verdict == Ended(Status.FAILED, "not_persisted", verified=False)
-    assert looks == 9
-    assert await house.writes(order_id) == (1, 1)
-
-
-async def test_a_po_that_a_buyer_writes_after_us_is_kept(house: House) -> None:
-    order_id = await house.place()
-    entry = house.entry(order_id)
-    await house.sandbox.faults(read_lag=0.1)
-    await house.live(entry)
-    await house.sandbox.faults()
-    await house.sandbox.write_record(order_id, po_number="BUYER-9")
-
-    for _ in range(4):
-        verdict = await house.live(entry)
-
-    assert isinstance(verdict, Ended)
-    assert entry.kept == ["po_number"]
-    assert (await house.record(order_id))[0] == "BUYER-9"
 
 
 # ── start over ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,58 @@
+"""The records that are to be looked at: each once to verify it, and once more later.
+
+A store's checks are one sorted set, worked off many at once by one job for the store.
+"""
+
+import time
+from collections.abc import Callable
+from itertools import chain
+
+from redis.asyncio import Redis
+
+from service.orders import lua
+from service.orders.entry import Entry
+from service.orders.jobs import CHECK
+from service.orders.keys import checks_key, entry_key
+
+
+class Checks:
+    """Errors are Redis's own."""
+
+    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._check = lua.load(redis, "check")
+
+    async def put(self, entry: Entry, delay: float) -> None:
+        """Note where the order stands, and have its record looked at in ``delay`` seconds."""
+        await self._put(entry.store, entry.order_id, delay, entry.to_hash())
+
+    async def look_again(self, store: str, order_id: int, delay: float) -> None:
+        """Have the record of an order that has ended looked at once more in ``delay`` seconds."""
+        await self._put(store, order_id, delay, {})
+
+    async def _put(self, store: str, order_id: int, delay: float, fields: dict[str, str]) -> None:
+        now = self._clock()
+        await self._check(
+            keys=[entry_key(store, order_id), checks_key(store), CHECK.key(store), CHECK.queue],
+            args=[
+                order_id,
+                int((now + delay) * 1000),
+                CHECK.id(store),
+                CHECK.body(store, now=now),
+                *chain.from_iterable(fields.items()),
+            ],
+        )
+
+    async def due(self, store: str, *, ahead_s: float, most: int) -> dict[int, float]:
+        """The orders that are due within ``ahead_s`` seconds, the first due first, and when (Unix seconds)."""
+        until = int((self._clock() + ahead_s) * 1000)
+        found = await self._redis.zrangebyscore(
+            checks_key(store), min="-inf", max=until, start=0, num=most, withscores=True
+        )
+        return {int(order_id): due / 1000 for order_id, due in found}
+
+    async def done(self, store: str, *order_ids: int) -> None:
+        """These need no further look."""
+        if order_ids:
+            await self._redis.zrem(checks_key(store), *order_ids)

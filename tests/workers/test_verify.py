@@ -1,0 +1,236 @@
+"""The record against what was sent: verified, lagging, lost, put back; many in one call."""
+
+from typing import Any
+
+import pytest
+from arq import Retry
+
+from service.orders.entry import Entry, Status
+from service.orders.jobs import CHECK, RECOVERY
+from tests.workers.conftest import House, OpenHouse
+from workers.jobs import Jobs
+from workers.verdicts import Ended, Written
+from workers.verify import Verifier
+
+ALL = {"Account No": "ERP-10001"}
+
+
+class Checker:
+    """The jobs of a house, run by hand."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.resources = house.resources()
+        self._jobs = Jobs(self.resources, clock=house.clock)
+        self._verifier = Verifier(self.resources, clock=house.clock)
+
+    async def write(self, **fields: Any) -> int:
+        """An order that was created, and whose record is to be looked at."""
+        order_id = await self.house.place(**fields)
+        entry = self.house.entry(order_id)
+        verdict = await self.house.live(entry)
+        assert isinstance(verdict, Written), verdict
+        await self.resources.checks.put(entry, 0.0)
+        return order_id
+
+    async def check(self) -> float | None:
+        """One turn of the check job; how long it wants to wait, if it could not do its work."""
+        try:
+            await self._verifier.check(context(CHECK.id("sandbox")), "sandbox")
+        except Retry as retry:
+            return (retry.defer_score or 0) / 1000
+        return None
+
+    async def check_until_ended(self, order_id: int) -> Entry:
+        for _ in range(40):
+            entry = await self.entry(order_id)
+            if entry.status.is_final:
+                return entry
+            if await self.house.redis.exists(RECOVERY.key("sandbox", order_id)):
+                await self.recover(order_id)
+            await self.check()
+            self.house.clock.tick(1.0)
+        raise AssertionError("the order does not end")
+
+    async def recover(self, order_id: int) -> None:
+        await self.house.redis.delete(RECOVERY.key("sandbox", order_id))
+        await self._jobs.recover(context(RECOVERY.id("sandbox", order_id)), "sandbox", order_id)
+
+    async def entry(self, order_id: int) -> Entry:
+        entry = await self.house.ledger.get("sandbox", order_id)
+        assert entry is not None
+        return entry
+
+    async def calls(self) -> dict[str, dict[str, int]]:
+        """The calls of B2B Edition since the house was opened."""
+        calls: dict[str, dict[str, int]] = (await self.house.sandbox.calls())["b2b"]
+        return calls
+
+
+def context(job_id: str) -> dict[str, Any]:
+    async def hold(_: str) -> None:
+        return
+
+    return {"job_id": job_id, "job_try": 1, "hold": hold}
+
+
+@pytest.fixture
+def checker(house: House) -> Checker:
+    return Checker(house)
+
+
+async def test_a_record_that_shows_what_was_sent_is_verified(checker: Checker) -> None:
+    order_id = await checker.write()
+
+    assert await checker.check() is None
+
+    entry = await checker.entry(order_id)
+    assert (entry.status, entry.verified) == (Status.CREATED, True)
+    assert (await checker.calls())["Get an Order"] == {"200": 1}
+
+
+async def test_many_records_are_verified_by_one_call(checker: Checker) -> None:
+    orders = [await checker.write(po_number=f"A-{number}") for number in range(60)]
+
+    await checker.check()
+
+    assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
+    calls = await checker.calls()
+    assert calls["Get All Orders"] == {"200": 1}
+    assert "Get an Order" not in calls
+
+
+async def test_a_record_that_lags_is_looked_at_again_and_not_written_again(checker: Checker) -> None:
+    await checker.house.sandbox.faults(read_lag=1.5)
+    order_id = await checker.write()
+
+    entry = await checker.check_until_ended(order_id)
+
+    assert (entry.status, entry.verified) == (Status.CREATED, True)
+    assert entry.checks == 2
+    assert await checker.house.writes(order_id) == (1, 0)
+
+
+async def test_values_that_got_lost_are_put_back_once(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
+
+    entry = await checker.check_until_ended(order_id)
+
+    assert (entry.status, entry.verified) == (Status.UPDATED, True)
+    assert await checker.house.record(order_id) == ("A-1", ALL)
+    assert await checker.house.writes(order_id) == (1, 1)
+
+
+async def test_values_that_get_lost_again_and_again_fail(checker: Checker) -> None:
+    order_id = await checker.write()
+    for _ in range(40):
+        await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
+        if await checker.house.redis.exists(RECOVERY.key("sandbox", order_id)):
+            await checker.recover(order_id)
+            await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
+        await checker.check()
+        checker.house.clock.tick(5.0)
+        entry = await checker.entry(order_id)
+        if entry.status.is_final:
+            break
+
+    assert (entry.status, entry.reason, entry.verified) == (Status.FAILED, "not_persisted", False)
+    assert await checker.house.writes(order_id) == (1, 1)
+
+
+async def test_a_po_that_a_buyer_writes_after_us_is_kept(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.house.sandbox.write_record(order_id, po_number="BUYER-9")
+
+    entry = await checker.check_until_ended(order_id)
+
+    assert entry.kept == ["po_number"]
+    assert (await checker.house.record(order_id))[0] == "BUYER-9"
+    assert await checker.house.writes(order_id) == (1, 0)
+
+
+async def test_a_record_without_extra_fields_in_the_list_is_asked_for_by_itself(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [await checker.write(po_number=f"A-{number}") for number in range(3)]
+    from service.bigcommerce.models import Record
+
+    monkeypatch.setattr(Record, "has_extra_fields", property(lambda _: False))
+    await checker.check()
+
+    assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
+    assert (await checker.calls())["Get an Order"] == {"200": 3}
+
+
+async def test_every_enriched_order_is_looked_at_once_more(checker: Checker) -> None:
+    orders = [await checker.write(po_number=f"A-{number}") for number in range(5)]
+    await checker.check()
+    checker.house.clock.tick(50)
+    before = await checker.calls()
+
+    await checker.check()
+
+    after = await checker.calls()
+    assert after["Get All Orders"]["200"] - before["Get All Orders"]["200"] == 1
+    assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}
+    assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
+
+
+async def test_what_the_platform_lost_after_the_first_look_is_put_back(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.check()
+    await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
+    checker.house.clock.tick(50)
+    await checker.check()
+    assert (await checker.entry(order_id)).status is Status.QUEUED
+
+    entry = await checker.check_until_ended(order_id)
+
+    assert (entry.status, entry.verified) == (Status.UPDATED, True)
+    assert await checker.house.record(order_id) == ("A-1", ALL)
+
+
+async def test_what_somebody_wrote_over_after_the_first_look_is_theirs(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.check()
+    await checker.house.sandbox.write_record(order_id, po_number="STAFF-1")
+    checker.house.clock.tick(50)
+    await checker.check()
+
+    assert (await checker.entry(order_id)).status is Status.CREATED
+    assert (await checker.house.record(order_id))[0] == "STAFF-1"
+
+
+async def test_a_spent_quota_postpones_the_look(open_house: OpenHouse) -> None:
+    checker = Checker(await open_house(b2b_quota=4))
+    await checker.write()
+
+    # User, Company, configs and Create have used it up.
+    assert await checker.check() == pytest.approx(60.0, abs=5.0)
+
+
+async def test_trouble_postpones_the_look_and_loses_nothing(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.house.sandbox.faults(b2b_down=True)
+    assert await checker.check() == 5.0
+    await checker.house.sandbox.faults(refuse_credentials=["sandbox"])
+    assert await checker.check() == 5.0
+    assert await checker.resources.breaker.is_open("sandbox")
+    assert await checker.check() == 60.0
+
+    await checker.house.sandbox.faults()
+    await checker.resources.breaker.release("sandbox")
+    assert await checker.check() is None
+    assert (await checker.entry(order_id)).status is Status.CREATED
+
+
+async def test_an_order_that_ended_while_it_waited_gets_its_second_look_only(checker: Checker) -> None:
+    order_id = await checker.write()
+    entry = await checker.entry(order_id)
+    entry.status = Ended(Status.CREATED).status
+    await checker.house.ledger.end(entry)
+
+    await checker.check()
+
+    assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}

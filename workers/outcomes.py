@@ -1,0 +1,32 @@
+"""What is recorded and said when something has come of an order, or of a store's credentials."""
+
+import structlog
+
+from service.errors import CredentialsRefused
+from service.logs import Event
+from service.orders.entry import Entry, Status
+from workers.resources import Resources
+from workers.telling import tell_end
+from workers.verdicts import Ended
+
+log = structlog.get_logger()
+
+# When an order that was enriched is looked at once more; from 20 to 60 s will do, so that one call serves many.
+SECOND_LOOK_S = 45.0
+
+
+async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
+    """Record the order's end, say so in one line, and have what we wrote looked at once more."""
+    entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
+    await resources.ledger.end(entry)
+    tell_end(entry)
+    if entry.status in (Status.CREATED, Status.UPDATED):
+        await resources.checks.look_again(entry.store, entry.order_id, SECOND_LOOK_S)
+    else:
+        await resources.checks.done(entry.store, entry.order_id)
+
+
+async def refuse(resources: Resources, store: str, refused: CredentialsRefused) -> None:
+    """BigCommerce does not accept the store's credentials: stop calling for it, and say so once."""
+    if await resources.breaker.open(store):
+        log.error(Event.CREDENTIALS_REFUSED, store=store, operation=refused.operation, status=refused.status)

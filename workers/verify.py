@@ -1,0 +1,178 @@
+"""The record against what was sent: soon after the write, and once more when the platform has settled.
+
+Public examples show records that are written a second time some 15 s after their creation, so what was right at
+first may get lost. Many records are looked at in one call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from arq import Retry
+
+from service.bigcommerce import Account, StoreApi
+from service.bigcommerce.models import Record
+from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
+from service.logs import Event
+from service.orders.entry import Entry, Stage, Status
+from service.orders.merge import holds, is_lost
+from workers import outcomes
+from workers.pauses import put_back
+from workers.resources import Resources
+from workers.verdicts import Ended
+
+log = structlog.get_logger()
+
+# Before the first look. Verifying is not urgent, and a moment later there are often more records to look at.
+FIRST_LOOK_S = 0.5
+# A read may lag behind a write: how long to wait before each further look.
+LAG_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+# Second looks may come so much earlier than they are due, so that one call serves many.
+SECOND_LOOK_AHEAD_S = 20.0
+
+MOST_AT_ONCE = 200
+"""Get All Orders shows so many a page."""
+MOST_PAGES = 5
+MOST_SINGLES = 10
+"""Records that the list did not show are asked for one by one; the rest waits for the next turn."""
+
+# B2B Edition's clock need not agree with the store's on when an order was created.
+CREATED_MARGIN_S = 60
+TROUBLE_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """The record does not yet show what was sent: look again in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """The values are not on the record: they have to be put back."""
+
+
+def judge(entry: Entry, record: Record | None) -> Ended | Recheck | Repair:
+    """Hold the record, None when there is none to be seen, against what was sent; counts the look on the entry."""
+    sent = entry.sent
+    assert sent is not None, "only what was sent can be checked"
+    if record is not None and holds(record, sent):
+        return Ended(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
+    entry.checks += 1
+    if entry.checks <= len(LAG_PAUSES_S):
+        return Recheck(LAG_PAUSES_S[entry.checks - 1])
+    if entry.repaired:
+        return Ended(Status.FAILED, "not_persisted", verified=False)
+    return Repair()
+
+
+class Verifier:
+    """The job that works off a store's checks."""
+
+    def __init__(self, resources: Resources, *, clock: Callable[[], float]) -> None:
+        self._resources = resources
+        self._clock = clock
+
+    async def check(self, ctx: dict[str, Any], store: str) -> None:
+        """Look at the records that are due, in one call where there are several."""
+        with structlog.contextvars.bound_contextvars(store=store):
+            try:
+                await self._check(store)
+            except CredentialsRefused as refused:
+                await outcomes.refuse(self._resources, store, refused)
+                raise Retry(defer=TROUBLE_PAUSE_S) from refused
+            except WaitUntil as wait:
+                raise Retry(defer=max(wait.seconds, FIRST_LOOK_S)) from wait
+            except UpstreamError as trouble:
+                log.info(Event.CHECK_POSTPONED, trouble=str(trouble))
+                raise Retry(defer=TROUBLE_PAUSE_S) from trouble
+            except Retry:
+                raise
+            except Exception as error:
+                raise put_back(ctx, error) from error
+
+    async def _check(self, store: str) -> None:
+        configured = self._resources.configuration.stores.get(store)
+        if configured is None or await self._resources.breaker.is_open(store):
+            raise Retry(defer=60.0)
+        api = StoreApi(self._resources.transport, Account(store, configured.store.access_tokens))
+        due = await self._resources.checks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=MOST_AT_ONCE)
+        entries = await self._resources.ledger.get_many(store, due)
+        # Entries that have expired meanwhile need no look.
+        await self._resources.checks.done(store, *(due.keys() - {entry.order_id for entry in entries}))
+        now = self._clock()
+        first = [entry for entry in entries if not entry.status.is_final and due[entry.order_id] <= now]
+        second = [entry for entry in entries if entry.status.is_final]
+        if first or any(due[entry.order_id] <= now for entry in second):
+            await self._look(api, first, second)
+
+    async def _look(self, api: StoreApi, first: list[Entry], second: list[Entry]) -> None:
+        if first:
+            records = await self._read(api, first)
+            for entry in first:
+                if entry.order_id in records:
+                    await self._verify(entry, records[entry.order_id])
+            # Those of the second look that the list happened to show cost nothing.
+            second = [entry for entry in second if records.get(entry.order_id)]
+        else:
+            records = await self._read(api, second)
+        for entry in second:
+            if entry.order_id in records:
+                await self._second_look(entry, records[entry.order_id])
+
+    async def _read(self, api: StoreApi, entries: list[Entry]) -> dict[int, Record | None]:
+        """The entries' records, None for one that is not there; some may be left for the next turn."""
+        wanted = {entry.order_id: entry for entry in entries}
+        found: dict[int, Record | None] = {}
+        if len(wanted) > 1:
+            found |= await self._list(api, wanted)
+        for order_id in list(wanted.keys() - found.keys())[:MOST_SINGLES]:
+            try:
+                found[order_id] = await api.b2b.order(order_id)
+            except NotFound:
+                found[order_id] = None
+        return found
+
+    async def _list(self, api: StoreApi, wanted: dict[int, Entry]) -> dict[int, Record]:
+        oldest = min(entry.times[Stage.CREATED] for entry in wanted.values() if Stage.CREATED in entry.times)
+        found: dict[int, Record] = {}
+        offset: int | None = 0
+        for _ in range(MOST_PAGES):
+            page = await api.b2b.orders(min_created=int(oldest) - CREATED_MARGIN_S, offset=offset or 0)
+            for record in page.items:
+                entry = wanted.get(record.order_id)
+                # One store's list was seen without extra fields: then Get an Order has to tell.
+                if entry and entry.sent and (record.has_extra_fields or not entry.sent.extra_fields):
+                    found[record.order_id] = record
+            offset = page.next_offset
+            if offset is None or len(found) == len(wanted):
+                break
+        return found
+
+    async def _verify(self, entry: Entry, record: Record | None) -> None:
+        with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
+            entry.upstream_calls += 1
+            match judge(entry, record):
+                case Ended() as ended:
+                    entry.times[Stage.VERIFIED] = self._clock()
+                    await outcomes.end(self._resources, entry, ended)
+                case Recheck(seconds):
+                    await self._resources.checks.put(entry, seconds)
+                case Repair():
+                    await self._repair(entry)
+
+    async def _second_look(self, entry: Entry, record: Record | None) -> None:
+        await self._resources.checks.done(entry.store, entry.order_id)
+        if record is None or entry.sent is None or not is_lost(record, entry.sent) or entry.repaired:
+            return
+        with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
+            log.warning(Event.VALUES_LOST, outcome=entry.status.value)
+            entry.status = Status.QUEUED
+            await self._repair(entry)
+
+    async def _repair(self, entry: Entry) -> None:
+        entry.repaired, entry.checks = True, 0
+        await self._resources.queue.hand_over(entry, 0.0)
+        await self._resources.checks.done(entry.store, entry.order_id)
