@@ -38,6 +38,7 @@ class Event(StrEnum):
     LEASE_LOST = "lease_lost"
     JOB_PUT_BACK = "job_put_back"
     JOB_CRASHED = "job_crashed"
+    JOB_UNREADABLE = "job_unreadable"
 
     # the life of an order
     ORDER_ENRICHED = "order_enriched"
@@ -68,6 +69,7 @@ class Event(StrEnum):
 
     # BigCommerce
     UPSTREAM_CALL = "upstream_call"
+    QUOTA_SPENT = "quota_spent"
 
     # one machine
     REDIS_STARTED = "redis_started"

@@ -17,7 +17,7 @@ from arq import Retry
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio import Redis
 
-from service.errors import UpstreamError, WaitUntil
+from service.errors import CredentialsRefused, Refused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.jobs import GUARD, RECONCILE
 from service.redisdb import PASSING
@@ -27,6 +27,9 @@ log = structlog.get_logger()
 
 # Far more than a turn can take; it only breaks what hangs against all expectation.
 TURN_AT_MOST_S = 300.0
+
+# Passing trouble may end at any time, and orders may be waiting that nobody else tells of.
+LONGEST_PAUSE_S = 15.0
 SHORTEST_WAIT_S = 0.5
 
 # So many stores may begin at once; the first turns of more are spread.
@@ -59,11 +62,11 @@ async def ensure_chores(redis: Redis, stores: Collection[str], *, clock: Callabl
 
 
 class Chore:
-    """Keeps a chore going: trouble makes it wait, nothing ends it."""
+    """Keeps a chore going: trouble makes it wait, for ``every_s`` seconds at most, and nothing ends it."""
 
-    def __init__(self, name: str, *, longest_pause_s: float) -> None:
+    def __init__(self, name: str, *, every_s: float) -> None:
         self._name = name
-        self._longest_pause_s = longest_pause_s
+        self._every_s = every_s
         self._failures: Counter[str] = Counter()
 
     async def turn(self, store: str, do: Callable[[], Awaitable[float]]) -> NoReturn:
@@ -80,9 +83,13 @@ class Chore:
         raise Retry(defer=pause)
 
     def _pause_after(self, error: Exception, failures: int) -> float:
-        if isinstance(error, WaitUntil):
-            return min(max(error.seconds, SHORTEST_WAIT_S), self._longest_pause_s)
-        return growing(failures, longest_s=self._longest_pause_s)
+        match error:
+            case WaitUntil(seconds=seconds):
+                return min(max(seconds, SHORTEST_WAIT_S), self._every_s)
+            case CredentialsRefused() | Refused():
+                return self._every_s  # only a person can mend it
+            case _:
+                return growing(failures, longest_s=min(LONGEST_PAUSE_S, self._every_s))
 
     def _tell(self, error: Exception, pause: float, failures: int) -> None:
         if not isinstance(error, (UpstreamError, *PASSING)):

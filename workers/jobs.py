@@ -6,7 +6,7 @@ back into its queue.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -14,9 +14,10 @@ from arq import Retry
 
 from service.bigcommerce import Account, StoreApi
 from service.logs import Event
-from service.orders.breaker import FIRST_PROBE_S, LONGEST_PROBE_S
+from service.orders.breaker import LONGEST_PROBE_S
 from service.orders.cache import Cache
 from service.orders.entry import Entry, Stage, Status
+from service.orders.places import FIRST_PROBE_S, Superseded
 from service.orders.window import LENGTH_S
 from service.rules import ConfiguredStore
 from workers import outcomes
@@ -36,6 +37,9 @@ LOOK_AT_MOST_S = 60.0
 GIVE_UP_AFTER_S = 48 * 3600.0
 
 
+Look = Callable[[dict[str, Any], Entry], Awaitable[float | None]]
+
+
 class Jobs:
     """The functions that the workers run for single orders; arq calls them with the arguments that stand in the job."""
 
@@ -45,41 +49,57 @@ class Jobs:
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
         """Enrich an order whose window may still be open; what cannot be done inside it goes to recovery."""
-        with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
-            try:
-                entry = await self._entry(store, order_id)
-                if entry.status.is_final:
-                    return
-                # One that was picked up too late must not hold up those whose window is open.
-                late = self._left(entry) <= 0
-                later = Later("picked up after the window", 0.0) if late else await self._look(ctx, entry)
-                if later is None:
-                    return
-                wait = later.seconds
-                if not wait or wait >= self._left(entry):
-                    await self._resources.queue.hand_over(entry, self._pause(entry, later))
-                    return
-                await self._resources.ledger.note(entry)
-            except Exception as error:
-                raise put_back(ctx, error) from error
-            # At the same moment, the one whose window closes first goes first.
-            raise Retry(defer=wait + self._left(entry) / 1000)
+        await self._run(ctx, store, order_id, self._in_window)
 
     async def recover(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
         """Take up an order that was late, refused for a while or lost on its record, until it has ended."""
+        await self._run(ctx, store, order_id, self._in_recovery)
+
+    async def _run(self, ctx: dict[str, Any], store: str, order_id: int, look: Look) -> None:
+        """Look at an order; ``look`` says in how many seconds the same job is to run again, None for not."""
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             try:
-                entry = await self._entry(store, order_id)
-                if entry.status.is_final:
-                    return
-                later = await self._look(ctx, entry)
-                if later is None:
-                    return
-                pause = self._pause(entry, later)
-                await self._resources.ledger.note(entry)
+                again = await self._begin_and(ctx, store, order_id, look)
+            except Superseded:
+                return
             except Exception as error:
                 raise put_back(ctx, error) from error
-            raise Retry(defer=pause)
+            if again is not None:
+                raise Retry(defer=again)
+
+    async def _begin_and(self, ctx: dict[str, Any], store: str, order_id: int, look: Look) -> float | None:
+        entry, refused = await self._resources.places.begin(store, order_id)
+        if entry.status.is_final:
+            return None
+        if entry.webhook_id:
+            structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
+        if refused and await self._park(entry):
+            return None
+        return await look(ctx, entry)
+
+    async def _in_window(self, ctx: dict[str, Any], entry: Entry) -> float | None:
+        if self._left(entry) <= 0:
+            # It must not hold up those whose window is open.
+            await self._resources.places.recover(entry, 0.0)
+            return None
+        later = await self._look(ctx, entry)
+        if later is None:
+            return None
+        left = self._left(entry)
+        if later.seconds and later.seconds < left:
+            await self._resources.places.note(entry)
+            # At the same moment, the one whose window closes first goes first.
+            return later.seconds + left / 1000
+        await self._resources.places.recover(entry, self._pause(ctx, entry, later))
+        return None
+
+    async def _in_recovery(self, ctx: dict[str, Any], entry: Entry) -> float | None:
+        later = await self._look(ctx, entry)
+        if later is None:
+            return None
+        pause = self._pause(ctx, entry, later)
+        await self._resources.places.note(entry)
+        return pause
 
     async def probe(self, ctx: dict[str, Any], store: str) -> None:
         """Try one order of a store whose credentials were refused; when they are accepted, let all the others go."""
@@ -98,48 +118,37 @@ class Jobs:
 
     async def _try(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
         """Whether the credentials are accepted for this order; one that needs more looks leaves with the rest."""
-        entry = await self._entry(store, order_id)
-        configured = self._resources.configuration.stores.get(store)
-        if entry.status.is_final or configured is None:
-            return configured is not None
         with structlog.contextvars.bound_contextvars(order_id=order_id):
+            entry, _ = await self._resources.places.begin(store, order_id)
+            configured = self._resources.configuration.stores.get(store)
+            if configured is None or entry.status.is_final:
+                return configured is not None
             verdict = await self._life(ctx, entry, configured).run()
             if isinstance(verdict, LockedOut):
+                await self._resources.places.note(entry)
                 return False
-            if not await self._take(entry, verdict):
-                await self._resources.breaker.unpark(entry)
+            await self._take(entry, verdict)
         return True
-
-    async def _entry(self, store: str, order_id: int) -> Entry:
-        entry = await self._resources.ledger.get(store, order_id) or Entry(store, order_id)
-        if entry.webhook_id:
-            structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
-        return entry
 
     async def _look(self, ctx: dict[str, Any], entry: Entry) -> Later | None:
         """Look at the order and record what came of it; Later when it needs another look."""
         configured = self._resources.configuration.stores.get(entry.store)
         if configured is None:
-            return Later("the store is not in the stores file", 60.0)
-        if await self._resources.breaker.is_open(entry.store) and await self._park(entry):
-            return None
-        entry.attempts += 1
-        entry.times.setdefault(Stage.PICKED_UP, self._clock())
+            return await self._take(entry, Later("the store is not in the stores file"))
         while True:
             async with asyncio.timeout(LOOK_AT_MOST_S):
                 verdict = await self._life(ctx, entry, configured).run()
             if not isinstance(verdict, Incomplete):
                 return await self._take(entry, verdict)
-            if await self._resources.ledger.park(entry):
+            if await self._resources.places.wait(entry):
                 log.info(Event.ORDER_WAITING)
                 return None
             # Its status changed in this very moment: look again.
-            entry.status = Status.QUEUED
 
     async def _take(self, entry: Entry, verdict: Verdict) -> Later | None:
         match verdict:
             case Written():
-                await self._resources.checks.put(entry, FIRST_LOOK_S)
+                await self._resources.places.check(entry, FIRST_LOOK_S)
             case LockedOut(refused):
                 await outcomes.refuse(self._resources, entry.store, refused)
                 if not await self._park(entry):
@@ -152,11 +161,11 @@ class Jobs:
             case Ended() as ended:
                 await outcomes.end(self._resources, entry, ended)
             case Incomplete():
-                await self._resources.ledger.park(entry)
+                await self._resources.places.wait(entry)
         return None
 
     async def _park(self, entry: Entry) -> bool:
-        if not await self._resources.breaker.park(entry):
+        if not await self._resources.places.park(entry):
             return False
         log.info(Event.ORDER_PARKED)
         return True
@@ -167,8 +176,8 @@ class Jobs:
             entry,
             configured,
             StoreApi(resources.transport, Account(store.hash, store.access_tokens)),
-            resources.ledger,
-            Cache(resources.redis, store.hash, clock=self._clock),
+            resources.places,
+            Cache(resources.redis, store.hash, anew=entry.start_over, clock=self._clock),
             resources.transport.upstream_clock,
             hold=lambda: ctx["hold"](ctx["job_id"]),
             clock=self._clock,
@@ -177,11 +186,12 @@ class Jobs:
     def _is_given_up(self, entry: Entry) -> bool:
         return entry.recovering_since is not None and self._clock() - entry.recovering_since > GIVE_UP_AFTER_S
 
-    def _pause(self, entry: Entry, later: Later) -> float:
+    def _pause(self, ctx: dict[str, Any], entry: Entry, later: Later) -> float:
         """Seconds until the next look; notes since when the order is being recovered."""
         if entry.recovering_since is None:
             entry.recovering_since = self._clock()
-        pause = growing(entry.attempts) if later.seconds is None else later.seconds
+        # Many orders may wait for the same quota: they come back spread, and ever more so.
+        pause = max(growing(ctx["job_try"]), later.seconds or 0.0)
         tell_later(entry, later, pause)
         return pause
 

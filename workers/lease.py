@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -40,8 +41,17 @@ class LeaseLost(EnrichError):
 class LeasedWorker(Worker):
     """An arq worker for one queue: leases with an owner, polling that survives Redis, an orderly end."""
 
-    def __init__(self, *args: Any, guards: Callable[[str], str | None] = lambda _: None, **kwargs: Any) -> None:
-        """``guards`` names, for a job's id, the sorted set that it works off: the job stays while that has any."""
+    def __init__(
+        self,
+        *args: Any,
+        guards: Callable[[str], str | None] = lambda _: None,
+        rebuild: Callable[[str], bytes | None] = lambda _: None,
+        **kwargs: Any,
+    ) -> None:
+        """``guards`` names, for a job's id, the sorted set that it works off: the job stays while that has any.
+
+        ``rebuild`` makes a job from its id alone; None for an id that is not ours.
+        """
         super().__init__(
             *args,
             queue_read_limit=LOOK_AT,
@@ -56,6 +66,7 @@ class LeasedWorker(Worker):
             **kwargs,
         )
         self._guards = guards
+        self._rebuild = rebuild
         self.ctx["hold"] = self.hold
         self.owner = uuid.uuid4().hex
         self._held: dict[str, _Held] = {}
@@ -79,7 +90,7 @@ class LeasedWorker(Worker):
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Take as many of the due jobs as there is room for, no store more than half the places, and start them."""
         room = self.max_jobs - self.job_counter
-        waiting = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
+        waiting = [job_id for job_id in job_ids if job_id.decode(errors="replace") not in self.tasks]
         if not waiting or room <= 0:
             return
         claimed_at = time.monotonic()
@@ -97,7 +108,7 @@ class LeasedWorker(Worker):
             ],
         )
         for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
-            self._start(job_id.decode(), _Held(int(float(score)), claimed_at))
+            self._start(job_id.decode(errors="replace"), _Held(int(float(score)), claimed_at))
 
     def _start(self, job_id: str, held: "_Held") -> None:
         self.job_counter += 1
@@ -121,7 +132,7 @@ class LeasedWorker(Worker):
         keep_in_progress: float | None,
     ) -> None:
         """Close the job or put it back, unless another worker has taken it over."""
-        guard = self._guards(job_id)
+        guard, held = self._guards(job_id), self._held[job_id]
         await self._finish(
             keys=[
                 in_progress_key_prefix + job_id,
@@ -130,8 +141,16 @@ class LeasedWorker(Worker):
                 self.queue_name,
                 *([guard] if guard else []),
             ],
-            args=[self.owner, job_id, int(finish), self._held[job_id].due_ms + (incr_score or 0)],
+            args=[self.owner, job_id, held.due_ms, int(finish), held.due_ms + (incr_score or 0)],
         )
+
+    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
+        """The job cannot be read. What it was is told by its id: put it together anew, or drop it if it is not ours."""
+        body = self._rebuild(job_id)
+        log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=body is not None)
+        if body is not None:
+            await self.pool.set(job_key_prefix + job_id, body)
+        await self.finish_job(job_id, body is None, None, None, False, 1000, None)
 
     async def hold(self, job_id: str) -> None:
         """Make sure that the job is still ours, before something is done that cannot be undone.
@@ -191,6 +210,10 @@ class LeasedWorker(Worker):
                 lost = await self._extend(held)
             except PASSING:
                 continue
+            except Exception:
+                # Whatever it is, an end of this loop would make every longer job run twice.
+                log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
+                continue
             for job_id in lost:
                 # A job that ended while its lease was being renewed has none and needs none.
                 if task := self.job_tasks.get(job_id):
@@ -200,8 +223,10 @@ class LeasedWorker(Worker):
     async def _extend(self, job_ids: list[str]) -> list[str]:
         """Renew the leases; those that are not ours any more."""
         renewed_at = time.monotonic()
+        jobs = [(job_id, held.due_ms) for job_id in job_ids if (held := self._held.get(job_id))]
         answer = await self._renew(
-            args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, job_key_prefix, *job_ids]
+            keys=[self.queue_name],
+            args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, *chain.from_iterable(jobs)],
         )
         lost = [raw.decode() for raw in answer]
         for job_id in set(job_ids) - set(lost):
@@ -220,7 +245,7 @@ class _Held:
 
 def store_of(job_id: str) -> str:
     """The store that a job is for. Ids are ``<kind>:<store>:<order>`` or ``<kind>:<store>``."""
-    return job_id.split(":", 2)[1]
+    return job_id.partition(":")[2].partition(":")[0]
 
 
 async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:

@@ -15,16 +15,16 @@ was sent so far stands in the order's entry, so a run that was cut off is taken 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import stamina
 import structlog
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.models import ExtraFieldConfig, Record, Values
+from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
 from service.errors import (
     AlreadyExists,
     CredentialsRefused,
@@ -36,11 +36,11 @@ from service.errors import (
 )
 from service.logs import Event
 from service.orders.cache import Cache
-from service.orders.composing import Composed, compose, droppable, missing_required_field, read_configs
-from service.orders.document import Document, read_order, read_people, read_user
+from service.orders.composing import Composed, compose, culprits, droppable, missing_required_field, read_configs
+from service.orders.document import Document, NoCompanyUser, read_order, read_people, read_user
 from service.orders.entry import Entry, Sent, Stage, Status
-from service.orders.ledger import Ledger
-from service.orders.merge import merge
+from service.orders.merge import PO_NUMBER, holds, merge, shows_any
+from service.orders.places import Places
 from service.orders.window import Window
 from service.rules import ConfiguredStore
 from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
@@ -69,7 +69,7 @@ class Life:
         entry: Entry,
         configured: ConfiguredStore,
         api: StoreApi,
-        ledger: Ledger,
+        places: Places,
         cache: Cache,
         upstream_clock: UpstreamClock,
         *,
@@ -81,7 +81,7 @@ class Life:
         self._store = configured.store
         self._rules = configured.rules
         self._api = api
-        self._ledger = ledger
+        self._places = places
         self._cache = cache
         self._upstream = upstream_clock
         self._hold = hold
@@ -93,6 +93,8 @@ class Life:
         self._pauses = 0
         self._configs: list[ExtraFieldConfig] = []
         self._refused_before = False
+        self._update_with = self._wanted
+        self._left_out: set[str] = set()
 
     async def run(self) -> Verdict:
         """Follow the order until it has ended, must wait, or needs another look later. Never raises for upstream."""
@@ -139,17 +141,17 @@ class Life:
             return Ended(Status.FAILED, "the order has no date_created that can be read")
         self.entry.times[Stage.CREATED] = self._window.opened_at
         self.entry.times[Stage.READ] = self._clock()
-        self.entry.customer_id = _whole(order.get("customer_id"))
+        self.entry.customer_id = to_int(order.get("customer_id"))
         return await self._skip(order) or self._compose
 
     async def _skip(self, order: dict[str, Any]) -> Verdict | None:
         if order.get("is_deleted") is True:
             return Ended(Status.SKIPPED, "deleted")
-        if self._store.channels is not None and _whole(order.get("channel_id")) not in self._store.channels:
+        if self._store.channels is not None and to_int(order.get("channel_id")) not in self._store.channels:
             return Ended(Status.SKIPPED, "channel")
         if not self.entry.customer_id:
             return Ended(Status.SKIPPED, "guest")
-        if _whole(order.get("status_id")) == INCOMPLETE and self._store.incomplete_orders != "enrich":
+        if to_int(order.get("status_id")) == INCOMPLETE and self._store.incomplete_orders != "enrich":
             return Incomplete() if self._store.incomplete_orders == "wait" else Ended(Status.SKIPPED, "incomplete")
         if await self._cache.is_no_company_user(self.entry.customer_id):
             return Ended(Status.SKIPPED, "not_a_company_user")
@@ -164,8 +166,11 @@ class Life:
                     read_configs(self._api, self._cache, self._store),
                 )
             )
-        except NotFound:
+        except NoCompanyUser:
             return await self._no_company_user()
+        except NotFound as missing:
+            # The user's Company, or the configs: what a rule needs is not to be had, which says nothing of the buyer.
+            return Later(str(missing))
         self._document |= people
         return self._take(compose(self._store, self._rules, self._document, self._configs))
 
@@ -184,11 +189,12 @@ class Life:
 
     async def _create(self) -> Step | Verdict:
         customer_id, earlier = self.entry.customer_id or 0, self.entry.sent
-        self._intend(Sent("create", self._wanted.po_number, self._wanted.extra_fields))
-        await self._ledger.note(self.entry)
+        self._intend("create", self._wanted)
+        await self._places.note(self.entry)
 
         async def create() -> Record:
             self.entry.times[Stage.SENT] = self._clock()
+            self.entry.create_age = self._upstream.now() - self._window.opened_at
             return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._wanted)
 
         try:
@@ -221,40 +227,56 @@ class Life:
             return Ended(Status.SKIPPED, "invoice_payment")
         if not record.company_id and not await self._is_company_user():
             return await self._no_company_user()
-        merged = merge(record, self._wanted, self.entry.sent, self._store.existing_values)
+        merged = merge(
+            record,
+            self._wanted,
+            self.entry.written,
+            self._store.existing_values,
+            leave_out=self._left_out,
+        )
         self._note_kept(merged.kept)
-        if merged.values is None:
-            self.entry.times[Stage.VERIFIED] = self._clock()
-            return Ended(self._status_when_there(), verified=True)
-        self._intend(Sent("update", merged.values.po_number, merged.values.extra_fields, merged.carried))
-        return self._update
+        if merged.values is not None:
+            self._update_with = merged.values
+            return self._update
+        self.entry.times[Stage.VERIFIED] = self._clock()
+        return self._there(record)
 
-    def _status_when_there(self) -> Status:
-        """The values are on the record: by an earlier try of ours whose answer was lost, or by somebody else."""
-        if self.entry.sent is None or self.entry.kept:
-            return Status.UNCHANGED
-        return Status.CREATED if self.entry.sent.by == "create" else Status.UPDATED
+    def _there(self, record: Record) -> Ended:
+        """The record needs nothing: an earlier try of ours whose answer was lost did it, or somebody else."""
+        sent = self.entry.sent
+        if sent is None or not shows_any(record, sent):
+            return Ended(Status.UNCHANGED, verified=True)
+        status = Status.CREATED if sent.by == "create" else Status.UPDATED
+        return Ended(status, verified=holds(record, sent))
 
     async def _update(self) -> Step | Verdict:
-        sent = self.entry.sent
-        assert sent is not None
-        await self._ledger.note(self.entry)
-        values = Values(sent.po_number, sent.extra_fields)
+        values = self._update_with
+        self._intend("update", values)
+        await self._places.note(self.entry)
+
+        async def update() -> Record | None:
+            self.entry.times[Stage.SENT] = self._clock()
+            return await self._api.b2b.update_order(self.entry.order_id, values)
+
         try:
-            await self._insist(lambda: self._api.b2b.update_order(self.entry.order_id, values))
+            await self._insist(update)
         except NotFound:
             return await self._no_record()
         except Refused as refused:
-            return await self._refused(refused)
+            return await self._refused(refused, values.carried)
         self._answered()
         return Written()
 
     # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _refused(self, refused: Refused) -> Step | Verdict:
+    async def _refused(self, refused: Refused, carried: Collection[str] = ()) -> Step | Verdict:
         """B2B Edition will not take the values: because of who ordered, of a stale config, or of one bad field."""
         if not await self._is_company_user():
             return await self._no_company_user()
+        if others := culprits(carried, self._configs, refused.message):
+            # A field that somebody else left on the record must not cost the order its own values.
+            self._left_out |= others
+            return self._settle
         if not self._refused_before and self._wanted.extra_fields:
             self._refused_before = True
             self._configs = await self._insist(lambda: read_configs(self._api, self._cache, self._store, refresh=True))
@@ -278,7 +300,7 @@ class Life:
     async def _is_company_user(self) -> bool:
         try:
             await self._insist(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
-        except NotFound:
+        except NoCompanyUser:
             return False
         return True
 
@@ -294,9 +316,15 @@ class Life:
 
     # ── small things ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _intend(self, sent: Sent) -> None:
-        self.entry.sent = sent
+    def _intend(self, by: Literal["create", "update"], values: Values) -> None:
+        """Note what is about to be sent: from here on it counts as ours, wherever it turns up."""
+        self.entry.sent = Sent(by, values.po_number, values.extra_fields)
         self.entry.start_over = False
+        ours = {**values.extra_fields, **({PO_NUMBER: values.po_number} if values.po_number is not None else {})}
+        for name, value in ours.items():
+            earlier = self.entry.written.setdefault(name, [])
+            if value not in earlier:
+                earlier.append(value)
 
     def _answered(self) -> None:
         assert self.entry.sent is not None
@@ -352,11 +380,3 @@ def _expected_window(entry: Entry) -> Window:
         if stage in entry.times:
             return Window(entry.times[stage])
     return Window(0.0)
-
-
-def _whole(value: Any) -> int | None:
-    """BigCommerce sends some ids as text."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return None

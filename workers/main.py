@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
@@ -14,7 +14,7 @@ from arq.worker import func
 
 from service.logs import Event
 from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW, Kind
-from service.orders.keys import checks_key
+from service.orders.keys import checks_key, parked_key
 from service.redisdb import PASSING
 from service.rules import Configuration
 from workers.jobs import Jobs
@@ -67,35 +67,50 @@ def _workers(resources: Resources) -> list[LeasedWorker]:
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, OTHER_POLL_S),
-        _worker(
-            resources, {CHECK: verifier.check}, STORE_JOBS, OTHER_POLL_S, lambda job_id: checks_key(store_of(job_id))
-        ),
+        _worker(resources, {CHECK: verifier.check}, STORE_JOBS, OTHER_POLL_S),
         _worker(resources, {PROBE: jobs.probe}, STORE_JOBS, OTHER_POLL_S),
     ]
 
 
 def _worker(
-    resources: Resources,
-    functions: Mapping[Kind, WorkerCoroutine],
-    max_jobs: int,
-    poll_s: float,
-    guards: Callable[[str], str | None] = lambda _: None,
+    resources: Resources, functions: Mapping[Kind, WorkerCoroutine], max_jobs: int, poll_s: float
 ) -> LeasedWorker:
     (queue,) = {kind.queue for kind in functions}
+
+    def rebuild(job_id: str) -> bytes | None:
+        bodies = (kind.rebuilt(job_id, time.time()) for kind in functions)
+        return next((body for body in bodies if body is not None), None)
+
     return LeasedWorker(
         [func(function, name=kind.function) for kind, function in functions.items()],
         queue_name=queue,
         redis_pool=resources.redis,
         max_jobs=max_jobs,
         poll_delay=poll_s,
-        guards=guards,
+        guards=_guard,
+        rebuild=rebuild,
         job_serializer=resources.redis.job_serializer,
         job_deserializer=resources.redis.job_deserializer,
     )
 
 
+def _guard(job_id: str) -> str | None:
+    """The list that a store's job works off."""
+    match job_id.partition(":")[0]:
+        case CHECK.function:
+            return checks_key(store_of(job_id))
+        case PROBE.function:
+            return parked_key(store_of(job_id))
+        case _:
+            return None
+
+
 async def _say_alive(resources: Resources, name: str, workers: list[LeasedWorker]) -> None:
     while True:
-        with suppress(*PASSING):
+        try:
             await resources.queue.say_alive(name, sum(worker.running for worker in workers))
+        except PASSING:
+            pass
+        except Exception:
+            log.exception(Event.INTERNAL_ERROR, place="alive")
         await asyncio.sleep(SAY_ALIVE_EVERY_S)

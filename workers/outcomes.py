@@ -18,12 +18,10 @@ SECOND_LOOK_S = 45.0
 async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
     """Record the order's end, say so in one line, and have what we wrote looked at once more."""
     entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
-    await resources.ledger.end(entry)
+    await resources.places.end(entry)
     tell_end(entry)
     if entry.status in (Status.CREATED, Status.UPDATED):
         await resources.checks.look_again(entry.store, entry.order_id, SECOND_LOOK_S)
-    else:
-        await resources.checks.done(entry.store, entry.order_id)
 
 
 async def refuse(resources: Resources, store: str, refused: CredentialsRefused) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import structlog
 
-from service.bigcommerce import Account, StoreApi
+from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.core import PER_PAGE
 from service.bigcommerce.models import to_int
 from service.logs import Event
@@ -37,7 +37,7 @@ LATE_IDS = 10
 
 # One turn reads so many pages; the next goes on from there.
 MOST_PAGES = 10
-# 250 orders take a while. Nobody waits for them, except while the store is watched.
+# 250 orders take a while.
 PAGE_TIMEOUT_S = 15.0
 
 
@@ -100,7 +100,7 @@ class Reconcile:
         self._every_s = every_s
         self._watch_every_s = watch_every_s
         self._clock = clock
-        self._chore = Chore(RECONCILE.function, longest_pause_s=every_s)
+        self._chore = Chore(RECONCILE.function, every_s=every_s)
         self._watches = Watches(resources.redis, clock=clock)
 
     async def reconcile(self, _: dict[str, Any], store: str) -> None:
@@ -115,10 +115,13 @@ class Reconcile:
             return self._every_s
         began = self._clock()
         watch = await self._watches.get(store.hash)
-        cursor = await Cursor.read(self._resources.redis, cursor_key(store.hash))
-        cursor = cursor or Cursor(time=self._resources.transport.upstream_clock.now())
-        turn = _Turn(store.hash, self._api(store, watch), cursor)
-        more = await self._look(turn) if watch and not self._is_due(cursor) else await self._walk(turn)
+        api = StoreApi(
+            self._resources.transport,
+            Account(store.hash, store.access_tokens),
+            priority=Priority.VERIFY if watch else Priority.BACKGROUND,
+        )
+        turn = _Turn(store.hash, api, await self._cursor(store.hash))
+        more = await self._look(turn) if watch and not self._is_due(turn.cursor) else await self._walk(turn)
         await self._see_to_watch(turn, watch)
         if more:
             return 0.0
@@ -126,11 +129,14 @@ class Reconcile:
         every_s = self._watch_every_s if await self._watches.get(store.hash) else self._every_s
         return max(0.0, began + every_s - self._clock())
 
-    def _api(self, store: Store, watch: Watch | None) -> StoreApi:
-        api = StoreApi(self._resources.transport, Account(store.hash, store.access_tokens))
-        if watch is None:
-            api.timeout_s = PAGE_TIMEOUT_S
-        return api
+    async def _cursor(self, store: str) -> Cursor:
+        """Where to begin: for a store that is new, now. That stays so, even if its first turn fails."""
+        redis, key = self._resources.redis, cursor_key(store)
+        cursor = await Cursor.read(redis, key)
+        if cursor is None:
+            cursor = Cursor(time=self._resources.transport.upstream_clock.now())
+            await cursor.write(redis, key)
+        return cursor
 
     def _is_due(self, cursor: Cursor) -> bool:
         """Whether all is to be read again, though the newest orders are being watched for."""
@@ -139,6 +145,7 @@ class Reconcile:
 
     async def _walk(self, turn: _Turn) -> bool:
         """Read the list from the cursor on, page by page; whether there is more of it."""
+        turn.api.timeout_s = PAGE_TIMEOUT_S
         for _ in range(MOST_PAGES):
             cursor = turn.cursor
             asked_at = self._clock()
@@ -208,13 +215,13 @@ class Reconcile:
         watch = watch.judged(now, webhook_at)
         if turn.untold:
             watch = watch.model_copy(update={"untold_at": now})
-        elif turn.newest is not None and watch.asked_for is None:
-            asked_for = turn.newest - self._resources.transport.upstream_clock.skew
-            watch = watch.model_copy(update={"asked_for": asked_for})
         if watch.is_over(now, webhook_at) and not await is_in_trouble(self._resources.redis, turn.store):
             await self._watches.end(turn.store, watch)
-        else:
-            await self._watches.keep(turn.store, watch)
+            return
+        if turn.newest is not None and watch.asked_for is None:
+            asked_for = turn.newest - self._resources.transport.upstream_clock.skew
+            watch = watch.model_copy(update={"asked_for": asked_for})
+        await self._watches.keep(turn.store, watch)
 
 
 def _created_at(document: dict[str, Any]) -> float | None:

@@ -11,6 +11,7 @@ from service.orders.breaker import Breaker
 from service.orders.checks import Checks
 from service.orders.jobs import from_json, to_json
 from service.orders.ledger import Ledger
+from service.orders.places import Places
 from service.orders.queue import Queue
 from service.redisdb import connect
 from service.rules import Configuration
@@ -25,6 +26,7 @@ class Resources:
     transport: Transport
     ledger: Ledger
     queue: Queue
+    places: Places
     checks: Checks
     breaker: Breaker
 
@@ -36,4 +38,6 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
     endpoints = configuration.endpoints
     async with redis, http_client() as http:
         transport = Transport(http, core_url=endpoints.api_url, b2b_url=endpoints.b2b_api_url)
-        yield Resources(configuration, redis, transport, Ledger(redis), Queue(redis), Checks(redis), Breaker(redis))
+        yield Resources(
+            configuration, redis, transport, Ledger(redis), Queue(redis), Places(redis), Checks(redis), Breaker(redis)
+        )

@@ -5,6 +5,7 @@ first may get lost. Many records are looked at in one call.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUnti
 from service.logs import Event
 from service.orders.entry import Entry, Stage, Status
 from service.orders.merge import holds, is_lost
+from service.orders.places import Superseded
 from workers import outcomes
 from workers.pauses import put_back
 from workers.resources import Resources
@@ -113,14 +115,17 @@ class Verifier:
             records = await self._read(api, first)
             for entry in first:
                 if entry.order_id in records:
-                    await self._verify(entry, records[entry.order_id])
+                    # Superseded: the order is being looked at anew, and will come back here if need be.
+                    with suppress(Superseded):
+                        await self._verify(entry, records[entry.order_id])
             # Those of the second look that the list happened to show cost nothing.
             second = [entry for entry in second if records.get(entry.order_id)]
         else:
             records = await self._read(api, second)
         for entry in second:
             if entry.order_id in records:
-                await self._second_look(entry, records[entry.order_id])
+                with suppress(Superseded):
+                    await self._second_look(entry, records[entry.order_id])
 
     async def _read(self, api: StoreApi, entries: list[Entry]) -> dict[int, Record | None]:
         """The entries' records, None for one that is not there; some may be left for the next turn."""
@@ -159,13 +164,13 @@ class Verifier:
                     entry.times[Stage.VERIFIED] = self._clock()
                     await outcomes.end(self._resources, entry, ended)
                 case Recheck(seconds):
-                    await self._resources.checks.put(entry, seconds)
+                    await self._resources.places.check(entry, seconds)
                 case Repair():
                     await self._repair(entry)
 
     async def _second_look(self, entry: Entry, record: Record | None) -> None:
-        await self._resources.checks.done(entry.store, entry.order_id)
         if record is None or entry.sent is None or not is_lost(record, entry.sent) or entry.repaired:
+            await self._resources.checks.done(entry.store, entry.order_id)
             return
         with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
             log.warning(Event.VALUES_LOST, outcome=entry.status.value)
@@ -174,5 +179,4 @@ class Verifier:
 
     async def _repair(self, entry: Entry) -> None:
         entry.repaired, entry.checks = True, 0
-        await self._resources.queue.hand_over(entry, 0.0)
-        await self._resources.checks.done(entry.store, entry.order_id)
+        await self._resources.places.recover(entry, 0.0)

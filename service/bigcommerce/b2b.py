@@ -9,9 +9,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
+from service.bigcommerce.apis import Api
 from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
 from service.bigcommerce.models import ExtraFieldConfig, Page, Record, Values, to_int
-from service.bigcommerce.transport import Answer, Api, Call, Caller
+from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import AlreadyExists, NotFound, Refused, TryAgain
 
 PER_PAGE = 200

@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from service.bigcommerce.apis import Api
 from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
 from service.bigcommerce.models import to_int
-from service.bigcommerce.transport import Answer, Api, Call, Caller
+from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import NotFound, TryAgain
 
 PER_PAGE = 250

@@ -5,7 +5,7 @@ empty. A field that cannot be understood counts as missing; it is never an error
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
 from typing import Annotated, Any, Generic, Self, TypeVar
@@ -57,12 +57,20 @@ def _flag(value: object) -> bool:
     return value is True or value == 1 or (isinstance(value, str) and value.lower() in ("1", "true"))
 
 
-def _fields(value: object) -> dict[str, str]:
-    """``[{"fieldName": …, "fieldValue": …}]`` as name → text; a mapping is taken as it is."""
+def _fields(value: object) -> dict[str, Any]:
+    """``[{"fieldName": …, "fieldValue": …}]`` as name → value; a mapping is taken as it is.
+
+    A plain value is its text. A list or an object, which is not documented, stays what it is: it is somebody's.
+    """
     if isinstance(value, Mapping):
-        return {str(name): to_text(text) for name, text in value.items()}
-    rows = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
-    return {str(row["fieldName"]): to_text(row.get("fieldValue")) for row in rows if row.get("fieldName")}
+        found = {str(name): content for name, content in value.items()}
+    else:
+        rows = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+        found = {str(row["fieldName"]): row.get("fieldValue") for row in rows if row.get("fieldName")}
+    return {
+        name: content if isinstance(content, list | dict) and content else to_text(content)
+        for name, content in found.items()
+    }
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -92,7 +100,7 @@ class Record(_Answered):
     """The order's id in the store; 0 when the answer did not tell. B2B Edition's own ``id`` is never read."""
 
     po_number: Text = Field(default="", validation_alias="poNumber")
-    extra_fields: Annotated[dict[str, str], BeforeValidator(_fields)] = Field(
+    extra_fields: Annotated[dict[str, Any], BeforeValidator(_fields)] = Field(
         default_factory=dict, validation_alias="extraFields"
     )
     company_id: WholeNumber = Field(default=None, validation_alias="companyId")
@@ -146,7 +154,6 @@ class ExtraFieldConfig(_Answered):
     )
     maximum_value: Number = Field(default=None, validation_alias="maximumValue")
     options: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(default=(), validation_alias="listOfValues")
-    default: Text | None = Field(default=None, validation_alias="defaultValue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +162,15 @@ class Values:
 
     po_number: str | None
     extra_fields: Mapping[str, str]
+    carried: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         """The part of a request's body that Create an Order and Update an Order share."""
         body: dict[str, Any] = {}
         if self.po_number is not None:
             body["poNumber"] = self.po_number
-        if self.extra_fields:
-            body["extraFields"] = [
-                {"fieldName": name, "fieldValue": value} for name, value in self.extra_fields.items()
-            ]
+        if fields := {**self.carried, **self.extra_fields}:
+            body["extraFields"] = [{"fieldName": name, "fieldValue": value} for name, value in fields.items()]
         return body
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from service.bigcommerce.apis import Api
 from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
 from service.bigcommerce.models import Page, Values, to_int
-from service.bigcommerce.transport import Api, Call, Caller, is_sendable
+from service.bigcommerce.transport import Call, Caller, is_sendable
 from service.errors import NotFound
 
 PER_PAGE = 50

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any
@@ -17,6 +16,8 @@ import structlog
 from pydantic import SecretStr
 
 from service.bigcommerce import verdicts
+from service.bigcommerce.apis import Api
+from service.bigcommerce.budget import Budget, Priority, Spent
 from service.bigcommerce.clock import UpstreamClock
 from service.bigcommerce.quota import Quota
 from service.errors import CredentialsRefused, UpstreamError
@@ -39,14 +40,6 @@ _SENDABLE = re.compile(r"[!-~]+")
 def is_sendable(token: SecretStr) -> bool:
     """Whether a header can carry this token as it is."""
     return _SENDABLE.fullmatch(token.get_secret_value()) is not None
-
-
-class Api(StrEnum):
-    """Which API a call goes to; each has a host or headers of its own."""
-
-    CORE = "core"
-    B2B = "b2b"
-    STOREFRONT = "storefront"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +97,24 @@ def http_client() -> httpx.AsyncClient:
 class Transport:
     """Sends calls and turns each answer, or the lack of one, into an Answer or an UpstreamError.
 
-    ``core_url`` and ``b2b_url`` are the two hosts; ``clock`` gives local Unix seconds. The client stays the
-    caller's to close.
+    ``core_url`` and ``b2b_url`` are the two hosts; ``clock`` gives local Unix seconds. Without a ``budget`` every
+    call is sent, and BigCommerce alone counts. The client stays the caller's to close.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, *, core_url: str, b2b_url: str, clock: Callable[[], float] = time.time
+        self,
+        http: httpx.AsyncClient,
+        *,
+        core_url: str,
+        b2b_url: str,
+        clock: Callable[[], float] = time.time,
+        budget: Budget | None = None,
     ) -> None:
         self._http = http
         self._core_url = core_url.rstrip("/")
         self._b2b_url = b2b_url.rstrip("/")
         self._clock = clock
+        self._budget = budget
         self._accepted: dict[str, SecretStr] = {}
         self.upstream_clock = UpstreamClock(clock)
 
@@ -127,11 +127,19 @@ class Transport:
         """This token was accepted: begin with it the next time."""
         self._accepted[account.store_hash] = token
 
-    async def exchange(self, account: Account, call: Call, token: SecretStr, timeout_s: float) -> Answer:
+    async def spend(self, account: Account, call: Call, priority: Priority) -> Spent | None:
+        """Take the call off the store's budget; to be done before each exchange. Raises OutOfBudget."""
+        if self._budget is None:
+            return None
+        return await self._budget.spend(account.store_hash, call.api, priority, operation=call.operation)
+
+    async def exchange(
+        self, account: Account, call: Call, token: SecretStr, timeout_s: float, spent: Spent | None
+    ) -> Answer:
         """One request, one verdict. ``timeout_s`` bounds it as a whole.
 
-        All calls of all stores pass this method: whoever spends the store's quota asks here before, and hears
-        of what is left of it here after.
+        What the answer tells of the quota corrects the budget that the call was ``spent`` from. A call that was
+        given up, or got no answer, stays spent: BigCommerce may have counted it.
         """
         started = time.perf_counter()
         quota: Quota | None = None
@@ -159,6 +167,8 @@ class Transport:
                 ms=round((time.perf_counter() - started) * 1000),
                 quota_left=quota.left if quota else None,
             )
+            if self._budget and spent and quota:
+                await self._budget.correct(spent, quota, refused=status == 429)
 
     async def _send(
         self, account: Account, call: Call, token: SecretStr, timeout_s: float
@@ -192,13 +202,22 @@ class Transport:
 class Caller:
     """Makes the calls of one piece of work, an order for one, to one store, and counts them.
 
-    ``calls`` is how many requests were made; ``timeout_s`` is how long each may take, and may be changed.
+    ``calls`` is how many requests were made; ``timeout_s`` is how long each may take, and ``priority`` what they are
+    for: both may be changed. A call that the store's budget does not allow raises OutOfBudget and is not made.
     """
 
-    def __init__(self, transport: Transport, account: Account, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        account: Account,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        priority: Priority = Priority.CREATE,
+    ) -> None:
         self.transport = transport
         self.account = account
         self.timeout_s = timeout_s
+        self.priority = priority
         self.calls = 0
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
@@ -218,10 +237,10 @@ class Caller:
 
     async def call_with(self, token: SecretStr, call: Call, *, timeout_s: float | None = None) -> Answer:
         """Make a call with this token and no other."""
+        spent = await self.transport.spend(self.account, call, self.priority)
         self.calls += 1
-        return await self.transport.exchange(
-            self.account, call, token, self.timeout_s if timeout_s is None else timeout_s
-        )
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        return await self.transport.exchange(self.account, call, token, timeout_s, spent)
 
 
 def _headers(account: Account, call: Call, token: SecretStr) -> dict[str, str]:

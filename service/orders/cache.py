@@ -25,9 +25,11 @@ CONFIGS_STALE_S = 86_400
 class Cache:
     """One store's cache."""
 
-    def __init__(self, redis: Redis, store: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: Redis, store: str, *, anew: bool = False, clock: Callable[[], float] = time.time) -> None:
+        """With ``anew`` all is read from BigCommerce again: somebody has just mended something there."""
         self._redis = redis
         self._prefix = f"enrich:cache:{store}:"
+        self._anew = anew
         self._clock = clock
 
     async def get_or_read(
@@ -44,7 +46,7 @@ class Cache:
         With ``stale_s`` an older value still serves when reading fails for now. Errors are those of ``read``.
         """
         found = await self._get(name)
-        if found is not None and not refresh and self._clock() - found[0] < fresh_s:
+        if found is not None and not (refresh or self._anew) and self._clock() - found[0] < fresh_s:
             return found[1]
         try:
             value = await read()
@@ -57,9 +59,10 @@ class Cache:
 
     async def is_no_company_user(self, customer_id: int) -> bool:
         """True when B2B Edition said within the hour that the customer is no Company user."""
-        return await self._get(f"no-company-user:{customer_id}") is not None
+        return not self._anew and await self._get(f"no-company-user:{customer_id}") is not None
 
     async def remember_no_company_user(self, customer_id: int) -> None:
+        """Save the calls for this customer for an hour."""
         await self._put(f"no-company-user:{customer_id}", True, NO_COMPANY_USER_S)
 
     async def _get(self, name: str) -> tuple[float, Any] | None:
@@ -69,8 +72,11 @@ class Cache:
             return None
         if raw is None:
             return None
-        stored_at, value = json.loads(raw)
-        return stored_at, value
+        try:
+            stored_at, value = json.loads(raw)
+            return float(stored_at), value
+        except (TypeError, ValueError):
+            return None  # not ours, or of another version
 
     async def _put(self, name: str, value: Any, keep_s: float) -> None:
         try:

@@ -5,14 +5,12 @@ A store's checks are one sorted set, worked off many at once by one job for the 
 
 import time
 from collections.abc import Callable
-from itertools import chain
 
 from redis.asyncio import Redis
 
 from service.orders import lua
-from service.orders.entry import Entry
 from service.orders.jobs import CHECK
-from service.orders.keys import checks_key, entry_key
+from service.orders.keys import checks_key
 
 
 class Checks:
@@ -23,25 +21,12 @@ class Checks:
         self._clock = clock
         self._check = lua.load(redis, "check")
 
-    async def put(self, entry: Entry, delay: float) -> None:
-        """Note where the order stands, and have its record looked at in ``delay`` seconds."""
-        await self._put(entry.store, entry.order_id, delay, entry.to_hash())
-
     async def look_again(self, store: str, order_id: int, delay: float) -> None:
         """Have the record of an order that has ended looked at once more in ``delay`` seconds."""
-        await self._put(store, order_id, delay, {})
-
-    async def _put(self, store: str, order_id: int, delay: float, fields: dict[str, str]) -> None:
         now = self._clock()
         await self._check(
-            keys=[entry_key(store, order_id), checks_key(store), CHECK.key(store), CHECK.queue],
-            args=[
-                order_id,
-                int((now + delay) * 1000),
-                CHECK.id(store),
-                CHECK.body(store, now=now),
-                *chain.from_iterable(fields.items()),
-            ],
+            keys=[checks_key(store), CHECK.key(store), CHECK.queue],
+            args=[order_id, int((now + delay) * 1000), CHECK.id(store), CHECK.body(store, now=now)],
         )
 
     async def due(self, store: str, *, ahead_s: float, most: int) -> dict[int, float]:

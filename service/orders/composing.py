@@ -1,10 +1,10 @@
 """From the order document and the store's rules to the values that are sent. Pure, but for reading the configs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
@@ -37,8 +37,7 @@ def compose(store: Store, rules: RuleSet, document: Document, configs: list[Extr
     }
     if found.missing:
         return Composed(Values(None, {}), dropped, found.missing[0])
-    required = {name for name, rule in store.extra_fields.items() if rule.required}
-    fitted = fit(found.fields, required, configs)
+    fitted = fit(found.fields, rules.required, configs)
     dropped |= {drop.name: drop.reason for drop in fitted.dropped}
     failure = f"{fitted.refused.name}: {fitted.refused.reason}" if fitted.refused else None
     return Composed(Values(found.po_number, fitted.fields), dropped, failure)
@@ -52,17 +51,26 @@ async def read_configs(api: StoreApi, cache: Cache, store: Store, *, refresh: bo
     async def read() -> object:
         return _CONFIGS.dump_python(await api.b2b.extra_field_configs(), mode="json")
 
-    return _CONFIGS.validate_python(
-        await cache.get_or_read(
-            "extra-field-configs", read, fresh_s=CONFIGS_S, stale_s=CONFIGS_STALE_S, refresh=refresh
-        )
-    )
+    name = "extra-field-configs"
+    cached = await cache.get_or_read(name, read, fresh_s=CONFIGS_S, stale_s=CONFIGS_STALE_S, refresh=refresh)
+    try:
+        return _CONFIGS.validate_python(cached)
+    except ValidationError:
+        # Of another version of this program.
+        return _CONFIGS.validate_python(await cache.get_or_read(name, read, fresh_s=CONFIGS_S, refresh=True))
 
 
 def missing_required_field(message: str) -> str | None:
     """The field that B2B Edition says it lacks (Update an Order, 422): ``[Account No] is a required extra field``."""
-    found = re.search(r"\[?([^\[\]]+?)\]? is a required extra field", message)
+    found = re.search(r"\[([^\[\]]+)\] is a required extra field", message)
+    found = found or re.search(r"([^\[\];:]+) is a required extra field", message)
     return found.group(1).strip() if found else None
+
+
+def culprits(carried: Collection[str], configs: list[ExtraFieldConfig], message: str) -> set[str]:
+    """Which of the fields that were only sent along a refusal is about: those it names, else those the store lacks."""
+    known = {config.field_name for config in configs}
+    return _named(carried, message) or ({name for name in carried if name not in known} if known else set())
 
 
 def droppable(store: Store, configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
@@ -71,13 +79,23 @@ def droppable(store: Store, configs: list[ExtraFieldConfig], values: Values, mes
     Empty when that would leave nothing, or a field that has to be there.
     """
     required = {name for name, rule in store.extra_fields.items() if rule.required}
+    named = _named(values.extra_fields, message)
     by_name: Mapping[str, ExtraFieldConfig] = {config.field_name: config for config in configs}
 
     def is_required(name: str) -> bool:
         config = by_name.get(name)
         return name in required or (config is not None and (config.required or config.label in required))
 
-    named = tuple(name for name in values.extra_fields if name in message)
-    bad = named or tuple(values.extra_fields)
+    bad = tuple(name for name in values.extra_fields if name in named) or tuple(values.extra_fields)
     leaves_something = values.po_number is not None or len(bad) < len(values.extra_fields)
     return bad if leaves_something and not any(is_required(name) for name in bad) else ()
+
+
+def _named(names: Collection[str], message: str) -> set[str]:
+    """The names that stand in the message; "Cost" is not meant where only "Cost Center" is said."""
+    found = set()
+    for name in sorted(names, key=len, reverse=True):
+        if name in message:
+            found.add(name)
+            message = message.replace(name, "\0")
+    return found

@@ -8,18 +8,41 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from service.bigcommerce import StoreApi
+from service.bigcommerce.core import Core
+from service.bigcommerce.models import to_int
+from service.errors import EnrichError, NotFound
 from service.orders.cache import COMPANY_S, CUSTOMER_S, Cache
 from service.rules import Needs
 
 Document = dict[str, Any]
 
 
+class NoCompanyUser(EnrichError):
+    """B2B Edition knows no Company user behind the customer. Nothing else says so for sure."""
+
+
+Metafields = dict[str, dict[str, Any]]
+"""Values by their namespaces and keys."""
+
+
 async def read_order(api: StoreApi, order_id: int, needs: Needs) -> Document:
     """The document's part that no other answer is needed for: the order and, when named, its metafields."""
-    order, metafields = await asyncio.gather(
-        api.core.order(order_id, consignments=needs.consignments),
-        _metafields(api, order_id) if needs.metafields else _nothing(),
+    return order_document(*await read_parts(api.core, order_id, needs))
+
+
+async def read_parts(
+    core: Core, order_id: int, needs: Needs, order: Document | None = None
+) -> tuple[Document, Metafields]:
+    """The order, unless it is known already, and its metafields when they are named."""
+    found, metafields = await asyncio.gather(
+        core.order(order_id, consignments=needs.consignments) if order is None else _known(order),
+        _metafields(core, order_id) if needs.metafields else _known({}),
     )
+    return found, metafields
+
+
+def order_document(order: Document, metafields: Metafields) -> Document:
+    """The document's part that no other answer is needed for."""
     return {
         "order": order,
         "products": _line_items(order),
@@ -31,33 +54,42 @@ async def read_order(api: StoreApi, order_id: int, needs: Needs) -> Document:
 async def read_people(api: StoreApi, cache: Cache, customer_id: int, needs: Needs) -> Document:
     """The rest of the document: the customer, the Company user and the Company, as far as they are named.
 
-    Raises NotFound when the rules name the user or the Company and the customer is no Company user.
+    Raises NoCompanyUser when the rules name the user or the Company and the customer is no Company user.
     """
     customer, user = await asyncio.gather(
-        _customer(api, cache, customer_id, needs) if needs.customer else _nothing(),
-        read_user(api, cache, customer_id) if needs.user or needs.company else _nothing(),
+        _customer(api, cache, customer_id, needs) if needs.customer else _known({}),
+        read_user(api, cache, customer_id) if needs.user or needs.company else _known({}),
     )
-    company = await _company(api, cache, user["companyId"]) if needs.company and user.get("companyId") else {}
+    company_id = to_int(user.get("companyId"))
+    company = await _company(api, cache, company_id) if needs.company and company_id else {}
     return {"customer": customer, "user": _by_name(user), "company": _by_name(company)}
 
 
 async def read_user(api: StoreApi, cache: Cache, customer_id: int) -> dict[str, Any]:
-    """The Company user of a customer; NotFound when there is none."""
-    user: dict[str, Any] = await cache.get_or_read(
-        f"user:{customer_id}", lambda: api.b2b.user_of_customer(customer_id), fresh_s=CUSTOMER_S
-    )
+    """The Company user of a customer; NoCompanyUser when there is none."""
+    try:
+        user: dict[str, Any] = await cache.get_or_read(
+            f"user:{customer_id}", lambda: api.b2b.user_of_customer(customer_id), fresh_s=CUSTOMER_S
+        )
+    except NotFound as missing:
+        raise NoCompanyUser(f"customer {customer_id} is no Company user") from missing
     return user
 
 
-async def _nothing() -> dict[str, Any]:
-    return {}
-
-
-async def _metafields(api: StoreApi, order_id: int) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for metafield in await api.core.metafields(order_id):
+def by_namespace(metafields: Iterable[Mapping[str, Any]]) -> Metafields:
+    """One order's metafields, as rules read them."""
+    found: Metafields = {}
+    for metafield in metafields:
         found.setdefault(str(metafield.get("namespace")), {})[str(metafield.get("key"))] = metafield.get("value")
     return found
+
+
+async def _known(thing: dict[str, Any]) -> dict[str, Any]:
+    return thing
+
+
+async def _metafields(core: Core, order_id: int) -> Metafields:
+    return by_namespace(await core.metafields(order_id))
 
 
 async def _customer(api: StoreApi, cache: Cache, customer_id: int, needs: Needs) -> dict[str, Any]:

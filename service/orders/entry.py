@@ -1,7 +1,7 @@
 """What is known of one order: its entry in the ledger."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal, Self
@@ -20,6 +20,7 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Whether nothing more will come of the order by itself."""
         return self not in (Status.QUEUED, Status.WAITING)
 
 
@@ -43,22 +44,24 @@ _UPSTREAM_STAGES = frozenset({Stage.CREATED, Stage.WEBHOOK_SENT})
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was last sent to B2B Edition for an order, noted before the call goes out.
+    """What of ours was last sent to B2B Edition for an order, noted before the call goes out.
 
-    ``carried`` names the extra fields that were already on the record and only sent along; ``answered`` is true
-    once BigCommerce said that the write succeeded.
+    ``answered`` is true once BigCommerce said that the write succeeded.
     """
 
     by: Literal["create", "update"]
     po_number: str | None
     extra_fields: Mapping[str, str]
-    carried: Sequence[str] = ()
     answered: bool = False
 
 
 @dataclass(slots=True)
 class Entry:
-    """One order in the ledger. Stage times are seconds since the epoch."""
+    """One order in the ledger. Stage times are seconds since the epoch.
+
+    ``attempts`` numbers the looks at the order; ``written`` holds, for ``po_number`` and each extra field, the
+    values that we ever sent; ``create_age`` is the order's age in seconds when Create an Order was last sent.
+    """
 
     store: str
     order_id: int
@@ -78,6 +81,8 @@ class Entry:
     attempts: int = 0
     upstream_calls: int = 0
     sent: Sent | None = None
+    written: dict[str, list[str]] = field(default_factory=dict)
+    create_age: float | None = None
     start_over: bool = False
     checks: int = 0
     repaired: bool = False
@@ -109,7 +114,7 @@ class Entry:
 
 
 # These are written only once they say something: nothing ever takes their value back.
-_ONCE_KNOWN = frozenset({"customer_id", "source", "webhook_id", "skew", "recovering_since", "ended_at"})
+_ONCE_KNOWN = frozenset({"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age"})
 _PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
 
 
@@ -117,12 +122,13 @@ def _write(value: Any) -> str:
     if isinstance(value, Status):
         return value.value
     if isinstance(value, Sent):
-        value = [value.by, value.po_number, dict(value.extra_fields), list(value.carried), value.answered]
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        value = [value.by, value.po_number, dict(value.extra_fields), value.answered]
+    # As ASCII: half a surrogate pair, which a shopper can type, is no UTF-8.
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _read_sent(text: str) -> Sent | None:
-    return Sent(*sent) if (sent := json.loads(text)) else None
+    return Sent(*sent[:4]) if (sent := json.loads(text)) else None
 
 
 _READ: dict[str, Any] = {"status": Status, "sent": _read_sent}

@@ -33,11 +33,21 @@ class Kind:
         return f"{self.function}:{store}" if order_id is None else f"{self.function}:{store}:{order_id}"
 
     def key(self, store: str, order_id: int | None = None) -> str:
+        """Where arq keeps the job."""
         return job_key_prefix + self.id(store, order_id)
 
     def body(self, store: str, order_id: int | None = None, *, now: float) -> bytes:
+        """The job as arq writes it."""
         arguments = (store,) if order_id is None else (store, order_id)
         return arq_serialize(self.function, arguments, {}, None, int(now * 1000), serializer=to_json)
+
+    def rebuilt(self, job_id: str, now: float) -> bytes | None:
+        """The job of that id; None when the id is not of this kind."""
+        function, _, rest = job_id.partition(":")
+        store, _, order = rest.partition(":")
+        if function != self.function or not store:
+            return None
+        return self.body(store, int(order) if order.isdecimal() else None, now=now)
 
 
 # Orders whose window may still be open, the one that closes first at the front.

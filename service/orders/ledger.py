@@ -1,30 +1,18 @@
 """What happened to each order, kept in Redis: 90 days for failures, 30 for the rest."""
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from itertools import chain
+from collections.abc import AsyncIterator, Iterable
 
 from redis.asyncio import Redis
 
-from service.orders import lua
 from service.orders.entry import Entry, Status
-from service.orders.keys import entry_key, entry_prefix, failed_key, index_key
-
-DAY_MS = 86_400_000
-KEEP_FAILED_MS = 90 * DAY_MS
-KEEP_MS = 30 * DAY_MS
-# A store that outgrows this within its 30 days loses its oldest entries first (never failures):
-# at about 1 kB an entry that is 100 MB of Redis for the store.
-MOST_ENTRIES = 100_000
+from service.orders.keys import entry_key, failed_key, index_key
 
 
 class Ledger:
-    """Reads and writes entries. Errors are Redis's own."""
+    """Reads entries; what is written to them is written as the order moves (``places``). Errors are Redis's own."""
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._clock = clock
-        self._settle = lua.load(redis, "settle")
 
     async def get(self, store: str, order_id: int) -> Entry | None:
         """The order's entry, or None when the ledger does not know it."""
@@ -39,42 +27,6 @@ class Ledger:
                 pipe.hget(entry_key(store, order_id), "status")
             found = await pipe.execute()
         return {order_id: Status(raw.decode()) for order_id, raw in zip(ids, found, strict=True) if raw is not None}
-
-    async def note(self, entry: Entry) -> None:
-        """Keep where the order stands now."""
-        await self._redis.hset(entry_key(entry.store, entry.order_id), mapping=entry.to_hash())  # type: ignore[misc]
-
-    async def end(self, entry: Entry) -> None:
-        """Keep the order's final status, for as long as such an order is kept."""
-        entry.ended_at = self._clock()
-        await self._write_end(entry, KEEP_FAILED_MS if entry.status is Status.FAILED else KEEP_MS)
-
-    async def park(self, entry: Entry) -> bool:
-        """Let the order wait for a change of its status; False when one came in meanwhile: look again."""
-        entry.status = Status.WAITING
-        return await self._write_end(entry, KEEP_MS)
-
-    async def _write_end(self, entry: Entry, keep_ms: int) -> bool:
-        stored = chain.from_iterable(entry.to_hash().items())
-        done = await self._settle(
-            keys=[
-                entry_key(entry.store, entry.order_id),
-                index_key(entry.store),
-                failed_key(entry.store),
-            ],
-            args=[
-                entry.order_id,
-                int(self._clock() * 1000),
-                keep_ms,
-                KEEP_MS,
-                KEEP_FAILED_MS,
-                MOST_ENTRIES,
-                entry_prefix(entry.store),
-                entry.status.value,
-                *stored,
-            ],
-        )
-        return bool(done)
 
     async def entries(
         self, store: str, *, failed_only: bool = False, since: float = 0.0, batch: int = 200

@@ -2,7 +2,10 @@
 
 import asyncio
 
+from service.bigcommerce import Account, Priority, Transport
 from service.bigcommerce.quota import Quota
+from service.bigcommerce.transport import Answer, Call, Caller
+from service.errors import OutOfBudget, WaitUntil
 
 PLENTY = 1 / 3
 """With less than this share of the quota left, calls are saved."""
@@ -54,6 +57,27 @@ class Pace:
     def _save(self, left: int, resets_in_s: float) -> None:
         self._short_until = _now() + resets_in_s
         self._per_call_s = resets_in_s / max(1, left)
+
+
+class PacedCaller(Caller):
+    """A caller whose answers set the pace."""
+
+    def __init__(
+        self, pace: Pace, transport: Transport, account: Account, *, timeout_s: float, priority: Priority
+    ) -> None:
+        super().__init__(transport, account, timeout_s=timeout_s, priority=priority)
+        self._pace = pace
+
+    async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
+        try:
+            answer = await super().call(call, timeout_s=timeout_s)
+        except WaitUntil as wait:
+            # That nothing is left for less urgent calls is how the budget works, and no shortage.
+            if self.priority is Priority.CREATE or not isinstance(wait, OutOfBudget):
+                self._pace.learn_spent(wait.seconds)
+            raise
+        self._pace.learn(answer.quota)
+        return answer
 
 
 def _now() -> float:

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from service.errors import QueueUnavailable
 from service.orders import lua
-from service.orders.entry import Entry, Stage
+from service.orders.entry import Stage
 from service.orders.jobs import RECOVERY, WINDOW, Kind
 from service.orders.keys import checks_key, entry_key, index_key, parked_key, webhook_seen_key
 from service.orders.window import LENGTH_S
@@ -69,7 +69,6 @@ class Queue:
         self._redis = redis
         self._clock = clock
         self._accept = lua.load(redis, "accept")
-        self._hand_over = lua.load(redis, "hand_over")
 
     async def accept(self, webhook: Webhook) -> Accepted:
         """Queue the order that a webhook tells of.
@@ -109,7 +108,16 @@ class Queue:
 
     async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:
         """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
-        again = {"start_over": True, "reason": None, "verified": None, "recovering_since": None}
+        again: dict[str, object] = {
+            "start_over": True,
+            "reason": None,
+            "verified": None,
+            "kept": [],
+            "dropped": {},
+            "checks": 0,
+            "repaired": False,
+            "trouble": None,
+        }
         return await self._put(
             store, order_id, who="retry", told_at=self._clock(), times={}, fields=again | {"source": source}
         )
@@ -154,23 +162,6 @@ class Queue:
         )
         return Accepted(answer.decode())
 
-    async def hand_over(self, entry: Entry, delay: float) -> None:
-        """Note where the order stands and queue it for recovery in ``delay`` seconds."""
-        now = self._clock()
-        await self._hand_over(
-            keys=[
-                entry_key(entry.store, entry.order_id),
-                RECOVERY.key(entry.store, entry.order_id),
-                RECOVERY.queue,
-            ],
-            args=[
-                RECOVERY.id(entry.store, entry.order_id),
-                RECOVERY.body(entry.store, entry.order_id, now=now),
-                int((now + delay) * 1000),
-                *chain.from_iterable(entry.to_hash().items()),
-            ],
-        )
-
     async def say_alive(self, worker: str, running: int) -> None:
         """A worker says that it lives and how many jobs it runs; to be said every few seconds."""
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -200,10 +191,6 @@ class Queue:
         # arq leaves running jobs in the queue's set.
         runs = sum(int(count) for count in running if count is not None)
         return Counts(workers=len(names) - len(dead), queued=max(0, window + recovery - runs))
-
-    async def ping(self) -> None:
-        """Raises Redis's error when it does not answer."""
-        await self._redis.ping()
 
 
 def _kinds(who: str, told_at: float, now: float) -> tuple[Kind, Kind]:

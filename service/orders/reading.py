@@ -6,24 +6,20 @@ read together: one Get All Orders call for up to 250 of them, and beside it one 
 """
 
 import asyncio
-import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
-from service.bigcommerce import Account, Transport
-from service.bigcommerce.budget import Priority
+from service.bigcommerce import Account, Priority, Transport
 from service.bigcommerce.core import PER_PAGE, Core
 from service.bigcommerce.models import to_int
-from service.bigcommerce.transport import TIMEOUT_S, Answer, Call, Caller
-from service.errors import OutOfBudget, Refused, WaitUntil
-from service.orders.document import Document, Metafields, by_namespace, read_parts
-from service.orders.pace import Pace
-from service.orders.window import Window
+from service.bigcommerce.transport import TIMEOUT_S, Caller
+from service.errors import Refused
+from service.orders.document import Document, Metafields, read_parts
+from service.orders.metafields import MetafieldLists, RecentMetafields
+from service.orders.pace import Pace, PacedCaller
 from service.rules import Needs
 
 SINGLES = 4
@@ -34,12 +30,6 @@ LISTS = 4
 
 LIST_TIMEOUT_S = 5.0
 """Half an order's window: a list of 250 orders takes BigCommerce longer than one order."""
-
-RECENT_S = 60.0
-"""Metafields are listed for orders no older than this: what is older would come with everything since."""
-
-MARGIN_S = 5.0
-"""An order may be that much older than what told of it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +66,6 @@ class _Group:
     waiters: list[_Waiter] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recent:
-    """The metafields of the orders created after ``since``, in Unix seconds of BigCommerce's clock."""
-
-    since: float
-    by_order: dict[int | None, Metafields]
-
-    def covers(self, order: Document) -> bool:
-        try:
-            return Window.of_order(str(order.get("date_created"))).opened_at > self.since
-        except ValueError:
-            return False
-
-
-_NONE = _Recent(math.inf, {})
-
-
 class OrderReader:
     """Reads one store's orders for all who want them in this process.
 
@@ -109,7 +82,7 @@ class OrderReader:
         self._members: list[_Waiter] = []
         self._batch: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._lists_metafields = False
+        self._metafields = MetafieldLists(transport.upstream_clock)
 
     async def read(
         self,
@@ -194,31 +167,97 @@ class OrderReader:
 
     def _start_batch(self, groups: Sequence[_Group]) -> None:
         self._members = [waiter for group in groups for waiter in group.waiters]
-        self._waiting = [waiter for waiter in self._waiting if waiter not in set(self._members)]
+        members = set(self._members)
+        self._waiting = [waiter for waiter in self._waiting if waiter not in members]
         # It is nobody's order in particular, so it has none of their log context.
         self._batch = asyncio.create_task(self._read_batch(groups), context=Context())
+        self._batch.add_done_callback(self._end_batch)
+
+    def _end_batch(self, batch: asyncio.Task[None]) -> None:
+        error = None if batch.cancelled() else batch.exception()
+        for waiter in self._members:
+            if waiter.told.done() or waiter.by_itself:
+                continue
+            if error:
+                waiter.told.set_exception(_own(error))
+            else:
+                waiter.told.cancel()  # the process stops
+        self._waiting = [waiter for waiter in self._members if waiter.by_itself] + self._waiting
+        self._members, self._batch = [], None
+        self._dispatch()
 
     async def _read_batch(self, groups: Sequence[_Group]) -> None:
         structlog.contextvars.bind_contextvars(store=self._account.store_hash)
-        members, started_at = self._members, asyncio.get_running_loop().time()
-        callers = [self._caller(_most_urgent(group.waiters), LIST_TIMEOUT_S) for group in groups]
-        wanting = [waiter for waiter in members if waiter.needs.metafields]
-        caller = self._caller(_most_urgent(wanting or members), LIST_TIMEOUT_S)
+        started_at = asyncio.get_running_loop().time()
+        wanting = [waiter for waiter in self._members if waiter.needs.metafields]
+        callers = [
+            self._caller(min((waiter.priority for waiter in waiters), default=Priority.CREATE), LIST_TIMEOUT_S)
+            for waiters in (wanting, *(group.waiters for group in groups))
+        ]
+        hints = (waiter.created_hint for waiter in wanting)
+        recent = asyncio.ensure_future(self._metafields.read(Core(callers[0]), hints, _namespaces(wanting)))
+        listed = [asyncio.ensure_future(_list_orders(*each)) for each in zip(callers[1:], groups, strict=True)]
         try:
-            recent, *listed = await asyncio.gather(
-                self._recent_metafields(caller, wanting),
-                *map(_list_orders, callers, groups),
-                return_exceptions=True,
-            )
-            members[0].calls += sum(each.calls for each in (caller, *callers))
-            for group, orders in zip(groups, listed, strict=True):
-                for waiter in group.waiters:
-                    self._tell(waiter, orders, recent)
+            await asyncio.gather(recent, *listed, return_exceptions=True)
         finally:
-            self._pace.spend(sum(each.calls for each in (caller, *callers)), started_at)
-            self._batch = None
-            self._waiting = [waiter for waiter in members if waiter.by_itself] + self._waiting
-            for waiter in members:
-                if not waiter.by_itself:
-                    waiter.told.cancel()  # only where the process stops: they were told otherwise
-            self._dispatch()
+            self._members[0].calls = sum(caller.calls for caller in callers)
+            self._pace.spend(self._members[0].calls, started_at)
+        for group, orders in zip(groups, listed, strict=True):
+            for waiter in group.waiters:
+                _tell(waiter, orders, recent)
+
+    def _caller(self, priority: Priority, timeout_s: float = TIMEOUT_S) -> Caller:
+        return PacedCaller(self._pace, self._transport, self._account, timeout_s=timeout_s, priority=priority)
+
+
+def id_ranges(ids: Iterable[int]) -> dict[int, range]:
+    """For each id the range that it is read with: as few as will do, none wider than one list is long."""
+    groups: list[list[int]] = []
+    for order_id in sorted(set(ids)):
+        if groups and order_id - groups[-1][0] < PER_PAGE:
+            groups[-1].append(order_id)
+        else:
+            groups.append([order_id])
+    return {order_id: range(group[0], group[-1] + 1) for group in groups for order_id in group}
+
+
+async def _list_orders(caller: Caller, group: _Group) -> dict[int | None, Document]:
+    """What the list shows of the group's orders, by id; nothing where the API gives no such list."""
+    consignments = any(waiter.needs.consignments for waiter in group.waiters)
+    try:
+        orders = await Core(caller).orders(min_id=group.ids[0], max_id=group.ids[-1], consignments=consignments)
+    except Refused:
+        return {}
+    return {to_int(order.get("id")): order for order in orders}
+
+
+def _tell(
+    waiter: _Waiter, listed: asyncio.Future[dict[int | None, Document]], recent: asyncio.Future[RecentMetafields]
+) -> None:
+    """Give the waiter what the lists hold for it, or their error; else it is to be read by itself."""
+    if waiter.told.done():
+        return
+    try:
+        order = waiter.order = listed.result().get(waiter.order_id)
+        metafields = recent.result().of(order) if order and waiter.needs.metafields else {}
+    except Exception as error:
+        waiter.told.set_exception(_own(error))
+        return
+    if order is None or metafields is None:
+        waiter.by_itself = True
+    else:
+        waiter.told.set_result(OrderReading(order, metafields, waiter.calls))
+
+
+def _own(error: BaseException) -> BaseException:
+    """The error for one of many who wait: raised by all, a shared one would gather all their tracebacks."""
+    own = type(error).__new__(type(error), *error.args)
+    vars(own).update(vars(error))
+    own.__cause__ = error
+    return own
+
+
+def _namespaces(waiters: Iterable[_Waiter]) -> frozenset[str]:
+    """Those that any of them needs; none when one of them needs all."""
+    each = [waiter.needs.metafield_namespaces for waiter in waiters]
+    return frozenset().union(*each) if all(each) else frozenset()

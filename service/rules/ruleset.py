@@ -28,6 +28,9 @@ class Needs:
     user: bool
     company: bool
 
+    metafield_namespaces: frozenset[str] = frozenset()
+    """The namespaces that are named; none when all metafields are needed."""
+
     @classmethod
     def of(cls, reads: Iterable[Reads]) -> Self:
         every = tuple(reads)
@@ -43,7 +46,15 @@ class Needs:
             customer_form_fields=read("customer", "form_fields"),
             user=read("user"),
             company=read("company"),
+            metafield_namespaces=cls._namespaces(every),
         )
+
+    @staticmethod
+    def _namespaces(every: Iterable[Reads]) -> frozenset[str]:
+        if any({(), ("metafields",)} & reads.whole for reads in every):
+            return frozenset()
+        named = frozenset().union(*(reads.named for reads in every))
+        return frozenset(path[1] for path in named if path[0] == "metafields" and len(path) == 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from service.bigcommerce import Account, StoreApi, Transport
+from service.bigcommerce import Account, Budget, StoreApi, Transport
 
 STORE_HASH = "abc123"
 CORE_URL = "https://core.test"
@@ -57,16 +57,22 @@ class FakeUpstream:
 
 
 @asynccontextmanager
-async def transport_to(upstream: FakeUpstream, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Transport]:
+async def transport_to(
+    upstream: FakeUpstream, *, clock: Callable[[], float] = time.time, budget: Budget | None = None
+) -> AsyncIterator[Transport]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(upstream.handle)) as http:
-        yield Transport(http, core_url=CORE_URL, b2b_url=B2B_URL, clock=clock)
+        yield Transport(http, core_url=CORE_URL, b2b_url=B2B_URL, clock=clock, budget=budget)
 
 
 @asynccontextmanager
 async def store_api(
-    upstream: FakeUpstream, *, tokens: tuple[str, ...] = ("access-token",), clock: Callable[[], float] = time.time
+    upstream: FakeUpstream,
+    *,
+    tokens: tuple[str, ...] = ("access-token",),
+    clock: Callable[[], float] = time.time,
+    budget: Budget | None = None,
 ) -> AsyncIterator[StoreApi]:
-    async with transport_to(upstream, clock=clock) as transport:
+    async with transport_to(upstream, clock=clock, budget=budget) as transport:
         yield StoreApi(transport, account(*tokens))
 
 

@@ -19,6 +19,7 @@ from service.orders.cache import Cache
 from service.orders.checks import Checks
 from service.orders.entry import Entry, Stage
 from service.orders.ledger import Ledger
+from service.orders.places import Places
 from service.orders.queue import Queue
 from service.redisdb import connect
 from service.rules import Configuration, ConfiguredStore, load_configuration
@@ -57,6 +58,7 @@ class House:
     clock: StillClock
     redis: ArqRedis
     ledger: Ledger
+    places: Places
     transport: Transport
     folder: Path
 
@@ -89,6 +91,7 @@ class House:
             self.transport,
             self.ledger,
             Queue(self.redis, clock=self.clock),
+            self.places,
             Checks(self.redis, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
@@ -102,8 +105,8 @@ class House:
             entry,
             self.configured(rules, **keys),
             self.api(),
-            self.ledger,
-            Cache(self.redis, DEMO_STORE_HASH, clock=self.clock),
+            self.places,
+            Cache(self.redis, DEMO_STORE_HASH, anew=entry.start_over, clock=self.clock),
             self.transport.upstream_clock,
             clock=self.clock,
         )
@@ -156,7 +159,7 @@ async def open_house(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.Monkey
             sandbox = await stack.enter_async_context(called_sandbox(clock, **options))
             http = await stack.enter_async_context(httpx.AsyncClient(transport=sandbox.api._transport))
             transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock)
-            return House(sandbox, clock, redis, Ledger(redis, clock=clock), transport, tmp_path)
+            return House(sandbox, clock, redis, Ledger(redis), Places(redis, clock=clock), transport, tmp_path)
 
         yield build
 

@@ -30,7 +30,7 @@ class Checker:
         entry = self.house.entry(order_id)
         verdict = await self.house.live(entry)
         assert isinstance(verdict, Written), verdict
-        await self.resources.checks.put(entry, 0.0)
+        await self.resources.places.check(entry, 0.0)
         return order_id
 
     async def check(self) -> float | None:
@@ -229,7 +229,7 @@ async def test_an_order_that_ended_while_it_waited_gets_its_second_look_only(che
     order_id = await checker.write()
     entry = await checker.entry(order_id)
     entry.status = Ended(Status.CREATED).status
-    await checker.house.ledger.end(entry)
+    await checker.house.places.end(entry)
 
     await checker.check()
 

@@ -10,17 +10,15 @@ if ARGV[7] == '1' then
 end
 
 if who == 'status' and status ~= 'waiting' then
-  -- The order may be on its way to waiting in this very moment: whoever parks it looks again.
+  -- The order may be on its way to waiting in this very moment: whoever lets it wait looks again.
   if status == 'queued' then
     redis.call('HSET', KEYS[1], 'again', '1')
   end
   return 'ignored'
 end
-if status and status ~= 'queued' then
-  local woken = status == 'waiting' and who == 'status'
-  if not woken and who ~= 'retry' then
-    return 'duplicate'
-  end
+local anew = who == 'retry' or (who == 'status' and status == 'waiting')
+if status and status ~= 'queued' and not anew then
+  return 'duplicate'
 end
 if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
   return 'duplicate'
@@ -29,9 +27,12 @@ if status == 'queued' and (redis.call('ZSCORE', KEYS[6], ARGV[4]) or redis.call(
   return 'duplicate'
 end
 
--- No expiry: a job must outlive any outage. The worker deletes it when the order has ended.
+-- No expiry: a job must outlive any outage. It goes when the order moves on.
 redis.call('SET', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
+if anew then
+  redis.call('HDEL', KEYS[1], 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
+end
 redis.call('HSET', KEYS[1], 'status', 'queued', unpack(ARGV, 8))
 redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', KEYS[5], ARGV[5], ARGV[4])

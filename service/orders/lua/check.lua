@@ -1,10 +1,7 @@
--- Note where an order stands and have its record looked at.
--- KEYS: 1 entry, 2 the store's checks, 3 the store's check job, 4 queue of such jobs
--- ARGV: 1 order id, 2 due (ms), 3 job id, 4 job, 5... fields of the entry, none to leave it as it is
-if #ARGV > 4 then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 5))
-end
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-redis.call('SET', KEYS[3], ARGV[4], 'NX')
-redis.call('ZADD', KEYS[4], 'LT', ARGV[2], ARGV[3])
+-- Have the record of an order that has ended looked at once more.
+-- KEYS: 1 the store's checks, 2 the store's check job, 3 queue of such jobs
+-- ARGV: 1 order id, 2 due (ms), 3 job id, 4 job
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[4], 'NX')
+redis.call('ZADD', KEYS[3], 'LT', ARGV[2], ARGV[3])
 return 1

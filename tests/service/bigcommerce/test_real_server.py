@@ -17,8 +17,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service.bigcommerce import StoreApi, Transport, http_client
+from service.bigcommerce.apis import Api
 from service.bigcommerce.models import Values
-from service.bigcommerce.transport import Api, Call
+from service.bigcommerce.transport import Call
 from service.errors import NotFound, TryAgain, Unsure
 from tests.fakes.upstream import account
 

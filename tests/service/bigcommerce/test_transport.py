@@ -4,7 +4,8 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from service.bigcommerce import StoreApi, http_client
-from service.bigcommerce.transport import Api, Call
+from service.bigcommerce.apis import Api
+from service.bigcommerce.transport import Call
 from service.errors import CredentialsRefused, NotFound, TryAgain
 from tests.fakes.upstream import FakeUpstream, account, store_api, transport_to
 

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from service import errors
-from service.bigcommerce.transport import Answer, Api, Call
+from service.bigcommerce.apis import Api
+from service.bigcommerce.transport import Answer, Call
 from service.errors import (
     CredentialsRefused,
     NotFound,
@@ -151,7 +152,8 @@ async def test_status_beyond_the_standard_is_passing(status: int) -> None:
 
 def test_no_type_of_upstream_error_is_left_out_here() -> None:
     used = {CredentialsRefused, NotFound, TryAgain, Unsure, Refused, WaitUntil}
-    assert set(subclasses(errors.UpstreamError)) == used | {errors.AlreadyExists}  # see test_b2b.py
+    elsewhere = {errors.AlreadyExists, errors.OutOfBudget}  # see test_b2b.py, test_budget.py
+    assert set(subclasses(errors.UpstreamError)) == used | elsewhere
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ import pytest
 from arq import ArqRedis
 
 from service.redisdb import connect
+from tests.fakes.reading import house, open_house
+
+__all__ = ["house", "open_house", "redis"]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ sents = st.builds(
     by=st.sampled_from(["create", "update"]),
     po_number=st.none() | texts,
     extra_fields=st.dictionaries(texts, texts, max_size=3),
-    carried=st.lists(texts, max_size=2),
     answered=st.booleans(),
 )
 entries = st.builds(
@@ -28,6 +27,7 @@ entries = st.builds(
     times=st.dictionaries(st.sampled_from(Stage), st.integers(1, 10**10).map(float)),
     ended_at=st.none() | st.integers(1, 10**10).map(float),
     sent=st.none() | sents,
+    written=st.dictionaries(texts, st.lists(texts, max_size=2), max_size=2),
     start_over=st.booleans(),
     checks=st.integers(0, 9),
     repaired=st.booleans(),

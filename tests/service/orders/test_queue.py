@@ -11,6 +11,7 @@ from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import RECOVERY, WINDOW
 from service.orders.keys import entry_key
 from service.orders.ledger import Ledger
+from service.orders.places import Places
 from service.orders.queue import Accepted, Counts, Queue, Webhook
 from service.redisdb import connect
 from tests.fakes.redis_server import running_redis
@@ -56,7 +57,7 @@ async def test_a_second_webhook_for_the_same_order_changes_nothing(redis: ArqRed
 
 @pytest.mark.parametrize("status", [status for status in Status if status.is_final])
 async def test_a_webhook_for_an_order_that_has_ended_is_a_duplicate(redis: ArqRedis, status: Status) -> None:
-    await Ledger(redis).end(Entry("abc123", 250, status=status))
+    await Places(redis).end(Entry("abc123", 250, status=status))
 
     assert await queue_on(redis).accept(webhook()) is Accepted.DUPLICATE
 
@@ -64,10 +65,9 @@ async def test_a_webhook_for_an_order_that_has_ended_is_a_duplicate(redis: ArqRe
 
 
 async def test_an_order_that_is_in_recovery_is_not_queued_again(redis: ArqRedis) -> None:
-    queue = queue_on(redis)
-    await queue.hand_over(Entry("abc123", 250), 5.0)
+    await Places(redis, clock=lambda: NOW).recover(Entry("abc123", 250), 5.0)
 
-    assert await queue.accept(webhook()) is Accepted.DUPLICATE
+    assert await queue_on(redis).accept(webhook()) is Accepted.DUPLICATE
 
     assert await redis.zrange(RECOVERY.queue, 0, -1, withscores=True) == [(b"recover:abc123:250", (NOW + 5) * 1000)]
 
@@ -100,33 +100,33 @@ async def test_a_webhook_without_a_time_counts_from_its_arrival(redis: ArqRedis)
 
 
 async def test_a_status_change_wakes_only_an_order_that_waits_for_it(redis: ArqRedis) -> None:
-    queue, ledger = queue_on(redis), Ledger(redis, clock=lambda: NOW)
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
     assert await queue.accept(webhook(1, status=True)) is Accepted.IGNORED
 
-    await ledger.park(Entry("abc123", 2))
+    await places.wait(Entry("abc123", 2))
     assert await queue.accept(webhook(2)) is Accepted.DUPLICATE
     assert await queue.accept(webhook(2, status=True)) is Accepted.QUEUED
     assert await redis.ttl(entry_key("abc123", 2)) == -1
 
 
 async def test_a_status_change_that_comes_while_the_order_is_parked_is_not_lost(redis: ArqRedis) -> None:
-    queue, ledger = queue_on(redis), Ledger(redis, clock=lambda: NOW)
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
     await queue.accept(webhook())
     assert await queue.accept(webhook(status=True)) is Accepted.IGNORED
 
-    entry = await ledger.get("abc123", 250)
+    entry = await Ledger(redis).get("abc123", 250)
     assert entry is not None
-    assert not await ledger.park(entry), "whoever parks it must look again"
-    assert await ledger.park(entry), "but only once"
+    assert not await places.wait(entry), "whoever parks it must look again"
+    assert await places.wait(entry), "but only once"
 
 
 async def test_a_retry_starts_over_and_keeps_what_was_sent(redis: ArqRedis) -> None:
-    queue, ledger = queue_on(redis), Ledger(redis, clock=lambda: NOW)
-    await ledger.end(Entry("abc123", 250, status=Status.FAILED, reason="po_number", checks=3, attempts=4))
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    await places.end(Entry("abc123", 250, status=Status.FAILED, reason="po_number", checks=3, attempts=4))
 
     assert await queue.retry("abc123", 250) is Accepted.QUEUED
 
-    entry = await ledger.get("abc123", 250)
+    entry = await Ledger(redis).get("abc123", 250)
     assert entry is not None
     assert (entry.status, entry.reason, entry.start_over, entry.attempts) == (Status.QUEUED, None, True, 4)
     assert await redis.zcard(RECOVERY.queue) == 1

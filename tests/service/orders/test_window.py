@@ -17,8 +17,8 @@ def test_left_is_never_negative() -> None:
     assert Window(100.0).left(200.0) == 0.0
 
 
-def test_age_counts_from_date_created() -> None:
-    assert Window(100.0).age(100.25) == 0.25
+def test_a_zone_of_minus_zero_is_utc() -> None:
+    assert Window.of_order("Wed, 10 Jan 2018 21:05:30 -0000").opened_at == 1515618330
 
 
 @pytest.mark.parametrize("text", ["", "None", "yesterday", "2018-01-10"])

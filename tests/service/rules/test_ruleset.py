@@ -168,11 +168,27 @@ NO_NEEDS = dict.fromkeys(
     ],
 )
 def test_only_what_the_rules_name_is_needed(source: str, needed: list[str]) -> None:
-    expected = Needs(**{**NO_NEEDS, **dict.fromkeys(needed, True)})
+    namespaces = frozenset({"a"} if source == "metafields.a.b" else ())
+    expected = Needs(**{**NO_NEEDS, **dict.fromkeys(needed, True)}, metafield_namespaces=namespaces)
     assert rules(source).needs == expected
     assert (
         rules({"value": "x"}, a="order.id", b=["order.id", source] and {"from": ["order.id", source]}).needs == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("sources", "namespaces"),
+    [
+        (["order.id"], set()),
+        (["metafields.a.b", "metafields.c.d", "metafields.a.e"], {"a", "c"}),
+        (["metafields.a"], {"a"}),
+        (["metafields.a.b", "metafields.*.d"], set()),
+        (["metafields.a.b", "values(metafields)"], set()),
+        (["metafields.a.b", "to_string(@)"], set()),
+    ],
+)
+def test_namespaces_are_told_when_all_are_named(sources: list[str], namespaces: set[str]) -> None:
+    assert rules({"from": sources}).needs.metafield_namespaces == namespaces
 
 
 def test_rules_that_cannot_be_compiled_are_all_reported() -> None:

@@ -1,0 +1,47 @@
+"""Collects what every scenario tells in figures, and ends the run with one table."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.figures import Figures, Report, section, table, write_section
+
+_ROWS = pytest.StashKey[list[Figures]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos-table", metavar="README", type=Path, help="write the table of all scenarios into it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ROWS] = []
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    """Prints a scenario's figures in one line, keeps them for the table, and holds them against the promise."""
+
+    def tell(figures: Figures) -> None:
+        request.config.stash[_ROWS].append(figures)
+        terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+        assert isinstance(terminal, pytest.TerminalReporter)
+        terminal.ensure_newline()
+        terminal.write_line(str(figures))
+        figures.assert_kept()
+
+    return tell
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int | pytest.ExitCode, config: pytest.Config
+) -> None:
+    rows = config.stash[_ROWS]
+    readme: Path | None = config.getoption("--chaos-table", default=None)
+    if len(rows) < 2:
+        return
+    terminalreporter.section("what died, and what held")
+    terminalreporter.write_line(table(rows))
+    # A table with a broken promise in it, or half of one, is none to be shown.
+    if readme and exitstatus == pytest.ExitCode.OK:
+        write_section(readme, section(rows, "make chaos"))
+        terminalreporter.write_line(f"written into {readme}")

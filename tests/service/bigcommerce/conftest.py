@@ -1,0 +1,12 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from arq import ArqRedis
+
+from service.redisdb import connect
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    async with connect(redis_url) as client:
+        yield client
