@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install demo up test lint format lock clean
+.PHONY: help install demo up test chaos lint format lock clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ up: $(READY)  ## Run receiver and workers on this machine for the stores in stor
 
 test: $(READY)  ## Run all tests
 	$(BIN)/python -m pytest -q
+
+chaos: $(READY)  ## Kill, freeze and break everything while orders come in; takes about 15 minutes
+	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/README.md tests/chaos
 
 lint: $(READY)  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -46,6 +46,7 @@ class EmbeddedRedis:
         self._dir = data_dir.absolute()
         self._process: subprocess.Popen[bytes] | None = None
         self._held = contextlib.ExitStack()
+        self._server_lock: _Lock
         self._socket = self._dir / "redis.sock"
 
     @property
@@ -85,6 +86,12 @@ class EmbeddedRedis:
             self._process = None
         self._held.close()
 
+    def restart(self) -> None:
+        """Start the server again after it has died: the same data, the same address. ConfigError when it fails."""
+        self._kill()
+        self._spawn(_find_server())
+        self._wait_until_ready()
+
     def _launch(self, binary: Path, held: contextlib.ExitStack) -> None:
         # Two locks: ours goes with this process, Redis's with Redis. So a Redis without a master is told from one
         # that somebody uses.
@@ -103,6 +110,10 @@ class EmbeddedRedis:
             private = tempfile.mkdtemp(prefix="enrich-")
             held.callback(shutil.rmtree, private, ignore_errors=True)
             self._socket = Path(private) / "redis.sock"
+        self._server_lock = servers
+        self._spawn(binary)
+
+    def _spawn(self, binary: Path) -> None:
         with open(self._log, "wb", opener=_private) as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [binary, *self._options()],
@@ -110,11 +121,11 @@ class EmbeddedRedis:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._dir,
-                pass_fds=[servers.fileno()],
+                pass_fds=[self._server_lock.fileno()],
                 start_new_session=True,  # Ctrl-C is for us; Redis goes last
                 umask=0o077,
             )
-        servers.write(f"{self._process.pid} {quote(str(self._socket))}")
+        self._server_lock.write(f"{self._process.pid} {quote(str(self._socket))}")
 
     def _options(self) -> list[str]:
         options = {

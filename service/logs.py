@@ -73,6 +73,7 @@ class Event(StrEnum):
 
     # one machine
     REDIS_STARTED = "redis_started"
+    REDIS_NOT_STARTED = "redis_not_started"
     PROCESS_ENDED = "process_ended"
     INTERNAL_ERROR = "internal_error"
 

@@ -4,7 +4,9 @@ BigCommerce deactivates a webhook whose callbacks fail for two days or that has 
 for three minutes to a domain that fails too often. ("Webhooks overview")
 """
 
+import asyncio
 import json
+import random
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +20,8 @@ from redis.asyncio import Redis
 
 from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import to_int, to_text
-from service.errors import CredentialsRefused, Refused
+from service.bigcommerce.transport import Answer, Call
+from service.errors import CredentialsRefused, Refused, WaitUntil
 from service.logs import Event
 from service.orders.jobs import GUARD
 from service.orders.keys import hook_key
@@ -41,6 +44,10 @@ DAY_S = 86_400.0
 IDLE_S = 80 * DAY_S
 
 TIMEOUT_S = 15.0
+
+# A call of the lowest class gets its turn within a window of the quota, if others leave anything.
+LONGEST_WAIT_S = 30.0
+MOST_WAITS = 5
 
 
 class Kind(StrEnum):
@@ -113,6 +120,20 @@ async def is_in_trouble(redis: Redis, store: str) -> bool:
     return any(trouble.keeps_webhooks_away for trouble in _troubles(stored))
 
 
+class _PatientApi(StoreApi):
+    """Waits for the store's quota: a turn of several calls must not begin anew each time that it lacks the last."""
+
+    async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
+        for _ in range(MOST_WAITS):
+            try:
+                return await super().call(call, timeout_s=timeout_s)
+            except WaitUntil as wait:
+                if wait.seconds > LONGEST_WAIT_S:
+                    raise
+                await asyncio.sleep(wait.seconds + random.uniform(0.0, 0.1))  # noqa: S311 - jitter, not a secret
+        return await super().call(call, timeout_s=timeout_s)
+
+
 class Guardian:
     """The job that looks after a store's webhooks: ``every_s``, and ``trouble_every_s`` while something is wrong."""
 
@@ -141,7 +162,7 @@ class Guardian:
         """One turn; in how many seconds the next is due."""
         if await self._resources.breaker.is_open(store.hash):
             return self._every_s
-        api = StoreApi(
+        api = _PatientApi(
             self._resources.transport,
             Account(store.hash, store.access_tokens),
             timeout_s=TIMEOUT_S,
@@ -158,6 +179,7 @@ class Guardian:
         serious = [trouble for trouble in troubles if trouble.keeps_webhooks_away]
         if serious:
             await self._watches.start(store.hash, f"webhook {serious[0].kind}")
+            api.priority = Priority.VERIFY  # orders may be missing their windows
         refusals = await _reactivate(api, ours)
         touched_at = await self._touch(api, store.hash, ours, known)
         _tell(known.troubles, troubles, blocked, refusals)

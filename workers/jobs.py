@@ -18,6 +18,7 @@ from service.orders.breaker import LONGEST_PROBE_S
 from service.orders.cache import Cache
 from service.orders.entry import Entry, Stage, Status
 from service.orders.places import FIRST_PROBE_S, Superseded
+from service.orders.reading import OrderReader
 from service.orders.window import LENGTH_S
 from service.rules import ConfiguredStore
 from workers import outcomes
@@ -46,6 +47,7 @@ class Jobs:
     def __init__(self, resources: Resources, *, clock: Callable[[], float] = time.time) -> None:
         self._resources = resources
         self._clock = clock
+        self._readers: dict[str, OrderReader] = {}
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
         """Enrich an order whose window may still be open; what cannot be done inside it goes to recovery."""
@@ -172,10 +174,12 @@ class Jobs:
 
     def _life(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Life:
         resources, store = self._resources, configured.store
+        account = Account(store.hash, store.access_tokens)
         return Life(
             entry,
             configured,
-            StoreApi(resources.transport, Account(store.hash, store.access_tokens)),
+            StoreApi(resources.transport, account),
+            self._readers.setdefault(store.hash, OrderReader(resources.transport, account)),
             resources.places,
             Cache(resources.redis, store.hash, anew=entry.start_over, clock=self._clock),
             resources.transport.upstream_clock,

@@ -13,7 +13,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -59,9 +58,9 @@ class LeasedWorker(Worker):
             keep_result=0,
             # Our code decides when an order is given up; arq must never drop one.
             max_tries=1_000_000_000,
-            # A job bounds itself. When arq's time-out strikes, the job is gone.
-            job_timeout=None,  # type: ignore[arg-type]  # arq takes None for none
-            # Else arq writes its own health key, which says nothing that ours does not.
+            # A job bounds itself. When arq's time-out strikes, the job is gone: it must never come.
+            job_timeout=10 * 365 * 86_400,
+            # arq's own health key says nothing that ours does not: write it once and leave it.
             health_check_interval=86_400,
             **kwargs,
         )
@@ -223,10 +222,13 @@ class LeasedWorker(Worker):
     async def _extend(self, job_ids: list[str]) -> list[str]:
         """Renew the leases; those that are not ours any more."""
         renewed_at = time.monotonic()
-        jobs = [(job_id, held.due_ms) for job_id in job_ids if (held := self._held.get(job_id))]
+        jobs: list[str | int] = []
+        for job_id in job_ids:
+            if held := self._held.get(job_id):
+                jobs += job_id, held.due_ms
         answer = await self._renew(
             keys=[self.queue_name],
-            args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, *chain.from_iterable(jobs)],
+            args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, *jobs],
         )
         lost = [raw.decode() for raw in answer]
         for job_id in set(job_ids) - set(lost):

@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import stamina
 import structlog
 
-from service.bigcommerce import StoreApi
+from service.bigcommerce import Priority, StoreApi
 from service.bigcommerce.clock import UpstreamClock
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
 from service.errors import (
@@ -37,10 +37,11 @@ from service.errors import (
 from service.logs import Event
 from service.orders.cache import Cache
 from service.orders.composing import Composed, compose, culprits, droppable, missing_required_field, read_configs
-from service.orders.document import Document, NoCompanyUser, read_order, read_people, read_user
+from service.orders.document import Document, NoCompanyUser, read_people, read_user
 from service.orders.entry import Entry, Sent, Stage, Status
 from service.orders.merge import PO_NUMBER, holds, merge, shows_any
 from service.orders.places import Places
+from service.orders.reading import OrderReader
 from service.orders.window import Window
 from service.rules import ConfiguredStore
 from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
@@ -69,6 +70,7 @@ class Life:
         entry: Entry,
         configured: ConfiguredStore,
         api: StoreApi,
+        reader: OrderReader,
         places: Places,
         cache: Cache,
         upstream_clock: UpstreamClock,
@@ -81,6 +83,7 @@ class Life:
         self._store = configured.store
         self._rules = configured.rules
         self._api = api
+        self._reader = reader
         self._places = places
         self._cache = cache
         self._upstream = upstream_clock
@@ -128,7 +131,9 @@ class Life:
     async def _read(self) -> Step | Verdict:
         try:
             self._document = await self._insist(
-                lambda: read_order(self._api, self.entry.order_id, self._rules.needs),
+                lambda: self._reader.read(
+                    self._api, self.entry.order_id, self._rules.needs, created_hint=self._window.opened_at or None
+                ),
                 passing=(TryAgain, NotFound),
             )
         except NotFound:
@@ -370,6 +375,8 @@ class Life:
         ):
             with attempt:
                 await self._hold()
+                # Nothing goes before an order whose window is open.
+                self._api.priority = Priority.CREATE if self._is_open() else Priority.RECOVER
                 return await call()
         raise AssertionError("unreachable: retry_context ends by returning or raising")
 

@@ -5,20 +5,24 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import cast
 
 import structlog
 from arq.typing import WorkerCoroutine
 from arq.worker import func
 
 from service.logs import Event
-from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW, Kind
+from service.orders.jobs import CHECK, GUARD, PROBE, RECONCILE, RECOVERY, WINDOW, Kind
 from service.orders.keys import checks_key, parked_key
 from service.redisdb import PASSING
 from service.rules import Configuration
+from workers.chores import Intervals, ensure_chores
+from workers.hooks import Guardian
 from workers.jobs import Jobs
 from workers.lease import LeasedWorker, store_of
+from workers.reconcile import Reconcile
 from workers.resources import Resources, open_resources
 from workers.verify import Verifier
 
@@ -37,43 +41,54 @@ OTHER_POLL_S = 0.1
 FINISH_IN_HAND_S = 12.0
 
 SAY_ALIVE_EVERY_S = 2.0
+CHORES_EVERY_S = 60.0
 
 
-async def work(configuration: Configuration, redis_url: str) -> None:
+async def work(configuration: Configuration, redis_url: str, *, intervals: Intervals | None = None) -> None:
     """Serve all queues until SIGTERM or SIGINT; then finish the orders in hand and return."""
+    intervals = intervals or Intervals()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_resources(configuration, redis_url) as resources:
-        workers = _workers(resources)
+        workers = _workers(resources, intervals)
         name = f"{socket.gethostname()}:{os.getpid()}"
         serving = [asyncio.create_task(worker.serve()) for worker in workers]
         alive = asyncio.create_task(_say_alive(resources, name, workers))
+        chores = asyncio.create_task(_keep_chores(resources))
         log.info(Event.WORKER_STARTED, worker=name, stores=len(configuration.stores))
         await stop.wait()
 
         log.info(Event.WORKER_STOPPING, in_hand=sum(worker.running for worker in workers))
         left = await asyncio.gather(*(worker.finish_in_hand(FINISH_IN_HAND_S) for worker in workers))
         alive.cancel()
-        await asyncio.gather(alive, *serving, return_exceptions=True)
+        chores.cancel()
+        await asyncio.gather(alive, chores, *serving, return_exceptions=True)
         with suppress(*PASSING):
             await resources.queue.say_gone(name)
         log.info(Event.WORKER_STOPPED, put_back=sum(left))
 
 
-def _workers(resources: Resources) -> list[LeasedWorker]:
+def _workers(resources: Resources, intervals: Intervals) -> list[LeasedWorker]:
     jobs, verifier = Jobs(resources), Verifier(resources, clock=time.time)
+    reconcile = Reconcile(resources, every_s=intervals.reconcile_s, watch_every_s=intervals.watch_s)
+    guardian = Guardian(resources, every_s=intervals.guard_s, trouble_every_s=intervals.trouble_s)
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, OTHER_POLL_S),
         _worker(resources, {CHECK: verifier.check}, STORE_JOBS, OTHER_POLL_S),
-        _worker(resources, {PROBE: jobs.probe}, STORE_JOBS, OTHER_POLL_S),
+        _worker(
+            resources,
+            {RECONCILE: reconcile.reconcile, GUARD: guardian.guard, PROBE: jobs.probe},
+            STORE_JOBS,
+            OTHER_POLL_S,
+        ),
     ]
 
 
 def _worker(
-    resources: Resources, functions: Mapping[Kind, WorkerCoroutine], max_jobs: int, poll_s: float
+    resources: Resources, functions: Mapping[Kind, Callable[..., Awaitable[None]]], max_jobs: int, poll_s: float
 ) -> LeasedWorker:
     (queue,) = {kind.queue for kind in functions}
 
@@ -82,7 +97,7 @@ def _worker(
         return next((body for body in bodies if body is not None), None)
 
     return LeasedWorker(
-        [func(function, name=kind.function) for kind, function in functions.items()],
+        [func(cast("WorkerCoroutine", function), name=kind.function) for kind, function in functions.items()],
         queue_name=queue,
         redis_pool=resources.redis,
         max_jobs=max_jobs,
@@ -114,3 +129,16 @@ async def _say_alive(resources: Resources, name: str, workers: list[LeasedWorker
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="alive")
         await asyncio.sleep(SAY_ALIVE_EVERY_S)
+
+
+async def _keep_chores(resources: Resources) -> None:
+    """See to it that every store has its chores in the queue, from the start on and after a Redis that lost them."""
+    while True:
+        try:
+            await ensure_chores(resources.redis, resources.configuration.stores)
+        except PASSING:
+            await asyncio.sleep(SAY_ALIVE_EVERY_S)
+            continue
+        except Exception:
+            log.exception(Event.INTERNAL_ERROR, place="chores")
+        await asyncio.sleep(CHORES_EVERY_S)

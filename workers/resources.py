@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from arq import ArqRedis
 
-from service.bigcommerce.transport import Transport, http_client
+from service.bigcommerce import Transport, http_client
+from service.bigcommerce.budget import Budget
 from service.orders.breaker import Breaker
 from service.orders.checks import Checks
 from service.orders.jobs import from_json, to_json
@@ -37,7 +38,7 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
     redis = connect(redis_url, serializer=to_json, deserializer=from_json, max_connections=200)
     endpoints = configuration.endpoints
     async with redis, http_client() as http:
-        transport = Transport(http, core_url=endpoints.api_url, b2b_url=endpoints.b2b_api_url)
+        transport = Transport(http, core_url=endpoints.api_url, b2b_url=endpoints.b2b_api_url, budget=Budget(redis))
         yield Resources(
             configuration, redis, transport, Ledger(redis), Queue(redis), Places(redis), Checks(redis), Breaker(redis)
         )

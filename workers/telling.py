@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 def tell_end(entry: Entry) -> None:
     """The canonical line: everything that is worth knowing of an order that has ended."""
-    age = entry.age_at(Stage.SENT) if Stage.SENT in entry.times else None
+    age = entry.create_age
     line = {
         "outcome": entry.status.value,
         "verified": entry.verified,

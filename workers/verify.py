@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from arq import Retry
 
-from service.bigcommerce import Account, StoreApi
+from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import Record
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
 from service.logs import Event
@@ -35,6 +35,8 @@ SECOND_LOOK_AHEAD_S = 20.0
 
 MOST_AT_ONCE = 200
 """Get All Orders shows so many a page."""
+MANY = 20
+"""So many in one call are worth being a little more generous with the quota."""
 MOST_PAGES = 5
 MOST_SINGLES = 10
 """Records that the list did not show are asked for one by one; the rest waits for the next turn."""
@@ -112,6 +114,7 @@ class Verifier:
 
     async def _look(self, api: StoreApi, first: list[Entry], second: list[Entry]) -> None:
         if first:
+            api.priority = Priority.VERIFY_MANY if len(first) >= MANY else Priority.VERIFY
             records = await self._read(api, first)
             for entry in first:
                 if entry.order_id in records:
@@ -121,6 +124,7 @@ class Verifier:
             # Those of the second look that the list happened to show cost nothing.
             second = [entry for entry in second if records.get(entry.order_id)]
         else:
+            api.priority = Priority.BACKGROUND
             records = await self._read(api, second)
         for entry in second:
             if entry.order_id in records:

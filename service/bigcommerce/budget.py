@@ -45,17 +45,28 @@ class Priority(IntEnum):
 
     CREATE = 1
     """What an order needs inside its window."""
-    VERIFY = 2
+    VERIFY_MANY = 2
+    """Reading many records back in one call: it costs each of the orders next to nothing."""
+    VERIFY = 3
     """Reading back, and polling for orders while webhooks fail."""
-    RECOVER = 3
+    RECOVER = 4
     """Orders whose window has closed."""
-    BACKGROUND = 4
+    BACKGROUND = 5
     """Reconciliation, second looks, backfill: it can always wait."""
 
     @property
     def reserve_percent(self) -> int:
         """How much of the limit is kept for higher priorities at a window's start; it shrinks to nothing by its end."""
-        return {Priority.CREATE: 0, Priority.VERIFY: 95, Priority.RECOVER: 96, Priority.BACKGROUND: 98}[self]
+        return _RESERVE_PERCENT[self]
+
+
+_RESERVE_PERCENT = {
+    Priority.CREATE: 0,
+    Priority.VERIFY_MANY: 80,
+    Priority.VERIFY: 95,
+    Priority.RECOVER: 96,
+    Priority.BACKGROUND: 98,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import typer
 
 from service import logs
 from service.embedded_redis import EmbeddedRedis
+from service.errors import ConfigError
 from service.listening import listen
 from service.logs import Event
 from service.parent import end_with_parent
@@ -98,8 +99,10 @@ async def _keep_alive(redis: EmbeddedRedis) -> None:
         await asyncio.sleep(0.5)
         if redis.pid is None:
             log.error(Event.PROCESS_ENDED, process="redis")
-            await asyncio.to_thread(redis.stop)
-            await asyncio.to_thread(redis.start)
+            try:
+                await asyncio.to_thread(redis.restart)
+            except ConfigError as error:
+                log.error(Event.REDIS_NOT_STARTED, error=str(error))
 
 
 def _start() -> Settings:

@@ -139,16 +139,18 @@ async def _everything(folder: Path) -> AsyncIterator[Addresses]:
         processes = Processes(environ, log_folder=folder)
         try:
             await processes.start("sandbox", "service.cli", "sandbox", "--port", sandbox.rpartition(":")[2])
-            await processes.start("worker", "workers")
             await processes.start("receiver", "service.cli", "web", "--port", receiver.rpartition(":")[2])
-            await _until_ready(sandbox, receiver)
+            await _until_ready(sandbox, receiver, workers=0)
+            # Before the worker starts, which would find that the store has no webhook and look for orders itself.
             await _subscribe(stores_file, environ, sandbox, receiver)
+            await processes.start("worker", "workers")
+            await _until_ready(sandbox, receiver, workers=1)
             yield Addresses(sandbox, receiver, redis.url)
         finally:
             await processes.stop()
 
 
-async def _until_ready(sandbox: str, receiver: str) -> None:
+async def _until_ready(sandbox: str, receiver: str, *, workers: int) -> None:
     async with httpx.AsyncClient(timeout=2.0) as client:
         try:
             async for attempt in stamina.retry_context(
@@ -157,7 +159,7 @@ async def _until_ready(sandbox: str, receiver: str) -> None:
                 with attempt:
                     (await client.get(f"{sandbox}/sandbox/health")).raise_for_status()
                     ready = await client.get(f"{receiver}/readyz")
-                    if ready.status_code != 200 or not ready.json()["workers"]:
+                    if ready.status_code != 200 or ready.json()["workers"] < workers:
                         raise DemoError("The receiver or the worker did not get ready.")
         except httpx.HTTPError as error:
             raise DemoError(f"The demo's processes did not start ({type(error).__name__}).") from error

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from service.bigcommerce import Account, Priority, Transport
+from service.bigcommerce import Account, Priority, StoreApi, Transport
 from service.bigcommerce.core import PER_PAGE, Core
 from service.bigcommerce.models import to_int
-from service.bigcommerce.transport import TIMEOUT_S, Caller
+from service.bigcommerce.transport import Caller
 from service.errors import Refused
-from service.orders.document import Document, Metafields, read_parts
+from service.orders.document import Document, order_document, read_parts
 from service.orders.metafields import MetafieldLists, RecentMetafields
 from service.orders.pace import Pace, PacedCaller
 from service.rules import Needs
@@ -32,30 +32,21 @@ LIST_TIMEOUT_S = 5.0
 """Half an order's window: a list of 250 orders takes BigCommerce longer than one order."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderReading:
-    """What the order document is made of (see ``order_document``).
-
-    ``calls`` were made for it; those of a batch count for the first of its orders, so that their sum is right.
-    """
-
-    order: Document
-    metafields: Metafields
-    calls: int
-
-
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    """An order that is wanted. ``told`` is its reading, or None when its place has come to read it by itself."""
+    """An order that is wanted. ``told`` is its document, or None when its place has come to read it by itself."""
 
+    api: StoreApi
     order_id: int
     needs: Needs
     created_hint: float | None
-    priority: Priority
-    told: asyncio.Future[OrderReading | None]
+    told: asyncio.Future[Document | None]
     by_itself: bool = False  # lists did not do
     order: Document | None = None  # as a list told it, where only its metafields are missing
-    calls: int = 0
+
+    @property
+    def priority(self) -> Priority:
+        return self.api.priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +75,19 @@ class OrderReader:
         self._timer: asyncio.TimerHandle | None = None
         self._metafields = MetafieldLists(transport.upstream_clock)
 
-    async def read(
-        self,
-        order_id: int,
-        needs: Needs,
-        *,
-        created_hint: float | None = None,
-        priority: Priority = Priority.CREATE,
-    ) -> OrderReading:
-        """The order and, when they are needed, its metafields. Raises UpstreamError's subclasses as calls do.
+    async def read(self, api: StoreApi, order_id: int, needs: Needs, *, created_hint: float | None = None) -> Document:
+        """The same as ``read_order``, and the same errors: the order and, when they are named, its metafields.
 
-        ``created_hint`` is when the order may have been created, in Unix seconds. NotFound is said by Get an Order
-        only: a list may lag, or leave orders out.
+        ``api`` is the order's: its priority decides who goes first, and the calls are counted there, those of a batch
+        for the first of its orders. ``created_hint`` is when the order may have been created, in Unix seconds.
+        NotFound is said by Get an Order only: a list may lag, or leave orders out.
         """
-        waiter = _Waiter(order_id, needs, created_hint, priority, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(api, order_id, needs, created_hint, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self._dispatch()
         try:
-            reading = await waiter.told
-            return await self._read_single(waiter) if reading is None else reading
+            document = await waiter.told
+            return await self._read_single(waiter) if document is None else document
         finally:
             self._leave(waiter)
 
@@ -155,13 +140,14 @@ class OrderReader:
 
     # ── one ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read_single(self, waiter: _Waiter) -> OrderReading:
-        caller, started_at = self._caller(waiter.priority), asyncio.get_running_loop().time()
+    async def _read_single(self, waiter: _Waiter) -> Document:
+        caller, started_at = self._caller(waiter.priority, waiter.api.timeout_s), asyncio.get_running_loop().time()
         try:
-            order, metafields = await read_parts(Core(caller), waiter.order_id, waiter.needs, waiter.order)
+            parts = await read_parts(Core(caller), waiter.order_id, waiter.needs, waiter.order)
         finally:
+            waiter.api.calls += caller.calls
             self._pace.spend(caller.calls, started_at)
-        return OrderReading(order, metafields, waiter.calls + caller.calls)
+        return order_document(*parts)
 
     # ── many ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,13 +186,14 @@ class OrderReader:
         try:
             await asyncio.gather(recent, *listed, return_exceptions=True)
         finally:
-            self._members[0].calls = sum(caller.calls for caller in callers)
-            self._pace.spend(self._members[0].calls, started_at)
+            calls = sum(caller.calls for caller in callers)
+            self._members[0].api.calls += calls
+            self._pace.spend(calls, started_at)
         for group, orders in zip(groups, listed, strict=True):
             for waiter in group.waiters:
                 _tell(waiter, orders, recent)
 
-    def _caller(self, priority: Priority, timeout_s: float = TIMEOUT_S) -> Caller:
+    def _caller(self, priority: Priority, timeout_s: float) -> Caller:
         return PacedCaller(self._pace, self._transport, self._account, timeout_s=timeout_s, priority=priority)
 
 
@@ -246,7 +233,7 @@ def _tell(
     if order is None or metafields is None:
         waiter.by_itself = True
     else:
-        waiter.told.set_result(OrderReading(order, metafields, waiter.calls))
+        waiter.told.set_result(order_document(order, metafields))
 
 
 def _own(error: BaseException) -> BaseException:

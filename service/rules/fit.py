@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from service.bigcommerce.models import ExtraFieldConfig, FieldType
 from service.stores import did_you_mean, plain_number
@@ -92,6 +93,9 @@ def _value(text: str, config: ExtraFieldConfig) -> str:
             return _option(text, config)
     if reason:
         raise _MisfitError(reason, required=config.required)
+    if config.type is FieldType.NUMBER:
+        # As BigCommerce will give it back: "007" and "+7" are 7, and would else never be found as sent.
+        return plain_number(Decimal(text)) or text
     return text
 
 

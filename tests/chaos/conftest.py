@@ -1,6 +1,7 @@
 """Collects what every scenario tells in figures, and ends the run with one table."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Report:
+def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Report:
     """Prints a scenario's figures in one line, keeps them for the table, and holds them against the promise."""
 
     def tell(figures: Figures) -> None:
         request.config.stash[_ROWS].append(figures)
-        terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-        assert isinstance(terminal, pytest.TerminalReporter)
-        terminal.ensure_newline()
-        terminal.write_line(str(figures))
+        terminal: Any = request.config.pluginmanager.get_plugin("terminalreporter")
+        with capsys.disabled():
+            terminal.ensure_newline()
+            terminal.write_line(str(figures))
         figures.assert_kept()
 
     return tell

@@ -91,7 +91,10 @@ async def all_are_sent(house: Deployment, orders: Collection[Placed]) -> bool:
 async def test_orders_of_a_killed_worker_are_taken_over_inside_their_window(
     tmp_path: Path, report: Report, moment: str
 ) -> None:
-    async with deployed(tmp_path, workers=2, faults={"latency": 1.5}, **PLENTY) as house, connect(house.redis.url) as redis:
+    async with (
+        deployed(tmp_path, workers=2, faults={"latency": 1.5}, **PLENTY) as house,
+        connect(house.redis.url) as redis,
+    ):
         shoppers = Shoppers(house)
         holders = Holders(house, shoppers, redis)
         victim, other = house.workers
@@ -114,7 +117,10 @@ async def test_orders_of_a_killed_worker_are_taken_over_inside_their_window(
 
 @pytest.mark.quick
 async def test_a_frozen_worker_that_thaws_has_no_second_effect(tmp_path: Path, report: Report) -> None:
-    async with deployed(tmp_path, workers=2, faults={"latency": 0.8}, **PLENTY) as house, connect(house.redis.url) as redis:
+    async with (
+        deployed(tmp_path, workers=2, faults={"latency": 0.8}, **PLENTY) as house,
+        connect(house.redis.url) as redis,
+    ):
         shoppers = Shoppers(house)
         holders = Holders(house, shoppers, redis)
         victim, other = house.workers

@@ -12,7 +12,7 @@ import pytest
 
 from service.cli import main
 from service.orders.entry import Entry
-from service.orders.ledger import Ledger
+from service.orders.places import Places
 from service.redisdb import connect
 
 STORES = """
@@ -86,4 +86,4 @@ def keep(folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Keep:
 async def _end(redis_url: str, entries: tuple[Entry, ...], now: float) -> None:
     async with connect(redis_url) as redis:
         for entry in entries:
-            await Ledger(redis, clock=lambda: now).end(entry)
+            await Places(redis, clock=lambda: now).end(entry)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,11 @@ class Deployment:
     environ: dict[str, str]
     folder: Path
     web: Process
+    worker_module: str = "workers"
     workers: list[Process] = field(default_factory=list)
 
     def start_worker(self) -> Process:
-        worker = Process(f"worker-{len(self.workers)}", ["workers"], self.environ, self.folder)
+        worker = Process(f"worker-{len(self.workers)}", [self.worker_module], self.environ, self.folder)
         self.workers.append(worker)
         return worker
 
@@ -166,20 +167,27 @@ def outcomes(entries: dict[int, Entry]) -> Counter[Status]:
 
 @asynccontextmanager
 async def deployed(
-    folder: Path, *, workers: int = 1, stores: Sequence[str] = ("sandbox",), rules: str = RULES, **options: Any
+    folder: Path,
+    *,
+    workers: int = 1,
+    stores: Sequence[str] = ("sandbox",),
+    rules: str = RULES,
+    redis: AbstractAsyncContextManager[RedisServer] | None = None,
+    worker_module: str = "workers",
+    **options: Any,
 ) -> AsyncIterator[Deployment]:
     """Everything started, and the webhooks of a sandbox with these options pointed at the receiver."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(running_sandbox(**options))
-        redis = await stack.enter_async_context(running_redis())
-        client = await stack.enter_async_context(connect(redis.url))
+        server = await stack.enter_async_context(redis or running_redis())
+        client = await stack.enter_async_context(connect(server.url))
         with free_port() as listener:
             port = listener.getsockname()[1]
         stores_file = folder / "stores.toml"
         header = f'[bigcommerce]\napi_url = "{sandbox.url}"\nb2b_api_url = "{sandbox.url}"\n'
         stores_file.write_text(header + "".join(rules.format(store=store) for store in stores))
         environ = {
-            "REDIS_URL": redis.url,
+            "REDIS_URL": server.url,
             "ENRICH_CONFIG": str(stores_file),
             "ENRICH_LOG_FORMAT": "json",
             "ENRICH_LOG_LEVEL": "DEBUG",
@@ -190,7 +198,7 @@ async def deployed(
         web = Process("web", ["service.cli", "web", "--port", str(port)], environ, folder)
         house = Deployment(
             sandbox,
-            redis,
+            server,
             Ledger(client),
             Queue(client),
             f"http://{HOST}:{port}",
@@ -198,14 +206,17 @@ async def deployed(
             environ,
             folder,
             web,
+            worker_module,
         )
         stack.push_async_callback(_stop, house)
-        for _ in range(workers):
-            house.start_worker()
-        await house.ready(workers)
+        await house.ready(0)
+        # Before the workers start, which would find that the stores have no webhook and look for orders themselves.
         for store in stores:
             await sandbox.put_store(store, **DEMO_STORE.model_dump(mode="json", by_alias=True))
             await _subscribe(sandbox, store, f"{house.url}/webhooks/bigcommerce")
+        for _ in range(workers):
+            house.start_worker()
+        await house.ready(workers)
         yield house
 
 

@@ -11,8 +11,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from service.bigcommerce import Account, Budget, Transport
-from service.orders.reading import OrderReader, OrderReading
+from service.bigcommerce import Account, Budget, Priority, StoreApi, Transport
+from service.orders.document import Document
+from service.orders.reading import OrderReader
 from service.rules import Needs
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
@@ -78,6 +79,7 @@ class House:
     transport: Transport
     account: Account
     reader: OrderReader
+    apis: list[StoreApi] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
 
     async def place(self, count: int = 1, **fields: Any) -> list[int]:
@@ -91,15 +93,23 @@ class House:
             for order_id in await self.place(metafields={"checkout": {"po_number": f"A-{number}"}})
         ]
 
-    def start(self, ids: list[int], needs: Needs = NOTHING, **options: Any) -> list[asyncio.Task[OrderReading]]:
-        hint = {"created_hint": self.clock.now, **options}
-        return [asyncio.create_task(self.reader.read(order_id, needs, **hint)) for order_id in ids]
+    def start(
+        self, ids: list[int], needs: Needs = NOTHING, priority: Priority = Priority.CREATE, **hint: float | None
+    ) -> list[asyncio.Task[Document]]:
+        """Have them read; where nothing else is said, each may have been created just now."""
+        started = []
+        for order_id in ids:
+            api = StoreApi(self.transport, self.account, priority=priority)
+            self.apis.append(api)
+            reading = self.reader.read(api, order_id, needs, **{"created_hint": self.clock.now} | hint)
+            started.append(asyncio.create_task(reading))
+        return started
 
-    async def read(self, ids: list[int], needs: Needs = NOTHING, **options: Any) -> list[OrderReading]:
+    async def read(self, ids: list[int], needs: Needs = NOTHING, **options: Any) -> list[Document]:
         """All of them at the same time."""
         return await asyncio.gather(*self.start(ids, needs, **options))
 
-    async def outcomes(self, ids: list[int], needs: Needs = NOTHING) -> list[OrderReading | BaseException]:
+    async def outcomes(self, ids: list[int], needs: Needs = NOTHING) -> list[Document | BaseException]:
         return await asyncio.gather(*self.start(ids, needs), return_exceptions=True)
 
     async def calls(self) -> dict[str, int]:
@@ -150,9 +160,9 @@ async def house(open_house: OpenHouse) -> House:
     return await open_house(core_quota=100_000)
 
 
-def ids_of(readings: list[OrderReading]) -> list[int]:
-    return [reading.order["id"] for reading in readings]
+def ids_of(documents: list[Document]) -> list[int]:
+    return [document["order"]["id"] for document in documents]
 
 
-def po_numbers(readings: list[OrderReading]) -> list[Any]:
-    return [reading.metafields.get("checkout", {}).get("po_number") for reading in readings]
+def po_numbers(documents: list[Document]) -> list[Any]:
+    return [document["metafields"].get("checkout", {}).get("po_number") for document in documents]

@@ -1,15 +1,15 @@
 """A Redis with a replica and three Sentinels, whose master can be killed."""
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -19,38 +19,111 @@ from tests.fakes.redis_server import RedisServer
 
 HOST = "127.0.0.1"
 SENTINELS = 3
-# Sentinels of the field wait longer before they believe that a master is gone: 5 to 30 s.
+# What Sentinels are told in the field is 5 to 30 s.
 DOWN_AFTER_MS = 1000
-_READY_S = 20.0
+READY_S = 20.0
+
+_DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 
 
 class SentinelRedis(RedisServer):
-    """Master and replica behind Sentinels: ``kill`` and ``pause`` befall the master, and the replica takes over."""
+    """``kill`` and ``pause`` befall the master; the replica takes over, and ``url`` leads to it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._folder = folder
+        self._master, self._replica, *self._sentinels = _free_ports(2 + SENTINELS)
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._ports = _free_ports(2 + SENTINELS)
 
     @property
     def url(self) -> str:
-        hosts = ",".join(f"{HOST}:{port}" for port in self._ports[2:])
+        hosts = ",".join(f"{HOST}:{port}" for port in self._sentinels)
         return f"redis+sentinel://{hosts}/0?master=orders"
 
     def start(self) -> None:
-        master, replica, *sentinels = self._ports
-        self._run("master", ["--port", str(master), *_DURABLE])
-        self._run("replica", ["--port", str(replica), "--replicaof", HOST, str(master), *_DURABLE])
-        for port in (master, replica):
-            _wait_for(port, "PING")
-        _wait_until(lambda: _ask(replica, "ROLE")[3] == b"connected")
-        for port in sentinels:
-            config = self._folder / f"sentinel-{port}.conf"
+        self._run(self._master, *_DURABLE)
+        self._run(self._replica, "--replicaof", HOST, str(self._master), *_DURABLE)
+        _wait_until(lambda: _ask(self._replica, "ROLE")[3] == b"connected")
+        for port in self._sentinels:
+            config = self._folder / f"{port}.conf"
             config.write_text(
-                f"port {port}\n"
-                f"sentinel monitor orders {HOST} {master} 2\n"
+                f"sentinel monitor orders {HOST} {self._master} 2\n"
                 f"sentinel down-after-milliseconds orders {DOWN_AFTER_MS}\n"
                 "sentinel failover-timeout orders 5000\n"
             )
-            self._run(f"sentinel-{port}", [str(config), "--sentinel"])
+            self._run(port, "--sentinel", config=config)
+        for port in self._sentinels:
+            _wait_until(lambda port=port: self._knows_all(port))  # type: ignore[misc]
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._processes.clear()
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._processes[0].wait()
+
+    async def failed_over(self) -> float:
+        """Wait until the replica has become the master; seconds since this was called."""
+        began = time.monotonic()
+        await asyncio.to_thread(_wait_until, lambda: _ask(self._replica, "ROLE")[0] == b"master")
+        return time.monotonic() - began
+
+    def _signal(self, number: signal.Signals) -> None:
+        self._processes[0].send_signal(number)
+
+    def _run(self, port: int, *options: str, config: Path | None = None) -> None:
+        folder = self._folder / str(port)
+        folder.mkdir()
+        words = [*([str(config)] if config else []), "--port", str(port), "--dir", str(folder), *options]
+        log = folder / "redis.log"
+        with log.open("wb") as out:
+            self._processes.append(
+                subprocess.Popen([_find_server(), *words], stdout=out, stderr=out, start_new_session=True)
+            )
+        _wait_until(lambda: _ask(port, "PING"))
+
+    def _knows_all(self, port: int) -> bool:
+        with Redis(HOST, port, socket_timeout=1.0) as redis:
+            master = redis.sentinel_master("orders")
+        return bool(master["num-slaves"] == 1 and master["num-other-sentinels"] == SENTINELS - 1)
+
+
+@asynccontextmanager
+async def running_redis_with_sentinels() -> AsyncIterator[RedisServer]:
+    """A fresh, empty one."""
+    with tempfile.TemporaryDirectory(prefix="sentinel-") as folder:
+        server = SentinelRedis(Path(folder))
+        try:
+            await asyncio.to_thread(server.start)
+            yield server
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+def _free_ports(number: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(number)]
+        return [listener.getsockname()[1] for listener in sockets]
+
+
+def _ask(port: int, *command: str) -> Any:
+    with Redis(HOST, port, socket_timeout=1.0) as redis:
+        return redis.execute_command(*command)
+
+
+def _wait_until(is_so: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            if is_so():
+                return
+        except (RedisError, OSError) as error:
+            trouble: Exception | None = error
+        else:
+            trouble = None
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Redis or its Sentinels did not get ready: {trouble}")
+        time.sleep(0.02)

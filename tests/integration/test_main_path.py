@@ -37,16 +37,19 @@ async def test_orders_of_every_kind_come_out_as_they_must(tmp_path: Path) -> Non
             entry = entries[order_id]
             assert entry.verified
             assert [stage.value for stage in Stage if stage in entry.times] == STAGES
-            ages = [age for stage in Stage if (age := entry.age_at(stage)) is not None]
+            # Verifying is not urgent: in a burst it waits until the quota has room for it.
+            urgent = [stage for stage in Stage if stage is not Stage.VERIFIED]
+            ages = [age for stage in urgent if (age := entry.age_at(stage)) is not None]
             assert all(-1.0 < age < 10.0 for age in ages), ages
 
         logs = house.web.text + "".join(worker.text for worker in house.workers)
         for secret in (SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET, "@example.com", "Market Street"):
             assert secret not in logs
-        ends = [line for worker in house.workers for line in worker.events() if line["event"].startswith("order_")]
+        lines = [line for worker in house.workers for line in worker.events()]
+        ends = [line for line in lines if line["event"].startswith("order_")]
         canonical = [line for line in ends if line["event"] in ("order_enriched", "order_skipped", "order_failed")]
         assert sorted(line["order_id"] for line in canonical) == sorted(entries)
-        assert not [line for line in ends if line["event"] == "order_crashed"]
+        assert not [line for line in lines if line["event"] in ("job_crashed", "internal_error")]
         assert all("httpx" not in line.get("logger", "") for line in ends)
 
 

@@ -21,15 +21,19 @@ from service.orders.entry import Entry, Stage
 from service.orders.ledger import Ledger
 from service.orders.places import Places
 from service.orders.queue import Queue
+from service.orders.reading import OrderReader
 from service.redisdb import connect
 from service.rules import Configuration, ConfiguredStore, load_configuration
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Endpoints
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+from tests.fakes.workshop import workshop
 from workers.life import Life
 from workers.resources import Resources
 from workers.verdicts import Ended, Verdict, Written
 from workers.verify import judge
+
+__all__ = ["workshop"]
 
 RULES = r"""
 [po_number]
@@ -96,8 +100,12 @@ class House:
             Breaker(self.redis, clock=self.clock),
         )
 
+    @property
+    def account(self) -> Account:
+        return Account(DEMO_STORE_HASH, (SecretStr("sandbox-access-token"),))
+
     def api(self) -> StoreApi:
-        return StoreApi(self.transport, Account(DEMO_STORE_HASH, (SecretStr("sandbox-access-token"),)))
+        return StoreApi(self.transport, self.account)
 
     async def live(self, entry: Entry, rules: str = RULES, **keys: Any) -> Verdict:
         """One look at the order."""
@@ -105,6 +113,7 @@ class House:
             entry,
             self.configured(rules, **keys),
             self.api(),
+            OrderReader(self.transport, self.account),
             self.places,
             Cache(self.redis, DEMO_STORE_HASH, anew=entry.start_over, clock=self.clock),
             self.transport.upstream_clock,

@@ -7,8 +7,10 @@ import pytest
 from arq import Retry
 from structlog.testing import capture_logs
 
+from service.bigcommerce import Account, Priority
 from service.bigcommerce.core import Core
-from service.errors import CredentialsRefused, Refused
+from service.bigcommerce.transport import Call
+from service.errors import CredentialsRefused, OutOfBudget, Refused
 from service.orders.keys import hook_key, watch_key, webhook_seen_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
@@ -44,7 +46,7 @@ class Guarded:
         with capture_logs() as logs, pytest.raises(Retry) as retry:
             await self.guardian.guard({}, STORE)
         assert retry.value.defer_score is not None
-        return retry.value.defer_score / 1000, [dict(line) for line in logs]
+        return retry.value.defer_score / 1000, [dict(line) for line in logs if line["event"] != "upstream_call"]
 
     async def hook(self, scope: str = CREATED, destination: str = OURS, is_active: bool = True) -> int:
         hook = await self.house.api().core.create_hook(scope, destination, None, is_active)
@@ -324,6 +326,46 @@ async def test_trouble_that_was_not_mended_for_lack_of_an_answer_is_told_when_it
     await store.house.sandbox.faults()
     _, logs = await store.turn()
     assert [line["event"] for line in logs] == ["hook_reactivated"]
+
+
+async def test_a_turn_waits_for_the_quota_and_does_not_begin_anew(
+    store: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.hook(is_active=False)
+    asked: list[tuple[str, Priority]] = []
+
+    async def budget(_: Account, call: Call, priority: Priority) -> None:
+        asked.append((call.operation, priority))
+        if len(asked) % 2:
+            raise OutOfBudget(call.operation, seconds=4.0)
+
+    monkeypatch.setattr(store.house.transport, "spend", budget)
+    began = store.clock.now
+    pause, logs = await store.turn()
+    assert pause == 30.0
+    assert [line["event"] for line in events(logs)] == ["hook_reactivated"]
+    assert 12.0 <= store.clock.now - began < 13.0
+    assert asked == [
+        *2 * [("Get Webhooks", Priority.BACKGROUND)],
+        *2 * [("Get Admin Info", Priority.BACKGROUND)],
+        *2 * [("Update a Webhook", Priority.VERIFY)],
+    ]
+
+
+async def test_a_turn_does_not_wait_for_ever(store: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def nothing_left(_: Account, call: Call, __: Priority) -> None:
+        asked.append(call.operation)
+        raise OutOfBudget(call.operation, seconds=20.0 if len(asked) <= 10 else 50.0)
+
+    monkeypatch.setattr(store.house.transport, "spend", nothing_left)
+    assert (await store.turn())[0] == 20.0
+    assert len(asked) == 6
+    asked.clear()
+    asked += 10 * ["before"]
+    assert (await store.turn())[0] == 50.0
+    assert len(asked) == 11
 
 
 async def test_while_the_store_is_locked_out_no_call_is_made(store: Guarded) -> None:

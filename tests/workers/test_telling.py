@@ -23,6 +23,7 @@ ENRICHED = Entry(
     skew=0.25,
     attempts=1,
     upstream_calls=4,
+    create_age=1.75,
     times={
         Stage.CREATED: CREATED,
         Stage.WEBHOOK_SENT: CREATED + 1,
@@ -64,7 +65,13 @@ def test_an_order_that_was_created_in_time_tells_its_age_and_margin() -> None:
     }
 
 
-def test_an_order_that_was_updated_after_its_window_has_a_negative_margin() -> None:
+def test_a_create_that_went_out_after_the_window_has_a_negative_margin() -> None:
+    line = line_of(replace(ENRICHED, create_age=10.04))
+
+    assert (line["age_ms"], line["margin_ms"]) == (10_040, -40)
+
+
+def test_an_order_that_was_updated_tells_the_age_of_its_create_and_not_of_the_update() -> None:
     times = {**ENRICHED.times, Stage.SENT: CREATED + 20}
     updated = replace(ENRICHED, status=Status.UPDATED, times=times, kept=["po_number"], attempts=3)
 
@@ -72,19 +79,17 @@ def test_an_order_that_was_updated_after_its_window_has_a_negative_margin() -> N
         **line_of(ENRICHED),
         "outcome": "updated",
         "kept": ["po_number"],
-        "age_ms": 20_250,
-        "margin_ms": -10_250,
         "attempts": 3,
     }
 
 
-def test_an_order_that_was_unchanged_has_sent_nothing() -> None:
-    unchanged = replace(ENRICHED, status=Status.UNCHANGED, times=dict(ENRICHED.times))
-    del unchanged.times[Stage.SENT]
+@pytest.mark.parametrize("status", [Status.UNCHANGED, Status.UPDATED])
+def test_an_order_that_was_never_sent_to_create_has_no_age_and_margin(status: Status) -> None:
+    without = replace(ENRICHED, status=status, create_age=None)
 
-    assert line_of(unchanged) == {
+    assert line_of(without) == {
         **line_of(ENRICHED),
-        "outcome": "unchanged",
+        "outcome": status.value,
         "age_ms": None,
         "margin_ms": None,
     }

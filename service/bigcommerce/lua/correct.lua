@@ -21,7 +21,7 @@ local ahead, is_own = told_reset - resets_at, ARGV[5] == window
 
 if guessed == '1' and (is_own or now < resets_at and math.abs(ahead) <= length / 2) then
   -- The window that was guessed, as it really is. Calls of ours may be under way that these headers do not count.
-  left = math.max(0, told_left)
+  left = math.max(0, math.min(told_left, told_limit - (limit - left)))
   limit, length, resets_at, guessed = told_limit, told_length, told_reset, '0'
 elseif not window or ahead > length / 2 then
   -- A window that began earlier than we thought.

@@ -80,6 +80,7 @@ class World:
     foreign: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     refused: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     accepted: dict[int, Counter[Priority]] = field(default_factory=lambda: defaultdict(Counter))
+    waits: list[float] = field(default_factory=list)
     # Calls as (our window, the server's), in the order in which they arrive.
     arrived: list[tuple[int, int]] = field(default_factory=list)
     ours: int = 0
@@ -110,7 +111,7 @@ class World:
         try:
             spent = await desk.spend("abc123", Api.B2B, priority, operation="Get an Order")
         except OutOfBudget as refusal:
-            assert 0 < refusal.seconds <= WINDOW_S + LONGEST_WAY_S
+            self.waits.append(refusal.seconds)
             return refusal.seconds
         assert spent
         if spent.window != self.ours:
@@ -152,7 +153,7 @@ class World:
         )
 
     def _way(self, *, is_fast: bool) -> float:
-        return self.chance.uniform(0.001, 0.005 if is_fast else LONGEST_WAY_S)
+        return self.chance.uniform(0.0001, 0.005 if is_fast else LONGEST_WAY_S)
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +197,7 @@ async def test_no_more_is_refused_than_others_spent_or_crossed_a_reset(
                 await world.spend(burst.priority, is_fast=burst.is_fast)
     await world.run()
 
+    assert all(0 < seconds <= WINDOW_S + LONGEST_WAY_S for seconds in world.waits)
     strayed = world.strayed()
     for window, refused in world.refused.items():
         assert refused <= world.foreign[window] + strayed[window]
@@ -207,7 +209,7 @@ async def test_no_more_is_refused_than_others_spent_or_crossed_a_reset(
         assert await world.spend(Priority.CREATE, is_fast=True) == 0.0
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.integers(20, 150), is_aligned=st.booleans(), is_fast=st.booleans(), seed=st.integers(0, 2**32))
 async def test_creates_that_always_come_get_all_there_is(
     redis: ArqRedis, limit: int, is_aligned: bool, is_fast: bool, seed: int

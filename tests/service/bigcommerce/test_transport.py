@@ -1,13 +1,16 @@
+import asyncio
+from contextlib import suppress
+
 import httpx
 import pytest
+from arq import ArqRedis
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from service.bigcommerce import StoreApi, http_client
-from service.bigcommerce.apis import Api
+from service.bigcommerce import Api, Budget, Priority, StoreApi, http_client
 from service.bigcommerce.transport import Call
-from service.errors import CredentialsRefused, NotFound, TryAgain
-from tests.fakes.upstream import FakeUpstream, account, store_api, transport_to
+from service.errors import CredentialsRefused, NotFound, OutOfBudget, TryAgain, Unsure, UpstreamError
+from tests.fakes.upstream import STORE_HASH, FakeUpstream, account, store_api, transport_to
 
 CORE_READ = Call("Get an Order", Api.CORE, "GET", "/v2/orders/1")
 B2B_READ = Call("Get an Order", Api.B2B, "GET", "/v3/io/orders/1")
@@ -192,3 +195,96 @@ async def test_client_of_this_product_keeps_no_cookie_and_names_itself() -> None
         request = http.build_request("GET", "https://x.test/")
         http.cookies.extract_cookies(httpx.Response(200, headers={"Set-Cookie": "a=b"}, request=request))
         assert not list(http.cookies.jar)
+
+
+# The budget
+
+
+@pytest.fixture
+def budget(redis: ArqRedis) -> Budget:
+    return Budget(redis)
+
+
+async def left(budget: Budget, api: Api = Api.CORE) -> int:
+    state = await budget.left(STORE_HASH, api)
+    assert state
+    return state.left
+
+
+def told(status: int, left: int) -> httpx.Response:
+    headers = {
+        "X-Rate-Limit-Time-Window-Ms": "30000",
+        "X-Rate-Limit-Time-Reset-Ms": "20000",
+        "X-Rate-Limit-Requests-Quota": "150",
+        "X-Rate-Limit-Requests-Left": str(left),
+    }
+    return httpx.Response(status, json={}, headers=headers)
+
+
+async def test_call_beyond_the_budget_is_neither_sent_nor_counted(upstream: FakeUpstream, budget: Budget) -> None:
+    upstream.on("GET /v2/orders/1", told(200, 0))
+    async with store_api(upstream, budget=budget) as api:
+        await api.call(CORE_READ)
+        with pytest.raises(OutOfBudget) as refusal:
+            await api.call(CORE_READ)
+        assert api.calls == 1
+    assert len(upstream.requests) == 1
+    assert (refusal.value.operation, refusal.value.status) == ("Get an Order", None)
+    assert 19 < refusal.value.seconds < 20.01
+
+
+async def test_priority_can_change_between_calls(upstream: FakeUpstream, budget: Budget) -> None:
+    upstream.on("GET /v2/orders/1", told(200, 50))
+    async with store_api(upstream, budget=budget) as api:
+        await api.call(CORE_READ)
+        api.priority = Priority.VERIFY
+        with pytest.raises(OutOfBudget):
+            await api.call(CORE_READ)
+        api.priority = Priority.CREATE
+        await api.call(CORE_READ)
+
+
+@pytest.mark.parametrize(("status", "leaves"), [(200, 70), (404, 70), (503, 70), (429, 0)])
+async def test_every_answer_corrects_the_budget(
+    upstream: FakeUpstream, budget: Budget, status: int, leaves: int
+) -> None:
+    upstream.on("GET /v2/orders/1", told(status, 70))
+    async with store_api(upstream, budget=budget) as api:
+        with suppress(UpstreamError):
+            await api.call(CORE_READ)
+    assert await left(budget) == leaves
+
+
+async def test_429_of_an_overloaded_platform_says_nothing_of_the_budget(upstream: FakeUpstream, budget: Budget) -> None:
+    upstream.on("GET /v2/orders/1", 429)
+    async with store_api(upstream, budget=budget) as api:
+        with pytest.raises(TryAgain):
+            await api.call(CORE_READ)
+    assert await left(budget) == 149
+
+
+async def test_call_without_an_answer_stays_spent(upstream: FakeUpstream, budget: Budget) -> None:
+    def given_up(_: httpx.Request) -> httpx.Response:
+        raise asyncio.CancelledError
+
+    upstream.on("PUT /api/v3/io/orders/1", httpx.ReadTimeout("lost"), given_up)
+    async with store_api(upstream, budget=budget) as api:
+        with pytest.raises(Unsure):
+            await api.call(B2B_WRITE)
+        with pytest.raises(asyncio.CancelledError):
+            await api.call(B2B_WRITE)
+        assert api.calls == 2
+    assert await left(budget, Api.B2B) == 148
+
+
+async def test_each_token_that_is_tried_is_a_call(upstream: FakeUpstream, budget: Budget) -> None:
+    upstream.on("PUT /api/v3/io/orders/1", 401, {"data": {}})
+    async with store_api(upstream, tokens=("old-token", "new-token"), budget=budget) as api:
+        await api.call(B2B_WRITE)
+    assert await left(budget, Api.B2B) == 148
+
+
+async def test_storefront_calls_spend_no_budget(upstream: FakeUpstream, budget: Budget) -> None:
+    async with store_api(upstream, budget=budget) as api:
+        await api.call_with(SecretStr("buyer-token"), STOREFRONT_READ)
+    assert await budget.left(STORE_HASH, Api.B2B) is None

@@ -32,7 +32,7 @@ def enriched(order_id: int = 250, store: str = "abc123") -> Entry:
         skew=0.25,
         attempts=1,
         upstream_calls=4,
-        sent=Sent("create", "PO-4711", {"Cost Center": "CC-210"}, (), answered=True),
+        sent=Sent("create", "PO-4711", {"Cost Center": "CC-210"}, answered=True),
         times={Stage.CREATED: CREATED, Stage.WEBHOOK_SENT: CREATED + 1, Stage.SENT: CREATED + 1.5},
     )
 
@@ -186,7 +186,6 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
             "by": "create",
             "po_number": "PO-4711",
             "extra_fields": {"Cost Center": "CC-210"},
-            "carried": [],
             "answered": True,
         },
         "order_created_at": "2026-01-10T21:00:00.000Z",

@@ -23,10 +23,9 @@ from service.demo.orders import (
     no_company,
     no_po,
 )
-from service.errors import NotFound
 from service.orders.cache import Cache
 from service.orders.composing import Composed, compose, read_configs
-from service.orders.document import read_order, read_people
+from service.orders.document import NoCompanyUser, read_order, read_people
 from service.orders.entry import Status
 from service.redisdb import connect
 from service.rules import Configuration, load_configuration
@@ -81,7 +80,7 @@ async def test_an_order_is_to_hold_what_the_rules_make_of_it(
 async def test_a_shopper_of_no_company_is_none(
     sandbox: RunningSandbox, configuration: Configuration, redis_url: str
 ) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NoCompanyUser):
         await composed(no_company("4711-D"), sandbox, configuration, redis_url)
 
 

@@ -9,9 +9,8 @@ from arq import ArqRedis
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
-from service.errors import NotFound
 from service.orders.cache import Cache
-from service.orders.document import Document, read_order, read_people
+from service.orders.document import Document, NoCompanyUser, read_order, read_people
 from service.rules import Needs
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
@@ -91,5 +90,5 @@ async def test_people_are_read_once_for_many_orders(reader: Reader) -> None:
 
 
 async def test_a_customer_of_no_company_is_not_found_when_rules_need_the_company(reader: Reader) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NoCompanyUser):
         await reader.read(EVERYTHING, ZOE)

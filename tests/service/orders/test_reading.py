@@ -12,8 +12,8 @@ from service.bigcommerce import Priority, StoreApi
 from service.bigcommerce.core import PER_PAGE
 from service.demo.orders import STORES_FILE, demo_orders
 from service.errors import NotFound
-from service.orders.document import order_document, read_order
-from service.orders.reading import SINGLES, OrderReading, id_ranges
+from service.orders.document import Document, read_order
+from service.orders.reading import SINGLES, id_ranges
 from service.rules import load_configuration
 from tests.fakes.reading import (
     CONSIGNMENTS,
@@ -35,21 +35,21 @@ from tests.fakes.reading import (
 async def test_one_order_is_one_call(house: House) -> None:
     (order_id,) = await house.place()
 
-    (reading,) = await house.read([order_id])
+    (document,) = await house.read([order_id])
 
-    assert reading.order["id"] == order_id
-    assert reading.metafields == {}
-    assert reading.calls == 1
+    assert document["order"]["id"] == order_id
+    assert document["metafields"] == {}
+    assert house.apis[0].calls == 1
     assert await house.calls() == {SINGLE: 1}
 
 
 async def test_an_order_that_needs_its_metafields_is_two_calls(house: House) -> None:
     ids = await house.place_with_metafields(1)
 
-    (reading,) = await house.read(ids, METAFIELDS)
+    (document,) = await house.read(ids, METAFIELDS)
 
-    assert reading.metafields == {"checkout": {"po_number": "A-0"}}
-    assert reading.calls == 2
+    assert document["metafields"] == {"checkout": {"po_number": "A-0"}}
+    assert house.apis[0].calls == 2
     assert await house.calls() == {SINGLE: 1, SINGLE_METAFIELDS: 1}
 
 
@@ -69,7 +69,8 @@ async def test_an_order_that_is_alone_in_waiting_is_read_by_itself(house: House)
 
 async def test_an_order_that_is_not_there_is_not_found(house: House) -> None:
     with pytest.raises(NotFound):
-        await house.reader.read(4711, METAFIELDS)
+        await house.read([4711], METAFIELDS)
+    assert house.apis[0].calls == 2
 
 
 # ── many ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,19 +79,19 @@ async def test_an_order_that_is_not_there_is_not_found(house: House) -> None:
 async def test_a_hundred_orders_are_a_few_singles_and_one_list(house: House) -> None:
     ids = await house.place(100)
 
-    readings = await house.read(ids)
+    documents = await house.read(ids)
 
-    assert ids_of(readings) == ids
+    assert ids_of(documents) == ids
     assert await house.calls() == {SINGLE: SINGLES, LIST: 1}
 
 
 async def test_the_metafields_of_a_hundred_orders_are_one_more_list(house: House) -> None:
     ids = await house.place_with_metafields(100)
 
-    readings = await house.read(ids, METAFIELDS)
+    documents = await house.read(ids, METAFIELDS)
 
-    assert ids_of(readings) == ids
-    assert po_numbers(readings) == [f"A-{number}" for number in range(100)]
+    assert ids_of(documents) == ids
+    assert po_numbers(documents) == [f"A-{number}" for number in range(100)]
     assert await house.calls() == {SINGLE: SINGLES, SINGLE_METAFIELDS: SINGLES, LIST: 1, LIST_METAFIELDS: 1}
 
 
@@ -111,10 +112,11 @@ async def test_both_lists_go_out_at_the_same_time(house: House) -> None:
 async def test_the_calls_of_all_orders_add_up(house: House) -> None:
     ids = await house.place_with_metafields(50)
 
-    readings = await house.read(ids, METAFIELDS)
+    await house.read(ids, METAFIELDS)
 
-    assert sum(reading.calls for reading in readings) == sum((await house.calls()).values())
-    assert [reading.calls for reading in readings] == [2] * SINGLES + [2] + [0] * (50 - SINGLES - 1)
+    calls = [api.calls for api in house.apis]
+    assert sum(calls) == sum((await house.calls()).values())
+    assert calls == [2] * SINGLES + [2] + [0] * (50 - SINGLES - 1)
 
 
 async def test_those_that_come_during_a_batch_are_the_next_one(house: House) -> None:
@@ -147,15 +149,10 @@ async def test_each_gets_what_it_needs_when_needs_are_mixed(house: House) -> Non
     ids = await house.place_with_metafields(12)
     needs = [NOTHING, METAFIELDS, CONSIGNMENTS] * 4
 
-    readings = await asyncio.gather(
-        *(
-            house.reader.read(order_id, need, created_hint=house.clock.now)
-            for order_id, need in zip(ids, needs, strict=True)
-        )
-    )
+    started = [house.start([order_id], need) for order_id, need in zip(ids, needs, strict=True)]
+    documents = [await reading for (reading,) in started]
 
-    for reading, order_id, need in zip(readings, ids, needs, strict=True):
-        document = order_document(reading.order, reading.metafields)
+    for document, order_id, need in zip(documents, ids, needs, strict=True):
         assert document["order"]["id"] == order_id
         assert bool(document["metafields"]) is need.metafields
         assert document["products"] or not need.consignments
@@ -200,8 +197,8 @@ async def test_the_most_urgent_orders_go_first(house: House) -> None:
     running = house.start([ids[0]] * SINGLES)
     order: list[int] = []
 
-    def note(task: asyncio.Task[OrderReading]) -> None:
-        order.append(task.result().order["id"])
+    def note(task: asyncio.Task[Document]) -> None:
+        order.append(task.result()["order"]["id"])
 
     # Too far apart for a list: each has to go by itself.
     later = house.start([ids[1], ids[-1]], priority=Priority.RECOVER)
@@ -222,7 +219,7 @@ async def test_demo_orders_make_the_same_documents_together_as_one_by_one(house:
     needs = configuration.stores["sandbox"].rules.needs
     ids = [(await house.sandbox.place_order(**order.placement))["id"] for order in demo_orders(40)]
 
-    together = [order_document(each.order, each.metafields) for each in await house.read(ids, needs)]
+    together = await house.read(ids, needs)
 
     assert LIST_METAFIELDS in await house.calls()
     assert house.wire.lists("/v3/orders/metafields")[0]["namespace:in"] == "checkout"

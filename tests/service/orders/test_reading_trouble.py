@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import CredentialsRefused, NotFound, TryAgain
 from service.orders.metafields import RECENT_S
-from service.orders.reading import SINGLES, OrderReading
+from service.orders.reading import SINGLES
 from tests.fakes.reading import (
     BAD_REQUEST,
     LIST,
@@ -30,7 +30,7 @@ async def test_an_order_that_is_not_there_does_not_disturb_the_others(house: Hou
 
     *found, lost = await house.outcomes([*ids, missing], METAFIELDS)
 
-    assert [each.order["id"] for each in found if isinstance(each, OrderReading)] == ids
+    assert [each["order"]["id"] for each in found if isinstance(each, dict)] == ids
     assert isinstance(lost, NotFound)
     assert lost.operation == SINGLE
 
@@ -39,10 +39,10 @@ async def test_an_order_that_a_list_leaves_out_is_read_by_itself(house: House) -
     ids = await house.place_with_metafields(20)
     house.wire.hidden = {ids[10], ids[11]}
 
-    readings = await house.read(ids, METAFIELDS)
+    documents = await house.read(ids, METAFIELDS)
 
-    assert ids_of(readings) == ids
-    assert po_numbers(readings) == [f"A-{number}" for number in range(20)]
+    assert ids_of(documents) == ids
+    assert po_numbers(documents) == [f"A-{number}" for number in range(20)]
     assert (await house.calls())[SINGLE] == SINGLES + 2
 
 
@@ -51,10 +51,10 @@ async def test_metafields_of_an_order_that_is_older_than_the_hint_are_its_own_ca
     house.clock.tick(RECENT_S / 2)
     young = await house.place_with_metafields(10)
 
-    readings = await house.read([*young, *old], METAFIELDS)
+    documents = await house.read([*young, *old], METAFIELDS)
 
-    assert ids_of(readings) == [*young, *old]
-    assert None not in po_numbers(readings)
+    assert ids_of(documents) == [*young, *old]
+    assert None not in po_numbers(documents)
     assert await house.calls() == {SINGLE: SINGLES, SINGLE_METAFIELDS: SINGLES + 5, LIST: 1, LIST_METAFIELDS: 1}
 
 
@@ -63,9 +63,9 @@ async def test_metafields_of_old_orders_are_not_listed(house: House) -> None:
     created_at = house.clock.now
     house.clock.tick(RECENT_S + 1)
 
-    readings = await house.read(ids, METAFIELDS, created_hint=created_at)
+    documents = await house.read(ids, METAFIELDS, created_hint=created_at)
 
-    assert po_numbers(readings) == [f"A-{number}" for number in range(10)]
+    assert po_numbers(documents) == [f"A-{number}" for number in range(10)]
     assert await house.calls() == {SINGLE: SINGLES, SINGLE_METAFIELDS: 10, LIST: 1}
 
 
@@ -73,9 +73,9 @@ async def test_metafields_are_listed_when_nobody_knows_how_old_the_orders_are(ho
     ids = await house.place_with_metafields(20)
     house.clock.tick(RECENT_S / 2)
 
-    readings = await house.read(ids, METAFIELDS, created_hint=None)
+    documents = await house.read(ids, METAFIELDS, created_hint=None)
 
-    assert po_numbers(readings) == [f"A-{number}" for number in range(20)]
+    assert po_numbers(documents) == [f"A-{number}" for number in range(20)]
     assert (await house.calls())[LIST_METAFIELDS] == 1
 
 
@@ -129,7 +129,7 @@ async def test_a_list_that_fails_fails_for_all_who_wait_for_it(house: House) -> 
 
     outcomes = await house.outcomes(ids)
 
-    assert [each.order["id"] for each in outcomes[:SINGLES] if isinstance(each, OrderReading)] == ids[:SINGLES]
+    assert [each["order"]["id"] for each in outcomes[:SINGLES] if isinstance(each, dict)] == ids[:SINGLES]
     errors = outcomes[SINGLES:]
     assert all(isinstance(each, TryAgain) and each.operation == LIST and each.status for each in errors)
     assert len(set(map(id, errors))) == len(errors)
@@ -166,7 +166,7 @@ async def test_one_list_of_a_batch_may_fail_while_the_other_answers(house: House
     outcomes = await house.outcomes(ids[100 : 100 + SINGLES] + low + high)
 
     assert all(isinstance(each, TryAgain) for each in outcomes[SINGLES : SINGLES + 5])
-    assert [each.order["id"] for each in outcomes[SINGLES + 5 :] if isinstance(each, OrderReading)] == high
+    assert [each["order"]["id"] for each in outcomes[SINGLES + 5 :] if isinstance(each, dict)] == high
 
 
 async def test_refused_credentials_are_told_as_such(house: House) -> None:
@@ -224,10 +224,21 @@ async def test_a_single_that_is_given_up_makes_room(house: House) -> None:
 
     hanging[0].cancel()
 
-    assert (await waiting).order["id"] == ids[-1]
+    assert (await waiting)["order"]["id"] == ids[-1]
     for task in hanging:
         task.cancel()
     await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_a_batch_ends_when_nobody_waits_for_it_any_more(house: House) -> None:
+    house.wire.hold("/v2/orders")
+    reading = house.start(await house.place(20))
+    await house.until_asked("/v2/orders")
+    for task in reading:
+        task.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+
+    await passing(lambda: house.reader._batch is None)
 
 
 @pytest.mark.parametrize("pauses", range(12))

@@ -38,7 +38,6 @@ def reason(key: str, text: str, configs: list[ExtraFieldConfig] = CONFIGS) -> st
         ("note", "äöüß\N{GRINNING FACE}", {"note": "äöüß\N{GRINNING FACE}"}),
         ("lines", "1\n2\n3\n4 and many more", {"lines": "1\n2\n3\n4 and many more"}),
         ("floor", "12.5", {"floor": "12.5"}),
-        ("floor", "-0.50", {"floor": "-0.50"}),
         ("dock", "North", {"dock": "North"}),
         ("dock", "nORTH", {"dock": "North"}),
         ("dock", "South", {"dock": "South "}),
@@ -47,6 +46,20 @@ def reason(key: str, text: str, configs: list[ExtraFieldConfig] = CONFIGS) -> st
 )
 def test_what_fits_is_sent_under_its_field_name(key: str, text: str, fields: dict[str, str]) -> None:
     assert fit({key: text}, (), CONFIGS) == Fitted(fields, (), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("007", "7"), ("+7", "7"), (".5", "0.5"), ("1.", "1"), ("-0.50", "-0.5"), ("-0", "0"), ("0.10", "0.1")],
+)
+def test_a_number_is_sent_as_it_comes_back(text: str, number: str) -> None:
+    assert fit({"floor": text}, (), CONFIGS).fields == {"floor": number}
+
+
+def test_digits_of_a_number_are_all_kept() -> None:
+    plain = [config("n", fieldType=2)]
+    for number in ("12345678901234567890.123456789", "9" * 400):
+        assert fit({"n": number}, (), plain).fields == {"n": number}
 
 
 def test_a_field_without_limits_takes_anything() -> None:

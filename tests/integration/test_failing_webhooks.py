@@ -1,0 +1,70 @@
+"""Webhooks that never come, with every process real: orders are found, and still enriched inside their window."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.orders.entry import Stage, Status
+from tests.fakes.deployment import Deployment, Process, deployed, outcomes
+
+pytestmark = pytest.mark.integration
+
+
+@asynccontextmanager
+async def quickly_deployed(folder: Path, **options: Any) -> AsyncIterator[Deployment]:
+    """A deployment whose worker comes when all is set up, and does its chores every few seconds."""
+    async with deployed(folder, workers=0, worker_module="tests.fakes.quick_worker", **options) as house:
+        house.start_worker()
+        await house.ready(1)
+        yield house
+
+
+async def until_logged(worker: Process, event: str, within_s: float = 10.0) -> dict[str, Any]:
+    async with asyncio.timeout(within_s):
+        while not (found := worker.events(event)):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.05)
+    return found[0]
+
+
+async def test_orders_that_no_webhook_tells_of_are_found_and_created(tmp_path: Path) -> None:
+    async with quickly_deployed(tmp_path, faults={"webhook_drop_rate": 1.0}) as house:
+        orders: dict[int, int] = {}
+        for number in range(10):
+            orders[await house.place(number)] = number
+            await asyncio.sleep(0.5)
+        entries = await house.ended(orders)
+
+        assert outcomes(entries) == {Status.CREATED: 10}
+        assert {entry.source for entry in entries.values()} == {"reconcile"}
+        await house.assert_enriched(orders)
+        assert not house.workers[0].events("internal_error")
+
+
+async def test_a_deactivated_webhook_is_switched_on_and_orders_are_watched_for_meanwhile(tmp_path: Path) -> None:
+    async with quickly_deployed(tmp_path, faults={"webhook_drop_rate": 1.0}) as house:
+        worker, api = house.workers[0], house.sandbox.api
+        hooks = (await api.get("/stores/sandbox/v3/hooks")).json()["data"]
+        for hook in hooks:
+            (await api.put(f"/stores/sandbox/v3/hooks/{hook['id']}", json={"is_active": False})).raise_for_status()
+
+        await until_logged(worker, "hook_reactivated")
+        await until_logged(worker, "watch_started")
+        await until_logged(worker, "hook_ok")
+        hooks = (await api.get("/stores/sandbox/v3/hooks")).json()["data"]
+        assert [hook["is_active"] for hook in hooks] == [True, True]
+
+        orders: dict[int, int] = {}
+        for number in range(5):
+            orders[await house.place(number)] = number
+            await asyncio.sleep(0.7)
+        entries = await house.ended(orders)
+        assert outcomes(entries) == {Status.CREATED: 5}
+        for entry in entries.values():
+            age = entry.age_at(Stage.PICKED_UP)
+            assert age is not None
+            assert age < 3.0, "far sooner than reconciling alone would find it"
+        await house.assert_enriched(orders)
