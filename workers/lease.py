@@ -20,9 +20,9 @@ from arq import Worker
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.utils import timestamp_ms
 
+from service import scripts
 from service.errors import EnrichError
 from service.logs import Event
-from service.orders import lua
 from service.redisdb import PASSING
 
 log = structlog.get_logger()
@@ -71,9 +71,9 @@ class LeasedWorker(Worker):
         self._held: dict[str, _Held] = {}
         self._stopping = False
         self._lost = False
-        self._claim = lua.load(self.pool, "claim")
-        self._renew = lua.load(self.pool, "renew")
-        self._finish = lua.load(self.pool, "finish")
+        self._claim = scripts.load(self.pool, "service.orders", "claim")
+        self._renew = scripts.load(self.pool, "service.orders", "renew")
+        self._finish = scripts.load(self.pool, "service.orders", "finish")
 
     @property
     def running(self) -> int:

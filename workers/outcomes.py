@@ -1,10 +1,12 @@
 """What is recorded and said when something has come of an order, or of a store's credentials."""
 
+import stamina
 import structlog
 
 from service.errors import CredentialsRefused
 from service.logs import Event
 from service.orders.entry import Entry, Status
+from service.redisdb import PASSING
 from workers.resources import Resources
 from workers.telling import tell_end
 from workers.verdicts import Ended
@@ -14,11 +16,17 @@ log = structlog.get_logger()
 # When an order that was enriched is looked at once more; from 20 to 60 s will do, so that one call serves many.
 SECOND_LOOK_S = 45.0
 
+# With a Redis that does not answer; then the order is looked at once more as a whole.
+PATIENCE_S = 2.0
+
 
 async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
     """Record the order's end, say so in one line, and have what we wrote looked at once more."""
     entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
-    await resources.places.end(entry)
+    # When only the answer was lost the order has ended, and nobody would come back to say so.
+    async for attempt in stamina.retry_context(on=PASSING, timeout=PATIENCE_S, wait_initial=0.05, wait_max=0.5):
+        with attempt:
+            await resources.places.end(entry)
     tell_end(entry)
     if entry.status in (Status.CREATED, Status.UPDATED):
         await resources.checks.look_again(entry.store, entry.order_id, SECOND_LOOK_S)

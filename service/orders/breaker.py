@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from service.orders import lua
+from service import scripts
 from service.orders.jobs import PROBE, RECOVERY
 from service.orders.keys import breaker_key, parked_key
 from service.orders.places import FIRST_PROBE_S
@@ -20,7 +20,7 @@ class Breaker:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._release = lua.load(redis, "release")
+        self._release = scripts.load(redis, "service.orders", "release")
 
     async def is_open(self, store: str) -> bool:
         """Whether no calls should be made for the store."""

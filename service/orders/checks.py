@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from service.orders import lua
+from service import scripts
 from service.orders.jobs import CHECK
 from service.orders.keys import checks_key
 
@@ -19,7 +19,7 @@ class Checks:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._check = lua.load(redis, "check")
+        self._check = scripts.load(redis, "service.orders", "check")
 
     async def look_again(self, store: str, order_id: int, delay: float) -> None:
         """Have the record of an order that has ended looked at once more in ``delay`` seconds."""

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from redis.asyncio import Redis
 
+from service import scripts
 from service.errors import EnrichError
-from service.orders import lua
 from service.orders.entry import Entry, Status
 from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW
 from service.orders.keys import breaker_key, checks_key, entry_key, entry_prefix, failed_key, index_key, parked_key
@@ -43,8 +43,8 @@ class Places:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._begin = lua.load(redis, "begin")
-        self._move = lua.load(redis, "move")
+        self._begin = scripts.load(redis, "service.orders", "begin")
+        self._move = scripts.load(redis, "service.orders", "move")
 
     async def begin(self, store: str, order_id: int) -> tuple[Entry, bool]:
         """Begin a look: the order's entry, and whether the store's credentials are refused at present."""

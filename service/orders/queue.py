@@ -17,8 +17,8 @@ import stamina
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service import scripts
 from service.errors import QueueUnavailable
-from service.orders import lua
 from service.orders.entry import Stage
 from service.orders.jobs import RECOVERY, WINDOW, Kind
 from service.orders.keys import checks_key, entry_key, index_key, parked_key, webhook_seen_key
@@ -68,7 +68,7 @@ class Queue:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._accept = lua.load(redis, "accept")
+        self._accept = scripts.load(redis, "service.orders", "accept")
 
     async def accept(self, webhook: Webhook) -> Accepted:
         """Queue the order that a webhook tells of.
@@ -134,6 +134,9 @@ class Queue:
     ) -> Accepted:
         now = self._clock()
         kind, other = _kinds(who, told_at, now)
+        # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait. And an order that
+        # is queued again is due now: a job that is due when its first one was would be taken for that.
+        due = now if who in ("status", "retry") else min(told_at, now)
         webhook_in_time = who in ("webhook", "status") and now - told_at < LENGTH_S
         stored = {name: json.dumps(value) for name, value in fields.items()}
         stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
@@ -151,8 +154,7 @@ class Queue:
             args=[
                 kind.id(store, order_id),
                 kind.body(store, order_id, now=now),
-                # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait.
-                int(min(told_at, now) * 1000),
+                int(due * 1000),
                 order_id,
                 int(now * 1000),
                 who,

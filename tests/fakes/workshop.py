@@ -15,7 +15,7 @@ import pytest
 from arq import ArqRedis, Retry
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
-from service.orders import lua
+from service import scripts
 from service.orders.breaker import Breaker
 from service.orders.cache import Cache
 from service.orders.checks import Checks
@@ -111,7 +111,7 @@ class Workshop:
         self.resources: Resources
         self.jobs: Jobs
         self._verifier: Verifier
-        self._finish = lua.load(redis, "finish")
+        self._finish = scripts.load(redis, "service.orders", "finish")
         configs = [{"fieldName": name, "fieldType": 0, "labelName": name} for name in ("F", "Acc")]
         upstream.on("GET /v2/orders/1", lambda _: self.order)
         upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": configs, "meta": {}})

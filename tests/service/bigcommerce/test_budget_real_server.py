@@ -16,10 +16,10 @@ from service.sandbox.specs import SANDBOX_ACCESS_TOKEN
 from tests.fakes.sandbox import running_sandbox
 
 READ = Call("Get Order Extra Field Configs", Api.B2B, "GET", "/v3/io/orders/extra-fields")
-QUOTA, WINDOW_S, WINDOWS = 40, 2.0, 3
+QUOTA, WINDOW_S, WINDOWS = 20, 2.0, 3
 
 # In each of the two processes; all of them ask as often as they are allowed to.
-CALLERS = {Priority.CREATE: 8, Priority.VERIFY: 3, Priority.RECOVER: 3, Priority.BACKGROUND: 3}
+CALLERS = {Priority.CREATE: 6, Priority.VERIFY: 2, Priority.RECOVER: 2, Priority.BACKGROUND: 2}
 
 
 async def keep_asking(api: StoreApi, until: float) -> int:
