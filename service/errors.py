@@ -10,7 +10,7 @@ EnrichError
     │   └── OutOfBudget        our own budget for this kind of call is spent: BigCommerce was not even asked
     ├── CredentialsRefused     401, 403: the store's token is at fault, not the order
     └── Refused                for good: any other answer that is not 2xx
-        ├── NotFound           404
+        ├── NotFound           404 of the API's own
         └── AlreadyExists      Create an Order: the record is there; whose it is has to be read
 """
 

@@ -235,7 +235,10 @@ async def _reactivate(api: StoreApi, hooks: Iterable[Hook]) -> dict[str, str]:
     """Switch on what was switched off; why BigCommerce would not, by scope."""
     refusals = {}
     for hook in hooks:
-        if hook.is_active or hook.id is None:
+        if hook.is_active:
+            continue
+        if hook.id is None:
+            refusals[hook.scope] = "it has no id"
             continue
         try:
             await api.core.update_hook(hook.id, is_active=True)

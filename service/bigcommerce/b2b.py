@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from service.bigcommerce.apis import Api
-from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
+from service.bigcommerce.envelope import Document, data_of, opened, rows_of, unreadable
 from service.bigcommerce.models import ExtraFieldConfig, Page, Record, Values, to_int
 from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import AlreadyExists, NotFound, Refused, TryAgain
@@ -23,8 +23,8 @@ MAX_PAGES = 50
 def says_already_exists(message: str) -> bool:
     """Whether a refused Create an Order was refused because the record is there: "The order already exists."
 
-    It is all that tells this 400 from any other, so it is generous: whoever is told "already exists" reads the
-    record, which does no harm.
+    It is all that tells this refusal, a 400, from any other, so it is generous: whoever is told "already exists"
+    reads the record, which does no harm.
     """
     return re.search(r"\balready\s+exist", message, re.IGNORECASE) is not None
 
@@ -46,9 +46,9 @@ class B2B:
         body = {"bcOrderId": order_id, "customerId": customer_id, **values.body()}
         call = Call("Create an Order", Api.B2B, "POST", "/v3/io/orders", json=body)
         try:
-            answer = await self._caller.call(call, timeout_s=timeout_s)
+            answer = await self._call(call, timeout_s)
         except Refused as error:
-            if error.status == 400 and says_already_exists(error.message):
+            if says_already_exists(error.message):
                 raise AlreadyExists(error.operation, error.message, status=error.status) from error
             raise
         return _written_record(answer.body, order_id) or Record(order_id=order_id)
@@ -71,7 +71,7 @@ class B2B:
         """Write the values onto the record; what it holds then, if the answer tells. NotFound: no record yet."""
         # B2B Edition API, Orders, Update an Order
         call = Call("Update an Order", Api.B2B, "PUT", f"/v3/io/orders/{order_id:d}", json=values.body())
-        return _written_record((await self._caller.call(call)).body, order_id)
+        return _written_record((await self._call(call)).body, order_id)
 
     async def orders(
         self,
@@ -126,14 +126,14 @@ class B2B:
         """Move the orders that a buyer placed before joining the Company to it; how many there were."""
         # B2B Edition API, Orders, Assign Customer Orders to Company
         path = f"/v3/io/customers/{customer_id:d}/orders/b2b"
-        return _total(await self._caller.call(Call("Assign Customer Orders to Company", Api.B2B, "PUT", path)))
+        return _total(await self._call(Call("Assign Customer Orders to Company", Api.B2B, "PUT", path)))
 
     async def reassign_orders(self, customer_id: int, group_id: int) -> int:
         """Move a buyer's orders to the Company of a customer group; how many. Dependent Companies stores only."""
         # B2B Edition API, Orders, Reassign Orders to a Different Company
         path = f"/v3/io/customers/{customer_id:d}/orders/company"
         operation = "Reassign Orders to a Different Company"
-        return _total(await self._caller.call(Call(operation, Api.B2B, "PUT", path, json={"bcGroupId": group_id})))
+        return _total(await self._call(Call(operation, Api.B2B, "PUT", path, json={"bcGroupId": group_id})))
 
     async def user_of_customer(self, customer_id: int) -> Document:
         """The Company user behind a customer id. NotFound when the customer is no Company user."""
@@ -146,8 +146,11 @@ class B2B:
         # B2B Edition API, Companies, Get Company Details
         return await self._one("Get Company Details", f"/v3/io/companies/{company_id:d}")
 
+    async def _call(self, call: Call, timeout_s: float | None = None) -> Answer:
+        return opened(call, await self._caller.call(call, timeout_s=timeout_s), self._caller.account)
+
     async def _get(self, operation: str, path: str, params: Mapping[str, Any]) -> Answer:
-        return await self._caller.call(Call(operation, Api.B2B, "GET", path, params))
+        return await self._call(Call(operation, Api.B2B, "GET", path, params))
 
     async def _one(self, operation: str, path: str) -> Document:
         answer = await self._get(operation, path, {})

@@ -5,9 +5,25 @@
 
 from typing import Any
 
+from service.bigcommerce.transport import Account, Answer, Call
+from service.bigcommerce.verdicts import of_envelope
 from service.errors import TryAgain
 
 Document = dict[str, Any]
+
+
+def opened(call: Call, answer: Answer, account: Account) -> Answer:
+    """The same answer. Raises UpstreamError's subclasses when, within a 2xx, its envelope tells of an error."""
+    error = of_envelope(
+        call.operation,
+        answer.body,
+        is_write=call.is_write,
+        resets_in_s=answer.quota.resets_in_s if answer.quota else None,
+        hide=[token.get_secret_value() for token in account.access_tokens],
+    )
+    if error is not None:
+        raise error
+    return answer
 
 
 def unreadable(operation: str) -> TryAgain:

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from service.bigcommerce.apis import Api
-from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
+from service.bigcommerce.envelope import Document, data_of, opened, rows_of, unreadable
 from service.bigcommerce.models import Page, Values, to_int
-from service.bigcommerce.transport import Call, Caller, is_sendable
+from service.bigcommerce.transport import Account, Answer, Call, Caller, is_sendable
 from service.errors import NotFound
 
 PER_PAGE = 50
@@ -29,7 +29,8 @@ class Storefront:
         # B2B Edition API, Authentication, Get a B2B Storefront Token
         operation = "Get a B2B Storefront Token"
         path = "/io/auth/customers/storefront"
-        answer = await self._caller.call(Call(operation, Api.B2B, "POST", path, json={"customerId": customer_id}))
+        call = Call(operation, Api.B2B, "POST", path, json={"customerId": customer_id})
+        answer = opened(call, await self._caller.call(call), self._caller.account)
         for row in rows_of(operation, data_of(operation, answer.body)):
             tokens = row.get("token")
             for text in tokens if isinstance(tokens, list) else [tokens]:
@@ -72,12 +73,16 @@ class Storefront:
         # B2B Edition storefront API, Orders, Create an Order: isSaveOrderComment "0" keeps the comment
         operation = "Create an Order"
         body = {"orderId": order_id, "isSaveOrderComment": "0", **values.body()}
-        answer = await self._caller.call_with(token, Call(operation, Api.STOREFRONT, "POST", "/v2/orders", json=body))
+        answer = await self._call(token, Call(operation, Api.STOREFRONT, "POST", "/v2/orders", json=body))
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
 
+    async def _call(self, token: SecretStr, call: Call) -> Answer:
+        answer = await self._caller.call_with(token, call)
+        return opened(call, answer, Account(self._caller.account.store_hash, (token,)))
+
     async def _data(self, token: SecretStr, operation: str, path: str, params: Mapping[str, Any]) -> Any:
-        answer = await self._caller.call_with(token, Call(operation, Api.STOREFRONT, "GET", path, params))
+        answer = await self._call(token, Call(operation, Api.STOREFRONT, "GET", path, params))
         return data_of(operation, answer.body)
 
     async def _rows(

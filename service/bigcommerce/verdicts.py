@@ -1,11 +1,12 @@
 """From an answer, or the lack of one, to an error whose type is the verdict."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
+from service.bigcommerce.models import to_int
 from service.errors import CredentialsRefused, NotFound, Refused, TryAgain, Unsure, UpstreamError, WaitUntil
 
 MESSAGE_LENGTH = 500
@@ -24,18 +25,22 @@ def passing(operation: str, message: str, *, is_write: bool, status: int | None 
     return (Unsure if is_write else TryAgain)(operation, message, status=status)
 
 
-def of_answer(operation: str, status: int, message: str, *, is_write: bool, resets_in_s: float | None) -> UpstreamError:
-    """The verdict on an answer that is not 2xx."""
+def of_answer(
+    operation: str, status: int, message: str | None, *, is_write: bool, resets_in_s: float | None
+) -> UpstreamError:
+    """The verdict on an answer that is not 2xx. ``message`` is None when it is no JSON of BigCommerce's."""
+    is_from_the_api, message = message is not None, message or _in_words(status)
     if status in (401, 403):
         return CredentialsRefused(operation, message, status=status)
-    if status == 404:
+    if status == 404 and is_from_the_api:
         return NotFound(operation, message, status=status)
     if status == 429:
         # Nothing was done. Without quota headers it is the platform's load, not the store's quota.
         if resets_in_s is None:
             return TryAgain(operation, message, status=status)
         return WaitUntil(operation, message, status=status, seconds=resets_in_s)
-    if status in (408, 425) or status >= 500:
+    # A redirect leads to a page for people, as does a 404 that is not the API's: something stands in its way.
+    if status < 400 or status in (404, 408, 425) or status >= 500:
         return passing(operation, message, is_write=is_write, status=status)
     return Refused(operation, message, status=status)
 
@@ -47,16 +52,40 @@ def of_failure(operation: str, error: httpx.RequestError | TimeoutError, *, is_w
     return passing(operation, message, is_write=is_write and not nothing_was_sent)
 
 
-def message_of(status: int, body: Any, *, hide: str) -> str:
-    """BigCommerce's own words from an answer's body, else the status in words; never with ``hide`` in it."""
-    texts = dict.fromkeys(clean(text.replace(hide, "***")) for text in _texts(body))
+def of_envelope(
+    operation: str, body: Any, *, is_write: bool, resets_in_s: float | None, hide: Collection[str]
+) -> UpstreamError | None:
+    """The verdict on a 2xx answer of B2B Edition: None, unless its envelope says ``"code": 404`` or the like."""
+    code = to_int(body.get("code")) if isinstance(body, Mapping) else None
+    if code is None or code < 400:
+        return None
+    status = int(str(code)[:3])  # 40013 is a kind of 400
+    message = message_of(status, body, hide=hide)
+    return of_answer(operation, status, message, is_write=is_write, resets_in_s=resets_in_s)
+
+
+def message_of(status: int, body: Any, *, hide: str | Collection[str]) -> str | None:
+    """BigCommerce's own words from an answer's body, else the status in words; None when the body is no JSON.
+
+    No text in ``hide`` is in it.
+    """
+    if not isinstance(body, list | Mapping):
+        return None
+    secrets = [hide] if isinstance(hide, str) else hide
+    texts = dict.fromkeys(clean(_without(secrets, text)) for text in _texts(body))
     return clean("; ".join(text for text in texts if text)) or _in_words(status)
 
 
 def clean(text: str) -> str:
-    """One line of at most 500 characters that can be printed."""
+    """One line of at most 500 characters that can be printed, without e-mail addresses."""
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:MESSAGE_LENGTH]
+    return " ".join("***" if "@" in word[1:-1] else word for word in printable.split())[:MESSAGE_LENGTH]
+
+
+def _without(secrets: Collection[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _texts(body: Any) -> Iterator[str]:

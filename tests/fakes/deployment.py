@@ -112,6 +112,10 @@ class Deployment:
         self.workers.append(worker)
         return worker
 
+    def start_web(self) -> None:
+        """Start the receiver where it was, after it was killed."""
+        self.web = _start_web(httpx.URL(self.url).port or 0, self.environ, self.folder)
+
     async def ready(self, workers: int) -> None:
         """Wait until the receiver answers and so many workers say that they live."""
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client, asyncio.timeout(20):
@@ -195,7 +199,7 @@ async def deployed(
             "TEST_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
             "TEST_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
         }
-        web = Process("web", ["service.cli", "web", "--port", str(port)], environ, folder)
+        web = _start_web(port, environ, folder)
         house = Deployment(
             sandbox,
             server,
@@ -218,6 +222,10 @@ async def deployed(
             house.start_worker()
         await house.ready(workers)
         yield house
+
+
+def _start_web(port: int, environ: dict[str, str], folder: Path) -> Process:
+    return Process("web", ["service.cli", "web", "--port", str(port)], environ, folder)
 
 
 async def _subscribe(sandbox: RunningSandbox, store: str, destination: str) -> None:

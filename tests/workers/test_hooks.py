@@ -280,6 +280,13 @@ async def test_webhooks_that_lack_keys_are_read_all_the_same(store: Guarded, mon
     assert [line["event"] for line in logs] == ["hook_foreign"]
 
 
+async def test_a_webhook_without_an_id_cannot_be_mended(store: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Core, "hooks", answering([{"scope": CREATED, "destination": OURS, "is_active": False}]))
+    pause, logs = await store.turn()
+    assert pause == 30.0
+    assert [(line["event"], line.get("reason")) for line in events(logs)] == [("hook_not_reactivated", "it has no id")]
+
+
 async def test_a_webhook_without_events_is_touched_before_it_expires(store: Guarded) -> None:
     hook_id = await store.hook()
     await store.turn()
@@ -295,6 +302,14 @@ async def test_a_webhook_without_events_is_touched_before_it_expires(store: Guar
     assert await store.turn(81 * DAY_S) == (600.0, [idle])
 
 
+async def test_a_webhook_that_was_off_for_long_is_switched_on_and_that_is_enough(store: Guarded) -> None:
+    await store.hook(is_active=False)
+    store.clock.tick(100 * DAY_S)
+    _, logs = await store.turn()
+    assert [line["event"] for line in events(logs)] == ["hook_reactivated"]
+    assert await store.updates() == 1
+
+
 async def test_a_webhook_with_events_is_not_touched(store: Guarded) -> None:
     await store.hook()
     await store.turn()
@@ -306,7 +321,11 @@ async def test_a_webhook_with_events_is_not_touched(store: Guarded) -> None:
 
 async def test_nothing_that_bigcommerce_answers_ends_the_job(store: Guarded) -> None:
     await store.hook()
-    for faults in ({"error_rate": 1.0}, {"refuse_credentials": [STORE]}, {"lost_answer_rate": 1.0}):
+    for faults in (
+        {"error_rate": 1.0},
+        {"refuse_credentials": [STORE]},
+        {"lost_answer_rate": 1.0, "lost_answer_as": "504"},
+    ):
         await store.house.sandbox.faults(**faults)
         pause, logs = await store.turn()
         assert 0.0 < pause <= 600.0

@@ -21,7 +21,7 @@ from tests.workers.conftest import House, OpenHouse
 from workers import reconcile as module
 from workers.reconcile import LATE_IDS, OVERLAP_S, Cursor, Reconcile
 from workers.resources import Resources
-from workers.watch import QUIET_S, Watches
+from workers.watch import QUIET_S, Watch, Watches
 
 HOUR_S = 3600.0
 
@@ -229,6 +229,18 @@ async def test_many_orders_are_read_page_by_page(store: Reconciled, monkeypatch:
     assert f"recover:{STORE}:{new}" in await store.jobs()
 
 
+async def test_a_list_that_does_not_go_on_is_not_read_for_ever(
+    store: Reconciled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def the_same_page(*_: Any, **__: Any) -> list[dict[str, Any]]:
+        return [{"id": order_id} for order_id in range(1, 251)]
+
+    monkeypatch.setattr(Core, "orders", the_same_page)
+    assert await store.turn() == 60.0
+    await store.watches.start(STORE, "test")
+    assert await store.turn(3.0) == 3.0
+
+
 async def test_the_cursor_waits_until_all_that_was_found_is_queued(
     store: Reconciled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +290,11 @@ async def test_a_cursor_of_another_version_is_begun_anew(store: Reconciled) -> N
 
 async def test_nothing_that_bigcommerce_answers_ends_the_job(store: Reconciled) -> None:
     order_id = await store.house.place()
-    for faults in ({"error_rate": 1.0}, {"refuse_credentials": [STORE]}, {"lost_answer_rate": 1.0}):
+    for faults in (
+        {"error_rate": 1.0},
+        {"refuse_credentials": [STORE]},
+        {"lost_answer_rate": 1.0, "lost_answer_as": "504"},
+    ):
         await store.house.sandbox.faults(**faults)
         assert 0.0 < await store.turn(1.0) <= 60.0
     await store.house.sandbox.faults()
@@ -490,6 +506,54 @@ async def test_the_watch_goes_on_while_the_guardian_sees_trouble(store: Reconcil
     await store.house.redis.hset(hook_key(STORE), "troubles", '[["foreign", "https://other.example.com"]]')  # type: ignore[misc]
     await store.turns(10.0)
     assert not await store.is_watched()
+
+
+async def test_a_long_list_is_read_to_its_end_though_the_store_is_watched(
+    store: Reconciled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_PAGES", 1)
+    await store.watches.start(STORE, "test")
+    orders = [await store.house.place() for _ in range(260)]
+    assert await store.turn(60.0) == 0.0
+    # Others of that list come to be known meanwhile, newer ones too: what is left of it must not be passed over.
+    cursor = await Cursor.read(store.house.redis, cursor_key(STORE))
+    assert cursor is not None
+    await cursor.model_copy(update={"highest_id": orders[-1] + 1000, "time": store.clock.now}).write(
+        store.house.redis, cursor_key(STORE)
+    )
+    assert await store.turn() == 3.0
+    assert len(await store.jobs()) == len(orders)
+
+
+NOW = 1_700_000_000.0
+WATCH = Watch(since=NOW, reason="test", untold_at=NOW)
+
+
+def test_a_webhook_from_before_the_watch_does_not_end_it() -> None:
+    assert not WATCH.is_over(NOW + 120, NOW - 1)
+    assert not WATCH.is_over(NOW + 120, None)
+    assert WATCH.is_over(NOW + 120, NOW + 1)
+
+
+def test_an_order_for_which_no_webhook_came_makes_the_watch_longer() -> None:
+    asking = WATCH.model_copy(update={"asked_for": NOW + 100})
+    assert asking.judged(NOW + 110, NOW + 50) == asking, "its webhook may still come"
+    assert not asking.is_over(NOW + 110, NOW + 50)
+    assert asking.judged(NOW + 111, NOW + 50) == WATCH.model_copy(update={"untold_at": NOW + 111})
+    assert asking.judged(NOW + 111, None) == WATCH.model_copy(update={"untold_at": NOW + 111})
+    assert asking.judged(NOW + 111, NOW + 101) == WATCH
+
+
+async def test_the_watch_compares_orders_and_webhooks_on_one_clock(open_house: OpenHouse) -> None:
+    store = Reconciled(await open_house(faults={"clock_skew": HOUR_S}))
+    await store.turn()
+    await store.watches.start(STORE, "test")
+    await store.house.place()
+    placed_at = store.clock.now
+    await store.turn(2.0)
+    watch = await store.watches.get(STORE)
+    assert watch is not None
+    assert watch.asked_for == pytest.approx(placed_at, abs=1.5)
 
 
 async def test_starting_the_watch_makes_the_job_due_at_once(store: Reconciled) -> None:

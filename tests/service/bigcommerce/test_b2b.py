@@ -7,7 +7,7 @@ import pytest
 from service.bigcommerce import StoreApi
 from service.bigcommerce.b2b import B2B, MAX_PAGES, says_already_exists
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values
-from service.errors import AlreadyExists, NotFound, Refused, TryAgain, Unsure
+from service.errors import AlreadyExists, CredentialsRefused, NotFound, Refused, TryAgain, Unsure
 from tests.fakes.upstream import FakeUpstream, store_api
 
 VALUES = Values("PO-1", {"Cost Center": "A"})
@@ -64,17 +64,18 @@ async def test_record_was_made_even_if_the_answer_cannot_be_understood(
     assert await b2b.create_order(123, 321, VALUES) == Record(order_id=123)
 
 
-async def test_create_that_finds_a_record_says_already_exists(b2b: B2B, upstream: FakeUpstream) -> None:
-    upstream.on(CREATE, refusal(400, "The order already exists."))
+@pytest.mark.parametrize("status", [400, 409, 422])
+async def test_create_that_finds_a_record_says_already_exists(b2b: B2B, upstream: FakeUpstream, status: int) -> None:
+    upstream.on(CREATE, refusal(status, "The order already exists."))
     with pytest.raises(AlreadyExists) as refused:
         await b2b.create_order(123, 321, VALUES)
-    assert refused.value.status == 400
+    assert refused.value.status == status
     assert refused.value.message == "The order already exists."
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(400, "Customer does not exist."), (400, ""), (409, "The order already exists."), (422, "already exists")],
+    [(400, "Customer does not exist."), (400, ""), (409, "Conflict."), (422, "poNumber is already used")],
 )
 async def test_create_that_is_refused_for_anything_else_is_refused(
     b2b: B2B, upstream: FakeUpstream, status: int, message: str
@@ -83,6 +84,44 @@ async def test_create_that_is_refused_for_anything_else_is_refused(
     with pytest.raises(Refused) as refused:
         await b2b.create_order(123, 321, VALUES)
     assert type(refused.value) is Refused
+
+
+ENVELOPED = [
+    (400, Refused),
+    (40013, Refused),
+    (401, CredentialsRefused),
+    (404, NotFound),
+    ("404", NotFound),
+    (429, TryAgain),
+    (500, TryAgain),
+]
+
+
+@pytest.mark.parametrize(("code", "error"), ENVELOPED)
+async def test_error_within_a_200_is_judged_by_its_code(
+    b2b: B2B, upstream: FakeUpstream, code: Any, error: type[Exception]
+) -> None:
+    body = {"code": code, "data": {"errMsg": "No: access-token"}, "meta": {"message": "No."}}
+    upstream.on(ORDER, body)
+    upstream.on(CREATE, body)
+    with pytest.raises(error) as read:
+        await b2b.order(123)
+    assert str(read.value).endswith("No.; No: ***")
+    with pytest.raises(Unsure if code == 500 else error) as write:
+        await b2b.create_order(123, 321, VALUES)
+    assert "access-token" not in str(write.value)
+
+
+async def test_record_that_exists_may_be_told_within_a_200(b2b: B2B, upstream: FakeUpstream) -> None:
+    upstream.on(CREATE, refusal(400, "The order already exists.")[1])
+    with pytest.raises(AlreadyExists):
+        await b2b.create_order(123, 321, VALUES)
+
+
+@pytest.mark.parametrize("code", [200, 201, 0, None, "SUCCESS", True, [500]])
+async def test_code_that_tells_of_no_error_is_none(b2b: B2B, upstream: FakeUpstream, code: Any) -> None:
+    upstream.on(ORDER, {**success(RECORD), "code": code})
+    assert (await b2b.order(123)).order_id == 123
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ async def test_refused_create_waits_for_the_reset(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("priority", LOWER)
-@pytest.mark.parametrize("spent", [20, 75, 140, 149])
+@pytest.mark.parametrize("spent", [40, 75, 140, 149])
 async def test_refused_lower_priority_is_told_when_its_reserve_has_shrunk(
     desk: Desk, priority: Priority, spent: int
 ) -> None:

@@ -95,7 +95,7 @@ async def test_credentials_are_refused_when_every_token_is(upstream: FakeUpstrea
 async def test_no_other_token_is_tried_on_any_other_answer(
     upstream: FakeUpstream, status: int, error: type[Exception]
 ) -> None:
-    upstream.on("GET /v2/orders/1", status)
+    upstream.on("GET /v2/orders/1", (status, {}))
     async with store_api(upstream, tokens=("old-token", "new-token")) as api:
         with pytest.raises(error):
             await api.call(CORE_READ)
@@ -120,7 +120,7 @@ async def test_answer_tells_when_it_was_sent_and_answered(upstream: FakeUpstream
 
 
 async def test_upstreams_clock_is_learnt_from_refusals_too(upstream: FakeUpstream) -> None:
-    upstream.on("GET /v2/orders/1", httpx.Response(404, headers={"Date": "Thu, 01 Jan 1970 00:01:50 GMT"}))
+    upstream.on("GET /v2/orders/1", httpx.Response(404, json={}, headers={"Date": "Thu, 01 Jan 1970 00:01:50 GMT"}))
     async with transport_to(upstream, clock=lambda: 100.0) as transport:
         with pytest.raises(NotFound):
             await StoreApi(transport, account("access-token")).call(CORE_READ)

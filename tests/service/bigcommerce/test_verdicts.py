@@ -21,7 +21,7 @@ from tests.fakes.upstream import FakeUpstream, store_api
 
 READ = Call("Read", Api.B2B, "GET", "/v3/io/x")
 WRITES = [Call("Write", Api.B2B, method, "/v3/io/x", json={}) for method in ("POST", "PUT", "DELETE")]
-PASSING = {408, 425}
+PASSING = {*range(300, 400), 408, 425}
 
 
 def subclasses(error: type[Exception]) -> Iterator[type[Exception]]:
@@ -116,14 +116,14 @@ async def test_programming_error_is_not_swallowed(error: type[Exception]) -> Non
             await api.call(READ)
 
 
-def expected(status: int, *, is_write: bool) -> type[UpstreamError]:
+def expected(status: int, *, is_json: bool, is_write: bool) -> type[UpstreamError]:
     if status in (401, 403):
         return CredentialsRefused
-    if status == 404:
+    if status == 404 and is_json:
         return NotFound
     if status == 429:
         return TryAgain
-    if status in PASSING or status >= 500:
+    if status in PASSING or status == 404 or status >= 500:
         return Unsure if is_write else TryAgain
     return Refused
 
@@ -137,7 +137,7 @@ async def test_every_status_but_2xx_has_its_verdict(body: Any) -> None:
             upstream.on(f"{call.method} /api/v3/io/x", httpx.Response(status, **content))
             error = await outcome(upstream, call)
             assert isinstance(error, UpstreamError)
-            assert type(error) is expected(status, is_write=call is not READ)
+            assert type(error) is expected(status, is_json=isinstance(body, dict), is_write=call is not READ)
             assert error.status == status
             assert error.operation == call.operation
             assert error.message
@@ -221,6 +221,7 @@ async def test_204_is_an_answer_without_a_body() -> None:
         ({"data": {"errMsg": None}, "meta": {"message": 7}}, "Bad Request"),
         ({"data": None, "meta": None}, "Bad Request"),
         ("text", "Bad Request"),
+        ({"meta": {"message": "Order of <jane.doe+x@shop.example.com>, #1 @ home"}}, "Order of *** #1 @ home"),
         ({"meta": {"message": "two\nlines\x1b[31m and \ud800 more"}}, "two lines [31m and more"),
     ],
 )  # fmt: skip
