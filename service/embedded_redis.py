@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,6 +52,7 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
+        """Where the server answers; it stays the same while the server is started again."""
         return _url(self._socket)
 
     @property
@@ -61,18 +63,12 @@ class EmbeddedRedis:
     def start(self) -> None:
         """Start the server and return when it answers."""
         binary = _find_server()
-        try:
+        with self._wholly():
             self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.ExitStack() as held:
                 self._launch(binary, held)
                 self._wait_until_ready()
                 self._held = held.pop_all()
-        except OSError as error:
-            self._kill()
-            raise self._problem(f"cannot hold the data: {error.strerror}.") from error
-        except BaseException:
-            self._kill()
-            raise
 
     def stop(self) -> None:
         """Stop the server after it has written everything; harmless when it is not running."""
@@ -89,8 +85,21 @@ class EmbeddedRedis:
     def restart(self) -> None:
         """Start the server again after it has died: the same data, the same address. ConfigError when it fails."""
         self._kill()
-        self._spawn(_find_server())
-        self._wait_until_ready()
+        with self._wholly():
+            self._spawn(_find_server())
+            self._wait_until_ready()
+
+    @contextlib.contextmanager
+    def _wholly(self) -> Iterator[None]:
+        """A start that fails leaves no server behind."""
+        try:
+            yield
+        except OSError as error:
+            self._kill()
+            raise self._problem(f"cannot hold the data: {error.strerror}.") from error
+        except BaseException:
+            self._kill()
+            raise
 
     def _launch(self, binary: Path, held: contextlib.ExitStack) -> None:
         # Two locks: ours goes with this process, Redis's with Redis. So a Redis without a master is told from one

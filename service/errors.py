@@ -4,12 +4,12 @@ EnrichError
 ├── ConfigError                the admin's to mend; carries every problem found
 ├── QueueUnavailable           Redis did not take a job in time
 └── UpstreamError              what BigCommerce answered, or that it did not; the type is the verdict
-    ├── TryAgain               passing: 5xx, platform load, no connection, no answer to a read
+    ├── TryAgain               passing: 5xx, a redirect, a 404 that is not the API's, no connection, no answer to a read
     │   └── Unsure             the same, but a write may have got through: read back first
     ├── WaitUntil              over quota: nothing was done; carries when to ask again
     │   └── OutOfBudget        our own budget for this kind of call is spent: BigCommerce was not even asked
     ├── CredentialsRefused     401, 403: the store's token is at fault, not the order
-    └── Refused                for good: any other answer that is not 2xx
+    └── Refused                for good: any other answer that is not 2xx, or a 2xx of B2B Edition that says so inside
         ├── NotFound           404 of the API's own
         └── AlreadyExists      Create an Order: the record is there; whose it is has to be read
 """

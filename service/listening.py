@@ -20,6 +20,7 @@ class OrderlyServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """End in order on SIGTERM and SIGINT."""
         # uvicorn's own would raise the signal once more at the end.
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)

@@ -12,6 +12,7 @@ from workers.main import work
 
 
 def main() -> int:
+    """Run the workers until they are told to stop; the process's exit code, 2 for an error of the user's."""
     try:
         end_with_parent()
         settings = Settings.load()

@@ -5,6 +5,7 @@ back into its queue.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,7 +24,7 @@ from service.orders.window import LENGTH_S
 from service.rules import ConfiguredStore
 from workers import outcomes
 from workers.life import Life
-from workers.pauses import growing, put_back
+from workers.pauses import LONGEST_PAUSE_S, growing, put_back
 from workers.resources import Resources
 from workers.telling import tell_later
 from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 
 # Far more than a look can take; it only breaks what hangs against all expectation.
 LOOK_AT_MOST_S = 60.0
+
+# Of the orders in recovery, so many a second come back to ask whether there is quota for them.
+BACK_PER_S = 5.0
 
 # Trouble of the system's making is tried again for as long as BigCommerce itself would send a webhook again.
 GIVE_UP_AFTER_S = 48 * 3600.0
@@ -92,14 +96,14 @@ class Jobs:
             await self._resources.places.note(entry)
             # At the same moment, the one whose window closes first goes first.
             return later.seconds + left / 1000
-        await self._resources.places.recover(entry, self._pause(ctx, entry, later))
+        await self._resources.places.recover(entry, await self._pause(ctx, entry, later))
         return None
 
     async def _in_recovery(self, ctx: dict[str, Any], entry: Entry) -> float | None:
         later = await self._look(ctx, entry)
         if later is None:
             return None
-        pause = self._pause(ctx, entry, later)
+        pause = await self._pause(ctx, entry, later)
         await self._resources.places.note(entry)
         return pause
 
@@ -190,12 +194,14 @@ class Jobs:
     def _is_given_up(self, entry: Entry) -> bool:
         return entry.recovering_since is not None and self._clock() - entry.recovering_since > GIVE_UP_AFTER_S
 
-    def _pause(self, ctx: dict[str, Any], entry: Entry, later: Later) -> float:
+    async def _pause(self, ctx: dict[str, Any], entry: Entry, later: Later) -> float:
         """Seconds until the next look; notes since when the order is being recovered."""
+        # All who wait for the same quota would come back together, most of them in vain: about so many a second do.
+        waiting = await self._resources.queue.recovering()
+        spread = random.uniform(0.0, min(LONGEST_PAUSE_S, waiting / BACK_PER_S))  # noqa: S311 - jitter only
         if entry.recovering_since is None:
             entry.recovering_since = self._clock()
-        # Many orders may wait for the same quota: they come back spread, and ever more so.
-        pause = max(growing(ctx["job_try"]), later.seconds or 0.0)
+        pause = growing(ctx["job_try"]) if later.seconds is None else later.seconds + spread
         tell_later(entry, later, pause)
         return pause
 

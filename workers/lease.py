@@ -89,7 +89,10 @@ class LeasedWorker(Worker):
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Take as many of the due jobs as there is room for, no store more than half the places, and start them."""
         room = self.max_jobs - self.job_counter
-        waiting = [job_id for job_id in job_ids if job_id.decode(errors="replace") not in self.tasks]
+        if strange := [job_id for job_id in job_ids if not _is_text(job_id)]:
+            log.error(Event.JOB_UNREADABLE, job=ascii(strange[0])[:200], rebuilt=False)
+            await self.pool.zrem(self.queue_name, *strange)
+        waiting = [job_id for job_id in job_ids if _is_text(job_id) and job_id.decode() not in self.tasks]
         if not waiting or room <= 0:
             return
         claimed_at = time.monotonic()
@@ -107,7 +110,7 @@ class LeasedWorker(Worker):
             ],
         )
         for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
-            self._start(job_id.decode(errors="replace"), _Held(int(float(score)), claimed_at))
+            self._start(job_id.decode(), _Held(int(float(score)), claimed_at))
 
     def _start(self, job_id: str, held: "_Held") -> None:
         self.job_counter += 1
@@ -193,10 +196,10 @@ class LeasedWorker(Worker):
                     # The next poll lets go of what is done.
                     await asyncio.sleep(self.poll_delay_s)
         left = [task for task in self.tasks.values() if not task.done()]
-        await _end(left)
+        await end(left)
         self._stopping = True
         if self.main_task is not None:
-            await _end([self.main_task])
+            await end([self.main_task])
         return len(left)
 
     async def _keep_leases(self) -> None:
@@ -213,14 +216,14 @@ class LeasedWorker(Worker):
                 # Whatever it is, an end of this loop would make every longer job run twice.
                 log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
                 continue
-            for job_id in lost:
-                # A job that ended while its lease was being renewed has none and needs none.
-                if task := self.job_tasks.get(job_id):
+            for job_id, how in lost.items():
+                # A job that is gone has mostly just ended here: it may finish what is left to do.
+                if how == "taken" and (task := self.job_tasks.get(job_id)):
                     log.warning(Event.LEASE_LOST, job=job_id)
                     task.cancel()
 
-    async def _extend(self, job_ids: list[str]) -> list[str]:
-        """Renew the leases; those that are not ours any more."""
+    async def _extend(self, job_ids: list[str]) -> dict[str, str]:
+        """Renew the leases; of those that are not ours any more, whether they are "taken" or "gone"."""
         renewed_at = time.monotonic()
         jobs: list[str | int] = []
         for job_id in job_ids:
@@ -230,8 +233,9 @@ class LeasedWorker(Worker):
             keys=[self.queue_name],
             args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, *jobs],
         )
-        lost = [raw.decode() for raw in answer]
-        for job_id in set(job_ids) - set(lost):
+        texts = [raw.decode() for raw in answer]
+        lost = dict(zip(texts[::2], texts[1::2], strict=True))
+        for job_id in set(job_ids) - lost.keys():
             if held := self._held.get(job_id):
                 held.renewed_at = renewed_at
         return lost
@@ -250,7 +254,15 @@ def store_of(job_id: str) -> str:
     return job_id.partition(":")[2].partition(":")[0]
 
 
-async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+async def end(tasks: Sequence["asyncio.Task[None]"]) -> None:
     """Cancel until it is so: Python 3.11's ``wait_for``, which redis-py uses, can swallow a cancellation."""
     pending = set(tasks)
     while pending:

@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import stamina
 import structlog
 
-from service.bigcommerce import Priority, StoreApi
+from service.bigcommerce import Api, Priority, StoreApi
 from service.bigcommerce.clock import UpstreamClock
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
 from service.errors import (
@@ -55,6 +55,8 @@ SHORT_WAIT_S = 0.25
 
 
 class Step(Protocol):
+    """A step of an order's life: the next one, or how the look ends."""
+
     def __call__(self) -> Awaitable["Step | Verdict"]: ...
 
 
@@ -212,6 +214,10 @@ class Life:
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
             return await self._pause_for(self._settle) if self._is_open() else self._settle
+        except (TryAgain, WaitUntil):
+            # Nothing was sent: the next look must not search for what cannot be there.
+            self.entry.sent = earlier
+            raise
         except Refused as refused:
             return await self._refused(refused)
         self._answered()
@@ -222,7 +228,7 @@ class Life:
     async def _settle(self) -> Step | Verdict:
         """Read the record and decide by what it holds."""
         try:
-            record = await self._insist(lambda: self._api.b2b.order(self.entry.order_id))
+            record = await self._insist(self._record)
         except NotFound:
             if self._is_open():
                 # Known to exist but not yet to be seen: reads lag behind. Otherwise no try got through.
@@ -246,6 +252,12 @@ class Life:
         self.entry.times[Stage.VERIFIED] = self._clock()
         return self._there(record)
 
+    async def _record(self) -> Record:
+        if not self._is_open():
+            # An Update mostly follows, and what was read for it must not grow old while it waits for the quota.
+            await self._api.spend_ahead(Api.B2B, 2, operation="Get an Order")
+        return await self._api.b2b.order(self.entry.order_id)
+
     def _there(self, record: Record) -> Ended:
         """The record needs nothing: an earlier try of ours whose answer was lost did it, or somebody else."""
         sent = self.entry.sent
@@ -255,7 +267,7 @@ class Life:
         return Ended(status, verified=holds(record, sent))
 
     async def _update(self) -> Step | Verdict:
-        values = self._update_with
+        values, earlier = self._update_with, self.entry.sent
         self._intend("update", values)
         await self._places.note(self.entry)
 
@@ -269,6 +281,11 @@ class Life:
             return await self._no_record()
         except Refused as refused:
             return await self._refused(refused, values.carried)
+        except Unsure:
+            raise
+        except (TryAgain, WaitUntil):
+            self.entry.sent = earlier
+            raise
         self._answered()
         return Written()
 

@@ -21,7 +21,7 @@ from service.rules import Configuration
 from workers.chores import Intervals, ensure_chores
 from workers.hooks import Guardian
 from workers.jobs import Jobs
-from workers.lease import LeasedWorker, store_of
+from workers.lease import LeasedWorker, end, store_of
 from workers.reconcile import Reconcile
 from workers.resources import Resources, open_resources
 from workers.verify import Verifier
@@ -62,9 +62,8 @@ async def work(configuration: Configuration, redis_url: str, *, intervals: Inter
 
         log.info(Event.WORKER_STOPPING, in_hand=sum(worker.running for worker in workers))
         left = await asyncio.gather(*(worker.finish_in_hand(FINISH_IN_HAND_S) for worker in workers))
-        alive.cancel()
-        chores.cancel()
-        await asyncio.gather(alive, chores, *serving, return_exceptions=True)
+        await end([alive, chores])
+        await asyncio.gather(*serving, return_exceptions=True)
         with suppress(*PASSING):
             await resources.queue.say_gone(name)
         log.info(Event.WORKER_STOPPED, put_back=sum(left))

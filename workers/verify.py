@@ -178,7 +178,6 @@ class Verifier:
             return
         with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
             log.warning(Event.VALUES_LOST, outcome=entry.status.value)
-            entry.status = Status.QUEUED
             await self._repair(entry)
 
     async def _repair(self, entry: Entry) -> None:

@@ -55,6 +55,7 @@ class Watches:
         self._clock = clock
 
     async def get(self, store: str) -> Watch | None:
+        """The store's watch, or None when it is not being watched."""
         return await Watch.read(self._redis, watch_key(store))
 
     async def start(self, store: str, reason: str) -> None:
@@ -67,9 +68,11 @@ class Watches:
         await self._redis.zadd(RECONCILE.queue, {RECONCILE.id(store): int(now * 1000)}, xx=True, lt=True)
 
     async def keep(self, store: str, watch: Watch) -> None:
+        """Note how a watch stands."""
         await watch.write(self._redis, watch_key(store))
 
     async def end(self, store: str, watch: Watch) -> None:
+        """Stop watching the store."""
         await self._redis.delete(watch_key(store))
         log.info(Event.WATCH_ENDED, store=store, reason=watch.reason, lasted_s=round(self._clock() - watch.since))
 

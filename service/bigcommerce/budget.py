@@ -116,8 +116,8 @@ class Budget:
         self._spend = scripts.load(redis, __package__, "spend")
         self._correct = scripts.load(redis, __package__, "correct")
 
-    async def spend(self, store: str, api: Api, priority: Priority, *, operation: str) -> Spent | None:
-        """Take one call off the store's budget for this API, at once or not at all.
+    async def spend(self, store: str, api: Api, priority: Priority, *, operation: str, calls: int = 1) -> Spent | None:
+        """Take so many calls off the store's budget for this API, at once and all of them or none.
 
         Raises OutOfBudget, with the seconds after which this priority may spend again if nobody else does, when
         nothing is left or what is left is kept for higher priorities. Returns None when the call is not counted: the
@@ -128,7 +128,7 @@ class Budget:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 granted, wait_ms, *window = await self._spend(
-                    keys=[_key(store, api)], args=[*self._arguments(api), priority.reserve_percent]
+                    keys=[_key(store, api)], args=[*self._arguments(api), priority.reserve_percent, calls]
                 )
         except (RedisError, TimeoutError):
             return None  # the order matters more; BigCommerce still counts

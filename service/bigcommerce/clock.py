@@ -32,9 +32,11 @@ class Bounds:
 
     @classmethod
     def intersection(cls, samples: "deque[Bounds] | list[Bounds]") -> "Bounds":
+        """What all samples allow; its ``low`` is above its ``high`` when they contradict each other."""
         return cls(max(sample.low for sample in samples), min(sample.high for sample in samples))
 
     def agrees_with(self, other: "Bounds") -> bool:
+        """Whether both can be true of one clock, give or take the tolerance."""
         return max(self.low, other.low) - min(self.high, other.high) <= TOLERANCE_S
 
 

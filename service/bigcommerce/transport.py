@@ -127,11 +127,13 @@ class Transport:
         """This token was accepted: begin with it the next time."""
         self._accepted[account.store_hash] = token
 
-    async def spend(self, account: Account, call: Call, priority: Priority) -> Spent | None:
-        """Take the call off the store's budget; to be done before each exchange. Raises OutOfBudget."""
+    async def spend(
+        self, account: Account, api: Api, priority: Priority, *, operation: str, calls: int = 1
+    ) -> Spent | None:
+        """Take calls off the store's budget; to be done before each exchange. Raises OutOfBudget."""
         if self._budget is None:
             return None
-        return await self._budget.spend(account.store_hash, call.api, priority, operation=call.operation)
+        return await self._budget.spend(account.store_hash, api, priority, operation=operation, calls=calls)
 
     async def exchange(
         self, account: Account, call: Call, token: SecretStr, timeout_s: float, spent: Spent | None
@@ -219,6 +221,17 @@ class Caller:
         self.timeout_s = timeout_s
         self.priority = priority
         self.calls = 0
+        self._ahead: dict[Api, list[Spent | None]] = {}
+
+    async def spend_ahead(self, api: Api, calls: int, *, operation: str) -> None:
+        """Take the next calls of an API off the budget together, all of them or none. Raises OutOfBudget.
+
+        For calls that make sense only one after the other: what the first has read is old when the second has to wait.
+        """
+        missing = calls - len(self._ahead.get(api, ()))
+        if missing > 0:
+            spent = await self.transport.spend(self.account, api, self.priority, operation=operation, calls=missing)
+            self._ahead.setdefault(api, []).extend([spent] * missing)
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
         """Make a call with the store's token. On 401 nothing was done, so the next token is tried at once."""
@@ -237,7 +250,10 @@ class Caller:
 
     async def call_with(self, token: SecretStr, call: Call, *, timeout_s: float | None = None) -> Answer:
         """Make a call with this token and no other."""
-        spent = await self.transport.spend(self.account, call, self.priority)
+        if ahead := self._ahead.get(call.api):
+            spent = ahead.pop()
+        else:
+            spent = await self.transport.spend(self.account, call.api, self.priority, operation=call.operation)
         self.calls += 1
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         return await self.transport.exchange(self.account, call, token, timeout_s, spent)

@@ -26,6 +26,9 @@ from service.web.server import serve
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
 
+# Whether our own Redis is alive; as often, one that cannot be started is tried again.
+LOOK_EVERY_S = 0.5
+
 log = structlog.get_logger()
 
 
@@ -96,7 +99,7 @@ async def _redis(settings: Settings, stack: AsyncExitStack) -> str:
 async def _keep_alive(redis: EmbeddedRedis) -> None:
     """Start Redis again, on the same data and at the same address, when it has died."""
     while True:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(LOOK_EVERY_S)
         if redis.pid is None:
             log.error(Event.PROCESS_ENDED, process="redis")
             try:

@@ -61,11 +61,13 @@ def demo_orders(count: int) -> Iterator[DemoOrder]:
 
 
 def form_field(po_number: str) -> DemoOrder:
+    """The buyer typed the PO into a form field of the billing address."""
     fields = _form_field(po_number)
     return DemoOrder("PO in a form field", {"customer_id": ADA, **fields}, po_number=po_number, fields=_fields(ADA))
 
 
 def metafield(po_number: str) -> DemoOrder:
+    """The storefront wrote PO and cost centre as metafields."""
     checkout = {"po_number": f"PO {po_number}", "cost_center": "CC-210"}
     return DemoOrder(
         "PO in a metafield",
@@ -76,6 +78,7 @@ def metafield(po_number: str) -> DemoOrder:
 
 
 def comment(po_number: str) -> DemoOrder:
+    """The buyer wrote PO and ship window into the order's comment."""
     return DemoOrder(
         "PO in the comment",
         {"customer_id": EVE, "customer_message": f"Our PO: {po_number}, ship:2026-W05 please"},
@@ -85,19 +88,23 @@ def comment(po_number: str) -> DemoOrder:
 
 
 def no_po(_: str) -> DemoOrder:
+    """Nobody gave a PO: the extra fields alone are filled."""
     return DemoOrder("no PO, extra fields only", {"customer_id": ADA}, fields=_fields(ADA))
 
 
 def guest(po_number: str) -> DemoOrder:
+    """Nobody is logged in."""
     return DemoOrder("a guest", {"customer_id": GUEST, **_form_field(po_number)}, Status.SKIPPED, "guest")
 
 
 def no_company(po_number: str) -> DemoOrder:
+    """The shopper belongs to no Company."""
     placement = {"customer_id": ZOE, **_form_field(po_number)}
     return DemoOrder("a shopper of no Company", placement, Status.SKIPPED, "not_a_company_user")
 
 
 def incomplete(po_number: str) -> DemoOrder:
+    """Not paid yet when it is told of; the store waits for its status."""
     return DemoOrder(
         "incomplete, paid 2 s later",
         {"customer_id": ADA, "status_id": 0, "complete_after": 2.0, **_form_field(po_number)},
@@ -107,6 +114,7 @@ def incomplete(po_number: str) -> DemoOrder:
 
 
 def duplicate(po_number: str) -> DemoOrder:
+    """BigCommerce tells of it twice."""
     return DemoOrder(
         "its webhook comes twice",
         {"customer_id": CLEO, "duplicate_webhook": True, **_form_field(po_number)},
@@ -116,6 +124,7 @@ def duplicate(po_number: str) -> DemoOrder:
 
 
 def late(po_number: str) -> DemoOrder:
+    """BigCommerce tells of it after its window."""
     return DemoOrder(
         "its webhook is 15 s late",
         {"customer_id": EVE, "delay_webhook": 15.0, **_form_field(po_number)},

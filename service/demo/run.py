@@ -47,6 +47,7 @@ class Placed:
 
     @property
     def has_ended(self) -> bool:
+        """Whether the order has its outcome."""
         return self.entry is not None and self.entry.status.is_final
 
     @property
@@ -59,6 +60,8 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
+    """Where everything of the demo answers, as URLs."""
+
     sandbox: str
     receiver: str
     redis: str

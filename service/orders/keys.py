@@ -9,6 +9,7 @@ def entry_key(store: str, order_id: int) -> str:
 
 
 def entry_prefix(store: str) -> str:
+    """What the keys of the store's entries begin with; the order's id follows."""
     return f"{_ENTRY}{store}:"
 
 

@@ -30,6 +30,7 @@ class Pace:
 
     @property
     def is_short(self) -> bool:
+        """Whether the store's quota was told to be short, and has not reset since."""
         return _now() < self._short_until
 
     @property
@@ -69,6 +70,7 @@ class PacedCaller(Caller):
         self._pace = pace
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
+        """Make the call, and learn from its answer how much of the quota is left. Errors are those of any call."""
         try:
             answer = await super().call(call, timeout_s=timeout_s)
         except WaitUntil as wait:

@@ -86,6 +86,8 @@ class Places:
 
     async def _go(self, entry: Entry, place: Place, delay: float = 0.0) -> str:
         store, now = entry.store, self._clock()
+        if place in ("recovery", "checks", "parked"):
+            entry.status = Status.QUEUED
         answer = await self._move(
             keys=[
                 entry_key(store, entry.order_id),

@@ -178,6 +178,10 @@ class Queue:
             pipe.delete(f"{_WORKERS}:{worker}")
             await pipe.execute()
 
+    async def recovering(self) -> int:
+        """How many orders are in recovery. Errors are Redis's own."""
+        return int(await self._redis.zcard(RECOVERY.queue))
+
     async def counts(self) -> Counts:
         """How many workers live and how many jobs wait. Errors are Redis's own."""
         names = [name.decode() for name in await self._redis.smembers(_WORKERS)]  # type: ignore[misc]

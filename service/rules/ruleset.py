@@ -33,6 +33,7 @@ class Needs:
 
     @classmethod
     def of(cls, reads: Iterable[Reads]) -> Self:
+        """What expressions that read these paths need."""
         every = tuple(reads)
 
         def read(*path: str) -> bool:

@@ -29,6 +29,8 @@ _MONEY = {
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
+    """The calls about orders."""
+
     def b2b(method: str, path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.B2B, method, f"/api/v3/io{path}", operation, handler)
 
@@ -70,6 +72,7 @@ def _no_order() -> Refusal:
 
 
 def get(call: Call) -> Done:
+    """The record, as it was ``read_lag`` seconds ago."""
     order = call.store.orders.get(call.path["order_id"])
     record = order.record(call.now - call.sandbox.faults.read_lag) if order else None
     if order is None or not _is_of_company(record):
@@ -78,6 +81,7 @@ def get(call: Call) -> Done:
 
 
 def update(call: Call) -> Done:
+    """Write onto the record; 404 while there is none."""
     order = call.store.orders.get(call.path["order_id"])
     if order is None:
         raise _no_order()
@@ -102,6 +106,7 @@ def update(call: Call) -> Done:
 
 
 def products(call: Call) -> Done:
+    """The order's line items."""
     order = call.store.orders.get(call.path["order_id"])
     if order is None or order.record(call.now) is None:
         raise Refusal(404, "The order does not exist.")
@@ -184,6 +189,7 @@ def _is_wanted(call: Call, order: Order, record: Record) -> bool:
 
 
 def extra_field_configs(call: Call) -> Done:
+    """The store's extra fields, page by page."""
     limit, offset = _page(call)
     configs = [
         {

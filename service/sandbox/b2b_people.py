@@ -9,6 +9,8 @@ from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refus
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
+    """The calls about users and Companies, and those that move their orders."""
+
     def b2b(method: str, path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.B2B, method, f"/api/v3/io{path}", operation, handler)
 
@@ -30,6 +32,7 @@ def assign(call: Call) -> Done:
 
 
 def reassign(call: Call) -> Done:
+    """Move a customer's orders to the Company of a customer group."""
     user = call.store.user(call.path["customer_id"])
     group = number_of(call, "bcGroupId")
     company = next((each for each in call.store.spec.companies if each.customer_group_id == group), None)
@@ -51,6 +54,7 @@ def _move(call: Call, customer_id: int, company_id: int, *, only_unassigned: boo
 
 
 def user(call: Call) -> Done:
+    """The Company user behind a customer id."""
     user = call.store.user(call.path["customer_id"])
     customer = call.store.customer(call.path["customer_id"])
     if user is None:
@@ -72,6 +76,7 @@ def user(call: Call) -> Done:
 
 
 def company(call: Call) -> Done:
+    """A Company by its id."""
     company = call.store.company(call.path["company_id"])
     if company is None:
         raise Refusal(404, "Company does not exist.")
@@ -97,4 +102,5 @@ def number_of(call: Call, name: str) -> int:
 
 
 def done(data: Any) -> Done:
+    """A successful answer in B2B Edition's envelope."""
     return Done({"code": 200, "data": data, "meta": {"message": "SUCCESS"}})

@@ -23,12 +23,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Control:
+    """What a test or the demo does to the sandbox, under ``/sandbox``."""
+
     def __init__(self, sandbox: Sandbox, shop: Shop, operations: set[str]) -> None:
         self._sandbox = sandbox
         self._shop = shop
         self._operations = operations
 
     def routes(self) -> list[BaseRoute]:
+        """Everything under ``/sandbox``."""
         return [
             Mount(
                 "/sandbox",
@@ -48,9 +51,11 @@ class Control:
         ]
 
     async def health(self, _: Request) -> Response:
+        """That the sandbox answers, and which stores it has."""
         return JSONResponse({"status": "ok", "stores": sorted(self._sandbox.stores)})
 
     async def faults(self, _: Request) -> Response:
+        """The faults that are in force."""
         return JSONResponse(self._sandbox.faults.model_dump(mode="json"))
 
     async def put_faults(self, request: Request) -> Response:
@@ -67,6 +72,7 @@ class Control:
         return JSONResponse({"store_hash": store.hash, "store_id": store.store_id})
 
     async def delete_store(self, request: Request) -> Response:
+        """Forget a store, its orders and its webhooks."""
         store = self._store(request)
         store.hooks.clear()
         del self._sandbox.stores[store.hash]
@@ -83,11 +89,13 @@ class Control:
         return JSONResponse({"total": store.calls.total(), **counts, "over_quota": over_quota})
 
     async def place_order(self, request: Request) -> Response:
+        """Place an order, as a shopper does; 201 with its id and when it was placed."""
         store = self._store(request)
         order = self._shop.place_order(store, await _read(request, Placement))
         return JSONResponse({"id": order.id, "created_at": order.placed_at}, 201)
 
     async def order(self, request: Request) -> Response:
+        """An order, its record and what was written to it, past all faults."""
         order = self._order(self._store(request), request)
         record = order.record(self._sandbox.now())
         return JSONResponse(
@@ -104,6 +112,7 @@ class Control:
         )
 
     async def put_status(self, request: Request) -> Response:
+        """Change an order's status, as paying does."""
         store = self._store(request)
         order = self._order(store, request)
         self._shop.change_status(store, order, (await _read(request, StatusChange)).status_id)

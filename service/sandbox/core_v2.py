@@ -12,6 +12,8 @@ from service.sandbox.state import Order
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
+    """The calls about orders and the store."""
+
     def v2(path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V2, "GET", f"/stores/{{store_hash}}/v2{path}", operation, handler)
 
@@ -26,14 +28,17 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def system_time(call: Call) -> Done:
+    """The platform's clock."""
     return Done({"time": int(call.sandbox.shown(call.now))})
 
 
 def store_information(call: Call) -> Done:
+    """The store."""
     return Done({"id": call.store.hash, "name": call.store.spec.name, "status": "live", "plan_level": "Standard"})
 
 
 def order(call: Call) -> Done:
+    """An order by its id."""
     return Done(_order_document(call, find_order(call)))
 
 
@@ -44,14 +49,17 @@ def orders(call: Call) -> Done:
 
 
 def order_products(call: Call) -> Done:
+    """The order's line items, page by page."""
     return Done(list(page_of(call, find_order(call).products)) or None)
 
 
 def shipping_addresses(call: Call) -> Done:
+    """The order's shipping addresses, page by page."""
     return Done(list(page_of(call, find_order(call).shipping_addresses)) or None)
 
 
 def find_order(call: Call) -> Order:
+    """The order that the path names; 404 when there is none."""
     found = call.store.orders.get(call.path["order_id"])
     if found is None:
         raise Refusal(404, "The requested resource was not found.")

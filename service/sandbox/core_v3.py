@@ -17,6 +17,8 @@ METAFIELDS_PER_ORDER = 250
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
+    """The calls about metafields, customers and their attributes."""
+
     def v3(path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V3, "GET", f"/stores/{{store_hash}}/v3{path}", operation, handler)
 
@@ -30,10 +32,12 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def order_metafields(call: Call) -> Done:
+    """One order's metafields."""
     return listing(call, _filtered(call, _metafields(call, find_order(call))))
 
 
 def orders_metafields(call: Call) -> Done:
+    """The metafields of all orders."""
     everyone = (metafield for order in call.store.orders.values() for metafield in _metafields(call, order))
     return listing(call, _filtered(call, everyone))
 
@@ -79,6 +83,7 @@ def _filtered(call: Call, metafields: Iterable[dict[str, Any]]) -> list[dict[str
 
 
 def customers(call: Call) -> Done:
+    """Customers by id or e-mail address."""
     ids = set(listed(call, "id:in"))
     emails = set(listed(call, "email:in"))
     included = set(listed(call, "include"))
@@ -117,6 +122,7 @@ def _customer_document(call: Call, customer: Customer, included: set[str]) -> di
 
 
 def customer_attributes(call: Call) -> Done:
+    """The names of all attributes that customers have."""
     names = enumerate(_attribute_names(call), start=1)
     return listing(call, [{"id": number, "name": name, "type": "string"} for number, name in names])
 

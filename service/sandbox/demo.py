@@ -63,4 +63,5 @@ DEMO_STORE = StoreSpec(
 
 
 def seed_demo_store(sandbox: Sandbox) -> Store:
+    """Put the demo store in; orders that it has stay."""
     return sandbox.put_store(DEMO_STORE_HASH, DEMO_STORE)

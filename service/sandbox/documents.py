@@ -129,6 +129,7 @@ def order_document(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def product_document(order_id: int, index: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """A line item of an order."""
     identity = {
         "id": order_id * 100 + index,
         "order_id": order_id,
@@ -138,6 +139,7 @@ def product_document(order_id: int, index: int, fields: dict[str, Any]) -> dict[
 
 
 def shipping_document(order_id: int, index: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """A shipping address of an order."""
     identity = {
         "id": order_id * 10 + index,
         "order_id": order_id,
@@ -153,4 +155,5 @@ def rfc_2822(stamp: float) -> str:
 
 
 def iso_8601(stamp: float) -> str:
+    """An instant (Unix seconds) as V3 writes it: whole seconds, UTC."""
     return datetime.fromtimestamp(int(stamp), UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")

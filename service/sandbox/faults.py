@@ -18,13 +18,17 @@ class Fate:
 
 
 class Chance:
+    """The dice that decide which call has a fault; the same ones again for the same seed."""
+
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.Random(seed)  # noqa: S311 - nothing secret hangs on it
 
     def happens(self, share: float) -> bool:
+        """True for this share of all times, 0 to 1."""
         return share > 0 and self._random.random() < share
 
     def fate(self, faults: Faults, api: ApiName, operation: str) -> Fate:
+        """What happens to one call."""
         if api not in faults.apis or (faults.operations and operation not in faults.operations):
             return Fate()
         jitter = self._random.uniform(-faults.latency_jitter, faults.latency_jitter)

@@ -27,9 +27,11 @@ class Dialect(Enum):
 
     @property
     def api(self) -> ApiName:
+        """The API that speaks so."""
         return "b2b" if self is Dialect.B2B else "core"
 
     def error(self, status: int, message: str, errors: dict[str, str] | None = None) -> Any:
+        """The body of an error."""
         match self:
             case Dialect.V2:
                 return [{"status": status, "message": message}]
@@ -102,6 +104,8 @@ class CutAnswer(Response):
 
 
 class Gateway:
+    """Where every call passes: credentials, quota, faults, counts."""
+
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self.operations: set[str] = set()

@@ -16,6 +16,8 @@ MOST_PER_SCOPE = 10
 
 
 def routes(gateway: Gateway, webhooks: Webhooks) -> list[BaseRoute]:
+    """The calls about webhooks."""
+
     def v3(method: str, path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V3, method, f"/stores/{{store_hash}}/v3{path}", operation, handler)
 
@@ -33,6 +35,7 @@ def routes(gateway: Gateway, webhooks: Webhooks) -> list[BaseRoute]:
 
 
 def hooks(call: Call) -> Done:
+    """The store's webhooks, filtered."""
     wanted = [_document(call, hook) for hook in call.store.hooks.values()]
     for name in ("scope", "destination"):
         if value := call.query.get(name):
@@ -43,10 +46,12 @@ def hooks(call: Call) -> Done:
 
 
 def hook(call: Call) -> Done:
+    """One webhook."""
     return Done({"data": _document(call, _find(call)), "meta": {}})
 
 
 def create(call: Call) -> Done:
+    """Add a webhook; it is active unless said otherwise."""
     fields = _checked(call.fields)
     for name in ("scope", "destination"):
         if name not in fields:
@@ -57,6 +62,7 @@ def create(call: Call) -> Done:
 
 
 def update(call: Call) -> Done:
+    """Change a webhook."""
     hook = _find(call)
     fields = _checked(call.fields)
     if not fields:
@@ -73,6 +79,7 @@ def update(call: Call) -> Done:
 
 
 def delete(call: Call) -> Done:
+    """Remove a webhook."""
     hook = _find(call)
     del call.store.hooks[hook.id]
     return Done({"data": _document(call, hook), "meta": {}})

@@ -29,6 +29,7 @@ def listing(call: Call, items: Sequence[dict[str, Any]]) -> Done:
 
 
 def limit_of(call: Call) -> int:
+    """How many items a page has."""
     return min(MOST_PER_PAGE, max(1, call.number("limit") or USUAL_PER_PAGE))
 
 
@@ -37,11 +38,13 @@ def _page(call: Call) -> int:
 
 
 def page_of(call: Call, items: Sequence[T]) -> Sequence[T]:
+    """The page of the items that the query asks for."""
     limit, page = limit_of(call), _page(call)
     return items[(page - 1) * limit : page * limit]
 
 
 def listed(call: Call, name: str) -> list[str]:
+    """The values of a parameter that holds several, separated by commas."""
     return [text.strip() for text in call.query.get(name, "").split(",") if text.strip()]
 
 

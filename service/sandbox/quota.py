@@ -23,13 +23,16 @@ class Quota:
 
     @property
     def left(self) -> int:
+        """How many calls are left in this window."""
         return self.limit - self.used
 
     def resets_in(self, now: float) -> float:
+        """Seconds until the window ends; a whole one before its first call."""
         return self.window if self.started_at is None else max(0.0, self.started_at + self.window - now)
 
 
 def core_headers(quota: Quota, now: float) -> dict[str, str]:
+    """What the core API tells of the quota with each answer."""
     return {
         "X-Rate-Limit-Time-Window-Ms": str(round(quota.window * 1000)),
         "X-Rate-Limit-Time-Reset-Ms": str(round(quota.resets_in(now) * 1000)),

@@ -10,11 +10,14 @@ AWAITING_FULFILLMENT = 11
 
 
 class Shop:
+    """What happens in the storefront, and the webhooks that tell of it."""
+
     def __init__(self, sandbox: Sandbox, webhooks: Webhooks) -> None:
         self._sandbox = sandbox
         self._webhooks = webhooks
 
     def place_order(self, store: Store, placement: Placement) -> Order:
+        """Place an order and tell of it, as the placement says."""
         order = self._sandbox.place_order(store, placement)
         if not placement.drop_webhook and not placement.age:
             self._webhooks.announce(

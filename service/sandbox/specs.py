@@ -22,10 +22,14 @@ PositiveId = Annotated[int, Field(ge=1)]
 
 
 class Spec(BaseModel):
+    """What is described from outside: a key that is not known is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FieldType(IntEnum):
+    """What an extra field takes."""
+
     TEXT = 0
     MULTI_LINE = 1
     NUMBER = 2
@@ -52,6 +56,8 @@ class ExtraFieldConfig(Spec):
 
 
 class Customer(Spec):
+    """A shopper who has an account."""
+
     id: PositiveId
     email: str = "buyer@example.com"
     first_name: str = "Ada"
@@ -62,6 +68,8 @@ class Customer(Spec):
 
 
 class Company(Spec):
+    """A Company of B2B Edition."""
+
     id: PositiveId
     name: str
     customer_group_id: int | None = None
@@ -127,6 +135,7 @@ class Placement(BaseModel):
 
     @property
     def order_fields(self) -> dict[str, Any]:
+        """The placement's part that is the V2 order's own."""
         return {**(self.model_extra or {}), "customer_id": self.customer_id, "status_id": self.status_id}
 
     @model_validator(mode="after")
@@ -137,6 +146,8 @@ class Placement(BaseModel):
 
 
 class StatusChange(Spec):
+    """An order's new status."""
+
     status_id: Annotated[int, Field(ge=0, le=14)]
 
 

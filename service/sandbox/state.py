@@ -1,7 +1,7 @@
 """All that the sandbox remembers: stores, their orders, B2B Edition's records of them, webhooks. In memory.
 
 Every instant in here is true: seconds on this machine's clock. The platform's own clock, which may be skewed, is
-added where something is shown to the outside (``Sandbox.shown``) and taken off where it asks (``Sandbox.meant``).
+added where something is shown to the outside (``Sandbox.shown``).
 """
 
 import time
@@ -31,6 +31,7 @@ class Record:
     extra_fields: Mapping[str, str]
 
     def rewritten(self, now: float, **changes: Any) -> "Record":
+        """The record with changes, written now."""
         return replace(self, written_at=now, **changes)
 
 
@@ -59,6 +60,8 @@ class Attempt:
 
 @dataclass(slots=True)
 class Order:
+    """An order and all versions of its record. Times are Unix seconds."""
+
     id: int
     placed_at: float
     modified_at: float
@@ -77,6 +80,7 @@ class Order:
 
     @property
     def customer_id(self) -> int:
+        """Who ordered; 0 for a guest."""
         return int(self.document["customer_id"])
 
     def record(self, at: float) -> Record | None:
@@ -89,6 +93,8 @@ class Order:
 
 @dataclass(slots=True)
 class Hook:
+    """A webhook. Times are Unix seconds."""
+
     id: int
     scope: str
     destination: str
@@ -102,6 +108,8 @@ class Hook:
 
 @dataclass(slots=True)
 class Store:
+    """A store: what it is said to be, and what has happened in it."""
+
     hash: str
     spec: StoreSpec
     quotas: dict[ApiName, Quota]
@@ -117,18 +125,23 @@ class Store:
 
     @property
     def extra_fields(self) -> tuple[ExtraFieldConfig, ...]:
+        """The extra fields of its orders."""
         return self.spec.extra_fields
 
     def customer(self, customer_id: int) -> Customer | None:
+        """The customer of that id, or None."""
         return next((customer for customer in self.spec.customers if customer.id == customer_id), None)
 
     def user(self, customer_id: int) -> User | None:
+        """The Company user of that customer, or None."""
         return next((user for user in self.spec.users if user.customer_id == customer_id), None)
 
     def company(self, company_id: int) -> Company | None:
+        """The Company of that id, or None."""
         return next((company for company in self.spec.companies if company.id == company_id), None)
 
     def add_hook(self, scope: str, destination: str, now: float, **rest: Any) -> Hook:
+        """Add a webhook."""
         hook = Hook(self.next_hook_id, scope, destination, created_at=now, updated_at=now, **rest)
         self.next_hook_id += 1
         self.hooks[hook.id] = hook
@@ -171,19 +184,17 @@ class Sandbox:
         self.set_faults(options.faults)
 
     def set_faults(self, faults: Faults) -> None:
+        """Put these faults in force; the dice begin anew."""
         self.faults = faults
         self.chance = Chance(faults.seed)
 
     def now(self) -> float:
+        """Unix seconds, on the sandbox's clock."""
         return self._clock()
 
     def shown(self, instant: float) -> float:
         """An instant on the platform's own clock."""
         return instant + self.faults.clock_skew
-
-    def meant(self, shown: float) -> float:
-        """The instant that somebody means who read the platform's clock."""
-        return shown - self.faults.clock_skew
 
     def put_store(self, store_hash: str, spec: StoreSpec) -> Store:
         """Add a store, or give one another description; its orders, webhooks and counts stay."""
@@ -203,5 +214,6 @@ class Sandbox:
         return store
 
     def place_order(self, store: Store, placement: Placement) -> Order:
+        """Place an order; nobody is told."""
         after = self.options.auto_record_after if placement.record_after is None else placement.record_after
         return store.add_order(placement, self.now(), after)

@@ -47,6 +47,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Block:
+    """A time in which a domain gets no webhooks, and why."""
+
     since: float
     until: float
     reasons: Counter[str]
@@ -83,6 +85,7 @@ class Webhooks:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        """Deliver webhooks within the context."""
         # A connection that idles longer may be closed by the receiver just when it is used again.
         limits = httpx.Limits(max_connections=AT_ONCE, keepalive_expiry=2.0)
         async with httpx.AsyncClient(timeout=ANSWER_WITHIN, limits=limits, trust_env=False) as self._http:

@@ -4,7 +4,7 @@ Everything wrong in a file is reported at once, each problem with its table, its
 secret is in no message and in no ``repr``.
 """
 
-from service.stores.loading import Reading, load_stores, read_stores
+from service.stores.loading import Reading, read_stores
 from service.stores.models import Endpoints, Rule, Store, StoresFile, plain_number
 from service.stores.problems import rule_place
 from service.stores.sentences import did_you_mean
@@ -16,7 +16,6 @@ __all__ = [
     "Store",
     "StoresFile",
     "did_you_mean",
-    "load_stores",
     "plain_number",
     "read_stores",
     "rule_place",

@@ -28,19 +28,11 @@ class Reading:
     problems: tuple[Problem, ...]
 
 
-def load_stores(path: Path, environ: Mapping[str, str] = os.environ) -> StoresFile:
-    """Read a stores file and its secrets. Raises ConfigError with all problems.
+def read_stores(path: Path, environ: Mapping[str, str] = os.environ) -> Reading:
+    """Read a stores file and its secrets, as much as can be read. ConfigError only when it cannot be parsed at all.
 
     The rules' expressions and patterns are not looked at here; ``service.rules.load_configuration`` does that too.
     """
-    reading = read_stores(path, environ)
-    if reading.stores_file is None:
-        raise ConfigError(*reading.problems)
-    return reading.stores_file
-
-
-def read_stores(path: Path, environ: Mapping[str, str] = os.environ) -> Reading:
-    """Read as much of a stores file as can be read. Raises ConfigError only when it cannot be parsed at all."""
     written = _parse(path)
     problems: list[Problem] = []
     endpoints = Endpoints()

@@ -164,7 +164,7 @@ class Store(Table):
     """One store: table ``[stores.<hash>]``.
 
     Any of several secrets is accepted (rotation). ``extra_fields`` is in the file's order; a key is a fieldName or
-    a label. In code, secrets are given as SecretStr: only ``load_stores`` looks up ``env:`` and ``file:``.
+    a label. In code, secrets are given as SecretStr: only ``read_stores`` looks up ``env:`` and ``file:``.
     """
 
     hash: Annotated[str, AfterValidator(_store_hash)]

@@ -56,10 +56,12 @@ class Server(OrderlyServer):
             await super().serve([self._socket])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port, and say so."""
         await super().startup(sockets)
         log.info(Event.RECEIVER_STARTED, host=self.host, port=self.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is in hand, and say so."""
         await super().shutdown(sockets)
         log.info(Event.RECEIVER_STOPPED)
 

@@ -44,6 +44,7 @@ def best_possible(placed_at: Sequence[float], buyers_own: Sequence[bool]) -> int
     return created
 
 
+@pytest.mark.quick
 def test_best_possible_is_what_fits_into_the_quota() -> None:
     assert best_possible([*range(30)], [False] * 30) == 30
     assert best_possible([0.0] * 200, [False] * 200) == 147

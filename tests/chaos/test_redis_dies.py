@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 async def test_redis_that_is_killed_and_comes_back_costs_nothing(tmp_path: Path, report: Report) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.2}, **PLENTY) as house:
         shoppers = Shoppers(house)
-        coming = asyncio.create_task(shoppers.come(60, per_s=10))
-        await until(lambda: len(shoppers.placed) >= 20)
+        coming = asyncio.create_task(shoppers.come(40, per_s=10))
+        await until(lambda: len(shoppers.placed) >= 10)
         house.redis.kill()
         await asyncio.sleep(1.5)
         await house.redis.restart()

@@ -28,7 +28,6 @@ async def test_a_fifth_of_all_answers_are_errors_and_some_hang(tmp_path: Path, r
         assert len(late) <= 2, outcomes.describe(late)
 
 
-@pytest.mark.quick
 async def test_answers_that_get_lost_after_the_work_was_done_double_nothing(tmp_path: Path, report: Report) -> None:
     faults = {"latency": 0.1, "lost_answer_rate": 0.1, "seed": 8}
     async with deployed(tmp_path, workers=2, faults=faults, **PLENTY) as house:
@@ -73,7 +72,7 @@ async def test_orders_of_refused_credentials_end_once_these_are_accepted(tmp_pat
 async def test_a_clock_that_is_off_costs_no_order_its_window(tmp_path: Path, report: Report, skew: float) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.2, "clock_skew": skew}, **PLENTY) as house:
         shoppers = Shoppers(house)
-        await shoppers.come(50, per_s=10)
+        await shoppers.come(30, per_s=10)
         outcomes = await shoppers.outcomes(within_s=60)
 
         report(outcomes.figures(f"BigCommerce's clock {abs(skew):g} s {'ahead' if skew > 0 else 'behind'}"))

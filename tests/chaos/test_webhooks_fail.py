@@ -62,7 +62,7 @@ async def test_a_deactivated_webhook_costs_no_order_its_window(tmp_path: Path, r
         await shoppers.come(10, per_s=2)
         outcomes = await shoppers.outcomes(within_s=60)
 
-        remark = f"receiver gone for {gone_s:.0f} s, reactivated {count(house, 'hook_reactivated')} times"
+        remark = f"the receiver was gone for {gone_s:.0f} s"
         report(outcomes.figures("webhook deactivated by BigCommerce, at 2 orders/s", remark=remark))
         assert not outcomes.not_created(), outcomes.describe(outcomes.not_created())
         hooks = (await house.sandbox.api.get("/stores/sandbox/v3/hooks")).json()["data"]

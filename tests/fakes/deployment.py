@@ -155,6 +155,15 @@ class Deployment:
             raise AssertionError(f"{len(waiting)} orders have not ended, such as {stuck}") from None
         return entries
 
+    async def waits(self, order_id: int, *, within_s: float = 10.0) -> None:
+        """Return when the order waits for its status to change."""
+        async with asyncio.timeout(within_s):
+            while True:
+                entry = await self.ledger.get(self.stores[0], order_id)
+                if entry is not None and entry.status is Status.WAITING:
+                    return
+                await asyncio.sleep(0.05)
+
     async def assert_enriched(self, orders: dict[int, int], *, store: str | None = None) -> None:
         """Every order's record holds its own PO, by the sandbox's books, and nothing was created twice."""
         for order_id, number in orders.items():

@@ -74,10 +74,10 @@ class FakeQueue(Queue):
         yield self
 
 
-def raising(error: Exception) -> Callable[[], Any]:
+def raising(error: Exception) -> Callable[..., Any]:
     """A function that raises."""
 
-    def function() -> Any:
+    def function(*_: Any, **__: Any) -> Any:
         raise error
 
     return function

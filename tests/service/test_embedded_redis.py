@@ -19,6 +19,7 @@ from redis import Redis
 from service import embedded_redis
 from service.embedded_redis import EmbeddedRedis, running_url
 from service.errors import ConfigError
+from tests.fakes.webhooks import raising
 
 pytestmark = pytest.mark.integration
 
@@ -51,6 +52,59 @@ def test_data_is_there_again_after_kill_9_of_redis(tmp_path: Path) -> None:
         wait_for(lambda: server.pid is None)
     with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
         assert redis.get("order") == b"250"
+
+
+def kill(server: EmbeddedRedis) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    wait_for(lambda: server.pid is None)
+
+
+@pytest.mark.parametrize("folder", ["data", "x" * 110], ids=["in the folder", "in a private folder"])
+def test_a_server_that_died_is_started_again_at_the_same_address(tmp_path: Path, folder: str) -> None:
+    with EmbeddedRedis(tmp_path / folder) as server:
+        url = server.url
+        for number in range(3):
+            with client(url) as redis:
+                redis.set(str(number), "250")
+            kill(server)
+            server.restart()
+        with client(url) as redis:
+            assert [redis.get(str(number)) for number in range(3)] == [b"250"] * 3
+        assert server.url == url == running_url(tmp_path / folder)
+    assert running_url(tmp_path / folder) is None
+
+
+def test_a_restart_that_fails_leaves_nothing_behind_and_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EmbeddedRedis(tmp_path) as server:
+        url = server.url
+        kill(server)
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", str(tmp_path))
+            patch.setattr(importlib.util, "find_spec", lambda _: None)
+            with pytest.raises(ConfigError):
+                server.restart()
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", raising(OSError(28, "No space left on device")))
+            with pytest.raises(ConfigError, match="No space left on device"):
+                server.restart()
+        with monkeypatch.context() as patch:
+            silent = tmp_path / "bin" / "redis-server"
+            silent.parent.mkdir()
+            silent.write_text("#!/bin/sh\nexec sleep 60\n")
+            silent.chmod(0o700)
+            patch.setenv("PATH", f"{silent.parent}:{os.environ['PATH']}")
+            patch.setattr(embedded_redis, "_SILENCE_S", 0.2)
+            with pytest.raises(ConfigError, match="does not answer"):
+                server.restart()
+        assert server.pid is None
+
+        server.restart()
+        assert server.pid is not None
+        with client(url) as redis:
+            assert redis.ping()
 
 
 async def test_works_as_an_async_context_manager(tmp_path: Path) -> None:

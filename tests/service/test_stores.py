@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from service.errors import ConfigError
-from service.stores import Endpoints, Rule, Store, StoresFile, load_stores, plain_number, read_stores
+from service.stores import Endpoints, Rule, Store, StoresFile, plain_number, read_stores
 
 STORE = """
 [stores.abc123]
@@ -28,6 +28,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, so that the places in messages begin with ``stores.toml``."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def load_stores(path: Path, environ: Mapping[str, str]) -> StoresFile:
+    reading = read_stores(path, environ)
+    if reading.stores_file is None:
+        raise ConfigError(*reading.problems)
+    return reading.stores_file
 
 
 def load(text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> StoresFile:

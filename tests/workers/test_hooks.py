@@ -7,9 +7,8 @@ import pytest
 from arq import Retry
 from structlog.testing import capture_logs
 
-from service.bigcommerce import Account, Priority
+from service.bigcommerce import Account, Api, Priority
 from service.bigcommerce.core import Core
-from service.bigcommerce.transport import Call
 from service.errors import CredentialsRefused, OutOfBudget, Refused
 from service.orders.keys import hook_key, watch_key, webhook_seen_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
@@ -353,10 +352,10 @@ async def test_a_turn_waits_for_the_quota_and_does_not_begin_anew(
     await store.hook(is_active=False)
     asked: list[tuple[str, Priority]] = []
 
-    async def budget(_: Account, call: Call, priority: Priority) -> None:
-        asked.append((call.operation, priority))
+    async def budget(_: Account, api: Api, priority: Priority, *, operation: str, calls: int = 1) -> None:
+        asked.append((operation, priority))
         if len(asked) % 2:
-            raise OutOfBudget(call.operation, seconds=4.0)
+            raise OutOfBudget(operation, seconds=4.0)
 
     monkeypatch.setattr(store.house.transport, "spend", budget)
     began = store.clock.now
@@ -374,9 +373,9 @@ async def test_a_turn_waits_for_the_quota_and_does_not_begin_anew(
 async def test_a_turn_does_not_wait_for_ever(store: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    async def nothing_left(_: Account, call: Call, __: Priority) -> None:
-        asked.append(call.operation)
-        raise OutOfBudget(call.operation, seconds=20.0 if len(asked) <= 10 else 50.0)
+    async def nothing_left(_: Account, api: Api, __: Priority, *, operation: str, calls: int = 1) -> None:
+        asked.append(operation)
+        raise OutOfBudget(operation, seconds=20.0 if len(asked) <= 10 else 50.0)
 
     monkeypatch.setattr(store.house.transport, "spend", nothing_left)
     assert (await store.turn())[0] == 20.0

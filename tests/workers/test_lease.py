@@ -1,6 +1,7 @@
 """The leased worker against a real Redis: what it takes, what it keeps, what it lets go."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,12 +10,14 @@ import pytest
 from arq import ArqRedis, Retry
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.worker import func
+from redis.exceptions import ResponseError
+from structlog.testing import capture_logs
 
 from service.orders.jobs import WINDOW, from_json, to_json
 from service.redisdb import connect
 from tests.fakes.redis_server import running_redis
 from workers import lease
-from workers.lease import LeasedWorker
+from workers.lease import LeasedWorker, LeaseLost
 
 Job = Callable[[int], Awaitable[None]]
 
@@ -28,20 +31,25 @@ async def put(redis: ArqRedis, order_id: int, *, store: str = STORE, score: int 
     return job_id
 
 
-@asynccontextmanager
-async def working(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> AsyncIterator[LeasedWorker]:
+def worker_for(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> LeasedWorker:
     async def run(ctx: dict[str, Any], *args: Any, **_: Any) -> None:
         await job(args[1])
 
-    worker = LeasedWorker(
+    return LeasedWorker(
         [func(run, name=WINDOW.function)],
         queue_name=WINDOW.queue,
         redis_pool=redis,
         max_jobs=max_jobs,
         poll_delay=0.01,
+        rebuild=lambda job_id: WINDOW.rebuilt(job_id, time.time()),
         job_serializer=to_json,
         job_deserializer=from_json,
     )
+
+
+@asynccontextmanager
+async def working(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> AsyncIterator[LeasedWorker]:
+    worker = worker_for(redis, job, max_jobs=max_jobs)
     serving = asyncio.create_task(worker.serve())
     try:
         yield worker
@@ -327,6 +335,195 @@ async def test_polling_survives_a_redis_that_dies_and_comes_back() -> None:
             await put(redis, order_id)
             await until(lambda: _is(len(done) == order_id))  # noqa: B023 - used up within the turn
         await until(lambda: _is(worker.running == 0))
+
+
+# ── a worker that was taken for dead ────────────────────────────────────────────────────────────────────────────
+
+
+async def nothing(_: int) -> None:
+    return
+
+
+async def claimed_by(worker: LeasedWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the worker take what is due, and stand still before it runs it."""
+    monkeypatch.setattr(LeasedWorker, "run_job", lambda *_: asyncio.Event().wait())
+    await worker.start_jobs(await worker.pool.zrange(WINDOW.queue, 0, -1))
+
+
+async def close(worker: LeasedWorker, job_id: str, *, again_in_ms: int | None = None) -> None:
+    await worker.finish_job(job_id, again_in_ms is None, None, None, False, again_in_ms, None)
+
+
+@asynccontextmanager
+async def two_workers(redis: ArqRedis) -> AsyncIterator[tuple[LeasedWorker, LeasedWorker]]:
+    workers = worker_for(redis, nothing), worker_for(redis, nothing)
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            await worker.finish_in_hand(0.0)
+
+
+async def test_a_stale_worker_neither_closes_nor_leases_a_job_that_another_has(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_workers(redis) as (stale, other):
+        job_id = await put(redis, 1)
+        await claimed_by(stale, monkeypatch)
+        await redis.delete(in_progress_key_prefix + job_id)  # it stood still, and its lease ran out
+        await claimed_by(other, monkeypatch)
+        before = await redis.zscore(WINDOW.queue, job_id)
+
+        assert job_id in await stale._extend([job_id])
+        await close(stale, job_id)
+        await close(stale, job_id, again_in_ms=60_000)
+
+        assert await redis.get(in_progress_key_prefix + job_id) == other.owner.encode()
+        assert await redis.zscore(WINDOW.queue, job_id) == before
+        assert await redis.exists(job_key_prefix + job_id)
+
+
+async def test_a_stale_worker_neither_closes_nor_leases_a_new_job_of_the_same_id(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_workers(redis) as (stale, _):
+        job_id = await put(redis, 1, score=1000)
+        await claimed_by(stale, monkeypatch)
+        await redis.delete(in_progress_key_prefix + job_id, job_key_prefix + job_id, WINDOW.queue)  # the order ended
+        await put(redis, 1, score=2000)  # and is retried
+
+        assert job_id in await stale._extend([job_id])
+        await close(stale, job_id)
+        await close(stale, job_id, again_in_ms=60_000)
+
+        assert await redis.zscore(WINDOW.queue, job_id) == 2000
+        assert await redis.exists(job_key_prefix + job_id)
+        assert not await redis.exists(in_progress_key_prefix + job_id)
+
+
+async def test_a_job_that_moved_on_is_not_put_back(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two_workers(redis) as (worker, _):
+        job_id = await put(redis, 1)
+        await claimed_by(worker, monkeypatch)
+        await redis.delete(in_progress_key_prefix + job_id, job_key_prefix + job_id, WINDOW.queue)
+
+        await close(worker, job_id, again_in_ms=1000)
+
+        assert await redis.keys("*") == []
+
+
+async def test_a_worker_that_stood_still_asks_before_it_goes_on(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_workers(redis) as (stale, other):
+        job_id = await put(redis, 1)
+        await claimed_by(stale, monkeypatch)
+        await stale.hold(job_id)
+        stale._held[job_id].renewed_at -= lease.LEASE_S
+        await stale.hold(job_id)  # nobody has taken it
+        assert await redis.get(in_progress_key_prefix + job_id) == stale.owner.encode()
+
+        await redis.delete(in_progress_key_prefix + job_id)
+        await claimed_by(other, monkeypatch)
+        stale._held[job_id].renewed_at -= lease.LEASE_S
+        with pytest.raises(LeaseLost):
+            await stale.hold(job_id)
+
+
+# ── what stands in Redis is garbage, or Redis answers with an error ─────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("error", [ResponseError("MISCONF no space left"), ValueError("a bug"), OSError("strange")])
+async def test_leases_are_renewed_whatever_went_wrong_the_last_time(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(lease, "LEASE_S", 0.4)
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.1)
+    go = asyncio.Event()
+    fails = 2
+
+    async def job(_: int) -> None:
+        await go.wait()
+
+    key = in_progress_key_prefix + await put(redis, 1)
+    async with working(redis, job) as worker:
+        renew = worker._renew
+
+        async def flaky(**words: Any) -> Any:
+            nonlocal fails
+            if fails:
+                fails -= 1
+                raise error
+            return await renew(**words)
+
+        monkeypatch.setattr(worker, "_renew", flaky)
+        await until(lambda: _exists(redis, key))
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            assert worker.running == 1
+        assert await redis.get(key) == worker.owner.encode()
+        assert fails == 0
+        go.set()
+        await until(lambda: empty(redis))
+
+
+async def test_a_lease_that_is_garbage_stops_no_renewal(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    go = asyncio.Event()
+
+    async def job(_: int) -> None:
+        await go.wait()
+
+    async with working(redis, job) as worker:
+        key = in_progress_key_prefix + await put(redis, 1)
+        await until(lambda: _is(worker.running == 1))
+        worker.allow_pick_jobs = False
+        await redis.delete(key)
+        await redis.hset(key, "not", "a lease")  # type: ignore[misc]
+        await asyncio.sleep(0.2)
+        await redis.delete(key)
+        await until(lambda: _exists(redis, key))
+        go.set()
+        await until(lambda: empty(redis))
+
+
+async def test_what_is_no_job_in_a_queue_is_taken_out_and_told_once(redis: ArqRedis) -> None:
+    done: list[int] = []
+
+    async def job(order_id: int) -> None:
+        done.append(order_id)
+
+    for strange in (b"\xff\xfe", b"", b"window", b"unknown:abc123:1", b"window:", "wïndow:1:2".encode()):
+        await redis.zadd(WINDOW.queue, {strange: 1})
+    await put(redis, 7)
+    with capture_logs() as logs:
+        async with working(redis, job):
+            await until(lambda: empty(redis))
+
+    assert done == [7]
+    assert [line["rebuilt"] for line in logs if line["event"] == "job_unreadable"] == [False] * 6
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, b"\x80\x04garbage", b"", b"[]", b"{}", b'{"f": "window"}', b'{"f": "unknown", "a": [], "k": {}, "et": 1}'],
+)
+async def test_a_job_that_cannot_be_read_is_made_anew_from_its_id(redis: ArqRedis, body: bytes | None) -> None:
+    done: list[int] = []
+
+    async def job(order_id: int) -> None:
+        done.append(order_id)
+
+    job_id = await put(redis, 7)
+    if body is None:
+        await redis.delete(job_key_prefix + job_id)
+    else:
+        await redis.set(job_key_prefix + job_id, body)
+    async with working(redis, job):
+        await until(lambda: empty(redis))
+
+    assert done == [7]
+    assert await redis.keys("arq:*") == []
 
 
 async def _is(condition: bool) -> bool:

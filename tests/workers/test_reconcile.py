@@ -7,9 +7,8 @@ from arq import Retry
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from service.bigcommerce import Account, Priority
+from service.bigcommerce import Account, Api, Priority
 from service.bigcommerce.core import Core
-from service.bigcommerce.transport import Call
 from service.errors import OutOfBudget
 from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import RECONCILE, RECOVERY, WINDOW
@@ -330,9 +329,9 @@ async def test_reconciling_waits_behind_everybody_else_and_the_watch_does_not(
 ) -> None:
     asked: list[Priority] = []
 
-    async def no_budget(account: Account, call: Call, priority: Priority) -> None:
+    async def no_budget(account: Account, api: Api, priority: Priority, *, operation: str, calls: int = 1) -> None:
         asked.append(priority)
-        raise OutOfBudget(call.operation, seconds=7.0)
+        raise OutOfBudget(operation, seconds=7.0)
 
     monkeypatch.setattr(store.house.transport, "spend", no_budget)
     assert await store.turn() == 7.0

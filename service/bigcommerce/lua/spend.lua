@@ -1,9 +1,9 @@
--- Take one call off a quota, or say how long to wait. Where the last window is over, a new one is guessed: it begins
+-- Take calls off a quota, or say how long to wait. Where the last window is over, a new one is guessed: it begins
 -- now, and is like the last.
 -- Returns granted (1 or 0), wait (ms), then the window: its id, left, resets in (ms), length (ms), guessed (1 or 0).
 -- KEYS: 1 the budget
 -- ARGV: 1 now (ms; '' for Redis's own time), 2 how long to keep it after its window (ms), 3 limit and 4 length (ms) of
---       the first window ever, 5 percent of the limit kept for higher priorities
+--       the first window ever, 5 percent of the limit kept for higher priorities, 6 how many calls
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
@@ -18,15 +18,15 @@ end
 resets_at = math.min(resets_at, now + length) -- it is farther away only when Redis's clock was set back
 
 -- The reserve shrinks with the time that is left: what nobody above has used is everybody's in the end.
-local percent, wait = tonumber(ARGV[5]), 0
-if left < 1 then
+local percent, calls, wait = tonumber(ARGV[5]), tonumber(ARGV[6]), 0
+if left < calls then
   wait = resets_at - now
 elseif percent > 0 then
-  wait = resets_at - now - (left - 1) * 100 * length / (percent * limit)
+  wait = resets_at - now - (left - calls) * 100 * length / (percent * limit)
 end
 local granted = wait <= 0
 if granted then
-  left = left - 1
+  left = left - calls
 end
 
 redis.call('HSET', KEYS[1], 'limit', limit, 'length', length, 'window', window, 'left', left,

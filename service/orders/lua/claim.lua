@@ -9,7 +9,7 @@ for i = 8, #ARGV do
   local id = ARGV[i]
   local score = redis.call('ZSCORE', KEYS[1], id)
   if score and tonumber(score) <= tonumber(ARGV[3]) and redis.call('EXISTS', ARGV[5] .. id) == 0 then
-    local store = string.match(id, '^[^:]*:([^:]*)')
+    local store = string.match(id, '^[^:]*:([^:]*)') or ''
     local turn = taken[store] or 0
     if turn < tonumber(ARGV[6]) then
       taken[store] = turn + 1

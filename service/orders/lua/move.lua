@@ -41,13 +41,13 @@ if place ~= 'parked' then
 end
 
 local function ensure(job, queue, mode)
+  redis.call('PERSIST', KEYS[1])
   redis.call('SET', known.prefixes.job .. job.id, job.body, 'NX')
   redis.call('ZADD', queue, mode, due, job.id)
 end
 
 if place == 'recovery' then
   ensure(known.recovery, KEYS[7], 'NX')
-  redis.call('PERSIST', KEYS[1])
 elseif place == 'checks' then
   redis.call('ZADD', KEYS[4], due, order)
   ensure(known.check, KEYS[8], 'LT')

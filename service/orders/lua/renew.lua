@@ -1,5 +1,6 @@
 -- Extend the leases that are still ours, and take back those that ran out and that nobody wanted.
--- Returns the ids of the jobs that are another worker's now, or gone.
+-- Returns, for each job that is not ours any more, its id and 'taken' (another worker runs it) or 'gone' (it has
+-- moved on or is closed: by us, a moment ago, or by whoever took it over).
 -- KEYS: 1 queue
 -- ARGV: 1 owner, 2 lease (ms), 3 prefix of leases, then for each job: its id, and when the one we took was due (ms)
 local lost = {}
@@ -13,6 +14,7 @@ for i = 4, #ARGV, 2 do
     redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
   else
     lost[#lost + 1] = id
+    lost[#lost + 1] = owner and 'taken' or 'gone'
   end
 end
 return lost

@@ -1,6 +1,7 @@
 """The order document, against a sandbox: what rules find under each root, and what is fetched for it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,10 +10,12 @@ from arq import ArqRedis
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
+from service.errors import NotFound
 from service.orders.cache import Cache
 from service.orders.document import Document, NoCompanyUser, read_order, read_people
 from service.rules import Needs
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+from tests.fakes.upstream import FakeUpstream, store_api
 
 EVERYTHING = Needs(
     consignments=True,
@@ -92,3 +95,44 @@ async def test_people_are_read_once_for_many_orders(reader: Reader) -> None:
 async def test_a_customer_of_no_company_is_not_found_when_rules_need_the_company(reader: Reader) -> None:
     with pytest.raises(NoCompanyUser):
         await reader.read(EVERYTHING, ZOE)
+
+
+# ── people, as a scripted BigCommerce tells of them ─────────────────────────────────────────────────────────────
+
+USER, COMPANY = "GET /api/v3/io/users/customer/7", "GET /api/v3/io/companies/12"
+MISSING = (404, {"code": 404, "data": {"errMsg": "Not found"}, "meta": {}})
+WITH_COMPANY = replace(NOTHING, company=True)
+
+
+async def people(redis: ArqRedis, upstream: FakeUpstream) -> Document:
+    async with store_api(upstream) as api:
+        return await read_people(api, Cache(redis, "abc123"), 7, WITH_COMPANY)
+
+
+@pytest.mark.parametrize("company_id", [12, "12", 12.0])
+async def test_the_company_is_read_by_an_id_as_a_number_or_as_text(redis: ArqRedis, company_id: Any) -> None:
+    upstream = FakeUpstream()
+    upstream.on(USER, {"code": 200, "data": {"id": "1", "companyId": company_id}})
+    upstream.on(COMPANY, {"code": 200, "data": {"extraFields": [{"fieldName": "ERP", "fieldValue": "E1"}]}})
+
+    assert (await people(redis, upstream))["company"]["extraFields"] == {"ERP": "E1"}
+
+
+@pytest.mark.parametrize("company_id", [None, 0, "", "none", True])
+async def test_a_user_without_a_company_has_an_empty_one(redis: ArqRedis, company_id: Any) -> None:
+    upstream = FakeUpstream()
+    upstream.on(USER, {"code": 200, "data": {"id": 1, "companyId": company_id}})
+
+    assert (await people(redis, upstream))["company"] == {}
+
+
+async def test_only_the_user_that_is_not_found_makes_no_company_user(redis: ArqRedis) -> None:
+    upstream = FakeUpstream()
+    upstream.on(USER, MISSING)
+    with pytest.raises(NoCompanyUser):
+        await people(redis, upstream)
+
+    upstream.on(USER, {"code": 200, "data": {"id": 1, "companyId": 12}})
+    upstream.on(COMPANY, MISSING)
+    with pytest.raises(NotFound):
+        await people(redis, upstream)

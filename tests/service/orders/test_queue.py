@@ -7,9 +7,10 @@ import pytest
 from arq import ArqRedis
 
 from service.errors import QueueUnavailable
+from service.orders.checks import Checks
 from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import RECOVERY, WINDOW
-from service.orders.keys import entry_key
+from service.orders.keys import checks_key, entry_key
 from service.orders.ledger import Ledger
 from service.orders.places import Places
 from service.orders.queue import Accepted, Counts, Queue, Webhook
@@ -184,3 +185,41 @@ async def test_redis_that_hangs_is_queue_unavailable() -> None:
             await queue.accept(webhook(2))
         server.resume()
         assert await queue.accept(webhook(2)) in (Accepted.QUEUED, Accepted.DUPLICATE)
+
+
+@pytest.mark.parametrize(("trouble", "well"), [(("min-replicas-to-write", 1), 0), (("maxmemory", 1), 0)], ids=str)
+async def test_redis_that_cannot_write_for_a_moment_loses_no_webhook(
+    redis: ArqRedis, trouble: tuple[str, int], well: int
+) -> None:
+    await redis.config_set(*trouble)
+    try:
+        accepting = asyncio.create_task(queue_on(redis).accept(webhook()))
+        await asyncio.sleep(0.3)
+        assert not accepting.done(), "the next try of BigCommerce's comes after the window"
+    finally:
+        await redis.config_set(trouble[0], well)
+
+    assert await accepting is Accepted.QUEUED
+
+
+async def test_an_order_that_is_woken_in_the_second_of_its_creation_has_a_job_of_its_own(redis: ArqRedis) -> None:
+    """A worker that still closes the job before knows its own by when that was due."""
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    await queue.accept(webhook(created_at=NOW - 1))
+    before = await redis.zscore(WINDOW.queue, "window:abc123:250")
+    entry, _ = await places.begin("abc123", 250)
+    await places.wait(entry)
+
+    await queue.accept(webhook(created_at=NOW - 1, status=True))
+
+    assert await redis.zscore(WINDOW.queue, "window:abc123:250") == NOW * 1000 != before
+
+
+async def test_a_retry_takes_the_order_off_the_checks(redis: ArqRedis) -> None:
+    """A second look that is due would end it as what it was."""
+    await Places(redis, clock=lambda: NOW).end(Entry("abc123", 250, status=Status.CREATED))
+    await Checks(redis, clock=lambda: NOW).look_again("abc123", 250, 45.0)
+
+    await queue_on(redis).retry("abc123", 250)
+
+    assert await redis.zcard(checks_key("abc123")) == 0

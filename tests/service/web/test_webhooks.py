@@ -215,9 +215,11 @@ async def test_authentic_order_event_with_odd_but_harmless_types_is_queued(
         a_body(data={"type": "order"}),
         *(
             a_body(data={"type": "order", "id": wrong})
-            for wrong in ("none", "", "-5", 0, -1, 2.5, True, None, [250], {}, 2**63, 10**400)
+            for wrong in ("none", "", "-5", 0, -1, 2.5, True, None, [250], 2**63, 10**400)
         ),
-        *(a_body(scope="store/order/statusUpdated", data={"type": "order", "id": wrong}) for wrong in (0, "x", None)),
+        a_body(scope="store/order/statusUpdated", data={"type": "order", "id": 0}),
+        a_body(scope="store/order/statusUpdated", data={"type": "order", "id": "x"}),
+        a_body(scope="store/order/statusUpdated", data=None),
     ],
 )
 async def test_what_is_no_webhook_is_400(queue: FakeQueue, body: bytes) -> None:

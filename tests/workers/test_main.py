@@ -1,0 +1,48 @@
+"""What a worker process does beside its jobs."""
+
+import asyncio
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from structlog.testing import capture_logs
+
+from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW
+from service.orders.keys import checks_key, parked_key
+from tests.fakes.workshop import Workshop
+from workers import main
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(ResponseError("MISCONF No space left on device"), 1), (RedisConnectionError("gone"), 0), (ValueError("x"), 1)],
+)
+async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
+    workshop: Workshop, error: Exception, told: int
+) -> None:
+    queue, say_alive, said = workshop.resources.queue, workshop.resources.queue.say_alive, asyncio.Event()
+
+    async def fails_once(worker: str, running: int) -> None:
+        queue.say_alive = succeeds  # type: ignore[method-assign]
+        raise error
+
+    async def succeeds(worker: str, running: int) -> None:
+        await say_alive(worker, running)
+        said.set()
+
+    queue.say_alive = fails_once  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        saying = asyncio.create_task(main._say_alive(workshop.resources, "here:1", []))
+        async with asyncio.timeout(5):
+            await said.wait()
+        saying.cancel()
+
+    assert (await queue.counts()).workers == 1
+    assert len([line for line in logs if line["event"] == "internal_error"]) == told
+
+
+def test_the_jobs_of_a_store_stay_while_their_lists_have_any() -> None:
+    assert main._guard(CHECK.id("abc123")) == checks_key("abc123")
+    assert main._guard(PROBE.id("abc123")) == parked_key("abc123")
+    assert main._guard(WINDOW.id("abc123", 1)) is None
+    assert main._guard(RECOVERY.id("abc123", 1)) is None
