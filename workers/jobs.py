@@ -52,6 +52,7 @@ class Jobs:
         self._resources = resources
         self._clock = clock
         self._readers: dict[str, OrderReader] = {}
+        self._reading: dict[str, asyncio.Lock] = {}
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
         """Enrich an order whose window may still be open; what cannot be done inside it goes to recovery."""
@@ -185,7 +186,7 @@ class Jobs:
             StoreApi(resources.transport, account),
             self._readers.setdefault(store.hash, OrderReader(resources.transport, account)),
             resources.places,
-            Cache(resources.redis, store.hash, anew=entry.start_over, clock=self._clock),
+            Cache(resources.redis, store.hash, reading=self._reading, anew=entry.start_over, clock=self._clock),
             resources.transport.upstream_clock,
             hold=lambda: ctx["hold"](ctx["job_id"]),
             clock=self._clock,

@@ -4,9 +4,11 @@ Kept in Redis as JSON, so that all workers of a store share it. The cache only s
 answer, the value is read from BigCommerce.
 """
 
+import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -25,9 +27,21 @@ CONFIGS_STALE_S = 86_400
 class Cache:
     """One store's cache."""
 
-    def __init__(self, redis: Redis, store: str, *, anew: bool = False, clock: Callable[[], float] = time.time) -> None:
-        """With ``anew`` all is read from BigCommerce again: somebody has just mended something there."""
+    def __init__(
+        self,
+        redis: Redis,
+        store: str,
+        *,
+        reading: dict[str, asyncio.Lock] | None = None,
+        anew: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """With ``anew`` all is read from BigCommerce again: somebody has just mended something there.
+
+        Caches that share ``reading`` read a thing once, however many orders want it at the same moment.
+        """
         self._redis = redis
+        self._reading = {} if reading is None else reading
         self._prefix = f"enrich:cache:{store}:"
         self._anew = anew
         self._clock = clock
@@ -45,17 +59,35 @@ class Cache:
 
         With ``stale_s`` an older value still serves when reading fails for now. Errors are those of ``read``.
         """
+        wanted_at = self._clock()
+        oldest = wanted_at if refresh or self._anew else wanted_at - fresh_s
         found = await self._get(name)
-        if found is not None and not (refresh or self._anew) and self._clock() - found[0] < fresh_s:
+        if found is not None and found[0] > oldest:
             return found[1]
+        async with self._turn(name):
+            # Whoever was first has read it for all who waited.
+            found = await self._get(name)
+            if found is not None and found[0] > oldest:
+                return found[1]
+            try:
+                value = await read()
+            except (TryAgain, WaitUntil):
+                if found is None or stale_s is None:
+                    raise
+                return found[1]
+            await self._put(name, value, stale_s or fresh_s)
+            return value
+
+    @asynccontextmanager
+    async def _turn(self, name: str) -> AsyncIterator[None]:
+        key = self._prefix + name
+        lock = self._reading.setdefault(key, asyncio.Lock())
         try:
-            value = await read()
-        except (TryAgain, WaitUntil):
-            if found is None or stale_s is None:
-                raise
-            return found[1]
-        await self._put(name, value, stale_s or fresh_s)
-        return value
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._reading.pop(key, None)
 
     async def is_no_company_user(self, customer_id: int) -> bool:
         """True when B2B Edition said within the hour that the customer is no Company user."""

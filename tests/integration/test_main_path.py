@@ -1,6 +1,5 @@
 """From a webhook to a verified record, with every process real."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -56,38 +55,6 @@ async def test_an_order_told_of_late_is_updated(tmp_path: Path) -> None:
         entries = await house.ended(orders)
 
         assert outcomes(entries) == {Status.UPDATED: 1}
-        await house.assert_enriched(orders)
-
-
-async def test_a_worker_told_to_stop_finishes_what_it_has_in_hand(tmp_path: Path) -> None:
-    async with deployed(tmp_path, faults={"latency": 0.4}) as house:
-        orders = {await house.place(number): number for number in range(10)}
-        worker = house.workers[0]
-        async with asyncio.timeout(10):
-            while len(worker.events("upstream_call")) < 3:  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.02)
-        assert await worker.stop() == 0
-        stopped = worker.events("worker_stopped")
-        assert [line["put_back"] for line in stopped] == [0]
-
-        house.start_worker()
-        entries = await house.ended(orders)
-        assert outcomes(entries) == {Status.CREATED: 10}
-        await house.assert_enriched(orders)
-
-
-async def test_redis_that_dies_under_load_loses_nothing(tmp_path: Path) -> None:
-    async with deployed(tmp_path, faults={"latency": 0.05}) as house:
-        orders: dict[int, int] = {}
-        for number in range(30):
-            orders[await house.place(number)] = number
-            await asyncio.sleep(0.05)
-            if number == 10:
-                house.redis.kill()
-                await house.redis.restart()
-        entries = await house.ended(orders)
-
-        assert outcomes(entries) == {Status.CREATED: 30}
         await house.assert_enriched(orders)
 
 

@@ -1,5 +1,6 @@
 """One store's cache: what it saves, what it never costs."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -168,3 +169,21 @@ async def test_a_redis_that_is_away_costs_calls_only(
     await cache.remember_no_company_user(7)
     assert not await cache.is_no_company_user(7)
     assert reading.asked == 2
+
+
+async def test_what_many_want_at_the_same_moment_is_read_once(redis: FakeAsyncRedis) -> None:
+    shared: dict[str, asyncio.Lock] = {}
+    asked = 0
+
+    async def read() -> int:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return 12
+
+    caches = [Cache(redis, "abc123", reading=shared) for _ in range(20)]
+    found = await asyncio.gather(*(cache.get_or_read("thing", read, fresh_s=600) for cache in caches))
+
+    assert found == [12] * 20
+    assert asked == 1
+    assert shared == {}
