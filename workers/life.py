@@ -94,7 +94,6 @@ class Life:
         self._window = _expected_window(entry)
         self._document: Document = {}
         self._wanted = Values(None, {})
-        self._known_to_exist = False
         self._pauses = 0
         self._configs: list[ExtraFieldConfig] = []
         self._refused_before = False
@@ -125,7 +124,7 @@ class Life:
         if sent is None or self.entry.start_over or Stage.CREATED not in self.entry.times:
             return self._read
         self._wanted = Values(self.entry.po_number, self.entry.fields)
-        self._known_to_exist = sent.answered
+        self.entry.exists |= sent.answered
         return self._settle
 
     # ── what the order says ─────────────────────────────────────────────────────────────────────────────────
@@ -190,7 +189,7 @@ class Life:
             return Ended(Status.FAILED, composed.failure)
         if composed.values.po_number is None and not composed.values.extra_fields:
             return Ended(Status.SKIPPED, "no_values")
-        return self._create if self.entry.sent is None and self._is_open() else self._settle
+        return self._create if self.entry.sent is None and self._can_create() else self._settle
 
     # ── inside the window ───────────────────────────────────────────────────────────────────────────────────
 
@@ -208,7 +207,7 @@ class Life:
             await self._insist(create)
         except AlreadyExists:
             # Not a verdict: an earlier try of ours, the storefront's own call, or B2B Edition by itself.
-            self._known_to_exist = True
+            self.entry.exists = True
             self.entry.sent = earlier
             return self._settle
         except Unsure as unsure:
@@ -232,7 +231,7 @@ class Life:
         except NotFound:
             if self._is_open():
                 # Known to exist but not yet to be seen: reads lag behind. Otherwise no try got through.
-                return await self._pause_for(self._settle) if self._known_to_exist else self._create
+                return await self._pause_for(self._settle) if self.entry.exists else self._create
             return await self._no_record()
         if record.is_invoice_order:
             return Ended(Status.SKIPPED, "invoice_payment")
@@ -253,7 +252,7 @@ class Life:
         return self._there(record)
 
     async def _record(self) -> Record:
-        if not self._is_open():
+        if not self._can_create():
             # An Update mostly follows, and what was read for it must not grow old while it waits for the quota.
             await self._api.spend_ahead(Api.B2B, 2, operation="Get an Order")
         return await self._api.b2b.order(self.entry.order_id)
@@ -317,7 +316,7 @@ class Life:
         left = {name: value for name, value in self._wanted.extra_fields.items() if name not in bad}
         self._wanted = replace(self._wanted, extra_fields=left)
         self.entry.fields = left
-        return self._create if self._is_open() and not self._known_to_exist else self._settle
+        return self._create if self._can_create() else self._settle
 
     async def _is_company_user(self) -> bool:
         try:
@@ -367,6 +366,9 @@ class Life:
     def _is_open(self) -> bool:
         return self._window.is_open(self._upstream.now())
 
+    def _can_create(self) -> bool:
+        return self._is_open() and not self.entry.exists
+
     async def _pause_for(self, step: Step) -> Step:
         """Wait a little, longer each time, but not beyond the window."""
         self._pauses += 1
@@ -392,8 +394,8 @@ class Life:
         ):
             with attempt:
                 await self._hold()
-                # Nothing goes before an order whose window is open.
-                self._api.priority = Priority.CREATE if self._is_open() else Priority.RECOVER
+                # Nothing goes before an order that can still be created; for all else there is time.
+                self._api.priority = Priority.CREATE if self._can_create() else Priority.RECOVER
                 return await call()
         raise AssertionError("unreachable: retry_context ends by returning or raising")
 
