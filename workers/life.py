@@ -121,9 +121,12 @@ class Life:
 
     def _first_step(self) -> Step:
         sent = self.entry.sent
-        if sent is None or self.entry.start_over or Stage.CREATED not in self.entry.times:
+        if self.entry.start_over or Stage.CREATED not in self.entry.times:
             return self._read
         self._wanted = Values(self.entry.po_number, self.entry.fields)
+        if sent is None:
+            # Only the quota was missing: every moment counts. Later there is time to work the values out anew.
+            return self._create if self.entry.composed and self._can_create() else self._read
         self.entry.exists |= sent.answered
         return self._settle
 
@@ -189,6 +192,7 @@ class Life:
             return Ended(Status.FAILED, composed.failure)
         if composed.values.po_number is None and not composed.values.extra_fields:
             return Ended(Status.SKIPPED, "no_values")
+        self.entry.composed = True
         return self._create if self.entry.sent is None and self._can_create() else self._settle
 
     # ── inside the window ───────────────────────────────────────────────────────────────────────────────────

@@ -59,7 +59,8 @@ class Sent:
 class Entry:
     """One order in the ledger. Stage times are seconds since the epoch.
 
-    ``attempts`` numbers the looks at the order; ``exists`` is true once its record is known to be there, so that
+    ``attempts`` numbers the looks at the order; ``composed`` is true once ``po_number`` and ``fields`` are what is
+    to be sent; ``exists`` is true once its record is known to be there, so that
     there is nothing left to create; ``written`` holds, for ``po_number`` and each extra field, the
     values that we ever sent; ``create_age`` is the order's age in seconds when Create an Order was last sent.
     """
@@ -84,6 +85,7 @@ class Entry:
     sent: Sent | None = None
     written: dict[str, list[str]] = field(default_factory=dict)
     create_age: float | None = None
+    composed: bool = False
     exists: bool = False
     start_over: bool = False
     checks: int = 0

@@ -230,6 +230,21 @@ async def test_a_quota_that_resets_at_once_is_waited_for(open_house: OpenHouse) 
     assert (await house.sandbox.calls())["over_quota"]["core"] > 0
 
 
+async def test_an_order_that_only_lacked_quota_goes_straight_to_create(open_house: OpenHouse) -> None:
+    # The user, the Company and the configs take three calls; the fourth would be Create.
+    house = await open_house(b2b_quota=3, b2b_quota_window=5.0)
+    entry = house.entry(await house.place())
+    verdict = await house.live(entry)
+    assert isinstance(verdict, Later)
+    assert verdict.seconds is not None
+    assert entry.sent is None, "nothing of it reached BigCommerce"
+    reads = (await house.sandbox.calls())["core"]
+
+    house.clock.tick(verdict.seconds)
+    assert await house.ended(entry) == CREATED
+    assert (await house.sandbox.calls())["core"] == reads
+
+
 # ── settle, update ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -28,6 +28,7 @@ entries = st.builds(
     ended_at=st.none() | st.integers(1, 10**10).map(float),
     sent=st.none() | sents,
     written=st.dictionaries(texts, st.lists(texts, max_size=2), max_size=2),
+    composed=st.booleans(),
     exists=st.booleans(),
     start_over=st.booleans(),
     checks=st.integers(0, 9),
