@@ -97,6 +97,7 @@ def write_section(readme: Path, text: str) -> None:
     if BEGIN not in before:
         before = f"{before}\n{BEGIN}\n{END}\n"
     between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    readme.parent.mkdir(parents=True, exist_ok=True)
     readme.write_text(between.sub(lambda _: text, before, count=1))
 
 
