@@ -21,8 +21,10 @@ from service.orders.entry import Entry, Stage, Status
 from service.orders.places import FIRST_PROBE_S, Superseded
 from service.orders.reading import OrderReader
 from service.orders.window import LENGTH_S
+from service.redisdb import PASSING
 from service.rules import ConfiguredStore
 from workers import outcomes
+from workers.lease import LeaseLost
 from workers.life import Life
 from workers.pauses import LONGEST_PAUSE_S, growing, put_back
 from workers.resources import Resources
@@ -70,9 +72,26 @@ class Jobs:
             except Superseded:
                 return
             except Exception as error:
-                raise put_back(ctx, error) from error
+                back = put_back(ctx, error)
+                if not await self._fail_at_last(ctx, store, order_id, error):
+                    raise back from error
+                return
             if again is not None:
                 raise Retry(defer=again)
+
+    async def _fail_at_last(self, ctx: dict[str, Any], store: str, order_id: int, error: Exception) -> bool:
+        """End an order that nothing but a fault of ours has kept from its end for two days; whether it is done."""
+        age_s = self._clock() - ctx["enqueue_time"].timestamp()
+        if isinstance(error, (LeaseLost, TimeoutError, *PASSING)) or age_s < GIVE_UP_AFTER_S:
+            return False
+        try:
+            entry, _ = await self._resources.places.begin(store, order_id)
+            if not entry.status.is_final:
+                ended = Ended(Status.FAILED, f"internal error: {type(error).__name__}")
+                await outcomes.end(self._resources, entry, ended)
+        except Exception:
+            return False  # it is put back and tried again
+        return True
 
     async def _begin_and(self, ctx: dict[str, Any], store: str, order_id: int, look: Look) -> float | None:
         entry, refused = await self._resources.places.begin(store, order_id)

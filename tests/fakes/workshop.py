@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,8 @@ class Workshop:
         async def hold(_: str) -> None:
             return
 
-        ctx = {"job_id": job_id, "job_try": tries, "hold": hold}
+        queued_at = datetime.fromtimestamp(job["et"] / 1000, UTC)
+        ctx = {"job_id": job_id, "job_try": tries, "hold": hold, "enqueue_time": queued_at}
         functions: dict[str, Any] = {
             "window": self.jobs.window,
             "recover": self.jobs.recover,

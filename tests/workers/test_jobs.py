@@ -12,6 +12,7 @@ from service.orders.keys import checks_key, parked_key
 from tests.fakes.upstream import STORE_HASH
 from tests.fakes.workshop import ACCOUNT, ORDER, RECORD, Workshop, failure
 from workers.jobs import GIVE_UP_AFTER_S
+from workers.life import Life
 
 WAIT = 'incomplete_orders = "wait"'
 
@@ -348,3 +349,24 @@ async def test_an_update_whose_answer_is_lost_corrects_our_own_old_value(worksho
     assert (entry.status, entry.verified, entry.kept) == (Status.UPDATED, True, [])
     assert workshop.record.po_number == "PO2"
     assert len(workshop.upstream.bodies(f"PUT {RECORD}")) == (1 if arrives else 2)
+
+
+async def test_a_fault_of_ours_is_retried_for_two_days_and_then_told_to_a_person(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: Life) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(Life, "run", broken)
+    await workshop.webhook()
+    began = workshop.clock()
+
+    with capture_logs() as logs:
+        while await workshop.queued():
+            await workshop.turn()
+
+    entry = await workshop.resources.ledger.get(STORE_HASH, ORDER)
+    assert entry is not None
+    assert (entry.status, entry.reason) == (Status.FAILED, "internal error: KeyError")
+    assert workshop.clock() - began >= GIVE_UP_AFTER_S
+    assert {"job_crashed", "order_failed"} <= {line["event"] for line in logs}

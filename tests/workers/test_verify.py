@@ -1,5 +1,6 @@
 """The record against what was sent: verified, lagging, lost, put back; many in one call."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def context(job_id: str) -> dict[str, Any]:
     async def hold(_: str) -> None:
         return
 
-    return {"job_id": job_id, "job_try": 1, "hold": hold}
+    return {"job_id": job_id, "job_try": 1, "hold": hold, "enqueue_time": datetime.now(UTC)}
 
 
 @pytest.fixture
