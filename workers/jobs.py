@@ -191,6 +191,7 @@ class Jobs:
         return None
 
     async def _park(self, entry: Entry) -> bool:
+        entry.trouble = "BigCommerce refuses the store's credentials"
         if not await self._resources.places.park(entry):
             return False
         log.info(Event.ORDER_PARKED)
