@@ -181,7 +181,7 @@ class Life:
             # The user's Company, or the configs: what a rule needs is not to be had, which says nothing of the buyer.
             return Later(str(missing))
         self._document |= people
-        return self._take(compose(self._store, self._rules, self._document, self._configs))
+        return self._take(compose(self._rules, self._document, self._configs))
 
     def _take(self, composed: Composed) -> Step | Verdict:
         self._note_dropped(composed.dropped)
@@ -308,12 +308,12 @@ class Life:
             if not self._document:
                 # This run began at the record; the values have to be worked out anew.
                 return self._read
-            composed = compose(self._store, self._rules, self._document, self._configs)
+            composed = compose(self._rules, self._document, self._configs)
             if composed.failure or composed.values != self._wanted:
                 return self._take(composed)
         if field := missing_required_field(refused.message):
             return Ended(Status.FAILED, field)
-        bad = droppable(self._store, self._configs, self._wanted, refused.message)
+        bad = droppable(self._rules, self._configs, self._wanted, refused.message)
         if not bad:
             return Ended(Status.FAILED, refused.message)
         self._note_dropped(dict.fromkeys(bad, f"BigCommerce refused it: {refused.message}"))

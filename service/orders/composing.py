@@ -26,7 +26,7 @@ class Composed:
     failure: str | None
 
 
-def compose(store: Store, rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> Composed:
+def compose(rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> Composed:
     """Evaluate the rules and fit the extra fields to what the store allows."""
     found = rules.evaluate(document)
     # An expression that broke matters only where nothing else, a default for one, gave a value.
@@ -73,13 +73,12 @@ def culprits(carried: Collection[str], configs: list[ExtraFieldConfig], message:
     return _named(carried, message) or ({name for name in carried if name not in known} if known else set())
 
 
-def droppable(store: Store, configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
+def droppable(rules: RuleSet, configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
     """The optional extra fields to leave out after a refusal: those that the message names, else all of them.
 
     Empty when that would leave nothing, or a field that has to be there.
     """
-    required = {name for name, rule in store.extra_fields.items() if rule.required}
-    named = _named(values.extra_fields, message)
+    required, named = rules.required, _named(values.extra_fields, message)
     by_name: Mapping[str, ExtraFieldConfig] = {config.field_name: config for config in configs}
 
     def is_required(name: str) -> bool:

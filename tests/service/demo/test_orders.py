@@ -61,7 +61,7 @@ async def composed(order: DemoOrder, sandbox: RunningSandbox, configuration: Con
         api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)
         document = await read_order(api, placed["id"], rules.needs)
         document |= await read_people(api, cache, order.placement["customer_id"], rules.needs)
-        return compose(store, rules, document, await read_configs(api, cache, store))
+        return compose(rules, document, await read_configs(api, cache, store))
 
 
 @pytest.mark.parametrize("make", ENRICHED)

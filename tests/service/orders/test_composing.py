@@ -25,7 +25,7 @@ def configs(*names: str, **more: Any) -> list[ExtraFieldConfig]:
 
 def composed(folder: Path, fields: str, known: list[ExtraFieldConfig], **keys: str) -> Composed:
     store = configured(folder, fields, **keys)
-    return compose(store.store, store.rules, DOCUMENT, known)
+    return compose(store.rules, DOCUMENT, known)
 
 
 def test_values_are_sent_under_their_field_names(tmp_path: Path) -> None:
@@ -95,27 +95,27 @@ def test_a_required_field_is_told_by_bigcommerces_words(message: str, field: str
 def test_the_fields_that_a_refusal_names_are_left_out_or_all(
     tmp_path: Path, message: str, named: tuple[str, ...]
 ) -> None:
-    store = configured(tmp_path, '"Cost" = "order.id"\n"Cost Center" = "order.id"\n"Note" = "order.id"').store
+    rules = configured(tmp_path, '"Cost" = "order.id"\n"Cost Center" = "order.id"\n"Note" = "order.id"').rules
     values = Values("PO1", {"Cost": "1", "Cost Center": "2", "Note": "3"})
-    assert droppable(store, [], values, message) == named
+    assert droppable(rules, [], values, message) == named
 
 
 def test_nothing_is_left_out_when_nothing_would_be_left(tmp_path: Path) -> None:
-    store = configured(tmp_path, '"A" = "order.id"\n"B" = "order.id"').store
-    assert droppable(store, [], Values(None, {"A": "1"}), "A is bad") == ()
-    assert droppable(store, [], Values(None, {"A": "1", "B": "2"}), "A is bad") == ("A",)
-    assert droppable(store, [], Values("PO1", {}), "bad") == ()
+    rules = configured(tmp_path, '"A" = "order.id"\n"B" = "order.id"').rules
+    assert droppable(rules, [], Values(None, {"A": "1"}), "A is bad") == ()
+    assert droppable(rules, [], Values(None, {"A": "1", "B": "2"}), "A is bad") == ("A",)
+    assert droppable(rules, [], Values("PO1", {}), "bad") == ()
 
 
 def test_a_field_that_has_to_be_there_is_not_left_out(tmp_path: Path) -> None:
-    store = configured(tmp_path, '"Label A" = { from = "order.id", required = true }\n"B" = "order.id"').store
+    rules = configured(tmp_path, '"Label A" = { from = "order.id", required = true }\n"B" = "order.id"').rules
     known = [
         ExtraFieldConfig.model_validate({"fieldName": "a", "labelName": "Label A"}),
         ExtraFieldConfig.model_validate({"fieldName": "B", "isRequired": True}),
     ]
     values = Values("PO1", {"a": "1", "B": "2"})
-    assert droppable(store, known, values, "a is bad") == ()
-    assert droppable(store, known, values, "B is bad") == ()
+    assert droppable(rules, known, values, "a is bad") == ()
+    assert droppable(rules, known, values, "B is bad") == ()
 
 
 def test_a_refusal_is_about_the_carried_fields_that_it_names_else_about_those_that_the_store_lacks() -> None:
