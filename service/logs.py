@@ -90,8 +90,11 @@ _FIRST = ("timestamp", "level", "event", "store", "order_id", "webhook_id")
 _QUIET = ("httpx", "httpcore", "arq.worker", "arq.connections", "uvicorn", "asyncio")
 
 
-def configure(log_format: Literal["json", "console"], level: str, **always: Any) -> None:
-    """Send every log line of this process to stdout; ``always`` is bound to each line."""
+def configure(
+    log_format: Literal["json", "console"], level: str, *, stream: TextIO | None = None, **always: Any
+) -> None:
+    """Send every log line of this process to ``stream``, stdout by default; ``always`` is bound to each line."""
+    stream = stream or sys.stdout
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -107,7 +110,7 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
     else:
         # Its own way to show an exception would print the variables, with all that an order holds.
         plain = structlog.dev.plain_traceback
-        tail = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
+        tail = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -117,10 +120,10 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**always)
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(stream, io.TextIOWrapper):
         # No line is lost to a character: half a surrogate pair, which UTF-8 cannot write, becomes its JSON escape.
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    handler = _Stdout(sys.stdout)
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    handler = _Lines(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
@@ -136,7 +139,7 @@ def configure(log_format: Literal["json", "console"], level: str, **always: Any)
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Stdout(logging.StreamHandler[TextIO]):
+class _Lines(logging.StreamHandler[TextIO]):
     """A reader that has gone away (``| head``) is no error worth a traceback a line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name

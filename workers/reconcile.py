@@ -16,6 +16,7 @@ import structlog
 from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.core import PER_PAGE
 from service.bigcommerce.models import to_int
+from service.hooks import is_in_trouble
 from service.logs import Event
 from service.orders.entry import Status
 from service.orders.jobs import RECONCILE
@@ -24,7 +25,6 @@ from service.orders.queue import Accepted
 from service.orders.window import LENGTH_S, Window
 from service.stores import Store
 from workers.chores import Chore, State
-from workers.hooks import is_in_trouble
 from workers.resources import Resources
 from workers.watch import Watch, Watches
 

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service import scripts
+from service.bigcommerce.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.entry import Stage
 from service.orders.jobs import RECOVERY, WINDOW, Kind
@@ -88,7 +89,7 @@ class Queue:
                         return await self._put(
                             webhook.store_hash,
                             webhook.order_id,
-                            who="status" if webhook.scope == "store/order/statusUpdated" else "webhook",
+                            who="status" if webhook.scope == STATUS_UPDATED else "webhook",
                             told_at=told_at,
                             times=times,
                             fields={"source": "webhook", "webhook_id": webhook.webhook_id},

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.hooks import WEBHOOK_PATH
 from service.logs import Event
 from service.metrics import ReceiverMetrics
 from service.orders.jobs import from_json, to_json
@@ -24,8 +25,6 @@ from service.web.authentication import StoreBook
 from service.web.webhooks import Answer, Receiver
 
 log = structlog.get_logger()
-
-WEBHOOK_PATH = "/webhooks/bigcommerce"
 
 OpenQueue = Callable[[], AbstractAsyncContextManager[Queue]]
 

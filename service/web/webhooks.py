@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
 from service.bigcommerce.models import to_int, to_number
 from service.errors import QueueUnavailable
 from service.logs import Event
@@ -29,9 +30,6 @@ BODY_LIMIT = 64 * 1024
 
 # BigCommerce's bodies are some 200 bytes. Who takes longer is no sender of ours.
 BODY_TIMEOUT_S = 10.0
-
-ORDER_CREATED = "store/order/created"
-STATUS_UPDATED = "store/order/statusUpdated"
 
 
 class Answer(StrEnum):

@@ -10,11 +10,12 @@ from structlog.testing import capture_logs
 from service.bigcommerce import Account, Api, Priority
 from service.bigcommerce.core import Core
 from service.errors import CredentialsRefused, OutOfBudget, Refused
+from service.hooks import Known, is_in_trouble
 from service.orders.keys import hook_key, watch_key, webhook_seen_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
 from tests.workers.conftest import House
-from workers.hooks import DAY_S, Guardian, Known, is_in_trouble
+from workers.hooks import DAY_S, Guardian
 
 CREATED, STATUS = "store/order/created", "store/order/statusUpdated"
 OURS = "https://hooks.example.com/webhooks/bigcommerce"

@@ -17,9 +17,10 @@ import httpx
 import pytest
 
 from service.errors import ConfigError, QueueUnavailable
+from service.hooks import WEBHOOK_PATH
 from service.orders.queue import Accepted, Webhook
 from service.web import webhooks
-from service.web.app import WEBHOOK_PATH, create_app
+from service.web.app import create_app
 from service.web.authentication import StoreBook
 from service.web.server import Server, serve
 from tests.fakes.webhooks import FakeQueue, a_body, a_store, raising, signed

@@ -15,10 +15,11 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from service.errors import QueueUnavailable
+from service.hooks import WEBHOOK_PATH
 from service.orders.queue import Accepted, Webhook
 from service.stores import Store
 from service.web import webhooks
-from service.web.app import WEBHOOK_PATH, create_app
+from service.web.app import create_app
 from service.web.authentication import StoreBook
 from tests.fakes.webhooks import FakeQueue, a_body, a_store, client_of, raising, signed
 

@@ -1,0 +1,68 @@
+"""Webhooks as BigCommerce keeps them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from service.bigcommerce.core import Core
+from service.bigcommerce.models import to_int, to_text
+
+ORDER_CREATED = "store/order/created"
+STATUS_UPDATED = "store/order/statusUpdated"
+ALL_ORDER_EVENTS = "store/order/*"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook as BigCommerce lists it. ``headers`` come back on each callback: they are secrets."""
+
+    id: int | None
+    scope: str
+    destination: str
+    is_active: bool
+    updated_at: float
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Self:
+        """A hook of Get Webhooks."""
+        headers = document.get("headers")
+        return cls(
+            to_int(document.get("id")),
+            to_text(document.get("scope")),
+            to_text(document.get("destination")),
+            document.get("is_active") is not False,
+            float(to_int(document.get("updated_at")) or 0),
+            {str(name): to_text(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {},
+        )
+
+    def covers(self, scope: str) -> bool:
+        """Whether it tells of this kind of event."""
+        return self.scope in (scope, ALL_ORDER_EVENTS)
+
+
+async def read_hooks(core: Core) -> list[Hook]:
+    """All webhooks that were made with this token's API account."""
+    return [Hook.of_document(document) for document in await core.hooks()]
+
+
+async def read_blocked_domains(core: Core) -> dict[str, int | None]:
+    """The domains that get no webhooks now, and for how many seconds more (None: not told)."""
+    listed = (await core.hooks_admin()).get("blocked_domains")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    return {host_of(to_text(entry.get("destination"))): to_int(entry.get("time_left")) for entry in entries}
+
+
+def host_of(text: str) -> str:
+    """The host of a URL or a domain; empty when there is none."""
+    try:
+        return urlsplit(text if "//" in text else f"//{text}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def without_secrets(url: str) -> str:
+    """A destination as it may be shown: without user, password, query and fragment."""
+    return re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", url)
