@@ -24,7 +24,7 @@ from  = [
     "metafields.checkout.po_number",
     "order.customer_message",
 ]
-match = 'PO[\s#:]*([A-Z0-9-]+)'
+match = '\bPO[\s#:]+([A-Z0-9-]+)'
 
 [stores.sandbox.extra_fields]
 "Cost Center" = {{ from = "metafields.checkout.cost_center", default = "UNASSIGNED" }}

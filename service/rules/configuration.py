@@ -8,7 +8,7 @@ from pathlib import Path
 from service.errors import ConfigError
 from service.rules.ruleset import RuleSet, compile_rules
 from service.rules.search import Search
-from service.stores import Endpoints, Store, read_stores
+from service.stores import Endpoints, Files, Store, read_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,18 @@ class Configuration:
     literal_secrets: tuple[str, ...]
 
 
-def load_configuration(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
-    """Read the stores file and compile its rules. Raises ConfigError with all problems of both."""
-    reading = read_stores(path, environ)
+def load_configuration(
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    text: str | None = None,
+    files: Files | None = None,
+) -> Configuration:
+    """Read the stores file and compile its rules. Raises ConfigError with all problems of both.
+
+    ``text`` is what will stand in a file that is not written yet; ``files`` keeps in mind which ones were read.
+    """
+    reading = read_stores(path, environ, text=text, files=files)
     problems = list(reading.problems)
     for place, rule in reading.rules:
         try:

@@ -135,7 +135,31 @@ def product_document(order_id: int, index: int, fields: dict[str, Any]) -> dict[
         "order_id": order_id,
         "order_address_id": order_id * 10,
     }
-    return identity | deepcopy(_PRODUCT) | fields
+    document = identity | deepcopy(_PRODUCT) | fields
+    options = enumerate(document["product_options"], start=1)
+    return document | {"product_options": [_option_document(identity["id"], i, option) for i, option in options]}
+
+
+def _option_document(order_product_id: int, index: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """A variant option or modifier of a line item; a text that the shopper typed unless ``fields`` say otherwise."""
+    name, value = fields.get("display_name", ""), fields.get("display_value", "")
+    return {
+        "id": order_product_id * 100 + index,
+        "option_id": 30 + index,
+        "order_product_id": order_product_id,
+        "product_option_id": 120 + index,
+        "display_name": name,
+        "display_name_customer": name,
+        "display_name_merchant": name,
+        "display_value": value,
+        "display_value_customer": value,
+        "display_value_merchant": value,
+        "value": value,
+        "type": "Text field",
+        "name": name,
+        "display_style": "",
+        **fields,
+    }
 
 
 def shipping_document(order_id: int, index: int, fields: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Everything wrong in a file is reported at once, each problem with its table, its
 secret is in no message and in no ``repr``.
 """
 
+from service.stores.files import Files, Stamp, stamp
 from service.stores.loading import Reading, read_stores
 from service.stores.models import Endpoints, Rule, Store, StoresFile, plain_number
 from service.stores.problems import rule_place
@@ -11,12 +12,15 @@ from service.stores.sentences import did_you_mean
 
 __all__ = [
     "Endpoints",
+    "Files",
     "Reading",
     "Rule",
+    "Stamp",
     "Store",
     "StoresFile",
     "did_you_mean",
     "plain_number",
     "read_stores",
     "rule_place",
+    "stamp",
 ]

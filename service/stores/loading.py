@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.errors import ConfigError, Problem
+from service.stores.files import Files, UnreadableError
 from service.stores.models import Endpoints, Rule, Store, StoresFile, Tables
 from service.stores.problems import problems_of, rule_place, unknown_key
-from service.stores.secrets import Surroundings, UnreadableError, is_reference, listed, read_text
+from service.stores.secrets import Surroundings, is_reference, listed
 from service.stores.sentences import dotted
 
 
@@ -28,12 +29,20 @@ class Reading:
     problems: tuple[Problem, ...]
 
 
-def read_stores(path: Path, environ: Mapping[str, str] = os.environ) -> Reading:
+def read_stores(
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    text: str | None = None,
+    files: Files | None = None,
+) -> Reading:
     """Read a stores file and its secrets, as much as can be read. ConfigError only when it cannot be parsed at all.
 
+    ``text`` is what will stand in a file that is not written yet; ``files`` keeps in mind which ones were read.
     The rules' expressions and patterns are not looked at here; ``service.rules.load_configuration`` does that too.
     """
-    written = _parse(path)
+    files = files or Files()
+    written = _parse(path, files, text)
     problems: list[Problem] = []
     endpoints = Endpoints()
     try:
@@ -42,7 +51,7 @@ def read_stores(path: Path, environ: Mapping[str, str] = os.environ) -> Reading:
         problems += problems_of(error, path, (), written)
 
     stores: dict[str, Store] = {}
-    surroundings = Surroundings(environ, path.parent)
+    surroundings = Surroundings(environ, path.parent, files)
     for store_hash, table in _store_tables(written):
         if "hash" in table:  # the hash is the table's name
             problems.append(unknown_key(path, ("stores", store_hash, "hash")))
@@ -57,11 +66,11 @@ def read_stores(path: Path, environ: Mapping[str, str] = os.environ) -> Reading:
     )
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path, files: Files, text: str | None) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(files.text(path) if text is None else text)
     except UnreadableError as reason:
-        cure = "Set ENRICH_CONFIG to the path of your stores file; the README shows what stands in one."
+        cure = "`enrich init` writes one; set ENRICH_CONFIG to the path of one that stands elsewhere."
         raise ConfigError(Problem(str(path), f"the stores file {reason}.", cure)) from None
     except tomllib.TOMLDecodeError as error:
         message, _, where = str(error).removesuffix(")").rpartition(" (at ")

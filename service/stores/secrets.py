@@ -8,37 +8,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr, ValidationInfo
 
+from service.stores.files import Files, UnreadableError
 from service.stores.sentences import refused, shown
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where ``env:`` is looked up, and the folder that relative ``file:`` paths start from."""
+    """Where ``env:`` is looked up, the folder that relative ``file:`` paths start from, and what reads them."""
 
     environ: Mapping[str, str]
     folder: Path
-
-
-class UnreadableError(Exception):
-    """Why a file cannot be read, to be put after its name."""
-
-
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark. Raises UnreadableError."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UnreadableError("does not exist") from None
-    except IsADirectoryError:
-        raise UnreadableError("is a directory, not a file") from None
-    except PermissionError:
-        raise UnreadableError("may not be read by this user") from None
-    except UnicodeDecodeError as error:
-        raise UnreadableError(f"is not UTF-8 text (byte {error.start + 1})") from None
-    except OSError as error:
-        raise UnreadableError(f"cannot be read ({error.strerror})") from None
-    except ValueError:  # a NUL character in the path
-        raise UnreadableError("has a name that no file can have") from None
+    files: Files
 
 
 def is_reference(secret: str) -> bool:
@@ -68,7 +48,7 @@ def _secret(written: Any, info: ValidationInfo) -> SecretStr:
     if kind == "env":
         return _not_empty(f"the environment variable {where}", _variable(where, surroundings.environ))
     path = surroundings.folder / where
-    return _not_empty(f"the file {shown(str(path))}", _file(path))
+    return _not_empty(f"the file {shown(str(path))}", _file(path, surroundings.files))
 
 
 def _not_empty(source: str, secret: str) -> SecretStr:
@@ -87,9 +67,9 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     return environ[name]
 
 
-def _file(path: Path) -> str:
+def _file(path: Path, files: Files) -> str:
     try:
-        return read_text(path)
+        return files.text(path)
     except UnreadableError as reason:
         cure = "Write file: and the path of a text file that holds nothing but the secret."
         raise refused(f"the file {shown(str(path))} {reason}", cure) from None

@@ -23,7 +23,7 @@ EXAMPLES: dict[int | str, str] = {
     "extra_fields": 'extra_fields = { "Cost Center" = "metafields.checkout.cost_center" }',
     "from": 'from = "order.customer_message"',
     "value": 'value = "web"',
-    "match": "match = 'PO[\\s#:]*([A-Z0-9-]+)'",
+    "match": "match = '\\bPO[\\s#:]+([A-Z0-9-]+)'",
     "default": 'default = "UNASSIGNED"',
     "required": "required = true",
 }

@@ -236,7 +236,7 @@ class TestTheFileItself:
             load_stores(Path("nowhere/stores.toml"), {})
         assert str(caught.value) == (
             "nowhere/stores.toml: the stores file does not exist. "
-            "Set ENRICH_CONFIG to the path of your stores file; the README shows what stands in one."
+            "`enrich init` writes one; set ENRICH_CONFIG to the path of one that stands elsewhere."
         )
 
     def test_a_directory_is_one_line(self, folder: Path) -> None:

@@ -221,3 +221,14 @@ async def test_one_hook_per_scope_and_destination_and_ten_per_scope(sandbox: Run
     assert await create(0, "store/order/statusUpdated") == 200
     assert await create(10) == 422
     assert await create(0) == 422
+
+
+async def test_the_options_of_a_line_item_are_shown_as_a_text_that_was_typed(sandbox: RunningSandbox) -> None:
+    option = {"display_name": "PO Number", "display_value": "A-1"}
+    order_id = await placed(sandbox, products=[{"sku": "A", "product_options": [option]}])
+
+    (product,) = await get(sandbox, f"{V2}/orders/{order_id}/products")
+    (shown,) = product["product_options"]
+
+    assert shown["order_product_id"] == product["id"]
+    assert (shown["display_name_merchant"], shown["value"], shown["type"]) == ("PO Number", "A-1", "Text field")

@@ -1,0 +1,399 @@
+"""``enrich init``: what it writes can be read by every command, and it writes nothing that cannot."""
+
+import errno
+import os
+import pty
+import signal
+import stat
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.rules import Configuration, load_configuration
+from service.stores.recipes import RECIPES, Place
+from service.stores.writing import NewStore, as_toml, toml_text
+from tests.fakes.command import COMMAND, Enrich, Ran
+
+FLAGS = ("--store", "abc123", "--po-from", "form_field", "--po-field", "PO Number")
+SECRETS = {"ABC123_ACCESS_TOKEN": "token", "ABC123_CLIENT_SECRET": "secret"}
+
+
+@pytest.fixture(autouse=True)
+def stores_file(folder: Path) -> Path:
+    """Where the file will be: it is not there yet."""
+    path = folder / "stores.toml"
+    path.unlink()
+    return path
+
+
+def load(path: Path, environ: Mapping[str, str] = SECRETS) -> Configuration:
+    return load_configuration(path, environ)
+
+
+# ── what is written ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_file_loads_once_the_variables_are_set(enrich: Enrich, stores_file: Path) -> None:
+    ran = enrich(*("init", *FLAGS, "--name", "Abc123", "--incomplete", "wait"))
+
+    assert (ran.code, ran.out) == (0, "")
+    configuration = load(stores_file)
+    store = configuration.stores["abc123"].store
+    assert configuration.literal_secrets == ()
+    assert (store.name, store.incomplete_orders, store.existing_values) == ("Abc123", "wait", "keep")
+    assert store.po_number
+    assert store.po_number.sources == ("order.billing_address.form_fields[?name=='PO Number'].value | [0]",)
+
+
+def test_what_to_do_next_is_told_on_stderr(enrich: Enrich) -> None:
+    assert enrich("init", *FLAGS).err == (
+        "stores.toml is written.\n"
+        "Set these variables where the commands run, from the store's API account:\n"
+        "  ABC123_ACCESS_TOKEN\n"
+        "  ABC123_CLIENT_SECRET\n"
+        "Then:\n"
+        "  enrich check\n"
+        "  enrich hooks register --url https://<your host>/webhooks/bigcommerce\n"
+    )
+
+
+def test_comments_name_the_variables_and_explain_each_key(enrich: Enrich) -> None:
+    text = enrich("init", *FLAGS, "--output", "-").out
+    assert all(f"#   {name}" in text for name in SECRETS)
+    assert all(key in text for key in ("# channels", "# required", "# name", "existing_values", "deploy/recipes.md"))
+
+
+def test_every_line_that_is_commented_out_may_be_taken_in(enrich: Enrich, stores_file: Path) -> None:
+    keys = ("name", "channels", "required", "[stores", '"Cost')
+    lines = enrich("init", *FLAGS, "--output", "-").out.splitlines()
+    taken_in = [
+        line.removeprefix("# ") if line.startswith(tuple(f"# {key}" for key in keys)) else line for line in lines
+    ]
+    stores_file.write_text("\n".join(taken_in))
+
+    assert sum(line != taken for line, taken in zip(lines, taken_in, strict=True)) == len(keys)
+    store = load(stores_file).stores["abc123"].store
+    assert (store.name, store.channels, list(store.extra_fields)) == ("Great Buys", frozenset({1}), ["Cost Center"])
+    assert store.po_number
+    assert store.po_number.required
+
+
+def test_extra_fields_are_written_in_their_order(enrich: Enrich, stores_file: Path) -> None:
+    words = ("--extra-field", "Cost Center=metafields.checkout.cost_center", "--extra-field", "By=order.id == `1`")
+    assert enrich("init", *FLAGS, *words).code == 0
+    fields = load(stores_file).stores["abc123"].store.extra_fields
+    assert [(name, rule.sources) for name, rule in fields.items()] == [
+        ("Cost Center", ("metafields.checkout.cost_center",)),
+        ("By", ("order.id == `1`",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        (None, "ABC123"),
+        ("Great Buys", "GREAT_BUYS"),
+        ("Müller & Söhne, Köln", "MULLER_SOHNE_KOLN"),
+        ("7 Seas", "STORE_7_SEAS"),
+        ("株式会社", "ABC123"),
+    ],
+)
+def test_variables_are_named_after_the_store(name: str | None, prefix: str) -> None:
+    new = NewStore("abc123", name)
+    assert (new.access_token, new.client_secret) == (f"{prefix}_ACCESS_TOKEN", f"{prefix}_CLIENT_SECRET")
+
+
+def test_a_hash_that_begins_with_a_digit_still_makes_a_variable() -> None:
+    assert NewStore("9abc").access_token == "STORE_9ABC_ACCESS_TOKEN"
+
+
+# Any text but half a surrogate pair, which no terminal sends as UTF-8.
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+named = texts.filter(str.strip)
+
+
+@given(text=texts)
+def test_any_text_is_the_same_after_toml(text: str) -> None:
+    assert tomllib.loads(f"{toml_text(text)} = {toml_text(text)}") == {text: text}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    name=named,
+    place=st.sampled_from([place for place, recipe in RECIPES.items() if recipe.has_field]),
+    field=named.filter(lambda text: "." not in text),
+    fields=st.dictionaries(named, st.just("order.id"), max_size=3),
+)
+def test_any_names_can_be_written_and_lead_to_their_field(
+    tmp_path: Path, name: str, place: Place, field: str, fields: dict[str, str]
+) -> None:
+    recipe = RECIPES[place]
+    source = recipe.source(f"checkout.{field}" if place is Place.METAFIELD else field)
+    new = NewStore("abc123", name, po_number={"from": source}, extra_fields=fields)
+    configuration = load_configuration(
+        tmp_path / "stores.toml", {new.access_token: "token", new.client_secret: "secret"}, text=as_toml(new)
+    )
+
+    configured = configuration.stores["abc123"]
+    assert (configured.store.name, list(configured.store.extra_fields)) == (name, list(fields))
+    assert configured.rules.evaluate(document_with(field, "A-1")).po_number == "A-1"
+
+
+def document_with(field: str, value: str) -> dict[str, Any]:
+    """An order that has the value in a field of that name wherever there are fields."""
+    address = {"form_fields": [{"name": "Other", "value": "no"}, {"name": field, "value": value}]}
+    return {
+        "order": {"id": 1, "billing_address": address},
+        "shipping_addresses": [address],
+        "products": [{"product_options": [{"display_name": field, "display_value": value}]}],
+        "metafields": {"checkout": {field: value}},
+        "customer": {"attributes": {field: value}, "form_fields": {field: value}},
+        "company": {"extraFields": {field: value}},
+        "user": {"extraFields": {field: value}},
+    }
+
+
+# ── where it is written ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_file_is_the_one_that_commands_read(enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENRICH_CONFIG", "etc.toml")
+    ran = enrich("init", *FLAGS)
+    assert (folder / "etc.toml").exists()
+    assert "\n  enrich check\n" in ran.err
+
+
+def test_next_steps_say_where_a_file_is_that_stands_elsewhere(enrich: Enrich, folder: Path) -> None:
+    assert (
+        "\n  ENRICH_CONFIG='my stores.toml' enrich check\n" in enrich("init", *FLAGS, "--output", "my stores.toml").err
+    )
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["my stores.toml"]
+
+
+def test_a_file_that_is_there_is_left_alone(enrich: Enrich, stores_file: Path) -> None:
+    stores_file.write_text("mine")
+    assert enrich("init", *FLAGS) == Ran(
+        2,
+        "",
+        "stores.toml: exists already. --output - prints the tables of another store, to be appended;"
+        " --force replaces the file.\n",
+    )
+    assert stores_file.read_text() == "mine"
+
+
+def test_force_replaces_it(enrich: Enrich, stores_file: Path) -> None:
+    stores_file.write_text("mine")
+    assert enrich("init", *FLAGS, "--force").code == 0
+    assert list(load(stores_file).stores) == ["abc123"]
+
+
+def test_another_store_is_appended_from_stdout(enrich: Enrich, stores_file: Path) -> None:
+    enrich("init", *FLAGS)
+    other = enrich("init", "--store", "def456", "--po-from", "comment", "--output", "-")
+    with stores_file.open("a") as file:
+        file.write(other.out)
+
+    assert other.code == 0
+    assert "is written" not in other.err
+    assert list(load(stores_file, SECRETS | {"DEF456_ACCESS_TOKEN": "t", "DEF456_CLIENT_SECRET": "s"}).stores) == [
+        "abc123",
+        "def456",
+    ]
+
+
+def test_the_file_has_the_usual_mode_and_a_link_stays_a_link(enrich: Enrich, folder: Path, stores_file: Path) -> None:
+    (folder / "real.toml").write_text("old")
+    stores_file.symlink_to("real.toml")
+    assert enrich("init", *FLAGS, "--force").code == 0
+
+    usual = folder / "usual"
+    usual.touch()
+    assert stores_file.is_symlink()
+    assert stat.S_IMODE((folder / "real.toml").stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
+
+
+@pytest.mark.parametrize(("output", "why"), [("none/stores.toml", "No such file"), ("data", "Is a directory")])
+def test_a_place_that_cannot_be_written_is_named(enrich: Enrich, folder: Path, output: str, why: str) -> None:
+    (folder / "data").mkdir(exist_ok=True)
+    ran = enrich("init", *FLAGS, "--force", "--output", output)
+    assert ran.code == 2
+    assert ran.err.startswith(f"{output}: cannot be written ({why}")
+    assert [path.name for path in folder.iterdir()] == ["data"]
+
+
+def test_a_disk_that_is_full_leaves_the_old_file_as_it_was(
+    enrich: Enrich, folder: Path, stores_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(path: Path, text: str, **_: Any) -> int:
+        path.write_bytes(text[:10].encode())
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stores_file.write_text("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", write_half)
+        ran = enrich("init", *FLAGS, "--force")
+
+    assert (ran.code, stores_file.read_text()) == (2, "mine")
+    assert ran.err.startswith("stores.toml: cannot be written (No space left on device).")
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["stores.toml"]
+
+
+# ── mistakes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("--store", "ABC/1", *FLAGS[2:]),
+            "stores.toml: [stores.ABC/1]: a store hash has lower-case letters and digits only."
+            " It is what follows /stores/ in the store's API path.",
+        ),
+        (
+            (*FLAGS, "--extra-field", "Cost Center=metafield.a.b"),
+            'stores.toml: [stores.abc123.extra_fields."Cost Center"] from: the order document has no "metafield",'
+            ' in metafield.a.b. Did you mean "metafields"?',
+        ),
+        (
+            (*FLAGS, "--name", " "),
+            "stores.toml: [stores.abc123] name: the text is empty. Write something, or leave the key out.",
+        ),
+        (
+            (*FLAGS, "--extra-field", "Cost Center"),
+            "--extra-field: is not NAME=EXPRESSION. For example: 'Cost Center=metafields.checkout.cost_center'.",
+        ),
+        (
+            (*FLAGS, "--extra-field", "A=order.id", "--extra-field", " A =order.id"),
+            "--extra-field: names the same field twice. A field has one rule.",
+        ),
+        (
+            ("--store", "abc123", "--po-from", "metafield", "--po-field", "po_number"),
+            "--po-field: is not the namespace and the key of a metafield."
+            " Write namespace.key, such as checkout.po_number; with more dots, write the rule into the file.",
+        ),
+        (
+            ("--store", "abc123", "--po-from", "form_field", "--po-field", " "),
+            "--po-field: is empty. Write the name as the store has it.",
+        ),
+        (
+            ("--store", "abc123", "--po-from", "comment", "--po-field", "PO"),
+            "--po-field: means nothing with --po-from comment. Leave it out.",
+        ),
+        (
+            ("--store", "abc123", "--po-from", "none"),
+            "--po-from none: leaves nothing to do without an extra field."
+            " Name one: --extra-field 'Cost Center=metafields.checkout.cost_center'.",
+        ),
+        ((*FLAGS, "--name", "\udcff"), "enrich init: was given text that is not UTF-8. See the locale."),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    enrich: Enrich, stores_file: Path, words: tuple[str, ...], line: str
+) -> None:
+    assert enrich("init", *words) == Ran(2, "", f"{line}\n")
+    assert not stores_file.exists()
+
+
+@pytest.mark.parametrize("name", ["a.b.c", ".key", "namespace.", "."])
+def test_a_metafield_has_one_namespace_and_one_key(enrich: Enrich, name: str) -> None:
+    ran = enrich("init", "--store", "abc123", "--po-from", "metafield", "--po-field", name)
+    assert ran.err.startswith("--po-field: is not the namespace and the key of a metafield.")
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ((), "--store and --po-from (one of form_field, "),
+        (("--store", "abc123"), "--po-from (one of form_field, "),
+        (("--store", "abc123", "--po-from", "form_field"), "--po-field where it cannot ask."),
+        (("--po-from", "comment"), "--store where it cannot ask."),
+    ],
+)
+def test_without_a_terminal_the_missing_options_are_named(
+    enrich: Enrich, stores_file: Path, words: tuple[str, ...], missing: str
+) -> None:
+    ran = enrich("init", *words)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith(f"enrich init: needs {missing}")
+    assert not stores_file.exists()
+
+
+# ── questions, on a real terminal ───────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def on_terminal(*words: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Run it on a terminal; the process, and the end where a person would sit."""
+    person, terminal = pty.openpty()
+    command = [*COMMAND, "init", *words]
+    try:
+        with subprocess.Popen(
+            command, stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, encoding="utf-8"
+        ) as process:
+            try:
+                yield process, person
+            finally:
+                process.kill()
+    finally:
+        os.close(person)
+        os.close(terminal)
+
+
+def answered(typed: str, *words: str) -> tuple[int, str, str]:
+    """Type this; the exit code, stdout, and what the terminal showed."""
+    with on_terminal(*words) as (process, person):
+        os.write(person, typed.encode())
+        out, _ = process.communicate(timeout=20)
+        return process.returncode, out, os.read(person, 65536).decode()
+
+
+@pytest.mark.integration
+def test_a_person_is_asked_for_what_is_missing(stores_file: Path) -> None:
+    code, out, shown = answered("abc123\n99\n4\ncheckout.po\n")
+
+    assert (code, out) == (0, "")
+    assert "Store hash" in shown
+    assert "A number from 1 to 10." in shown
+    assert "Its name [checkout.po_number]" in shown
+    store = load(stores_file).stores["abc123"].store
+    assert store.po_number
+    assert store.po_number.sources == ("metafields.checkout.po",)
+
+
+@pytest.mark.integration
+def test_questions_are_no_part_of_the_file(folder: Path) -> None:
+    code, out, shown = answered("\n\n", "--store", "abc123", "--output", "-")
+
+    assert code == 0
+    assert "Where do buyers leave the PO number?" in shown
+    assert out.startswith("# No secret stands here.")
+    assert tomllib.loads(out)["stores"]["abc123"]["po_number"]
+
+
+@pytest.mark.integration
+def test_the_end_of_what_is_typed_leaves_nothing_behind(stores_file: Path) -> None:
+    code, out, shown = answered("\x04")
+
+    assert (code, out) == (130, "")
+    assert "Traceback" not in shown
+    assert not stores_file.exists()
+
+
+@pytest.mark.integration
+def test_who_interrupts_it_leaves_nothing_behind(stores_file: Path) -> None:
+    with on_terminal() as (process, person):
+        shown = ""
+        while "Store hash" not in shown:
+            shown += os.read(person, 1024).decode()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (130, "")
+    assert not stores_file.exists()

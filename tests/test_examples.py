@@ -1,0 +1,69 @@
+"""The example stores files: each loads, none holds a secret, together they show every key there is."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from service.rules import Configuration, load_configuration
+from service.stores import Endpoints, Rule, Store
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "deploy" / "examples").glob("*.toml"))
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda path: path.name)
+def example(request: pytest.FixtureRequest) -> Path:
+    path = request.param
+    assert isinstance(path, Path)
+    return path
+
+
+def loaded(example: Path, folder: Path) -> Configuration:
+    """The example, with all variables and secret files that it names; ``/`` is a folder of the test."""
+    text = example.read_text()
+    for name in re.findall(r'"file:/([^"]+)"', text):
+        secret = folder / name
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        secret.write_text("a-secret\n")
+    path = folder / "stores.toml"
+    path.write_text(text.replace('"file:/', f'"file:{folder}/'))
+    return load_configuration(path, dict.fromkeys(re.findall(r'"env:(\w+)"', text), "a-secret"))
+
+
+def test_the_examples_are_there() -> None:
+    assert [path.stem for path in EXAMPLES] == ["full", "headless", "minimal", "several-stores"]
+
+
+def test_an_example_is_a_stores_file_without_secrets_in_it(example: Path, tmp_path: Path) -> None:
+    configuration = loaded(example, tmp_path)
+    assert configuration.literal_secrets == ()
+    assert configuration.endpoints == Endpoints()
+
+
+def test_the_example_for_several_stores_has_three_with_secrets_in_rotation(tmp_path: Path) -> None:
+    (example,) = [path for path in EXAMPLES if path.stem == "several-stores"]
+    stores = [configured.store for configured in loaded(example, tmp_path).stores.values()]
+    assert [len(store.access_tokens) for store in stores] == [2, 2, 2]
+
+
+def test_the_full_example_has_every_key_that_there_is() -> None:
+    (example,) = [path for path in EXAMPLES if path.stem == "full"]
+    assert set(used_keys(tomllib.loads(example.read_text()))) == (
+        keys_of(Endpoints) | keys_of(Store) - {"Store.hash"} | keys_of(Rule)
+    )
+
+
+def keys_of(model: type[BaseModel]) -> set[str]:
+    return {f"{model.__name__}.{field.alias or name}" for name, field in model.model_fields.items()}
+
+
+def used_keys(written: dict[str, Any]) -> Iterator[str]:
+    yield from (f"Endpoints.{key}" for key in written.get("bigcommerce", {}))
+    for store in written["stores"].values():
+        yield from (f"Store.{key}" for key in store)
+        for rule in (store.get("po_number"), *store.get("extra_fields", {}).values()):
+            yield from (f"Rule.{key}" for key in (rule if isinstance(rule, dict) else {}))

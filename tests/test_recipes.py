@@ -1,0 +1,256 @@
+"""The page of recipes: every rule on it, applied to an order that is placed in the sandbox and read back."""
+
+import json
+import re
+import shlex
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from service.bigcommerce import Account, StoreApi, Transport
+from service.bigcommerce.models import Record
+from service.orders.cache import Cache
+from service.orders.composing import Composed, compose, read_configs
+from service.orders.document import Document, read_order, read_people
+from service.orders.merge import PO_NUMBER, merge
+from service.redisdb import connect
+from service.rules import RuleSet, compile_rules
+from service.sandbox.demo import DEMO_STORE_HASH
+from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
+from service.stores import Store
+from service.stores.recipes import RECIPES, Place
+from tests.fakes.command import Enrich, enrich, folder
+from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+
+__all__ = ["enrich", "folder"]
+
+PAGE = (Path(__file__).parent.parent / "deploy" / "recipes.md").read_text()
+CUSTOMER, COMPANY = 101, 5001
+
+CLAIMED_EXAMPLE = re.compile(r"^```json\n(\{.*?\n)```\n\n((?:Gives|Fails with) [^\n]+)$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One section: its rules, what it says of the store's extra fields, and its examples with their claims."""
+
+    title: str
+    text: str
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The store's table."""
+        (block,) = self._blocks("toml")
+        stores: dict[str, dict[str, Any]] = tomllib.loads(block)["stores"]
+        (table,) = stores.values()
+        return table
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """The extra fields as the page says that they are, else each of the rules' as text."""
+        told = [json.loads(block) for block in self._blocks("json") if block.startswith("[")]
+        return told[0] if told else [{"fieldName": name} for name in self.table.get("extra_fields", {})]
+
+    @property
+    def examples(self) -> list[tuple[dict[str, Any], str]]:
+        """What is read, and the line that says what comes of it."""
+        return [(json.loads(data), claim) for data, claim in CLAIMED_EXAMPLE.findall(self.text)]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The words behind ``enrich`` of each command that writes rules."""
+        return [shlex.split(command)[1:] for command in re.findall(r"`(enrich init --po-from [^`]+)`", self.text)]
+
+    def _blocks(self, language: str) -> list[str]:
+        return re.findall(rf"^```{language}\n(.*?)^```$", self.text, re.DOTALL | re.MULTILINE)
+
+
+RECIPES_ON_PAGE = [
+    Recipe(*section.split("\n", 1))
+    for chapter in re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    for section in re.split(r"^### ", chapter, flags=re.MULTILINE)[1:]
+]
+EXAMPLES = [
+    pytest.param(recipe, data, claim, id=f"{recipe.title} {number}")
+    for recipe in RECIPES_ON_PAGE
+    for number, (data, claim) in enumerate(recipe.examples, start=1)
+]
+
+
+# ── the page itself ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("recipe", RECIPES_ON_PAGE, ids=lambda recipe: recipe.title)
+def test_a_recipe_has_a_rule_an_example_and_says_when_to_use_it(recipe: Recipe) -> None:
+    assert recipe.table
+    assert recipe.examples
+    assert re.search(r"^When: ", recipe.text, re.MULTILINE)
+    assert re.search(r"^Pitfalls?: ", recipe.text, re.MULTILINE)
+
+
+def test_every_block_of_the_page_belongs_to_a_recipe_and_is_run() -> None:
+    run = sum(1 + len(recipe.examples) for recipe in RECIPES_ON_PAGE)
+    settings = len(re.findall(r"^```json\n\[", PAGE, re.MULTILINE))
+    assert len(re.findall(r"^```\w+$", PAGE, re.MULTILINE)) == run + settings
+
+
+def test_every_relative_link_leads_to_a_file() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", PAGE)
+    assert targets
+    assert [target for target in targets if not (Path(__file__).parent.parent / "deploy" / target).exists()] == []
+
+
+# ── each example, placed as an order ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("recipe", "data", "claim"), EXAMPLES)
+async def test_an_example_gives_what_the_page_claims(
+    recipe: Recipe, data: dict[str, Any], claim: str, redis_url: str
+) -> None:
+    seen = {root: part for root, part in data.items() if root != "record"}  # rules do not see the record
+    store = Store.model_validate(
+        {
+            "hash": DEMO_STORE_HASH,
+            "access_token": SecretStr(SANDBOX_ACCESS_TOKEN),
+            "client_secret": SecretStr(SANDBOX_CLIENT_SECRET),
+            **recipe.table,
+        }
+    )
+    document, composed, there = await placed_and_read(store, seen, recipe.settings, data.get("record"), redis_url)
+
+    assert holds(document, seen), "rules see something else than the page shows"
+    assert outcome(composed, store, there) == claimed(claim)
+
+
+async def placed_and_read(
+    store: Store, data: dict[str, Any], settings: list[dict[str, Any]], record: dict[str, Any] | None, redis_url: str
+) -> tuple[Document, Composed, Record | None]:
+    """Place an order that carries the data; what rules see, what they give, and the record as it is by then."""
+    rules: RuleSet = compile_rules(store)
+    async with (
+        called_sandbox(StillClock()) as sandbox,
+        connect(redis_url) as redis,
+        httpx.AsyncClient(transport=sandbox.api._transport) as http,
+    ):
+        await put_people(sandbox, data, settings)
+        placed = await sandbox.place_order(**placement(data, record))
+        transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url)
+        api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)
+        document = await read_order(api, placed["id"], rules.needs)
+        document |= await read_people(api, cache, CUSTOMER, rules.needs)
+        composed = compose(rules, document, await read_configs(api, cache, store))
+        return document, composed, await api.b2b.order(placed["id"]) if record else None
+
+
+async def put_people(sandbox: RunningSandbox, data: dict[str, Any], settings: list[dict[str, Any]]) -> None:
+    extra = {who: data.get(who, {}).get("extraFields", {}) for who in ("user", "company")}
+    await sandbox.put_store(
+        extra_fields=settings,
+        customers=[{"id": CUSTOMER, **data.get("customer", {})}],
+        companies=[{"id": COMPANY, "name": "Great Buys", "extra_fields": extra["company"]}],
+        users=[{"customer_id": CUSTOMER, "company_id": COMPANY, "extra_fields": extra["user"]}],
+    )
+
+
+def placement(data: dict[str, Any], record: dict[str, Any] | None) -> dict[str, Any]:
+    """The order as the sandbox takes it: when it was placed is the clock's affair."""
+    order = {key: value for key, value in data.get("order", {}).items() if key != "date_created"}
+    lists = {key: data[key] for key in ("products", "shipping_addresses", "metafields") if key in data}
+    own = {"buyer_po": record["poNumber"], "record_after": 0} if record else {}
+    return {"customer_id": CUSTOMER, **order, **lists, **own}
+
+
+def holds(whole: Any, part: Any) -> bool:
+    """Whether all that the part shows is there."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(key in whole and holds(whole[key], part[key]) for key in part)
+    if isinstance(part, list):
+        return isinstance(whole, list) and len(whole) == len(part) and all(map(holds, whole, part))
+    return bool(whole == part)
+
+
+def outcome(composed: Composed, store: Store, record: Record | None) -> dict[str, str] | str:
+    """The values that the record has in the end, or why the order fails."""
+    if composed.failure:
+        return composed.failure
+    values, po_number, fields = composed.values, composed.values.po_number, dict(composed.values.extra_fields)
+    if record:
+        kept = merge(record, values, {}, store.existing_values).kept
+        po_number = record.po_number if PO_NUMBER in kept else po_number
+        fields |= {name: record.extra_fields[name] for name in kept if name != PO_NUMBER}
+    return ({PO_NUMBER: po_number} if po_number else {}) | fields
+
+
+def claimed(line: str) -> dict[str, str] | str:
+    """``Gives `a = 1`, `b = 2` ``, ``Gives nothing`` or ``Fails with `why` ``."""
+    spans = re.findall(r"`([^`]+)`", line)
+    if line.startswith("Fails with "):
+        (reason,) = spans
+        return str(reason)
+    return dict(span.split(" = ", 1) for span in spans)
+
+
+# ── the page and `enrich init` ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_page_has_a_command_for_every_place_that_init_offers() -> None:
+    shown = [command[command.index("--po-from") + 1] for recipe in RECIPES_ON_PAGE for command in recipe.commands]
+    assert sorted(shown) == sorted(Place)
+    assert set(RECIPES) == set(Place) - {Place.NONE}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "command"),
+    [
+        pytest.param(recipe, command, id=" ".join(command[2:]))
+        for recipe in RECIPES_ON_PAGE
+        for command in recipe.commands
+    ],
+)
+def test_the_command_writes_the_rule_that_stands_below_it(enrich: Enrich, recipe: Recipe, command: list[str]) -> None:
+    ran = enrich(*command, "--store", "abc123", "--output", "-")
+    assert ran.code == 0, ran.err
+    written = tomllib.loads(ran.out)["stores"]["abc123"]
+
+    shown = recipe.table
+    if "none" in command:
+        del shown["po_number"]
+    assert {key: written[key] for key in ("po_number", "extra_fields") if key in written} == {
+        key: shown[key] for key in ("po_number", "extra_fields") if key in shown
+    }
+
+
+@pytest.mark.parametrize(
+    ("comment", "po_number"),
+    [
+        ("PO 4711", "4711"),
+        ("po: a-17/3", "a-17/3"),
+        ("PO#4711-D.", "4711-D"),
+        ("P.O. 4711", "4711"),
+        ("PO-4711", "4711"),
+        ("PO Number 4711", "4711"),
+        ("PO no: 4711", "4711"),
+        ("P.O. No. 4711", "4711"),
+        ("by post 24", None),
+        ("POST 24", None),
+        ("Depot 7, Port 3", None),
+        ("PO Box 12", None),
+        ("no PO yet", None),
+    ],
+)
+def test_the_pattern_for_free_text_finds_pos_and_nothing_else(comment: str, po_number: str | None) -> None:
+    recipe = RECIPES[Place.COMMENT]
+    store = Store.model_validate(
+        {
+            "hash": "abc123",
+            "access_token": SecretStr("token"),
+            "client_secret": SecretStr("secret"),
+            "po_number": {"from": recipe.source(""), "match": recipe.match},
+        }
+    )
+    assert compile_rules(store).evaluate({"order": {"customer_message": comment}}).po_number == po_number
