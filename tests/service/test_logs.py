@@ -11,12 +11,12 @@ from typing import Any, Literal
 import httpx
 import pytest
 import stamina
-import stamina.instrumentation
 import structlog
 from pydantic import SecretStr
 
 from service import logs
 from service.logs import Event
+from tests.fakes.logs import logging_put_back
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -26,19 +26,8 @@ library = logging.getLogger("some.library")
 
 @pytest.fixture(autouse=True)
 def logging_is_put_back() -> Iterator[None]:
-    """What ``configure`` changes is the whole process's, and this one is pytest's."""
-    root = logging.getLogger()
-    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", *logs._QUIET)}
-    config = structlog.get_config() if structlog.is_configured() else None
-    yield
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-    structlog.reset_defaults()
-    if config is not None:
-        structlog.configure(**config)
-    structlog.contextvars.clear_contextvars()
-    stamina.instrumentation.set_on_retry_hooks(None)
+    with logging_put_back():
+        yield
 
 
 @pytest.fixture
