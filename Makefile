@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .PHONY: help install demo up test chaos lint format lock clean
 
@@ -42,8 +43,10 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 
 lock:  ## Pin the newest allowed dependencies anew, with hashes (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade --extra dev -c requirements.lock pyproject.toml -o tests/requirements.lock
+	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --extra dev --extra otel -c requirements.lock pyproject.toml -o tests/requirements.lock
+	$(COMPILE) --extra otel -c tests/requirements.lock pyproject.toml -o deploy/otel.lock
+	echo 'hatchling>=1.27' | $(COMPILE) -c tests/requirements.lock - -o deploy/build.lock
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

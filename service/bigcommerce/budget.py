@@ -10,7 +10,7 @@ The usual call costs one script in Redis; a second one follows when its answer b
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -162,18 +162,23 @@ class Budget:
 
     async def left(self, store: str, api: Api) -> BudgetState | None:
         """What is left now; None while nothing is known. Errors are Redis's own."""
+        return (await self.left_of([store]))[store].get(api)
+
+    async def left_of(self, stores: Collection[str]) -> dict[str, dict[Api, BudgetState]]:
+        """What is left now of the quotas that something is known of, for many stores. Errors are Redis's own."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.hmget(_key(store, api), ["limit", "length", "left", "resets_at", "guessed"])
-            (seconds, microseconds), stored = await pipe.execute()
-        if None in stored:
-            return None
-        limit, length_ms, left, resets_at_ms, guessed = (float(number) for number in stored)
+            for store in stores:
+                for api in _AT_FIRST:
+                    pipe.hmget(_key(store, api), ["limit", "length", "left", "resets_at", "guessed"])
+            (seconds, microseconds), *stored = await pipe.execute()
         now = self._clock() if self._clock else seconds + microseconds / 1e6
-        resets_in_s = resets_at_ms / 1000 - now
-        if resets_in_s <= 0:  # the next call begins a window
-            return BudgetState(int(limit), int(limit), length_ms / 1000, length_ms / 1000, is_guess=True)
-        return BudgetState(int(limit), int(left), length_ms / 1000, resets_in_s, is_guess=bool(guessed))
+        hashes = iter(stored)
+        states = {store: {api: _state(next(hashes), now) for api in _AT_FIRST} for store in stores}
+        return {
+            store: {api: state for api, state in by_api.items() if state is not None}
+            for store, by_api in states.items()
+        }
 
     def _arguments(self, api: Api) -> list[Any]:
         now = f"{self._clock() * 1000:.3f}" if self._clock else ""
@@ -204,3 +209,13 @@ class Budget:
 
 def _key(store: str, api: Api) -> str:
     return f"enrich:budget:{api}:{store}"
+
+
+def _state(stored: Sequence[bytes | None], now: float) -> BudgetState | None:
+    if None in stored:
+        return None
+    limit, length_ms, left, resets_at_ms, guessed = (float(number) for number in stored if number is not None)
+    resets_in_s = resets_at_ms / 1000 - now
+    if resets_in_s <= 0:  # the next call begins a window
+        return BudgetState(int(limit), int(limit), length_ms / 1000, length_ms / 1000, is_guess=True)
+    return BudgetState(int(limit), int(left), length_ms / 1000, resets_in_s, is_guess=bool(guessed))

@@ -2,12 +2,11 @@
 
 import asyncio
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from service.metrics import ReceiverMetrics
+from service.metrics import CONTENT_TYPE, ReceiverMetrics
 from service.orders.queue import Queue
 
 # Probes usually give up after one to ten seconds; a Redis that takes longer than this is no use to a webhook either.
@@ -33,4 +32,4 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """The receiver's numbers in Prometheus's text format."""
     numbers: ReceiverMetrics = request.state.metrics
-    return Response(generate_latest(numbers.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+    return Response(numbers.text(), headers={"content-type": CONTENT_TYPE})

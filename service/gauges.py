@@ -1,0 +1,129 @@
+"""How things stand in Redis, for all workers and stores together: read when somebody asks, and told to Prometheus."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from arq.constants import in_progress_key_prefix
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from redis.asyncio import Redis
+
+from service.bigcommerce import Api, Budget, BudgetState
+from service.hooks import Kind, troubles_in
+from service.orders.jobs import CHECK, RECONCILE, RECOVERY, WINDOW
+from service.orders.keys import failed_key, hook_key, parked_key, watch_key
+from service.orders.queue import Queue
+
+QUEUES = {"window": WINDOW.queue, "recovery": RECOVERY.queue, "checks": CHECK.queue, "chores": RECONCILE.queue}
+
+# So many of a queue's due jobs are looked at for one that nobody holds.
+LOOK_AT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """``jobs`` are in the queue, in hand or not; the oldest that is due and in nobody's hand is ``overdue_s`` late."""
+
+    jobs: int
+    overdue_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """One store: ``failed`` orders wait for a person, ``parked`` ones for credentials that are accepted."""
+
+    failed: int
+    parked: int
+    is_watched: bool
+    hook_troubles: frozenset[Kind]
+    quota: Mapping[Api, BudgetState]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything at one moment."""
+
+    workers: int
+    queues: Mapping[str, QueueState]
+    stores: Mapping[str, StoreState]
+
+
+class Gauges:
+    """Reads the state. Errors are Redis's own."""
+
+    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._queue = Queue(redis, clock=clock)
+        self._budget = Budget(redis)
+
+    async def read(self, stores: Collection[str]) -> State:
+        """How the queues and these stores stand."""
+        queues = {name: await self._of_queue(queue) for name, queue in QUEUES.items()}
+        return State((await self._queue.counts()).workers, queues, await self._of_stores(stores))
+
+    async def _of_queue(self, queue: str) -> QueueState:
+        now_ms = self._clock() * 1000
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(queue)
+            pipe.zrangebyscore(queue, "-inf", now_ms, start=0, num=LOOK_AT, withscores=True)
+            jobs, due = await pipe.execute()
+        if not due:
+            return QueueState(jobs, 0.0)
+        # arq leaves running jobs in the queue's set; a lease tells them from those that wait.
+        leases = await self._redis.mget([in_progress_key_prefix.encode() + job_id for job_id, _ in due])
+        waiting_since = [due_ms for (_, due_ms), lease in zip(due, leases, strict=True) if lease is None]
+        return QueueState(jobs, (now_ms - waiting_since[0]) / 1000 if waiting_since else 0.0)
+
+    async def _of_stores(self, stores: Collection[str]) -> dict[str, StoreState]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for store in stores:
+                pipe.zcard(failed_key(store))
+                pipe.zcard(parked_key(store))
+                pipe.exists(watch_key(store))
+                pipe.hget(hook_key(store), "troubles")
+            answers = await pipe.execute()
+        quotas = await self._budget.left_of(stores)
+        by_store = zip(stores, zip(*[iter(answers)] * 4, strict=True), strict=True)
+        return {
+            store: StoreState(
+                failed,
+                parked,
+                bool(watched),
+                frozenset(trouble.kind for trouble in troubles_in(troubles)),
+                quotas[store],
+            )
+            for store, (failed, parked, watched, troubles) in by_store
+        }
+
+
+def metrics_text(state: State) -> bytes:
+    """The state in Prometheus's text format. Every worker tells the same: take the ``max`` over them."""
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"enrich_{name}", text, labels, registry=registry)
+
+    gauge("workers", "Workers that are alive.").set(state.workers)
+    jobs = gauge("jobs", "Jobs in a queue, in hand or waiting.", "queue")
+    overdue = gauge("oldest_due_seconds", "How late the oldest job is that is due and in nobody's hand.", "queue")
+    for name, queue in state.queues.items():
+        jobs.labels(name).set(queue.jobs)
+        overdue.labels(name).set(queue.overdue_s)
+
+    failed = gauge("failed_orders", "Failed orders, which wait for a person.", "store")
+    parked = gauge("parked_orders", "Orders that wait until the store's credentials are accepted.", "store")
+    watched = gauge("watch", "1 while a store's orders are polled for, because its webhooks fail.", "store")
+    trouble = gauge("hook_trouble", "1 where something is wrong with a store's webhooks.", "store", "kind")
+    left = gauge("quota_left", "Calls left in the present window of a store's quota.", "store", "api")
+    limit = gauge("quota_limit", "Calls in a window of a store's quota.", "store", "api")
+    for store, at in state.stores.items():
+        failed.labels(store).set(at.failed)
+        parked.labels(store).set(at.parked)
+        watched.labels(store).set(at.is_watched)
+        for kind in Kind:
+            trouble.labels(store, kind.value).set(kind in at.hook_troubles)
+        for api, quota in at.quota.items():
+            left.labels(store, api.value).set(quota.left)
+            limit.labels(store, api.value).set(quota.limit)
+    return generate_latest(registry)

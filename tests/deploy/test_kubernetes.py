@@ -1,0 +1,88 @@
+"""deploy/kubernetes: manifests fit the published schemas, and processes get what they need to stop in order."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from service.rules import load_configuration
+from service.web.server import GRACE_S
+from workers.main import FINISH_IN_HAND_S
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
+KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+
+
+def _manifests() -> Iterator[dict[str, Any]]:
+    for name in KUSTOMIZATION["resources"]:
+        yield from yaml.safe_load_all((FOLDER / name).read_text())
+
+
+MANIFESTS = [
+    pytest.param(manifest, id=f"{manifest['kind']}/{manifest['metadata']['name']}") for manifest in _manifests()
+]
+
+
+def _of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    return {manifest["metadata"]["name"]: manifest for manifest in _manifests() if manifest["kind"] == kind}
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.37"])
+@pytest.mark.parametrize("manifest", MANIFESTS)
+def test_a_manifest_fits_the_schema_strictly(manifest: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_every_file_is_part_of_the_kustomization() -> None:
+    files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
+    assert files == set(KUSTOMIZATION["resources"])
+
+
+def test_the_stores_file_is_one_that_can_be_read(tmp_path: Path) -> None:
+    text = (FOLDER / "stores.toml").read_text().replace("/run/secrets", str(tmp_path))
+    for name in ("greatbuys-access-token", "greatbuys-client-secret"):
+        (tmp_path / name).write_text("secret")
+    (tmp_path / "stores.toml").write_text(text)
+    assert load_configuration(tmp_path / "stores.toml", {}).literal_secrets == ()
+
+
+@pytest.mark.parametrize(("name", "needs_s"), [("enrich-web", GRACE_S + 5), ("enrich-worker", FINISH_IN_HAND_S)])
+def test_a_pod_has_time_to_finish_what_is_in_hand(name: str, needs_s: float) -> None:
+    pod = _of_kind("Deployment")[name]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > needs_s
+
+
+@pytest.mark.parametrize("name", ["enrich-web", "enrich-worker"])
+def test_a_pod_may_do_as_little_as_possible(name: str) -> None:
+    pod = _of_kind("Deployment")[name]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {"livenessProbe", "startupProbe"} <= set(container)
+
+
+@pytest.mark.parametrize("name", ["enrich-web", "enrich-worker"])
+def test_an_upgrade_never_leaves_fewer_than_before(name: str) -> None:
+    deployment = _of_kind("Deployment")[name]
+    assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    budget = _of_kind("PodDisruptionBudget")[name]
+    assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+
+
+def test_redis_keeps_its_data_and_drops_none() -> None:
+    (container,) = _of_kind("StatefulSet")["enrich-redis"]["spec"]["template"]["spec"]["containers"]
+    arguments = " ".join(container["args"])
+    assert "--appendonly yes" in arguments
+    assert "--maxmemory-policy noeviction" in arguments
+
+
+def test_what_is_not_allowed_is_forbidden() -> None:
+    everything = _of_kind("NetworkPolicy")["enrich-nothing-else"]["spec"]
+    assert everything["podSelector"] == {}
+    assert set(everything["policyTypes"]) == {"Ingress", "Egress"}
+    assert "ingress" not in everything

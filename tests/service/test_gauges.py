@@ -1,0 +1,89 @@
+"""How things stand in Redis, and how Prometheus is told."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from arq import ArqRedis
+from arq.constants import in_progress_key_prefix
+
+from service.bigcommerce import Api, Budget, Priority
+from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
+from service.hooks import Kind, Trouble, remember
+from service.orders.entry import Entry, Status
+from service.orders.jobs import WINDOW
+from service.orders.keys import watch_key
+from service.orders.places import Places
+from service.orders.queue import Queue
+from service.redisdb import connect
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    async with connect(redis_url) as client:
+        yield client
+
+
+async def read(redis: ArqRedis, *stores: str) -> State:
+    return await Gauges(redis, clock=lambda: NOW).read(stores)
+
+
+async def due(redis: ArqRedis, order_id: int, ago_s: float) -> None:
+    await Queue(redis, clock=lambda: NOW).tell("abc123", order_id, source="reconcile", created_at=NOW - ago_s)
+
+
+async def test_an_empty_redis_has_nothing_to_tell(redis: ArqRedis) -> None:
+    state = await read(redis, "abc123")
+    assert state.workers == 0
+    assert set(state.queues.values()) == {QueueState(0, 0.0)}
+    assert state.stores == {"abc123": StoreState(0, 0, is_watched=False, hook_troubles=frozenset(), quota={})}
+
+
+async def test_the_oldest_job_is_the_one_that_nobody_holds(redis: ArqRedis) -> None:
+    for order_id, ago_s in ((1, 9.0), (2, 4.0), (3, 1.0)):
+        await due(redis, order_id, ago_s)
+    await redis.set(in_progress_key_prefix + WINDOW.id("abc123", 1), "a worker")
+    assert (await read(redis)).queues["window"] == QueueState(3, 4.0)
+
+
+async def test_a_job_that_is_not_due_yet_does_not_wait(redis: ArqRedis) -> None:
+    await redis.zadd(WINDOW.queue, {"window:abc123:1": (NOW + 5) * 1000})
+    assert (await read(redis)).queues["window"] == QueueState(1, 0.0)
+
+
+async def test_living_workers_are_counted(redis: ArqRedis) -> None:
+    await Queue(redis).say_alive("a", 0)
+    assert (await read(redis)).workers == 1
+
+
+async def test_each_store_tells_its_failures_watch_and_hook(redis: ArqRedis) -> None:
+    places = Places(redis, clock=lambda: NOW)
+    await places.end(Entry("abc123", 7, Status.FAILED, "po_number"))
+    await redis.set(watch_key("abc123"), "{}")
+    await remember(redis, "abc123", None, [Trouble(Kind.INACTIVE, "store/order/created")], None)
+
+    stores = (await read(redis, "abc123", "other")).stores
+    assert (stores["abc123"].failed, stores["abc123"].is_watched) == (1, True)
+    assert stores["abc123"].hook_troubles == {Kind.INACTIVE}
+    assert (stores["other"].failed, stores["other"].is_watched, stores["other"].hook_troubles) == (
+        0,
+        False,
+        frozenset(),
+    )
+
+
+async def test_the_quota_is_told_where_something_is_known_of_it(redis: ArqRedis) -> None:
+    await Budget(redis).spend("abc123", Api.B2B, Priority.CREATE, operation="Create an Order")
+    stores = (await read(redis, "abc123", "other")).stores
+    assert {api: (quota.left, quota.limit) for api, quota in stores["abc123"].quota.items()} == {Api.B2B: (149, 150)}
+    assert stores["other"].quota == {}
+
+
+async def test_prometheus_is_told_of_every_kind_of_trouble_also_where_there_is_none(redis: ArqRedis) -> None:
+    await remember(redis, "abc123", None, [Trouble(Kind.BLOCKED, "enrich.example.com")], None)
+    lines = metrics_text(await read(redis, "abc123")).decode().splitlines()
+    told = {line for line in lines if line.startswith("enrich_hook_trouble")}
+    assert 'enrich_hook_trouble{kind="blocked",store="abc123"} 1.0' in told
+    assert 'enrich_hook_trouble{kind="missing",store="abc123"} 0.0' in told
+    assert len(told) == len(Kind)
