@@ -16,7 +16,8 @@ RUN python -m venv --without-pip /app \
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY workers workers
-RUN pip --python /app/bin/python install --no-deps --no-build-isolation . \
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && pip --python /app/bin/python install --no-deps --no-index /wheels/b2b_order_enrichment-*.whl \
     && /app/bin/python -m compileall -q /app/lib
 
 FROM python:3.12-slim-bookworm
