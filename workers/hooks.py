@@ -12,17 +12,8 @@ import structlog
 
 from service.bigcommerce import Account, PatientApi, Priority, StoreApi
 from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks
-from service.errors import CredentialsRefused, Refused
-from service.hooks import (
-    Kind,
-    Known,
-    Trouble,
-    about_orders,
-    find_troubles,
-    first_destination,
-    remember,
-    scopes_of,
-)
+from service.errors import Refused
+from service.hooks import Kind, Known, Trouble, about_orders, find_troubles, first_destination, remember
 from service.logs import Event
 from service.orders.jobs import GUARD
 from service.stores import Store
@@ -75,11 +66,11 @@ class Guardian:
         )
         known = await Known.read(self._resources.redis, store.hash)
         hooks = about_orders(await read_hooks(api.core), store)
-        blocked = await _blocked_domains(api)
+        blocked = await read_blocked_domains(api.core)
 
         destination = known.destination or first_destination(hooks)
         ours = [hook for hook in hooks if hook.destination == destination]
-        troubles = find_troubles(hooks, scopes_of(store), destination, blocked)
+        troubles = find_troubles(hooks, store, destination, blocked)
         serious = [trouble for trouble in troubles if trouble.keeps_webhooks_away]
         if serious:
             await self._watches.start(store.hash, f"webhook {serious[0].kind}")
@@ -118,13 +109,6 @@ async def _reactivate(api: StoreApi, hooks: Iterable[Hook]) -> dict[str, str]:
     return refusals
 
 
-async def _blocked_domains(api: StoreApi) -> dict[str, int | None]:
-    try:
-        return await read_blocked_domains(api.core)
-    except (Refused, CredentialsRefused):
-        return {}  # no reason to neglect the webhooks themselves
-
-
 def _tell(
     before: Iterable[Trouble],
     now: Sequence[Trouble],
@@ -133,19 +117,24 @@ def _tell(
 ) -> None:
     """What has begun, and what has ended."""
     for trouble in now:
-        if trouble in before:
-            continue
-        match trouble.kind:
-            case Kind.MISSING:
-                log.error(Event.HOOK_MISSING, scope=trouble.what)
-            case Kind.INACTIVE if trouble.what in refusals:
-                log.error(Event.HOOK_NOT_REACTIVATED, scope=trouble.what, reason=refusals[trouble.what])
-            case Kind.INACTIVE:
-                log.warning(Event.HOOK_REACTIVATED, scope=trouble.what)
-            case Kind.BLOCKED:
-                log.warning(Event.HOOK_BLOCKED, domain=trouble.what, seconds_left=blocked[trouble.what])
-            case Kind.FOREIGN:
-                log.warning(Event.HOOK_FOREIGN, destination=trouble.what)
+        if trouble not in before:
+            _tell_of(trouble, blocked, refusals)
     for trouble in before:
         if trouble not in now:
             log.info(Event.HOOK_OK, trouble=trouble.kind.value, what=trouble.what)
+
+
+def _tell_of(trouble: Trouble, blocked: Mapping[str, int | None], refusals: Mapping[str, str]) -> None:
+    match trouble.kind:
+        case Kind.MISSING:
+            log.error(Event.HOOK_MISSING, scope=trouble.what)
+        case Kind.INACTIVE if trouble.what in refusals:
+            log.error(Event.HOOK_NOT_REACTIVATED, scope=trouble.what, reason=refusals[trouble.what])
+        case Kind.INACTIVE:
+            log.warning(Event.HOOK_REACTIVATED, scope=trouble.what)
+        case Kind.HEADERS:
+            log.error(Event.HOOK_HEADERS_DIFFER, scope=trouble.what)
+        case Kind.BLOCKED:
+            log.warning(Event.HOOK_BLOCKED, domain=trouble.what, seconds_left=blocked[trouble.what])
+        case Kind.FOREIGN:
+            log.warning(Event.HOOK_FOREIGN, destination=trouble.what)

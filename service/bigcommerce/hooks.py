@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from service.bigcommerce.core import Core
 from service.bigcommerce.models import to_int, to_text
+from service.errors import CredentialsRefused, Refused
 
 ORDER_CREATED = "store/order/created"
 STATUS_UPDATED = "store/order/statusUpdated"
@@ -42,6 +43,11 @@ class Hook:
         """Whether it tells of this kind of event."""
         return self.scope in (scope, ALL_ORDER_EVENTS)
 
+    @property
+    def is_about_orders(self) -> bool:
+        """Whether it tells of an order's creation or of a change of its status."""
+        return self.covers(ORDER_CREATED) or self.covers(STATUS_UPDATED)
+
 
 async def read_hooks(core: Core) -> list[Hook]:
     """All webhooks that were made with this token's API account."""
@@ -49,10 +55,17 @@ async def read_hooks(core: Core) -> list[Hook]:
 
 
 async def read_blocked_domains(core: Core) -> dict[str, int | None]:
-    """The domains that get no webhooks now, and for how many seconds more (None: not told)."""
-    listed = (await core.hooks_admin()).get("blocked_domains")
+    """The domains that get no webhooks now, and for how many seconds more (None: not told).
+
+    None at all when BigCommerce does not let this token ask: that is no reason to neglect the webhooks themselves.
+    """
+    try:
+        listed = (await core.hooks_admin()).get("blocked_domains")
+    except (Refused, CredentialsRefused):
+        return {}
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    return {host_of(to_text(entry.get("destination"))): to_int(entry.get("time_left")) for entry in entries}
+    by_host = {host_of(to_text(entry.get("destination"))): to_int(entry.get("time_left")) for entry in entries}
+    return {host: seconds for host, seconds in by_host.items() if host}
 
 
 def host_of(text: str) -> str:

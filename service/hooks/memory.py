@@ -26,7 +26,7 @@ class Known:
         destination, touched = stored.get(b"destination"), stored.get(b"touched_at")
         return cls(
             None if destination is None else destination.decode(),
-            _troubles(stored.get(b"troubles")),
+            troubles_in(stored.get(b"troubles")),
             None if touched is None else float(touched),
         )
 
@@ -34,7 +34,7 @@ class Known:
 async def is_in_trouble(redis: Redis, store: str) -> bool:
     """Whether something was wrong, at the guardian's last look, that keeps webhooks away."""
     stored = await redis.hget(hook_key(store), "troubles")  # type: ignore[misc]
-    return any(trouble.keeps_webhooks_away for trouble in _troubles(stored))
+    return any(trouble.keeps_webhooks_away for trouble in troubles_in(stored))
 
 
 async def remember(
@@ -56,7 +56,7 @@ async def point_to(redis: Redis, store: str, destination: str) -> None:
     await redis.hset(hook_key(store), "destination", destination)  # type: ignore[misc]
 
 
-def _troubles(stored: bytes | None) -> frozenset[Trouble]:
+def troubles_in(stored: bytes | None) -> frozenset[Trouble]:
     """Troubles as they were remembered; those of another version are forgotten."""
     try:
         return frozenset(Trouble(Kind(kind), str(what)) for kind, what in json.loads(stored or b"[]"))

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import SecretStr
+
 from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED, Hook, host_of, without_secrets
 from service.stores import Store
 
@@ -16,6 +18,7 @@ class Kind(StrEnum):
 
     MISSING = "missing"
     INACTIVE = "inactive"
+    HEADERS = "headers"
     BLOCKED = "blocked"
     FOREIGN = "foreign"
 
@@ -43,22 +46,41 @@ def about_orders(hooks: Iterable[Hook], store: Store) -> list[Hook]:
     return [hook for hook in hooks if any(map(hook.covers, scopes_of(store)))]
 
 
+def is_receiver(destination: str) -> bool:
+    """Whether a receiver of ours seems to be there, by the path."""
+    return without_secrets(destination).rstrip("/").endswith(WEBHOOK_PATH)
+
+
 def first_destination(hooks: Sequence[Hook]) -> str | None:
     """Where our webhooks seem to go, by the path; rather one that is active."""
-    ours = [hook for hook in hooks if without_secrets(hook.destination).rstrip("/").endswith(WEBHOOK_PATH)]
+    ours = [hook for hook in hooks if is_receiver(hook.destination)]
     return next((hook.destination for hook in sorted(ours, key=lambda hook: not hook.is_active)), None)
 
 
+def has_headers(hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> bool:
+    """Whether each of these headers comes back with a secret that is accepted. Others may be there as well."""
+    given = {name.lower(): value for name, value in hook.headers.items()}
+    return all(
+        given.get(name.lower()) in {secret.get_secret_value() for secret in secrets}
+        for name, secrets in accepted.items()
+    )
+
+
 def find_troubles(
-    hooks: Sequence[Hook], scopes: Iterable[str], destination: str | None, blocked: Mapping[str, int | None]
+    hooks: Sequence[Hook], store: Store, destination: str | None, blocked: Mapping[str, int | None]
 ) -> list[Trouble]:
-    """All that is wrong, the worst first. ``blocked`` are the domains that BigCommerce sends nothing to."""
+    """All that is wrong, the worst first.
+
+    ``hooks`` are those about the store's orders, ``destination`` is where ours go, ``blocked`` are the domains that
+    BigCommerce sends nothing to.
+    """
     ours = [hook for hook in hooks if hook.destination == destination]
     foreign = [hook for hook in hooks if hook.destination != destination]
     host = host_of(destination or "")
     return [
-        *(Trouble(Kind.MISSING, scope) for scope in scopes if not any(hook.covers(scope) for hook in ours)),
+        *(Trouble(Kind.MISSING, scope) for scope in scopes_of(store) if not any(hook.covers(scope) for hook in ours)),
         *(Trouble(Kind.INACTIVE, hook.scope) for hook in ours if not hook.is_active),
-        *(Trouble(Kind.BLOCKED, domain) for domain in blocked if domain and domain == host),
+        *(Trouble(Kind.HEADERS, hook.scope) for hook in ours if not has_headers(hook, store.webhook_headers)),
+        *([Trouble(Kind.BLOCKED, host)] if host in blocked else []),
         *(Trouble(Kind.FOREIGN, where) for where in sorted({without_secrets(hook.destination) for hook in foreign})),
     ]

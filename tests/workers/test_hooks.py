@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 from service.bigcommerce import Account, Api, Priority
 from service.bigcommerce.core import Core
 from service.errors import CredentialsRefused, OutOfBudget, Refused
-from service.hooks import Known, is_in_trouble
+from service.hooks import Known, is_in_trouble, point_to
 from service.orders.keys import hook_key, watch_key, webhook_seen_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
-from tests.workers.conftest import House
+from tests.workers.conftest import RULES, House
 from workers.hooks import DAY_S, Guardian
 
 CREATED, STATUS = "store/order/created", "store/order/statusUpdated"
@@ -48,8 +48,14 @@ class Guarded:
         assert retry.value.defer_score is not None
         return retry.value.defer_score / 1000, [dict(line) for line in logs if line["event"] != "upstream_call"]
 
-    async def hook(self, scope: str = CREATED, destination: str = OURS, is_active: bool = True) -> int:
-        hook = await self.house.api().core.create_hook(scope, destination, None, is_active)
+    async def hook(
+        self,
+        scope: str = CREATED,
+        destination: str = OURS,
+        is_active: bool = True,
+        headers: dict[str, str] | None = None,
+    ) -> int:
+        hook = await self.house.api().core.create_hook(scope, destination, headers, is_active)
         hook_id: int = hook["id"]
         return hook_id
 
@@ -177,6 +183,41 @@ async def test_a_destination_that_was_set_is_never_changed(store: Guarded) -> No
     await store.hook(destination="https://proxy.example.com/in")
     _, logs = await store.turn(30.0)
     assert [(line["event"], line["trouble"]) for line in logs] == [("hook_ok", "missing")]
+
+
+async def test_after_a_move_all_is_well_as_soon_as_the_new_destination_is_told(store: Guarded) -> None:
+    hook_id = await store.hook()
+    await store.turn()
+    await store.change(hook_id, destination=OTHER)
+    assert (await store.turn(600.0))[0] == 30.0
+    assert (await store.turn(30.0))[0] == 30.0
+
+    await point_to(store.house.redis, STORE, OTHER)
+    pause, logs = await store.turn(30.0)
+    assert pause == 600.0
+    assert sorted((line["event"], line["trouble"]) for line in logs) == [("hook_ok", "foreign"), ("hook_ok", "missing")]
+    assert not await is_in_trouble(store.house.redis, STORE)
+    assert await store.turn(600.0) == (600.0, []), "it is still known"
+
+
+async def test_a_webhook_whose_headers_differ_is_told_once_and_left_as_it_is(house: House) -> None:
+    headers = f'[stores.{STORE}.webhook_headers]\n"X-Key" = ["new-secret", "old-secret"]'
+    store = Guarded(house, rules=headers + RULES)
+    hook_id = await store.hook(headers={"X-Key": "wrong"})
+    pause, logs = await store.turn()
+    assert pause == 30.0
+    assert logs == [
+        {"event": "watch_started", "log_level": "warning", "store": STORE, "reason": "webhook headers"},
+        {"event": "hook_headers_differ", "log_level": "error", "scope": CREATED},
+    ]
+    assert await is_in_trouble(house.redis, STORE)
+    store.restart()
+    assert await store.turn(30.0) == (30.0, []), "it has been told"
+    assert await store.updates() == 0
+
+    await store.change(hook_id, headers={"x-key": "old-secret", "X-Proxy": "p"})
+    ok = {"event": "hook_ok", "log_level": "info", "trouble": "headers", "what": CREATED}
+    assert await store.turn(30.0) == (600.0, [ok])
 
 
 async def test_a_webhook_that_was_deactivated_is_switched_on(store: Guarded) -> None:

@@ -1,0 +1,456 @@
+"""``enrich hooks`` against the sandbox: what is done at BigCommerce, what is shown, what the workers are told."""
+
+import asyncio
+import io
+import json
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.hooks import Known, point_to
+from service.redisdb import connect
+from service.sandbox.demo import DEMO_STORE_HASH
+from tests.fakes.command import Enrich, Ran
+from tests.fakes.sandbox import RunningSandbox, running_sandbox
+
+pytestmark = pytest.mark.integration
+
+CREATED, STATUS = "store/order/created", "store/order/statusUpdated"
+HOST = "https://hooks.example.com"
+OURS = f"{HOST}/webhooks/bigcommerce"
+OLD = "https://old.example.com/webhooks/bigcommerce"
+ERP = "https://erp.example.com/in"
+
+SECRETS = ("new-header-secret", "old-header-secret", "wrong-header-secret", "hush")
+
+STORE = """
+[stores.{store}]
+access_token = "{token}"
+client_secret = "sandbox-client-secret"
+webhook_headers = {{ "X-Key" = ["new-header-secret", "old-header-secret"] }}
+incomplete_orders = "wait"
+po_number = "order.customer_message"
+"""
+
+
+@dataclass(slots=True)
+class Shop:
+    """A sandbox, and a stores file that points there."""
+
+    sandbox: RunningSandbox
+    folder: Path
+    command: Enrich
+
+    def configure(self, **tokens: str) -> None:
+        """These stores, by their access tokens."""
+        lines = [f'[bigcommerce]\napi_url = "{self.sandbox.url}"\nb2b_api_url = "{self.sandbox.url}"\n']
+        lines += [STORE.format(store=store, token=token) for store, token in tokens.items()]
+        (self.folder / "stores.toml").write_text("".join(lines))
+
+    async def enrich(self, *words: str) -> Ran:
+        """Run a command beside the sandbox. No secret is ever shown or logged."""
+        with capture_logs() as logs:
+            ran = await asyncio.to_thread(self.command, "hooks", *words)
+        shown = f"{ran.out}{ran.err}{logs}"
+        assert [secret for secret in SECRETS if secret in shown] == []
+        return ran
+
+    async def hook(
+        self, scope: str = CREATED, destination: str = OURS, key: str | None = "new-header-secret", **rest: Any
+    ) -> int:
+        hook = {"scope": scope, "destination": destination, "headers": {"X-Key": key} if key else None, **rest}
+        answer = await self.sandbox.api.post(f"/stores/{DEMO_STORE_HASH}/v3/hooks", json=hook)
+        assert answer.status_code == 200, answer.text
+        hook_id: int = answer.json()["data"]["id"]
+        return hook_id
+
+    async def hooks(self) -> list[tuple[str, str, bool, str | None]]:
+        """Scope, destination, whether it is active, and its X-Key."""
+        answer = await self.sandbox.api.get(f"/stores/{DEMO_STORE_HASH}/v3/hooks")
+        return [
+            (hook["scope"], hook["destination"], hook["is_active"], (hook["headers"] or {}).get("X-Key"))
+            for hook in answer.json()["data"]
+        ]
+
+    async def until_blocked(self) -> None:
+        """Until BigCommerce sends nothing to some domain."""
+        async with asyncio.timeout(10):
+            while True:
+                answer = await self.sandbox.api.get(f"/stores/{DEMO_STORE_HASH}/v3/hooks/admin")
+                if answer.json()["data"]["blocked_domains"]:
+                    return
+                await asyncio.sleep(0.05)
+
+    async def writes(self) -> int:
+        calls = (await self.sandbox.calls())["core"]
+        return sum(sum(calls.get(f"{verb} a Webhook", {}).values()) for verb in ("Create", "Update", "Delete"))
+
+
+@pytest.fixture
+async def shop(folder: Path, enrich: Enrich) -> AsyncIterator[Shop]:
+    """One store whose token is right; no Redis."""
+    async with running_sandbox() as sandbox:
+        shop = Shop(sandbox, folder, enrich)
+        shop.configure(sandbox="sandbox-access-token")
+        yield shop
+
+
+@pytest.fixture
+def told(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[str | None]]:
+    """With Redis: asks for the destination that the workers know."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+
+    async def ask() -> str | None:
+        async with connect(redis_url) as redis:
+            return (await Known.read(redis, DEMO_STORE_HASH)).destination
+
+    return ask
+
+
+def rows(ran: Ran) -> list[list[str]]:
+    """The table's cells, without its head."""
+    return [re.split(r"  +", line.strip()) for line in ran.out.splitlines()[1:]]
+
+
+def done(ran: Ran) -> list[tuple[str, str]]:
+    """What was done to which scope, of ``--json`` for one store."""
+    (store,) = json.loads(ran.out)
+    return [(step["did"], step["scope"]) for step in store["steps"]]
+
+
+# ── list ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_list_shows_how_each_webhook_stands(shop: Shop) -> None:
+    differ = await shop.hook(key="wrong-header-secret")
+    inactive = await shop.hook(STATUS, is_active=False)
+    both = await shop.hook("store/order/*", key=None, is_active=False)
+    active = await shop.hook("store/product/updated")
+    foreign = await shop.hook(destination="https://u:hush@erp.example.com/in?key=hush", key=None)
+    off = await shop.hook(STATUS, destination=ERP, key=None, is_active=False)
+
+    ran = await shop.enrich("list")
+    assert (ran.code, ran.err) == (0, "")
+    assert re.split(r"  +", ran.out.splitlines()[0].strip()) == [
+        "STORE",
+        "ID",
+        "SCOPE",
+        "DESTINATION",
+        "UPDATED (UTC)",
+        "STATE",
+    ]
+    shown = rows(ran)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row.pop(4)) for row in shown)
+    assert shown == [
+        ["sandbox", str(differ), CREATED, OURS, "headers differ"],
+        ["sandbox", str(inactive), STATUS, OURS, "inactive"],
+        ["sandbox", str(both), "store/order/*", OURS, "inactive, headers differ"],
+        ["sandbox", str(active), "store/product/updated", OURS, "active"],
+        ["sandbox", str(foreign), CREATED, ERP, "foreign"],
+        ["sandbox", str(off), STATUS, ERP, "foreign, inactive"],
+    ]
+
+
+async def test_list_as_json_is_for_scripts(shop: Shop) -> None:
+    hook_id = await shop.hook(is_active=False)
+    missing, listed = json.loads((await shop.enrich("list", "--json")).out)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed.pop("updated_at"))
+    assert listed == {
+        "store": "sandbox",
+        "id": hook_id,
+        "scope": CREATED,
+        "destination": OURS,
+        "is_active": False,
+        "troubles": ["inactive"],
+        "blocked_s": None,
+    }
+    assert (missing["id"], missing["scope"], missing["troubles"]) == (None, STATUS, ["missing"])
+
+
+async def test_list_of_a_store_without_webhooks_says_what_is_missing(shop: Shop) -> None:
+    assert rows(await shop.enrich("list")) == [["sandbox", CREATED, "missing"], ["sandbox", STATUS, "missing"]]
+
+
+async def test_list_goes_by_what_the_workers_know(shop: Shop, told: object, redis_url: str) -> None:
+    proxy = "https://proxy.example.com/in"
+    for destination in (OURS, proxy):
+        await shop.hook(destination=destination)
+        await shop.hook(STATUS, destination=destination)
+    async with connect(redis_url) as redis:
+        await point_to(redis, DEMO_STORE_HASH, proxy)
+    assert [row[-1] for row in rows(await shop.enrich("list"))] == ["foreign", "foreign", "active", "active"]
+
+
+async def test_a_blocked_domain_is_listed_and_can_only_be_waited_for(shop: Shop) -> None:
+    closed = "https://127.0.0.1:1/webhooks/bigcommerce"
+    await shop.hook(destination=closed)
+    await shop.hook(STATUS, destination=closed)
+    with capture_logs():  # the sandbox's, which would stand among the command's lines
+        await asyncio.gather(*(shop.sandbox.place_order() for _ in range(100)))
+        await shop.until_blocked()
+
+    shown = rows(await shop.enrich("list"))
+    assert len(shown) == 2
+    assert all(re.fullmatch(r"blocked (3 min 0 s|2 min \d\d? s) left", row[-1]) for row in shown)
+    listed = json.loads((await shop.enrich("list", "--json")).out)
+    assert all(hook["troubles"] == ["blocked"] and 0 < hook["blocked_s"] <= 180 for hook in listed)
+
+    ran = await shop.enrich("repair")
+    assert ran.code == 0
+    assert re.search(
+        r"^sandbox: BigCommerce sends nothing to 127\.0\.0\.1 for (3 min 0 s|2 min \d\d? s) more\. "
+        r"That can only be waited for\.$",
+        ran.out,
+        re.MULTILINE,
+    )
+
+
+async def test_one_stores_failure_does_not_hide_the_others(shop: Shop) -> None:
+    shop.configure(other="wrong", sandbox="sandbox-access-token")
+    await shop.hook()
+    await shop.hook(STATUS)
+
+    ran = await shop.enrich("list")
+    assert (ran.code, ran.err) == (1, "")
+    refused, *well = rows(ran)
+    assert refused[0] == "other"
+    assert refused[1].startswith("Get Webhooks: 401: ")
+    assert [(row[0], row[-1]) for row in well] == [("sandbox", "active"), ("sandbox", "active")]
+
+    ran = await shop.enrich("list", "--json")
+    assert ran.code == 1
+    refused, *well = json.loads(ran.out)
+    assert (refused["store"], refused["error"][:18]) == ("other", "Get Webhooks: 401:")
+    assert len(well) == 2
+    assert (await shop.enrich("list", "--store", "sandbox")).code == 0
+
+
+async def test_a_time_that_is_none_is_left_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hooks(*_: object, **__: object) -> list[dict[str, Any]]:
+        return [{"scope": "[red]x[/nothing]", "destination": OURS, "updated_at": 10**20}]
+
+    monkeypatch.setattr("service.bigcommerce.core.Core.hooks", hooks)
+    ran = await shop.enrich("list")
+    assert ran.code == 0
+    assert "[red]x[/nothing]" in ran.out
+    assert json.loads((await shop.enrich("list", "--json")).out)[-1]["updated_at"] is None
+
+
+# ── register ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_register_makes_the_webhooks_and_a_second_one_writes_nothing(shop: Shop) -> None:
+    ran = await shop.enrich("register", "--url", HOST)
+    assert (ran.code, ran.err) == (0, "")
+    assert [(row[2], row[3], row[4]) for row in rows(ran)] == [
+        (CREATED, OURS, "created; it can take a minute to work"),
+        (STATUS, OURS, "created; it can take a minute to work"),
+    ]
+    assert await shop.hooks() == [(CREATED, OURS, True, "new-header-secret"), (STATUS, OURS, True, "new-header-secret")]
+
+    before = await shop.writes()
+    again = await shop.enrich("register", "--url", HOST)
+    assert [row[-1] for row in rows(again)] == ["already right", "already right"]
+    assert done(await shop.enrich("register", "--url", OURS, "--json")) == [("kept", CREATED), ("kept", STATUS)]
+    assert await shop.writes() == before == 2
+
+
+async def test_register_as_json_is_for_scripts(shop: Shop) -> None:
+    hook_id = await shop.hook(key="wrong-header-secret")
+    await shop.hook(STATUS)
+    await shop.hook(destination=OLD)
+    (store,) = json.loads((await shop.enrich("register", "--url", HOST, "--json")).out)
+    assert store["steps"].pop()["did"] == "kept"
+    assert store == {
+        "store": "sandbox",
+        "destination": OURS,
+        "steps": [{"did": "headers_set", "scope": CREATED, "id": hook_id, "destination": OURS, "reason": None}],
+        "elsewhere": [OLD],
+        "blocked": {},
+    }
+
+
+async def test_register_tells_of_other_receivers_and_moves_them_when_asked(shop: Shop) -> None:
+    await shop.hook(destination=OLD)
+    await shop.hook(destination=ERP)
+    moved = await shop.enrich("register", "--url", "https://new.example.com", "--move")
+    assert [row[-1] for row in rows(moved)[:2]] == ["moved here", "created; it can take a minute to work"]
+    assert moved.out.splitlines()[3:] == [f"sandbox: {ERP} gets these events too, and was left alone."]
+
+    beside = await shop.enrich("register", "--url", HOST)
+    new = "https://new.example.com/webhooks/bigcommerce"
+    assert beside.out.splitlines()[-1] == (
+        f"sandbox: {new} gets these events too, and was left alone. "
+        f"If nobody is there any more: enrich hooks remove --store sandbox --url {new}"
+    )
+    assert [(scope, destination) for scope, destination, *_ in await shop.hooks()] == [
+        (CREATED, new),
+        (CREATED, ERP),
+        (STATUS, new),
+        (CREATED, OURS),
+        (STATUS, OURS),
+    ]
+
+
+async def test_register_is_for_all_stores_and_goes_on_after_a_failure(shop: Shop) -> None:
+    shop.configure(other="wrong", sandbox="sandbox-access-token")
+    ran = await shop.enrich("register", "--url", HOST)
+    assert ran.code == 1
+    assert len(await shop.hooks()) == 2
+    assert ran.out.splitlines()[-1] == "1 of 2 stores are done."
+    assert re.fullmatch(r"other: Get Webhooks: 401: [^\n]*\n", ran.err)
+
+    ran = await shop.enrich("register", "--url", HOST, "--json")
+    assert [list(store)[:2] for store in json.loads(ran.out)] == [["store", "error"], ["store", "destination"]]
+    assert (ran.code, ran.err) == (1, "")
+    ran = await shop.enrich("repair", "--store", "other")
+    assert (ran.code, ran.out) == (1, "")
+
+
+async def test_register_that_bigcommerce_refuses_says_why(shop: Shop) -> None:
+    for number in range(10):
+        await shop.hook(destination=f"{ERP}/{number}")
+    ran = await shop.enrich("register", "--url", HOST)
+    assert ran.code == 1
+    first, second, *_ = rows(ran)
+    assert first[-1].startswith("failed: Create a Webhook: 422: ")
+    assert "There are 10 webhooks with this scope." in first[-1]
+    assert second[-1].startswith("created")
+
+
+async def test_the_workers_are_told_nothing_of_a_register_that_failed(
+    shop: Shop, told: Callable[[], Awaitable[str | None]]
+) -> None:
+    await shop.sandbox.faults(error_rate=1.0, operations=["Create a Webhook"])
+    ran = await shop.enrich("register", "--url", HOST)
+    assert (ran.code, [row[-1][:7] for row in rows(ran)]) == (1, ["failed:", "failed:"])
+    assert await told() is None
+
+
+async def test_register_tells_the_workers_where_webhooks_go(
+    shop: Shop, told: Callable[[], Awaitable[str | None]]
+) -> None:
+    await shop.enrich("register", "--url", "https://old.example.com")
+    assert await told() == OLD
+    ran = await shop.enrich("register", "--url", HOST, "--move")
+    assert (ran.code, ran.err) == (0, "")
+    assert await told() == OURS
+
+
+@pytest.mark.parametrize("words", [("list",), ("repair",), ("register", "--url", HOST)], ids=lambda words: words[0])
+async def test_redis_that_does_not_answer_is_one_line_and_no_failure(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    await shop.sandbox.put_store("other")
+    shop.configure(sandbox="sandbox-access-token", other="sandbox-access-token")
+    await shop.hook()
+    ran = await shop.enrich(*words, *(("--store", "sandbox") if words == ("repair",) else ()))
+    assert ran.code == 0
+    assert re.fullmatch(r"REDIS_URL: Redis does not answer \(ConnectionError\); [^\n]+\n", ran.err)
+
+
+@pytest.mark.parametrize("url", ["hooks.example.com", "http://hooks.example.com", f"{HOST}:8443", f"{HOST}?key=hush"])
+async def test_a_url_that_bigcommerce_cannot_call_is_one_line(shop: Shop, url: str) -> None:
+    ran = await shop.enrich("register", "--url", url)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(r"--url \S+: [^\n]+\n", ran.err)
+    assert await shop.hooks() == []
+
+
+# ── repair ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_repair_puts_right_what_is_wrong(shop: Shop) -> None:
+    await shop.hook(key="wrong-header-secret", is_active=False)
+    ran = await shop.enrich("repair", "--json")
+    assert done(ran) == [("activated", CREATED), ("headers_set", CREATED), ("created", STATUS)]
+    assert await shop.hooks() == [(CREATED, OURS, True, "new-header-secret"), (STATUS, OURS, True, "new-header-secret")]
+    assert [row[-1] for row in rows(await shop.enrich("list"))] == ["active", "active"]
+
+
+async def test_repair_leaves_the_second_secret_of_a_rotation(shop: Shop) -> None:
+    await shop.hook(key="old-header-secret")
+    await shop.hook(STATUS, key="old-header-secret")
+    assert [row[-1] for row in rows(await shop.enrich("repair"))] == ["already right", "already right"]
+    assert done(await shop.enrich("register", "--url", HOST, "--json")) == [
+        ("headers_set", CREATED),
+        ("headers_set", STATUS),
+    ]
+
+
+async def test_repair_makes_anew_what_the_workers_know_of(shop: Shop, told: object, redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        await point_to(redis, DEMO_STORE_HASH, OURS)
+    assert done(await shop.enrich("repair", "--json")) == [("created", CREATED), ("created", STATUS)]
+    assert {destination for _, destination, *_ in await shop.hooks()} == {OURS}
+
+
+async def test_repair_with_nothing_to_go_by_says_what_to_do(shop: Shop) -> None:
+    assert await shop.enrich("repair") == Ran(
+        1,
+        "",
+        "sandbox: webhooks: there is none of ours to repair. "
+        "Run `enrich hooks register --store sandbox --url https://…`.\n",
+    )
+
+
+# ── remove ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_remove_asks_nobody_when_it_is_told_so(shop: Shop) -> None:
+    await shop.hook()
+    await shop.hook(destination=OLD)
+    ran = await shop.enrich("remove", "--yes", "--url", HOST)
+    assert (ran.code, [row[-1] for row in rows(ran)]) == (0, ["deleted"])
+    assert [destination for _, destination, *_ in await shop.hooks()] == [OLD]
+    assert done(await shop.enrich("remove", "--yes", "--json")) == [("deleted", CREATED)]
+    assert await shop.enrich("remove") == Ran(0, "There are none.\n", "")
+
+
+async def test_remove_needs_yes_where_nobody_can_be_asked(shop: Shop) -> None:
+    await shop.hook()
+    ran = await shop.enrich("remove")
+    assert ran == Ran(2, "", "--yes: is needed where nobody can be asked. Nothing was deleted.\n")
+    assert len(await shop.hooks()) == 1
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("\n", 1, 1), ("", 1, 1)])
+async def test_remove_asks_on_a_terminal(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int
+) -> None:
+    await shop.hook()
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    ran = await shop.enrich("remove")
+    assert (ran.code, len(await shop.hooks())) == (code, left)
+    assert f"{CREATED} to {OURS}\nDelete 1 of store sandbox? [y/N]:" in ran.err
+    assert ran.err.endswith("Nothing was deleted.\n") is bool(left)
+
+
+async def test_remove_is_for_one_store_only(shop: Shop) -> None:
+    shop.configure(sandbox="sandbox-access-token", other="wrong")
+    ran = await shop.enrich("remove", "--yes")
+    assert ran == Ran(2, "", "--store: is needed: 2 stores are configured. One of: sandbox, other.\n")
+    ran = await shop.enrich("remove", "--yes", "--store", "other")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("Get Webhooks: 401: ")
+
+
+async def test_remove_does_not_guess_between_receivers(shop: Shop) -> None:
+    await shop.hook()
+    await shop.hook(destination=OLD)
+    ran = await shop.enrich("remove", "--yes")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"--url: is needed: these webhooks go to several receivers. One of: {OURS}, {OLD}.\n"
+    assert len(await shop.hooks()) == 2

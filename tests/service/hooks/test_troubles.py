@@ -1,0 +1,94 @@
+"""What can be wrong with webhooks, without a network."""
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from service.bigcommerce.hooks import Hook
+from service.hooks import Kind, Trouble, find_troubles, is_receiver
+from tests.fakes.webhooks import a_store
+
+CREATED = "store/order/created"
+OURS = "https://hooks.example.com/webhooks/bigcommerce"
+
+
+def troubles(headers: Any, expected: dict[str, list[str]]) -> list[Trouble]:
+    """Of a webhook with these headers, at a store that expects those."""
+    secrets = {name: [SecretStr(value) for value in values] for name, values in expected.items()}
+    document = {"id": 1, "scope": CREATED, "destination": OURS, "is_active": True, "headers": headers}
+    return find_troubles([Hook.of_document(document)], a_store(webhook_headers=secrets), OURS, {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (None, {}),
+        ({"X-Other": "o"}, {}),
+        ({"X-Key": "k"}, {"X-Key": ["k"]}),
+        ({"x-KEY": "k"}, {"X-Key": ["k"]}),
+        ({"X-Key": "old"}, {"X-Key": ["new", "old"]}),
+        ({"X-Key": "k", "X-Second": "s", "X-Other": "o"}, {"X-Key": ["k"], "X-Second": ["s"]}),
+    ],
+)
+def test_headers_are_well_when_each_has_a_secret_that_is_accepted(headers: Any, expected: Any) -> None:
+    assert troubles(headers, expected) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (None, {"X-Key": ["k"]}),
+        ({}, {"X-Key": ["k"]}),
+        ([], {"X-Key": ["k"]}),
+        ({"X-Key": None}, {"X-Key": ["k"]}),
+        ({"X-Key": "K"}, {"X-Key": ["k"]}),
+        ({"X-Other": "k"}, {"X-Key": ["k"]}),
+        ({"X-Key": "older"}, {"X-Key": ["new", "old"]}),
+        ({"X-Key": "k"}, {"X-Key": ["k"], "X-Second": ["s"]}),
+    ],
+)
+def test_headers_that_the_receiver_would_refuse_keep_webhooks_away(headers: Any, expected: Any) -> None:
+    (trouble,) = troubles(headers, expected)
+    assert trouble == Trouble(Kind.HEADERS, CREATED)
+    assert trouble.keeps_webhooks_away
+
+
+def test_a_list_that_does_not_tell_headers_at_all_differs() -> None:
+    hook = Hook.of_document({"scope": CREATED, "destination": OURS})
+    store = a_store(webhook_headers={"X-Key": [SecretStr("k")]})
+    assert find_troubles([hook], store, OURS, {}) == [Trouble(Kind.HEADERS, CREATED)]
+
+
+def test_headers_of_a_webhook_that_goes_elsewhere_are_none_of_our_business() -> None:
+    ours = Hook(1, CREATED, OURS, True, 0.0, {"X-Key": "k"})
+    other = Hook(2, CREATED, "https://erp.example.com/in", True, 0.0)
+    store = a_store(webhook_headers={"X-Key": [SecretStr("k")]})
+    assert find_troubles([ours, other], store, OURS, {}) == [Trouble(Kind.FOREIGN, "https://erp.example.com/in")]
+
+
+def test_all_that_is_wrong_is_found_the_worst_first() -> None:
+    ours = Hook(1, CREATED, OURS, False, 0.0)
+    other = Hook(2, CREATED, "https://erp.example.com/in", True, 0.0)
+    store = a_store(webhook_headers={"X-Key": [SecretStr("k")]}, incomplete_orders="wait")
+    found = find_troubles([other, ours], store, OURS, {"hooks.example.com": 130, "erp.example.com": 5})
+    assert [trouble.kind for trouble in found] == [
+        Kind.MISSING,
+        Kind.INACTIVE,
+        Kind.HEADERS,
+        Kind.BLOCKED,
+        Kind.FOREIGN,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("destination", "expected"),
+    [
+        (OURS, True),
+        (f"{OURS}/?key=k", True),
+        ("https://hooks.example.com/behind/webhooks/bigcommerce", True),
+        ("https://hooks.example.com/webhooks", False),
+    ],
+)
+def test_a_receiver_is_known_by_its_path(destination: str, expected: bool) -> None:
+    assert is_receiver(destination) is expected
