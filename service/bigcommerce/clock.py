@@ -54,6 +54,11 @@ class UpstreamClock:
         self._skew = 0.0
 
     @property
+    def is_known(self) -> bool:
+        """Whether any answer has told the time."""
+        return bool(self._samples)
+
+    @property
     def skew(self) -> float:
         """Upstream minus local, in seconds: the middle of what the answers leave possible."""
         return self._skew

@@ -34,6 +34,10 @@ MAX_CONNECTIONS = 400
 
 _log = structlog.get_logger()
 _UNREADABLE = object()
+
+OnCall = Callable[[str, str, str, float], None]
+"""Told of each call: the API, the operation, the verdict, the seconds it took."""
+
 _SENDABLE = re.compile(r"[!-~]+")
 
 
@@ -98,7 +102,7 @@ class Transport:
     """Sends calls and turns each answer, or the lack of one, into an Answer or an UpstreamError.
 
     ``core_url`` and ``b2b_url`` are the two hosts; ``clock`` gives local Unix seconds. Without a ``budget`` every
-    call is sent, and BigCommerce alone counts. The client stays the caller's to close.
+    call is sent, and BigCommerce alone counts. ``on_call`` is told of each call. The client stays the caller's to close.
     """
 
     def __init__(
@@ -109,12 +113,14 @@ class Transport:
         b2b_url: str,
         clock: Callable[[], float] = time.time,
         budget: Budget | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self._http = http
         self._core_url = core_url.rstrip("/")
         self._b2b_url = b2b_url.rstrip("/")
         self._clock = clock
         self._budget = budget
+        self._on_call = on_call
         self._accepted: dict[str, SecretStr] = {}
         self.upstream_clock = UpstreamClock(clock)
 
@@ -160,13 +166,16 @@ class Transport:
             verdict = type(error).__name__
             raise
         finally:
+            seconds = time.perf_counter() - started
+            if self._on_call:
+                self._on_call(call.api.value, call.operation, verdict, seconds)
             _log.debug(
                 Event.UPSTREAM_CALL,
                 api=call.api.value,
                 operation=call.operation,
                 status=status,
                 verdict=verdict,
-                ms=round((time.perf_counter() - started) * 1000),
+                ms=round(seconds * 1000),
                 quota_left=quota.left if quota else None,
             )
             if self._budget and spent and quota:
@@ -205,7 +214,8 @@ class Caller:
     """Makes the calls of one piece of work, an order for one, to one store, and counts them.
 
     ``calls`` is how many requests were made; ``timeout_s`` is how long each may take, and ``priority`` what they are
-    for: both may be changed. A call that the store's budget does not allow raises OutOfBudget and is not made.
+    for: both may be changed. ``quotas`` is what the last answers told of the store's quotas. A call that the store's
+    budget does not allow raises OutOfBudget and is not made.
     """
 
     def __init__(
@@ -221,6 +231,7 @@ class Caller:
         self.timeout_s = timeout_s
         self.priority = priority
         self.calls = 0
+        self.quotas: dict[Api, Quota] = {}
         self._ahead: dict[Api, list[Spent | None]] = {}
 
     async def spend_ahead(self, api: Api, calls: int, *, operation: str) -> None:
@@ -256,7 +267,10 @@ class Caller:
             spent = await self.transport.spend(self.account, call.api, self.priority, operation=call.operation)
         self.calls += 1
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
-        return await self.transport.exchange(self.account, call, token, timeout_s, spent)
+        answer = await self.transport.exchange(self.account, call, token, timeout_s, spent)
+        if answer.quota:
+            self.quotas[call.api] = answer.quota
+        return answer
 
 
 def _headers(account: Account, call: Call, token: SecretStr) -> dict[str, str]:

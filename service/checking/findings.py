@@ -13,6 +13,11 @@ class Level(StrEnum):
     ERROR = "error"
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 store``, ``2 stores``."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding. ``subject`` says what was looked at (``token``, ``rule "Cost Center"``), ``cure`` what to do.

@@ -64,19 +64,38 @@ def fit(fields: Mapping[str, str], required_rules: Collection[str], configs: Seq
     return Fitted(fitted, tuple(dropped), refused)
 
 
-def _config(key: str, configs: Sequence[ExtraFieldConfig]) -> ExtraFieldConfig:
+def meant_by(key: str, configs: Sequence[ExtraFieldConfig]) -> list[ExtraFieldConfig]:
+    """The extra fields that a key of the stores file means: the one with this fieldName, else all with this label."""
     by_name = {config.field_name: config for config in configs if config.field_name}
     if key in by_name:
-        return by_name[key]
-    labelled = [config for config in by_name.values() if config.label == key]
-    if len(labelled) > 1:
-        names = ", ".join(config.field_name for config in labelled)
-        required = any(config.required for config in labelled)
-        raise _MisfitError(f"several extra fields have this label; name one of {names}.", required=required)
-    if not labelled:
-        near = did_you_mean(key, [*by_name, *(config.label for config in by_name.values())])
-        raise _MisfitError(f"the store has no extra field of this name. {near}".rstrip())
-    return labelled[0]
+        return [by_name[key]]
+    return [config for config in by_name.values() if config.label == key]
+
+
+def nearest_to(key: str, configs: Sequence[ExtraFieldConfig]) -> str:
+    """``Did you mean "…"?`` with the fieldName or label that is nearest to the key, or no text."""
+    return did_you_mean(key, [name for config in configs for name in (config.field_name, config.label) if name])
+
+
+def why_unfit(text: str, config: ExtraFieldConfig) -> str | None:
+    """Why the field would not take this text, as a sentence without the text; None when it would."""
+    try:
+        _value(text, config)
+    except _MisfitError as misfit:
+        return str(misfit)
+    return None
+
+
+def _config(key: str, configs: Sequence[ExtraFieldConfig]) -> ExtraFieldConfig:
+    match meant_by(key, configs):
+        case [config]:
+            return config
+        case []:
+            raise _MisfitError(f"the store has no extra field of this name. {nearest_to(key, configs)}".rstrip())
+        case several:
+            names = ", ".join(config.field_name for config in several)
+            required = any(config.required for config in several)
+            raise _MisfitError(f"several extra fields have this label; name one of {names}.", required=required)
 
 
 def _value(text: str, config: ExtraFieldConfig) -> str:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.sandbox.options import ApiName
 from service.sandbox.quota import b2b_headers, core_headers
+from service.sandbox.specs import Scope as OAuthScope
 from service.sandbox.state import Sandbox, Store
 
 
@@ -113,18 +114,24 @@ class Gateway:
     def route(self, dialect: Dialect, method: str, path: str, operation: str, handler: Handler) -> Route:
         """One operation, named as in BigCommerce's documentation, as a route."""
 
+        scope = _scope_of(dialect, method, path)
+
         async def endpoint(request: Request) -> Response:
-            return await self._serve(dialect, operation, handler, request)
+            return await self._serve(dialect, operation, scope, handler, request)
 
         self.operations.add(operation)
         return Route(path, endpoint, methods=[method], name=operation)
 
-    async def _serve(self, dialect: Dialect, operation: str, handler: Handler, request: Request) -> Response:
+    async def _serve(
+        self, dialect: Dialect, operation: str, scope: OAuthScope | None, handler: Handler, request: Request
+    ) -> Response:
         store = self._store(dialect, request)
         if dialect is Dialect.B2B and self._sandbox.faults.b2b_down:
             response, outcome = _page(503), "503"
         elif store is None or not self._vouched(store, request):
             response, outcome = _error(dialect, 401, "Unauthorized. The credentials are not valid."), "401"
+        elif scope in store.spec.missing_scopes:
+            response, outcome = _error(dialect, 403, "You don't have a required scope to access the endpoint"), "403"
         elif not store.quotas[dialect.api].take(self._sandbox.now()):
             response, outcome = _error(dialect, 429, "Too many requests."), "429"
         else:
@@ -172,6 +179,13 @@ class Gateway:
         if fate.lost_as == "cut":
             return CutAnswer(json.dumps(done.body), done.status, media_type="application/json"), "cut"
         return _response(done), str(204 if done.body is None else done.status)
+
+
+def _scope_of(dialect: Dialect, method: str, path: str) -> OAuthScope | None:
+    if dialect is Dialect.B2B:
+        return "b2b_read" if method == "GET" else "b2b_modify"
+    scopes: dict[str, OAuthScope] = {"/customers": "customers", "/catalog": "products", "/orders": "orders"}
+    return next((scope for part, scope in scopes.items() if part in path), None)
 
 
 def _response(done: Done) -> Response:

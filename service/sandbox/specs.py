@@ -1,7 +1,7 @@
 """What the control API takes: stores and orders as a test or a demo describes them. Unknown keys are errors."""
 
 from enum import IntEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -18,6 +18,9 @@ def _one_or_more(value: object) -> object:
 
 
 Secrets = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_one_or_more)]
+Scope = Literal["orders", "customers", "products", "b2b_read", "b2b_modify"]
+"""What an API account may do. Webhooks and the store's own facts ask for no scope here."""
+
 PositiveId = Annotated[int, Field(ge=1)]
 
 
@@ -92,6 +95,8 @@ class StoreSpec(Spec):
 
     access_token: Secrets = (SANDBOX_ACCESS_TOKEN,)
     client_secret: Secrets = (SANDBOX_CLIENT_SECRET,)
+    missing_scopes: frozenset[Scope] = frozenset()
+    """What the store's API account may not do: such calls are answered 403."""
     name: str = "Sandbox Store"
     extra_fields: tuple[ExtraFieldConfig, ...] = ()
     customers: tuple[Customer, ...] = ()
