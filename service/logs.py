@@ -19,6 +19,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 class Event(StrEnum):
     """The names of all events, by the part of the house that logs them."""
 
+    # receiver and workers
+    STORES_RELOADED = "stores_reloaded"
+    STORES_NOT_RELOADED = "stores_not_reloaded"
+
     # receiver
     RECEIVER_STARTED = "receiver_started"
     RECEIVER_STOPPED = "receiver_stopped"
@@ -32,6 +36,8 @@ class Event(StrEnum):
     WORKER_STARTED = "worker_started"
     WORKER_STOPPING = "worker_stopping"
     WORKER_STOPPED = "worker_stopped"
+    METRICS_NOT_SERVED = "metrics_not_served"
+    TRACING_OFF = "tracing_off"
     REDIS_LOST = "redis_lost"
     REDIS_BACK = "redis_back"
 
@@ -63,6 +69,7 @@ class Event(StrEnum):
     HOOK_FOREIGN = "hook_foreign"
     HOOK_REACTIVATED = "hook_reactivated"
     HOOK_NOT_REACTIVATED = "hook_not_reactivated"
+    HOOK_HEADERS_DIFFER = "hook_headers_differ"
     HOOK_BLOCKED = "hook_blocked"
     HOOK_IDLE = "hook_idle"
     HOOK_OK = "hook_ok"

@@ -64,6 +64,12 @@ class Processes:
             self._watching.append(asyncio.create_task(self._keep_alive(child)))
         return child.process
 
+    def pass_on(self, number: signal.Signals) -> None:
+        """Send a signal to every child that runs."""
+        for child in self._children:
+            with suppress(ProcessLookupError):
+                child.process.send_signal(number)
+
     async def stop(self) -> None:
         """Stop all children, the last started first, each with time to finish what it has in hand."""
         for task in self._watching:
@@ -75,6 +81,9 @@ class Processes:
 
     async def _spawn(self, name: str, arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
         with ExitStack() as stack:
+            # It begins with this mask: a SIGHUP must not end what is about to listen to it, and is not there yet.
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+            stack.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGHUP])
             output = None
             if self._log_folder is not None:
                 output = stack.enter_context((self._log_folder / f"{name}.log").open("ab"))

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from service.errors import CredentialsRefused, Refused, UpstreamError, WaitUntil
 from service.logs import Event
-from service.orders.jobs import GUARD, RECONCILE
+from service.orders.jobs import GUARD, PROBE, RECONCILE
 from service.redisdb import PASSING
 from workers.pauses import growing
 
@@ -47,8 +47,14 @@ class Intervals:
     trouble_s: float = 30.0
 
 
-async def ensure_chores(redis: Redis, stores: Collection[str], *, clock: Callable[[], float] = time.time) -> None:
-    """Put the chores of these stores into their queue, where they are not. Errors are Redis's own."""
+async def ensure_chores(
+    redis: Redis, stores: Collection[str], *, now_due: bool = False, clock: Callable[[], float] = time.time
+) -> None:
+    """Put the chores of these stores into their queue, where they are not. Errors are Redis's own.
+
+    ``now_due`` has those done now that are there already: what kept them from succeeding may be mended, and refused
+    credentials may be others.
+    """
     now = clock()
     spread = SPREAD_S if len(stores) > AT_ONCE else 0.0
     async with redis.pipeline(transaction=False) as pipe:
@@ -57,7 +63,9 @@ async def ensure_chores(redis: Redis, stores: Collection[str], *, clock: Callabl
                 due = now + random.uniform(0.0, spread)  # noqa: S311 - jitter, not a secret
                 # In this order: an id in the queue has its job.
                 pipe.set(kind.key(store), kind.body(store, now=now), nx=True)
-                pipe.zadd(kind.queue, {kind.id(store): int(due * 1000)}, nx=True)
+                pipe.zadd(kind.queue, {kind.id(store): int(due * 1000)}, nx=not now_due, lt=now_due)
+            if now_due:
+                pipe.zadd(PROBE.queue, {PROBE.id(store): int(now * 1000)}, xx=True, lt=True)
         await pipe.execute()
 
 
@@ -93,7 +101,7 @@ class Chore:
 
     def _tell(self, error: Exception, pause: float, failures: int) -> None:
         if not isinstance(error, (UpstreamError, *PASSING)):
-            log.error(Event.INTERNAL_ERROR, chore=self._name, exc_info=error)
+            log.error(Event.INTERNAL_ERROR, place=self._name, exc_info=error)
             return
         # What lasts is said once. Waiting for one's turn is no trouble at all.
         is_news = failures == 1 and not isinstance(error, WaitUntil)

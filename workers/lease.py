@@ -45,11 +45,13 @@ class LeasedWorker(Worker):
         *args: Any,
         guards: Callable[[str], str | None] = lambda _: None,
         rebuild: Callable[[str], bytes | None] = lambda _: None,
+        on_lease_lost: Callable[[], None] = lambda: None,
         **kwargs: Any,
     ) -> None:
         """``guards`` names, for a job's id, the sorted set that it works off: the job stays while that has any.
 
-        ``rebuild`` makes a job from its id alone; None for an id that is not ours.
+        ``rebuild`` makes a job from its id alone; None for an id that is not ours. ``on_lease_lost`` is called for each
+        job that another worker took over.
         """
         super().__init__(
             *args,
@@ -66,6 +68,7 @@ class LeasedWorker(Worker):
         )
         self._guards = guards
         self._rebuild = rebuild
+        self._on_lease_lost = on_lease_lost
         self.ctx["hold"] = self.hold
         self.owner = uuid.uuid4().hex
         self._held: dict[str, _Held] = {}
@@ -179,7 +182,7 @@ class LeasedWorker(Worker):
                     log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
                 self._lost = True
             except Exception:
-                log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
+                log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
             await asyncio.sleep(RENEW_EVERY_S)
         renewing.cancel()
 
@@ -214,12 +217,13 @@ class LeasedWorker(Worker):
                 continue
             except Exception:
                 # Whatever it is, an end of this loop would make every longer job run twice.
-                log.exception(Event.INTERNAL_ERROR, queue=self.queue_name)
+                log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
                 continue
             for job_id, how in lost.items():
                 # A job that is gone has mostly just ended here: it may finish what is left to do.
                 if how == "taken" and (task := self.job_tasks.get(job_id)):
                     log.warning(Event.LEASE_LOST, job=job_id)
+                    self._on_lease_lost()
                     task.cancel()
 
     async def _extend(self, job_ids: list[str]) -> dict[str, str]:

@@ -17,11 +17,13 @@ from service.logs import Event
 from service.orders.jobs import CHECK, GUARD, PROBE, RECONCILE, RECOVERY, WINDOW, Kind
 from service.orders.keys import checks_key, parked_key
 from service.redisdb import PASSING
+from service.reloading import Changes, LiveConfiguration
 from service.rules import Configuration
 from workers.chores import Intervals, ensure_chores
 from workers.hooks import Guardian
 from workers.jobs import Jobs
 from workers.lease import LeasedWorker, end, store_of
+from workers.monitoring import monitored
 from workers.reconcile import Reconcile
 from workers.resources import Resources, open_resources
 from workers.verify import Verifier
@@ -44,25 +46,35 @@ SAY_ALIVE_EVERY_S = 2.0
 CHORES_EVERY_S = 60.0
 
 
-async def work(configuration: Configuration, redis_url: str, *, intervals: Intervals | None = None) -> None:
-    """Serve all queues until SIGTERM or SIGINT; then finish the orders in hand and return."""
+async def work(
+    live: LiveConfiguration,
+    redis_url: str,
+    *,
+    metrics_at: tuple[str, int] = ("", 0),
+    intervals: Intervals | None = None,
+) -> None:
+    """Serve all queues until SIGTERM or SIGINT; then finish the orders in hand and return.
+
+    ``metrics_at`` is the address and port to show metrics at; port 0 for nowhere.
+    """
     intervals = intervals or Intervals()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_resources(configuration, redis_url) as resources:
+    async with open_resources(live.current, redis_url) as resources, monitored(resources, *metrics_at):
         workers = _workers(resources, intervals)
         name = f"{socket.gethostname()}:{os.getpid()}"
         serving = [asyncio.create_task(worker.serve()) for worker in workers]
         alive = asyncio.create_task(_say_alive(resources, name, workers))
         chores = asyncio.create_task(_keep_chores(resources))
-        log.info(Event.WORKER_STARTED, worker=name, stores=len(configuration.stores))
+        following = asyncio.create_task(live.follow(lambda changes: _take(resources, live.current, changes)))
+        log.info(Event.WORKER_STARTED, worker=name, stores=len(live.current.stores))
         await stop.wait()
 
         log.info(Event.WORKER_STOPPING, in_hand=sum(worker.running for worker in workers))
         left = await asyncio.gather(*(worker.finish_in_hand(FINISH_IN_HAND_S) for worker in workers))
-        await end([alive, chores])
+        await end([alive, chores, following])
         await asyncio.gather(*serving, return_exceptions=True)
         with suppress(*PASSING):
             await resources.queue.say_gone(name)
@@ -103,6 +115,7 @@ def _worker(
         poll_delay=poll_s,
         guards=_guard,
         rebuild=rebuild,
+        on_lease_lost=resources.metrics.leases_lost.inc,
         job_serializer=resources.redis.job_serializer,
         job_deserializer=resources.redis.job_deserializer,
     )
@@ -128,6 +141,19 @@ async def _say_alive(resources: Resources, name: str, workers: list[LeasedWorker
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="alive")
         await asyncio.sleep(SAY_ALIVE_EVERY_S)
+
+
+async def _take(
+    resources: Resources,
+    configuration: Configuration,
+    changes: Changes,
+    *,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Go on with another configuration. An order in hand is finished as it was begun."""
+    resources.configuration = configuration
+    with suppress(*PASSING):  # then those of new stores are put there within the minute
+        await ensure_chores(resources.redis, [*changes.added, *changes.changed], now_due=True, clock=clock)
 
 
 async def _keep_chores(resources: Resources) -> None:

@@ -1,13 +1,15 @@
 """What the workers share, opened once and closed in order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arq import ArqRedis
 
 from service.bigcommerce import Transport, http_client
 from service.bigcommerce.budget import Budget
+from service.metrics import WorkerMetrics
 from service.orders.breaker import Breaker
 from service.orders.checks import Checks
 from service.orders.jobs import from_json, to_json
@@ -16,11 +18,12 @@ from service.orders.places import Places
 from service.orders.queue import Queue
 from service.redisdb import connect
 from service.rules import Configuration
+from workers.tracing import Tracer, open_tracer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resources:
-    """The connections and what is built on them."""
+    """The connections and what is built on them. ``configuration`` is replaced when the stores file has changed."""
 
     configuration: Configuration
     redis: ArqRedis
@@ -30,6 +33,8 @@ class Resources:
     places: Places
     checks: Checks
     breaker: Breaker
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
+    tracer: Tracer | None = None
 
 
 @asynccontextmanager
@@ -37,8 +42,26 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
     """Connect to Redis and BigCommerce for the length of the context."""
     redis = connect(redis_url, serializer=to_json, deserializer=from_json, max_connections=200)
     endpoints = configuration.endpoints
+    metrics, tracer = WorkerMetrics(), open_tracer()
     async with redis, http_client() as http:
-        transport = Transport(http, core_url=endpoints.api_url, b2b_url=endpoints.b2b_api_url, budget=Budget(redis))
-        yield Resources(
-            configuration, redis, transport, Ledger(redis), Queue(redis), Places(redis), Checks(redis), Breaker(redis)
+        transport = Transport(
+            http,
+            core_url=endpoints.api_url,
+            b2b_url=endpoints.b2b_api_url,
+            budget=Budget(redis),
+            on_call=metrics.call,
         )
+        yield Resources(
+            configuration,
+            redis,
+            transport,
+            Ledger(redis),
+            Queue(redis),
+            Places(redis),
+            Checks(redis),
+            Breaker(redis),
+            metrics,
+            tracer,
+        )
+        if tracer:
+            await asyncio.to_thread(tracer.close)

@@ -4,7 +4,7 @@ Public examples show records that are written a second time some 15 s after thei
 first may get lost. Many records are looked at in one call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from service.logs import Event
 from service.orders.entry import Entry, Stage, Status
 from service.orders.merge import holds, is_lost
 from service.orders.places import Superseded
+from service.orders.reading import id_ranges
 from workers import outcomes
 from workers.pauses import put_back
 from workers.resources import Resources
@@ -99,18 +100,30 @@ class Verifier:
 
     async def _check(self, store: str) -> None:
         configured = self._resources.configuration.stores.get(store)
-        if configured is None or await self._resources.breaker.is_open(store):
+        if configured and await self._resources.breaker.is_open(store):
             raise Retry(defer=60.0)
-        api = StoreApi(self._resources.transport, Account(store, configured.store.access_tokens))
         due = await self._resources.checks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=MOST_AT_ONCE)
         entries = await self._resources.ledger.get_many(store, due)
         # Entries that have expired meanwhile need no look.
         await self._resources.checks.done(store, *(due.keys() - {entry.order_id for entry in entries}))
+        if configured is None:
+            await self._hand_over(entries)
+            return
+        api = StoreApi(self._resources.transport, Account(store, configured.store.access_tokens))
         now = self._clock()
         first = [entry for entry in entries if not entry.status.is_final and due[entry.order_id] <= now]
         second = [entry for entry in entries if entry.status.is_final]
         if first or any(due[entry.order_id] <= now for entry in second):
             await self._look(api, first, second)
+
+    async def _hand_over(self, entries: list[Entry]) -> None:
+        """The store is gone from the stores file: what was not verified waits in recovery for it to come back."""
+        for entry in entries:
+            if entry.status.is_final:
+                await self._resources.checks.done(entry.store, entry.order_id)
+            else:
+                with suppress(Superseded):
+                    await self._resources.places.recover(entry, 0.0)
 
     async def _look(self, api: StoreApi, first: list[Entry], second: list[Entry]) -> None:
         if first:
@@ -133,15 +146,19 @@ class Verifier:
 
     async def _read(self, api: StoreApi, entries: list[Entry]) -> dict[int, Record | None]:
         """The entries' records, None for one that is not there; some may be left for the next turn."""
-        wanted = {entry.order_id: entry for entry in entries}
         found: dict[int, Record | None] = {}
-        if len(wanted) > 1:
-            found |= await self._list(api, wanted)
-        for order_id in list(wanted.keys() - found.keys())[:MOST_SINGLES]:
-            try:
-                found[order_id] = await api.b2b.order(order_id)
-            except NotFound:
-                found[order_id] = None
+        try:
+            for crowd in _crowds(entries):
+                found |= await self._list(api, crowd)
+            missing = [entry.order_id for entry in entries if entry.order_id not in found]
+            for order_id in missing[:MOST_SINGLES]:
+                try:
+                    found[order_id] = await api.b2b.order(order_id)
+                except NotFound:
+                    found[order_id] = None
+        except WaitUntil:
+            if not found:
+                raise
         return found
 
     async def _list(self, api: StoreApi, wanted: dict[int, Entry]) -> dict[int, Record]:
@@ -183,3 +200,15 @@ class Verifier:
     async def _repair(self, entry: Entry) -> None:
         entry.repaired, entry.checks = True, 0
         await self._resources.places.recover(entry, 0.0)
+
+
+def _crowds(entries: Iterable[Entry]) -> list[dict[int, Entry]]:
+    """Those whose records stand close together in a list: fresh orders, and the old ones that a backfill is at.
+
+    Who stands alone is in none.
+    """
+    wanted = {entry.order_id: entry for entry in entries if Stage.CREATED in entry.times}
+    crowds: dict[range, dict[int, Entry]] = {}
+    for order_id, ids in id_ranges(wanted).items():
+        crowds.setdefault(ids, {})[order_id] = wanted[order_id]
+    return [crowd for crowd in crowds.values() if len(crowd) > 1]

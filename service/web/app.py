@@ -1,7 +1,8 @@
 """The receiver as a web application: its routes, and what it opens and closes."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -27,6 +28,7 @@ from service.web.webhooks import Answer, Receiver
 log = structlog.get_logger()
 
 OpenQueue = Callable[[], AbstractAsyncContextManager[Queue]]
+KeepUp = Callable[[], Coroutine[Any, Any, None]]
 
 
 def redis_queue(redis_url: str) -> OpenQueue:
@@ -41,17 +43,30 @@ def redis_queue(redis_url: str) -> OpenQueue:
     return opened
 
 
-def create_app(book: StoreBook, open_queue: OpenQueue, *, clock: Callable[[], float] = time.time) -> Starlette:
+async def _nothing() -> None:
+    return
+
+
+def create_app(
+    book: StoreBook,
+    open_queue: OpenQueue,
+    *,
+    keep_up: KeepUp = _nothing,
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
     """The receiver for the stores in ``book``. ``open_queue`` is entered when it starts and left when it stops.
 
+    ``keep_up`` runs meanwhile, to keep the book up to date.
     Redis need not be there at the start: until it is, webhooks are answered 503 and ``/readyz`` says so.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
+        keeping_up = asyncio.create_task(keep_up())
         async with open_queue() as queue:
             yield {"receiver": Receiver(book, queue, metrics, clock), "queue": queue, "metrics": metrics}
+        keeping_up.cancel()
 
     app = Starlette(
         routes=[

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 _KEEP_ALIVE_S = 75
 
 # At a stop, what is in hand is finished: a body may take ten seconds, Redis two.
-_GRACE_S = 15
+GRACE_S = 15
 
 # A burst of webhooks waits for Redis rather than being turned away; this many are some hundred MB at the very worst.
 _CONNECTIONS = 4096
@@ -46,7 +46,7 @@ class Server(OrderlyServer):
                 limit_concurrency=_CONNECTIONS,
                 backlog=BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=_GRACE_S,
+                timeout_graceful_shutdown=GRACE_S,
             )
         )
 

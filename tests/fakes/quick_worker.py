@@ -3,7 +3,7 @@
 import asyncio
 
 from service import logs
-from service.rules import load_configuration
+from service.reloading import LiveConfiguration
 from service.settings import Settings
 from workers.chores import Intervals
 from workers.main import work
@@ -14,7 +14,7 @@ INTERVALS = Intervals(reconcile_s=5.0, watch_s=0.5, guard_s=1.0, trouble_s=1.0)
 def main() -> None:
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
-    asyncio.run(work(load_configuration(settings.enrich_config), settings.require_redis_url(), intervals=INTERVALS))
+    asyncio.run(work(LiveConfiguration(settings.enrich_config), settings.require_redis_url(), intervals=INTERVALS))
 
 
 if __name__ == "__main__":

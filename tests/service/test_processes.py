@@ -14,6 +14,8 @@ from service.processes import Processes
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
+
 # Each writes what happens to it as a line of one shared file, under the name that is its first argument.
 MODULES = {
     "orderly": """
@@ -37,6 +39,17 @@ write("ready")
 print("to stdout")
 print("to stderr", file=sys.stderr)
 sys.exit(3)
+""",
+    "slow": """
+import signal, time
+from diary import write
+write("began")
+time.sleep(0.3)
+from service.hangup import Hangup
+hangup = Hangup()
+hangup.tell = lambda: write("told")
+write("ready")
+while True: signal.pause()
 """,
     "diary": """
 import os, sys
@@ -79,7 +92,7 @@ def diary(tmp_path: Path) -> Diary:
 async def processes(
     diary: Diary, *, patience: float = 10.0, log_folder: Path | None = None
 ) -> AsyncIterator[Processes]:
-    environ = {"PYTHONPATH": str(diary.path.parent), "DIARY": str(diary.path)}
+    environ = {"PYTHONPATH": f"{diary.path.parent}{os.pathsep}{ROOT}", "DIARY": str(diary.path)}
     running = Processes(environ, log_folder=log_folder, patience=patience, restart_pause=0.01)
     try:
         yield running
@@ -181,6 +194,28 @@ async def test_ctrl_c_does_not_reach_the_children(diary: Diary) -> None:
         await diary.has("one ready")
         assert os.getpgid(child.pid) == os.getsid(child.pid) == child.pid
         assert os.getpgid(child.pid) != os.getpgid(0)
+
+
+async def test_a_signal_is_passed_on_to_all_that_run(diary: Diary) -> None:
+    async with processes(diary) as running:
+        brief = await running.start("brief", "brief", "brief", keep_alive=False)
+        await brief.wait()
+        children = [await running.start(name, "slow", name) for name in ("one", "two")]
+        await diary.has("one ready", "two ready")
+        running.pass_on(signal.SIGHUP)
+        await diary.has("one told", "two told")
+        assert [child.returncode for child in children] == [None, None]
+
+
+async def test_a_hangup_does_not_end_a_child_that_is_still_starting(diary: Diary) -> None:
+    async with processes(diary) as running:
+        child = await running.start("slow", "slow", "slow")
+        await diary.has("slow began")
+        running.pass_on(signal.SIGHUP)
+        await diary.has("slow ready")
+        assert child.returncode is None
+        running.pass_on(signal.SIGHUP)
+        await diary.has("slow told")
 
 
 async def test_output_goes_to_a_file_a_child_when_there_is_a_folder(diary: Diary, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from service.errors import CredentialsRefused, NotFound, OutOfBudget, TryAgain
-from service.orders.jobs import GUARD, RECONCILE
+from service.orders.jobs import GUARD, PROBE, RECONCILE
 from workers.chores import LONGEST_PAUSE_S, SPREAD_S, Chore, ensure_chores
 
 NOW = 1_700_000_000.0
@@ -115,6 +115,25 @@ async def test_the_chores_of_many_stores_do_not_begin_all_at_once(redis: ArqRedi
     due = set((await queued(redis)).values())
     assert len(due) > 50
     assert NOW * 1000 <= min(due) <= max(due) <= (NOW + SPREAD_S) * 1000
+
+
+async def test_chores_can_be_had_at_once_but_a_probe_only_where_one_is_due(redis: ArqRedis) -> None:
+    await ensure_chores(redis, ["abc123", "xyz789"], clock=lambda: NOW + 600)
+    await redis.zadd(PROBE.queue, {PROBE.id("abc123"): (NOW + 300) * 1000})
+
+    await ensure_chores(redis, ["abc123"], now_due=True, clock=clock)
+    await ensure_chores(redis, ["abc123"], now_due=True, clock=lambda: NOW + 60)
+    assert await queued(redis) == {
+        b"reconcile:abc123": NOW * 1000,
+        b"guard:abc123": NOW * 1000,
+        b"probe:abc123": NOW * 1000,
+        b"reconcile:xyz789": (NOW + 600) * 1000,
+        b"guard:xyz789": (NOW + 600) * 1000,
+    }
+
+    await ensure_chores(redis, ["new1"], now_due=True, clock=clock)
+    assert b"reconcile:new1" in await queued(redis)
+    assert b"probe:new1" not in await queued(redis)
 
 
 async def test_no_store_no_chore(redis: ArqRedis) -> None:

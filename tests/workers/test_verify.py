@@ -8,6 +8,8 @@ from arq import Retry
 
 from service.orders.entry import Entry, Status
 from service.orders.jobs import CHECK, RECOVERY
+from service.rules import Configuration
+from service.stores import Endpoints
 from tests.workers.conftest import House, OpenHouse
 from workers.jobs import Jobs
 from workers.verdicts import Ended, Written
@@ -235,3 +237,23 @@ async def test_an_order_that_ended_while_it_waited_gets_its_second_look_only(che
     await checker.check()
 
     assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}
+
+
+async def test_the_orders_of_a_store_that_is_gone_wait_in_recovery_until_it_is_back(checker: Checker) -> None:
+    verified = await checker.write()
+    await checker.check()
+    order_id = await checker.write(po_number="A-2")
+    checker.house.clock.tick(40)
+    before, checker.resources.configuration = checker.resources.configuration, Configuration(Endpoints(), {}, ())
+    calls = await checker.calls()
+
+    assert await checker.check() is None
+    assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}
+    assert (await checker.entry(verified)).status is Status.CREATED
+    assert (await checker.entry(order_id)).status is Status.QUEUED
+    assert await checker.calls() == calls
+
+    checker.resources.configuration = before
+    entry = await checker.check_until_ended(order_id)
+    assert (entry.status, entry.verified) == (Status.CREATED, True)
+    assert await checker.house.writes(order_id) == (1, 0)
