@@ -111,6 +111,6 @@ class WorkerMetrics(_Metrics):
         self.call_seconds.labels(api, operation).observe(seconds)
 
     def stages(self, reached: Iterable[tuple[str, float]]) -> None:
-        """Count the stages of an order that has ended, with the time (Unix seconds) at which each was reached."""
+        """Count the stages of an order that has ended, with the order's age (seconds) when it reached each."""
         for (_, before), (stage, at) in pairwise(reached):
             self.stage.labels(stage).observe(max(0.0, at - before))

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
         default_factory=lambda: "console" if sys.stdout.isatty() else "json"
     )
     enrich_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    enrich_metrics_host: str = "127.0.0.1"
     enrich_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9400
 
     @classmethod

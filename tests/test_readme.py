@@ -6,8 +6,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import structlog
@@ -17,10 +18,10 @@ from structlog.testing import LogCapture
 
 from service import logs
 from service.cli import app
-from service.logs import Event
 from service.metrics import ReceiverMetrics
 from service.orders.entry import Entry, Stage, Status
 from service.orders.queue import Queue
+from service.orders.skipping import SkipReason
 from service.rules import Configuration, load_configuration
 from service.rules.expression import ROOTS
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -74,7 +75,7 @@ def test_every_command_has_a_row_and_every_row_a_command() -> None:
 
 def test_every_command_that_is_named_exists() -> None:
     known = {*dict(commands()), *(name.split()[0] for name, _ in commands())}
-    named = {match for code in CODE for match in re.findall(r"\benrich ((?:orders )?[a-z]+)", code)}
+    named = {match for code in CODE for match in re.findall(r"\benrich ((?:orders |hooks )?[a-z]+)", code)}
     assert named <= known, named - known
 
 
@@ -123,7 +124,7 @@ def test_every_status_and_every_skip_reason_is_an_outcome() -> None:
     told = [(names(row[0])[0], row[1]) for row in rows("outcome")]
     assert {status for status, _ in told} == set(Status)
     skips = [names(reason)[0] for status, reason in told if status == Status.SKIPPED]
-    assert sorted(skips) == sorted(reasons_in_code("SKIPPED"))
+    assert sorted(skips) == sorted(reasons_in_code("SKIPPED") | set(get_args(SkipReason)))
 
 
 def test_every_fixed_reason_of_a_failure_is_told() -> None:
@@ -233,10 +234,6 @@ def test_every_metric_is_told() -> None:
     assert [name for name in ours if name not in README] == []
 
 
-def test_every_event_that_is_named_exists() -> None:
-    assert {name for row in rows("event") for name in names(row[0])} <= set(Event)
-
-
 def test_log_line_has_the_keys_that_an_order_is_told_with(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = json.loads(block("json"))
     capture = LogCapture()
@@ -256,7 +253,7 @@ def test_every_stage_is_shown() -> None:
 
 def test_every_dependency_is_in_the_table_with_a_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     told = [name for row in rows("dependency") for name in names(row[0])]
     assert sorted(told) == sorted(re.match(r"[\w-]+", requirement)[0] for requirement in wanted)  # type: ignore[index]
     assert all(row[1] for row in rows("dependency"))

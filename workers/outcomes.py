@@ -5,7 +5,8 @@ import structlog
 
 from service.errors import CredentialsRefused
 from service.logs import Event
-from service.orders.entry import Entry, Status
+from service.orders.entry import Entry, Stage, Status
+from service.orders.window import LENGTH_S
 from service.redisdb import PASSING
 from workers.resources import Resources
 from workers.telling import tell_end
@@ -28,8 +29,21 @@ async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
         with attempt:
             await resources.places.end(entry)
     tell_end(entry)
+    _count(resources, entry)
     if entry.status in (Status.CREATED, Status.UPDATED):
         await resources.checks.look_again(entry.store, entry.order_id, SECOND_LOOK_S)
+
+
+def _count(resources: Resources, entry: Entry) -> None:
+    metrics, age = resources.metrics, entry.create_age
+    metrics.orders.labels(entry.store, entry.status.value).inc()
+    if age is not None:
+        metrics.create_age.observe(age)
+        metrics.create_margin.observe(LENGTH_S - age)
+    ages = [(stage.value, entry.age_at(stage)) for stage in Stage]
+    metrics.stages((stage, age) for stage, age in ages if age is not None)
+    if resources.tracer:
+        resources.tracer.order_ended(entry)
 
 
 async def refuse(resources: Resources, store: str, refused: CredentialsRefused) -> None:

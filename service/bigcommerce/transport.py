@@ -102,7 +102,8 @@ class Transport:
     """Sends calls and turns each answer, or the lack of one, into an Answer or an UpstreamError.
 
     ``core_url`` and ``b2b_url`` are the two hosts; ``clock`` gives local Unix seconds. Without a ``budget`` every
-    call is sent, and BigCommerce alone counts. ``on_call`` is told of each call. The client stays the caller's to close.
+    call is sent, and BigCommerce alone counts. ``on_call`` is told of each call. The client stays the caller's to
+    close.
     """
 
     def __init__(

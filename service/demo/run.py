@@ -136,6 +136,7 @@ async def _everything(folder: Path) -> AsyncIterator[Addresses]:
             "ENRICH_CONFIG": str(stores_file),
             "ENRICH_LOG_FORMAT": "json",
             "ENRICH_LOG_LEVEL": "INFO",
+            "ENRICH_METRICS_PORT": "0",
             "SANDBOX_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
             "SANDBOX_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
         }

@@ -96,3 +96,11 @@ def test_panels_of_the_dashboard_have_ids_of_their_own_and_do_not_overlap() -> N
         assert not cells & taken, panel["title"]
         assert at["x"] + at["w"] <= 24
         taken |= cells
+
+
+def test_the_runbook_lists_every_metric_and_no_other() -> None:
+    table = (DEPLOY / "README.md").read_text().partition("## Metrics")[2].partition("\n## ")[0]
+    listed = {
+        name for row in re.findall(r"^\| (`enrich_.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert listed == {re.sub("_(bucket|sum|count)$", "", name) for name in _told() if name.startswith("enrich_")}
