@@ -43,7 +43,12 @@ class StoreApi(Caller):
 
 
 class PatientApi(StoreApi):
-    """Waits for the store's quota: work of several calls must not begin anew each time that it lacks the last."""
+    """Waits for the store's quota: work of several calls must not begin anew each time that it lacks the last.
+
+    ``longest_wait_s`` may be set by whoever has the time for a longer one.
+    """
+
+    longest_wait_s = LONGEST_WAIT_S
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
         """Make a call, if need be after a wait. Raises WaitUntil when the quota is not to be had for long."""
@@ -51,7 +56,7 @@ class PatientApi(StoreApi):
             try:
                 return await super().call(call, timeout_s=timeout_s)
             except WaitUntil as wait:
-                if wait.seconds > LONGEST_WAIT_S:
+                if wait.seconds > self.longest_wait_s:
                     raise
                 await asyncio.sleep(wait.seconds + random.uniform(0.0, 0.1))  # noqa: S311 - jitter, not a secret
         return await super().call(call, timeout_s=timeout_s)

@@ -11,10 +11,11 @@ from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.orders.cache import CONFIGS_S, CONFIGS_STALE_S, Cache
 from service.orders.document import Document
 from service.orders.merge import PO_NUMBER
-from service.rules import RuleSet, fit
+from service.rules import Evaluation, RuleSet, fit
 from service.stores import Store
 
 _CONFIGS = TypeAdapter(list[ExtraFieldConfig])
+_CACHED_AS = "extra-field-configs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,11 @@ class Composed:
 
 def compose(rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> Composed:
     """Evaluate the rules and fit the extra fields to what the store allows."""
-    found = rules.evaluate(document)
+    return fit_found(rules, rules.evaluate(document), configs)
+
+
+def fit_found(rules: RuleSet, found: Evaluation, configs: list[ExtraFieldConfig]) -> Composed:
+    """Fit what the rules gave for an order to what the store allows."""
     # An expression that broke matters only where nothing else, a default for one, gave a value.
     dropped = {
         name: why
@@ -51,13 +56,20 @@ async def read_configs(api: StoreApi, cache: Cache, store: Store, *, refresh: bo
     async def read() -> object:
         return _CONFIGS.dump_python(await api.b2b.extra_field_configs(), mode="json")
 
-    name = "extra-field-configs"
-    cached = await cache.get_or_read(name, read, fresh_s=CONFIGS_S, stale_s=CONFIGS_STALE_S, refresh=refresh)
+    cached = await cache.get_or_read(_CACHED_AS, read, fresh_s=CONFIGS_S, stale_s=CONFIGS_STALE_S, refresh=refresh)
     try:
         return _CONFIGS.validate_python(cached)
     except ValidationError:
         # Of another version of this program.
-        return _CONFIGS.validate_python(await cache.get_or_read(name, read, fresh_s=CONFIGS_S, refresh=True))
+        return _CONFIGS.validate_python(await cache.get_or_read(_CACHED_AS, read, fresh_s=CONFIGS_S, refresh=True))
+
+
+async def remembered_configs(cache: Cache) -> list[ExtraFieldConfig]:
+    """The extra-field configs as they were when an order last needed them; none where nothing is remembered."""
+    try:
+        return _CONFIGS.validate_python(await cache.remembered(_CACHED_AS) or [])
+    except ValidationError:
+        return []
 
 
 def missing_required_field(message: str) -> str | None:

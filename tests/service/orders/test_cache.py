@@ -94,18 +94,30 @@ async def test_a_refresh_reads_again_for_all(cache: Cache, reading: Reading) -> 
     assert reading.asked == 2
 
 
-async def test_a_cache_anew_reads_all_again_and_keeps_it(
+async def test_what_was_read_before_something_was_mended_is_read_again_once(
     redis: FakeAsyncRedis, cache: Cache, reading: Reading, clock: StillClock
 ) -> None:
     await get(cache, reading)
     await cache.remember_no_company_user(7)
     reading.says = {"id": 12, "mended": True}
-    anew = Cache(redis, "abc123", anew=True, clock=clock)
+    clock.tick(1)
+    anew = Cache(redis, "abc123", not_before=clock(), clock=clock)
+    clock.tick(1)
 
     assert await get(anew, reading) == reading.says
     assert not await anew.is_no_company_user(7)
+    clock.tick(1)
+    assert await get(anew, reading) == reading.says
     assert await get(cache, reading) == reading.says
     assert reading.asked == 2
+    await anew.remember_no_company_user(7)
+    assert await anew.is_no_company_user(7)
+
+
+async def test_the_buyer_of_a_company_is_remembered_no_longer(redis: FakeAsyncRedis, cache: Cache) -> None:
+    await cache.remember_no_company_user(7)
+    await cache.forget_no_company_user(7)
+    assert not await cache.is_no_company_user(7)
 
 
 @pytest.mark.parametrize("trouble", [TryAgain("x", "x"), Unsure("x", "x"), WaitUntil("x", "x", seconds=1)])
@@ -149,6 +161,33 @@ async def test_who_is_no_company_user_is_remembered_for_an_hour(redis: FakeAsync
     assert await cache.is_no_company_user(7)
     assert not await cache.is_no_company_user(8)
     assert 0 < await redis.ttl("enrich:cache:abc123:no-company-user:7") <= NO_COMPANY_USER_S
+
+
+async def test_without_redis_values_are_kept_as_long_as_the_cache(reading: Reading, clock: StillClock) -> None:
+    cache = Cache(None, "abc123", clock=clock)
+    assert [await get(cache, reading), await get(cache, reading)] == [{"id": 12}] * 2
+    assert reading.asked == 1
+    clock.tick(600)
+    await get(cache, reading)
+    await get(Cache(None, "abc123", clock=clock), reading)
+    assert reading.asked == 3
+
+
+async def test_without_redis_what_was_handed_out_may_be_changed(reading: Reading) -> None:
+    cache = Cache(None, "abc123")
+    (await get(cache, reading))["id"] = 13
+    (await get(cache, reading))["id"] = 13
+    reading.says = None
+    assert await get(cache, reading) == {"id": 12}
+
+
+async def test_without_redis_who_is_no_company_user_is_remembered_until_it_is_forgotten(reading: Reading) -> None:
+    cache = Cache(None, "abc123")
+    for forget in (cache.forget, lambda: cache.forget_no_company_user(7)):
+        await cache.remember_no_company_user(7)
+        assert (await cache.is_no_company_user(7), await cache.is_no_company_user(8)) == (True, False)
+        await forget()
+        assert not await cache.is_no_company_user(7)
 
 
 def failing(error: RedisError) -> Callable[..., Awaitable[Any]]:

@@ -1,0 +1,175 @@
+"""What would come of an order, and why: the rules' work, looked at. Pure; nothing is sent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from service.bigcommerce.models import ExtraFieldConfig, Record, Values
+from service.orders.composing import Composed, fit_found
+from service.orders.document import Document
+from service.orders.gathering import Gathered
+from service.orders.merge import Merged, merge
+from service.orders.skipping import skip_reason
+from service.rules import ConfiguredStore, Evaluation, Trace, fit
+from service.rules.expression import Expression, ExpressionError
+from service.rules.pattern import Pattern
+from service.rules.ruleset import CompiledRule
+from service.rules.search import Search
+
+
+class Outcome(StrEnum):
+    """What would come of an order."""
+
+    SENT = "sent"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNREAD = "unread"
+    """Something that the rules need could not be read, so nothing can be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What came of one rule.
+
+    ``trace`` tells how its value was found. ``field`` is the name that it is sent under and ``sent`` the text, None
+    when none is; ``dropped`` says why a value is not sent, ``error`` why expressions of the rule failed.
+    """
+
+    trace: Trace
+    is_po_number: bool
+    required: bool
+    field: str | None
+    sent: str | None
+    dropped: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would come of one order.
+
+    ``values`` are what would be sent, ``reason`` is why nothing would be; ``unfilled`` are fields that BigCommerce
+    requires and no rule fills. ``record`` is B2B Edition's where there is one already, and ``merged`` what it needs.
+    """
+
+    gathered: Gathered
+    is_company_user: bool
+    outcome: Outcome
+    reason: str | None
+    values: Values
+    results: tuple[RuleResult, ...]
+    unfilled: tuple[str, ...]
+    record: Record | None
+    merged: Merged | None
+
+    @property
+    def payload(self) -> dict[str, Any] | None:
+        """The body of Create an Order; None when nothing would be sent."""
+        body = self.values.body()
+        if not body or self.outcome not in (Outcome.SENT, Outcome.WAITING):
+            return None
+        return {"bcOrderId": self.gathered.order_id, "customerId": self.gathered.customer_id, **body}
+
+
+def preview(
+    configured: ConfiguredStore,
+    gathered: Gathered,
+    configs: list[ExtraFieldConfig],
+    record: Record | None = None,
+    written: Mapping[str, Sequence[str]] | None = None,
+) -> Preview:
+    """Apply the store's rules to an order whose document was gathered with the ``user`` at least.
+
+    ``record`` is what B2B Edition has already; ``written`` are the values that we ever sent, by name.
+    """
+    rules, store = configured.rules, configured.store
+    found = rules.evaluate(gathered.document)
+    composed = fit_found(rules, found, configs)
+    results = tuple(
+        _result(rule, trace, found, composed, configs) for rule, trace in zip(rules.rules, found.traces, strict=True)
+    )
+    outcome, reason = _outcome(configured, gathered, composed, record)
+    values = Values(None, {}) if composed.failure else composed.values
+    fields = {result.field for result in results if result.sent is not None}
+    merged = merge(record, values, written or {}, store.existing_values) if record and outcome is Outcome.SENT else None
+    return Preview(
+        gathered=gathered,
+        is_company_user="user" not in gathered.gaps,
+        outcome=outcome,
+        reason=reason,
+        values=values,
+        results=results,
+        unfilled=tuple(config.field_name for config in configs if config.required and config.field_name not in fields),
+        record=record,
+        merged=merged,
+    )
+
+
+def _outcome(
+    configured: ConfiguredStore, gathered: Gathered, composed: Composed, record: Record | None
+) -> tuple[Outcome, str | None]:
+    """In the order in which the order's life comes upon these."""
+    store, needs = configured.store, configured.rules.needs
+    no_user = "user" in gathered.gaps
+    if gathered.trouble:
+        return Outcome.UNREAD, str(gathered.trouble)
+    if reason := skip_reason(gathered.order, store):
+        waits = reason == "incomplete" and store.incomplete_orders == "wait"
+        return Outcome.WAITING if waits else Outcome.SKIPPED, reason
+    if no_user and (needs.user or needs.company):
+        return Outcome.SKIPPED, "not_a_company_user"
+    if composed.failure:
+        return Outcome.FAILED, composed.failure
+    if not composed.values.body():
+        return Outcome.SKIPPED, "no_values"
+    if no_user:
+        return Outcome.SKIPPED, "not_a_company_user"
+    if record and record.is_invoice_order:
+        return Outcome.SKIPPED, "invoice_payment"
+    return Outcome.SENT, None
+
+
+def _result(
+    rule: CompiledRule, trace: Trace, found: Evaluation, composed: Composed, configs: list[ExtraFieldConfig]
+) -> RuleResult:
+    field = sent = dropped = None
+    if rule.is_po_number:
+        field, sent = "poNumber", trace.text
+    elif trace.text is not None:
+        alone = fit({rule.name: trace.text}, (), configs)
+        field, sent = next(iter(alone.fields.items()), (None, None))
+        unfit = [drop.reason for drop in (*alone.dropped, alone.refused) if drop]
+        # Beside the other fields it may be one too many.
+        dropped = next(iter(unfit), composed.dropped.get(rule.name))
+    return RuleResult(
+        trace=trace,
+        is_po_number=rule.is_po_number,
+        required=rule.rule.required,
+        field=field,
+        sent=None if dropped else sent,
+        dropped=dropped,
+        error=found.errors.get(rule.name),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an expression gives for an order: ``text`` is that of ``raw``, ``value`` what a rule would make of it."""
+
+    raw: Any
+    text: str | None
+    value: str | None
+    error: str | None
+
+
+def try_expression(expression: Expression, pattern: Pattern | None, document: Document) -> Tried:
+    """Evaluate one expression as a rule would, with ``pattern`` as the rule's ``match``."""
+    try:
+        raw = expression.search(document)
+    except ExpressionError:
+        raw = None
+    plain, error = Search((expression,), None).run(document)
+    value, _ = Search((expression,), pattern).run(document)
+    return Tried(raw, plain.text if plain else None, value.text if value else None, error)

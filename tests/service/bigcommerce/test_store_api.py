@@ -1,0 +1,52 @@
+"""The patient way to both APIs: how long it waits for the quota."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from service.bigcommerce import PatientApi
+from service.errors import WaitUntil
+from tests.fakes.upstream import FakeUpstream, account, transport_to
+
+RECORD = "GET /api/v3/io/orders/1"
+
+
+def over_quota(seconds: float) -> httpx.Response:
+    headers = {"X-Requests-Allocated": "150 times/60 s", "X-Requests-Remaining": "0 times"}
+    return httpx.Response(429, json={}, headers=headers | {"X-Request-Window-Resets-After": f"{seconds} s"})
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it was waited, in whole seconds; no test waits."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(int(seconds))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return waited
+
+
+async def test_a_wait_of_half_a_minute_is_made(waits: list[float]) -> None:
+    upstream = FakeUpstream()
+    upstream.on(RECORD, over_quota(30), over_quota(7), {"code": 200, "data": {"bcOrderId": 1, "poNumber": "A"}})
+    async with transport_to(upstream) as transport:
+        assert (await PatientApi(transport, account("t")).b2b.order(1)).po_number == "A"
+    assert waits == [30, 7]
+
+
+@pytest.mark.parametrize(("longest", "waited"), [(None, []), (50.0, []), (65.0, [55])])
+async def test_a_longer_one_only_by_who_has_the_time(
+    waits: list[float], longest: float | None, waited: list[float]
+) -> None:
+    upstream = FakeUpstream()
+    upstream.on(RECORD, over_quota(55), over_quota(70))
+    async with transport_to(upstream) as transport:
+        api = PatientApi(transport, account("t"))
+        if longest is not None:
+            api.longest_wait_s = longest
+        with pytest.raises(WaitUntil):
+            await api.b2b.order(1)
+    assert waits == waited
