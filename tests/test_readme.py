@@ -246,8 +246,8 @@ def test_log_line_has_the_keys_that_an_order_is_told_with(monkeypatch: pytest.Mo
 
 
 def test_every_stage_is_shown() -> None:
-    (shown,) = [text for _, text in BLOCKS if "MS SINCE THE ORDER" in text]
-    stages = re.findall(r"^([a-z ]+?) +\d+$", shown.partition("STAGE")[2], re.MULTILINE)
+    (shown,) = [text for _, text in BLOCKS if "AT (MS)" in text]
+    stages = re.findall(r"^([a-z ]+?) +\d+ .*\|$", shown.partition("STAGE")[2], re.MULTILINE)
     assert stages == [stage.value.replace("_", " ") for stage in Stage]
 
 

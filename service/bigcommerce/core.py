@@ -44,6 +44,8 @@ class Core:
         min_id: int | None = None,
         max_id: int | None = None,
         min_date_created: datetime | None = None,
+        max_date_created: datetime | None = None,
+        customer_id: int | None = None,
         limit: int = PER_PAGE,
         page: int = 1,
         consignments: bool = False,
@@ -54,7 +56,9 @@ class Core:
         params = {
             "min_id": min_id,
             "max_id": max_id,
-            "min_date_created": None if min_date_created is None else min_date_created.astimezone(UTC).isoformat(),
+            "min_date_created": _iso(min_date_created),
+            "max_date_created": _iso(max_date_created),
+            "customer_id": customer_id,
             "limit": limit,
             "page": page,
             "sort": sort,
@@ -63,6 +67,19 @@ class Core:
         operation = "Get All Orders"
         answer = await self._get(operation, "/v2/orders", params)
         return rows_of(operation, answer.body)
+
+    async def count_orders(
+        self, *, min_id: int | None = None, min_date_created: datetime, max_date_created: datetime
+    ) -> int | None:
+        """How many orders there are of that time, from that id on; None where the answer does not tell."""
+        # Orders V2, Get a Count of Orders
+        params = {
+            "min_id": min_id,
+            "min_date_created": _iso(min_date_created),
+            "max_date_created": _iso(max_date_created),
+        }
+        answer = await self._get("Get a Count of Orders", "/v2/orders/count", params)
+        return to_int(answer.body.get("count")) if isinstance(answer.body, dict) else None
 
     async def metafields(self, order_id: int) -> list[Document]:
         """All metafields of an order that the token may see."""
@@ -149,6 +166,10 @@ class Core:
             if _is_last_page(answer.body, page, len(found)):
                 return items
         raise TryAgain(operation, f"the list has not ended after {MAX_PAGES} pages", status=200)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def _consignments(wanted: bool) -> dict[str, str]:

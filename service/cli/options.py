@@ -1,6 +1,7 @@
 """Options that several commands share, and how their words are read."""
 
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -17,6 +18,13 @@ StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="HASH", help="The store's hash; may be left out where one store is configured."),
 ]
+
+AnyStoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="HASH", help="Only this store's orders; left out, all stores'.")
+]
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where there is no terminal to ask on.")]
 
 # Columns for those who read with a program; a table takes only what it needs of them.
 _ENDLESS = 10_000
@@ -37,7 +45,7 @@ def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
     raise ConfigError(Problem(f"--store {wanted}", "is not in the stores file.", cure))
 
 
-def parse_since(text: str, *, now: datetime | None = None) -> datetime:
+def parse_since(text: str, *, now: datetime | None = None, option: str = "--since") -> datetime:
     """A point in time from ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it says otherwise), ``30m``, ``7d``."""
     try:
         if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
@@ -45,9 +53,27 @@ def parse_since(text: str, *, now: datetime | None = None) -> datetime:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise ConfigError(
-            Problem(f"--since {text}", "is not a time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
+            Problem(f"{option} {text}", "is not a time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return when a person on the terminal agrees, or ``--yes`` has. Not to be called inside a running event loop.
+
+    Raises ConfigError where there is nobody to ask, and Exit when the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(Problem("--yes", "is needed where there is no terminal to ask on.", f"Asked was: {question}"))
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input
+        agreed = False
+    if not agreed:
+        typer.echo("Nothing was done.", err=True)
+        raise typer.Exit(1)
 
 
 def open_console() -> Console:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.cli import main
 from service.orders.entry import Entry
@@ -54,11 +55,11 @@ def enrich(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """Runs ``enrich`` with these words in that folder."""
 
     # This process's logs are pytest's.
-    monkeypatch.setattr("service.logs.configure", lambda *_: None)
+    monkeypatch.setattr("service.logs.configure", lambda *_, **__: None)
 
     def run(*words: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["enrich", *words])
-        with pytest.raises(SystemExit) as ended:
+        with capture_logs(), pytest.raises(SystemExit) as ended:
             main()
         code = ended.value.code or 0
         assert isinstance(code, int)

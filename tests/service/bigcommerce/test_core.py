@@ -86,6 +86,12 @@ async def test_orders_are_asked_for_by_what_was_given(core: Core, upstream: Fake
     }
 
 
+async def test_orders_of_a_customer_are_asked_for(core: Core, upstream: FakeUpstream) -> None:
+    upstream.on("GET /v2/orders", 204)
+    await core.orders(customer_id=321, min_id=8)
+    assert query(upstream) == {"customer_id": "321", "min_id": "8", "limit": "250", "page": "1", "sort": "id:asc"}
+
+
 async def test_no_order_that_matches_is_an_empty_list(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders", 204)
     assert await core.orders() == []

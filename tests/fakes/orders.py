@@ -1,0 +1,104 @@
+"""Orders in the ledger as ``enrich orders`` meets them, and a stand-in for the workers that end them."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from service.orders.entry import Entry, Sent, Stage, Status
+from service.orders.ledger import Ledger
+from service.orders.places import Places
+from service.orders.queue import Queue
+from service.redisdb import connect
+from tests.fakes.command import STORES, Ran
+
+CREATED = 1_768_078_800.0
+"""2026-01-10T21:00:00Z"""
+
+
+def enriched(order_id: int = 250, store: str = "abc123") -> Entry:
+    return Entry(
+        store,
+        order_id,
+        status=Status.CREATED,
+        verified=True,
+        po_number="PO-4711",
+        fields={"Cost Center": "CC-210"},
+        kept=["Source"],
+        dropped={"Ship Window": "longer than 200 characters"},
+        customer_id=101,
+        source="webhook",
+        webhook_id="msg_1",
+        skew=0.25,
+        attempts=1,
+        upstream_calls=4,
+        sent=Sent("create", "PO-4711", {"Cost Center": "CC-210"}, answered=True),
+        times={Stage.CREATED: CREATED, Stage.WEBHOOK_SENT: CREATED + 1, Stage.SENT: CREATED + 1.5},
+    )
+
+
+def failed(order_id: int = 251, store: str = "abc123", reason: str = "Cost Center") -> Entry:
+    return Entry(store, order_id, status=Status.FAILED, reason=reason)
+
+
+def with_stores(folder: Path, *hashes: str) -> None:
+    """Have these stores in the stores file."""
+    (folder / "stores.toml").write_text("".join(STORES.replace("abc123", name) for name in hashes))
+
+
+def listed(ran: Ran) -> list[Any]:
+    """Store and id of the orders in a list as JSON."""
+    assert (ran.code, ran.err) == (0, "")
+    return [(order["store"], order["order_id"]) for order in json.loads(ran.out)]
+
+
+def entries(redis_url: str, order_ids: Sequence[int], store: str = "abc123") -> list[Entry]:
+    """What the ledger has of these orders."""
+
+    async def read() -> list[Entry]:
+        async with connect(redis_url) as redis:
+            return await Ledger(redis).get_many(store, order_ids)
+
+    return asyncio.run(read())
+
+
+def on_its_way(redis_url: str, entry: Entry) -> None:
+    """Put an order into recovery."""
+
+    async def recover() -> None:
+        async with connect(redis_url) as redis:
+            await Queue(redis).tell(entry.store, entry.order_id, source="webhook")
+            begun, _ = await Places(redis).begin(entry.store, entry.order_id)
+            begun.trouble = entry.trouble
+            await Places(redis).recover(begun, 3600.0)
+
+    asyncio.run(recover())
+
+
+@contextmanager
+def working(redis_url: str, look: Callable[[Entry], None], store: str = "abc123") -> Iterator[None]:
+    """A worker of another thread: ``look`` sets what an order that was queued ends as; one left queued stays so."""
+    stop = threading.Event()
+
+    async def work() -> None:
+        async with connect(redis_url) as redis:
+            ledger, places = Ledger(redis), Places(redis)
+            await Queue(redis).say_alive("test", 0)
+            while not stop.is_set():
+                async for entry in ledger.entries(store):
+                    if entry.status is Status.QUEUED:
+                        begun, _ = await places.begin(store, entry.order_id)
+                        look(begun)
+                        await (places.end(begun) if begun.status.is_final else places.note(begun))
+                await asyncio.sleep(0.02)
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

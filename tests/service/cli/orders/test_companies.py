@@ -1,0 +1,267 @@
+"""``enrich orders assign`` and ``reassign`` against a sandbox and a real Redis."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from arq import ArqRedis
+
+from service.bigcommerce.core import Core
+from service.cli.orders import companies
+from service.orders.cache import Cache
+from service.orders.entry import Entry, Status
+from service.orders.ledger import Ledger
+from service.orders.places import Places
+from service.redisdb import connect
+from tests.fakes.command import Enrich, Ran
+from tests.fakes.orders import working
+from tests.fakes.sandbox import RunningSandbox, running_sandbox
+
+pytestmark = pytest.mark.integration
+
+BUYER = 300
+"""Has placed orders, and then joined Company 5001."""
+YESTERDAY = 86_400.0
+
+STORES = """
+[bigcommerce]
+api_url = "{url}"
+b2b_api_url = "{url}"
+
+[stores.sandbox]
+access_token = "sandbox-access-token"
+client_secret = "sandbox-client-secret"
+po_number = "order.customer_message"
+"""
+
+USERS = [{"customer_id": BUYER, "company_id": 5001}, {"customer_id": 101, "company_id": 5002}]
+COMPANIES = [
+    {"id": 5001, "name": "Great Buys", "customer_group_id": 21},
+    {"id": 5002, "name": "Northwind", "customer_group_id": 22},
+]
+
+
+class Shop:
+    """A sandbox, a Redis, and the command."""
+
+    def __init__(self, sandbox: RunningSandbox, redis: ArqRedis, redis_url: str, enrich: Enrich) -> None:
+        self.sandbox, self.redis, self.redis_url, self._enrich = sandbox, redis, redis_url, enrich
+
+    async def enrich(self, *words: str) -> Ran:
+        return await asyncio.to_thread(self._enrich, "orders", *words)
+
+    async def place(self, customer_id: int = BUYER) -> int:
+        order = await self.sandbox.place_order(customer_id=customer_id, age=YESTERDAY)
+        order_id: int = order["id"]
+        return order_id
+
+    async def ended(self, order_id: int, status: Status, reason: str | None = None) -> None:
+        """The order is in the ledger."""
+        await Places(self.redis).end(Entry("sandbox", order_id, status=status, reason=reason, customer_id=BUYER))
+
+    async def join(self) -> None:
+        """The buyer joins the Company."""
+        await self.sandbox.put_store(companies=COMPANIES, users=USERS)
+
+    async def company_of(self, order_id: int) -> int | None:
+        page = await self.sandbox.api.get("/api/v3/io/orders", params={"bcOrderId": order_id})
+        company_id: int | None = page.json()["data"][0]["companyId"]
+        return company_id
+
+    async def statuses(self, *order_ids: int) -> dict[int, Status]:
+        return await Ledger(self.redis).statuses("sandbox", order_ids)
+
+    async def sources(self, *order_ids: int) -> set[str | None]:
+        return {entry.source for entry in await Ledger(self.redis).get_many("sandbox", order_ids)}
+
+
+@pytest.fixture
+async def shop(enrich: Enrich, folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    async with running_sandbox() as sandbox, connect(redis_url) as redis:
+        (folder / "stores.toml").write_text(STORES.format(url=sandbox.url))
+        yield Shop(sandbox, redis, redis_url, enrich)
+
+
+def answered(ran: Ran) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(ran.out)
+    return answer
+
+
+async def test_orders_from_before_the_company_are_moved_and_those_that_lack_their_values_are_queued(
+    shop: Shop,
+) -> None:
+    unknown, skipped, failed, good, guest_like = [await shop.place() for _ in range(5)]
+    await shop.place(customer_id=101)
+    await shop.ended(skipped, Status.SKIPPED, "not_a_company_user")
+    await shop.ended(failed, Status.FAILED, "B2B Edition has no record of this order")
+    await shop.ended(good, Status.UPDATED)
+    await shop.ended(guest_like, Status.SKIPPED, "no_values")
+    await shop.join()
+    ran = await shop.enrich("assign", "--customer", "300", "--yes")
+
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "B2B Edition moved 5 orders of customer 300.",
+        *(f"order {order_id} of sandbox: queued" for order_id in (unknown, skipped, failed)),
+        "Left alone: 1 skipped, 1 updated.",
+    ]
+    assert [await shop.company_of(order_id) for order_id in (unknown, good)] == [5001, 5001]
+    assert await shop.sources(unknown, skipped, failed) == {"assign"}
+    assert await shop.statuses(good, guest_like) == {good: Status.UPDATED, guest_like: Status.SKIPPED}
+
+
+async def test_the_buyer_is_no_longer_remembered_to_be_in_no_company(shop: Shop) -> None:
+    cache = Cache(shop.redis, "sandbox")
+    await cache.remember_no_company_user(BUYER)
+    await cache.remember_no_company_user(199)
+    await shop.join()
+    assert (await shop.enrich("assign", "--customer", "300", "--yes")).code == 0
+
+    assert not await cache.is_no_company_user(BUYER)
+    assert await cache.is_no_company_user(199)
+
+
+async def test_a_second_run_moves_nothing_and_still_takes_up_what_is_not_well(shop: Shop) -> None:
+    order_id = await shop.place()
+    await shop.join()
+    await shop.sandbox.api.put(f"/api/v3/io/customers/{BUYER}/orders/b2b")
+    answer = answered(await shop.enrich("assign", "--customer", "300", "--yes", "--json"))
+
+    assert (answer["moved"], [item["order_id"] for item in answer["orders"]]) == (0, [order_id])
+    again = answered(await shop.enrich("assign", "--customer", "300", "--yes", "--json"))
+    assert (again["orders"], again["left_alone"]) == ([], {"queued": 1})
+
+
+async def test_a_dry_run_changes_nothing(shop: Shop) -> None:
+    known, unknown = await shop.place(), await shop.place()
+    await shop.ended(known, Status.SKIPPED, "not_a_company_user")
+    await shop.join()
+    ran = await shop.enrich("assign", "--customer", "300", "--dry-run", "--wait")
+
+    assert ran == Ran(
+        0,
+        "Dry run: Move orders of customer 300 of store sandbox to Company 5001, and enrich 2 of their 2 orders.\n"
+        f"order {known} of sandbox: would be queued; it is skipped (not_a_company_user)\n"
+        f"order {unknown} of sandbox: would be queued; it is not known yet\n",
+        "",
+    )
+    assert await shop.company_of(known) is None
+    assert await shop.statuses(known, unknown) == {known: Status.SKIPPED}
+    answer = answered(await shop.enrich("assign", "--customer", "300", "--dry-run", "--json"))
+    assert (answer["moved"], {item["result"] for item in answer["orders"]}) == (None, {"dry_run"})
+
+
+async def test_the_orders_of_a_buyer_are_found_on_all_pages(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    list_orders, asked = Core.orders, []
+
+    async def in_pages_of_two(self: Core, **wanted: Any) -> list[dict[str, Any]]:
+        asked.append(wanted)
+        return await list_orders(self, **wanted, limit=2)
+
+    monkeypatch.setattr(companies, "PER_PAGE", 2)
+    monkeypatch.setattr(Core, "orders", in_pages_of_two)
+    order_ids = [await shop.place() for _ in range(4)]
+    await shop.join()
+    answer = answered(await shop.enrich("assign", "--customer", "300", "--dry-run", "--json"))
+
+    assert [item["order_id"] for item in answer["orders"]] == order_ids
+    assert [wanted["min_id"] for wanted in asked] == [1, order_ids[1] + 1, order_ids[3] + 1]
+
+
+async def test_wait_tells_what_came_of_the_orders(shop: Shop) -> None:
+    first, second = await shop.place(), await shop.place()
+    await shop.join()
+
+    def look(entry: Entry) -> None:
+        entry.status = Status.UPDATED if entry.order_id == first else Status.FAILED
+
+    with working(shop.redis_url, look, "sandbox"):
+        ran = await shop.enrich("assign", "--customer", "300", "--yes", "--wait", "--json")
+
+    assert (ran.code, ran.err) == (1, "")
+    outcomes = {item["order_id"]: item["order"]["outcome"] for item in answered(ran)["orders"]}
+    assert outcomes == {first: "updated", second: "failed"}
+
+
+async def test_orders_are_reassigned_to_the_company_of_a_group_and_good_ones_keep_their_values(shop: Shop) -> None:
+    good, failed = await shop.place(), await shop.place()
+    await shop.ended(good, Status.CREATED)
+    await shop.ended(failed, Status.FAILED, "Cost Center")
+    await shop.join()
+    ran = await shop.enrich("reassign", "--customer", "300", "--group", "22", "--yes")
+
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "B2B Edition moved 2 orders of customer 300.",
+        f"order {failed} of sandbox: queued",
+        "Left alone: 1 created.",
+    ]
+    assert await shop.company_of(good) == 5002
+    assert await shop.sources(failed) == {"reassign"}
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            "assign --customer 199 --yes",
+            "--customer 199: is no Company user (User does not exist.). Add the buyer to a Company in B2B Edition "
+            "first; the id is the store's customer id.\n",
+        ),
+        (
+            "reassign --customer 300 --group 99 --yes",
+            "--group 99: is refused by B2B Edition (User does not exist or action not supported for this user). "
+            "It must be the customer group of one Company, in a store with Dependent Companies.\n",
+        ),
+        (
+            "assign --customer 300",
+            "--yes: is needed where there is no terminal to ask on. Asked was: Move orders of customer 300 of store "
+            "sandbox to Company 5001, and enrich 1 of their 1 orders?\n",
+        ),
+    ],
+)
+async def test_a_mistake_is_one_line_and_changes_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, words: str, line: str
+) -> None:
+    order_id = await shop.place()
+    await shop.join()
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+
+    assert await shop.enrich(*words.split()) == Ran(2, "", line)
+    assert await shop.company_of(order_id) is None
+    assert await shop.statuses(order_id) == {}
+
+
+async def test_a_buyer_who_left_the_company_meanwhile_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await shop.join()
+    url = f"{shop.sandbox.url}/sandbox/stores/sandbox"
+    monkeypatch.setattr(companies, "confirm", lambda *_, **__: httpx.put(url, json={}, trust_env=False))
+    ran = await shop.enrich("assign", "--customer", "300")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("--customer 300: is no Company user (User does not exist or action not support")
+
+
+async def test_a_token_that_is_refused_is_one_line(shop: Shop, folder: Path) -> None:
+    (folder / "stores.toml").write_text(STORES.format(url=shop.sandbox.url).replace("sandbox-access-token", "old"))
+    ran = await shop.enrich("assign", "--customer", "300", "--yes")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("Get User Details by BigCommerce Customer ID: 401: ")
+    assert ran.err.count("\n") == 1
+
+
+async def test_without_redis_nothing_is_moved(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = await shop.place()
+    await shop.join()
+    monkeypatch.delenv("REDIS_URL")
+    ran = await shop.enrich("assign", "--customer", "300", "--yes")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("REDIS_URL: is not set. ")
+    assert await shop.company_of(order_id) is None
