@@ -47,6 +47,9 @@ _POOL_WAIT_S = 2.0
 # A connection that was idle for longer is tried with a PING first: the way may have been closed without a word.
 _HEALTH_CHECK_S = 15
 
+# Answers are read one after the other, so one exchange must not become so long that the first waits for the last.
+_MOST_IN_ONE_EXCHANGE = 100
+
 _ESCAPES = "in a password / is written %2F, ? %3F, # %23, @ %40"
 _EXAMPLES = (
     "Expected redis://[user:password@]host:6379/0, rediss://…, unix:///path/to/redis.sock?db=0 "
@@ -79,9 +82,74 @@ def connect(
         "lib_version": None,
     }
     pool = address.pool(common, max_connections)
-    redis = ArqRedis(pool, job_serializer=serializer, job_deserializer=deserializer)
+    redis = _Redis(pool, job_serializer=serializer, job_deserializer=deserializer)
     redis.auto_close_connection_pool = True  # nobody else holds the pool
     return redis
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A command, and whoever waits for its answer."""
+
+    command: tuple[Any, ...]
+    options: dict[str, Any]
+    answer: asyncio.Future[Any]
+
+    def settle(self, answer: Any) -> None:
+        if self.answer.done():  # whoever waited has given up
+            return
+        if isinstance(answer, BaseException):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+class _Redis(ArqRedis):
+    """Commands that are asked for in the same moment share one exchange with the server.
+
+    An exchange costs a client in Python several times what a command in it does, and with many orders in hand there
+    is hardly a moment with one command only. A command that fails does so for whoever asked for it, and for nobody
+    else; a connection that breaks does so for all who shared it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._asked: list[_Asked] = []
+        self._exchanges: set[asyncio.Task[None]] = set()
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        asked = _Asked(args, options, loop.create_future())
+        self._asked.append(asked)
+        if len(self._asked) == 1:
+            loop.call_soon(self._exchange_all)
+        return await asked.answer
+
+    def _exchange_all(self) -> None:
+        asked, self._asked = self._asked, []
+        for start in range(0, len(asked), _MOST_IN_ONE_EXCHANGE):
+            exchange = asyncio.create_task(self._exchange(asked[start : start + _MOST_IN_ONE_EXCHANGE]))
+            self._exchanges.add(exchange)
+            exchange.add_done_callback(self._exchanges.discard)
+
+    async def _exchange(self, asked: list[_Asked]) -> None:
+        try:
+            if len(asked) == 1:
+                only = asked[0]
+                answers = [await super().execute_command(*only.command, **only.options)]  # type: ignore[no-untyped-call]
+            else:
+                async with self.pipeline(transaction=False) as pipe:
+                    for one in asked:
+                        pipe.execute_command(*one.command, **one.options)
+                    answers = await pipe.execute(raise_on_error=False)
+        except BaseException as error:
+            answers = [error] * len(asked)
+        for one, answer in zip(asked, answers, strict=True):
+            one.settle(answer)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await asyncio.gather(*self._exchanges)
+        await super().aclose(close_connection_pool)
 
 
 class _Pool(ConnectionPool):
