@@ -19,6 +19,7 @@ from service.bigcommerce import verdicts
 from service.bigcommerce.apis import Api
 from service.bigcommerce.budget import Budget, Priority, Spent
 from service.bigcommerce.clock import UpstreamClock
+from service.bigcommerce.connections import AiohttpTransport
 from service.bigcommerce.quota import Quota
 from service.errors import CredentialsRefused, UpstreamError
 from service.logs import Event
@@ -28,9 +29,6 @@ TIMEOUT_S = 3.0
 
 MAX_BODY_BYTES = 20_000_000
 """The largest answer that is read. 250 orders with their line items stay far below it."""
-
-MAX_CONNECTIONS = 400
-"""Far more than orders in hand: a store whose calls hang must not keep another store's from going out."""
 
 _log = structlog.get_logger()
 _UNREADABLE = object()
@@ -92,9 +90,7 @@ def http_client() -> httpx.AsyncClient:
             "Accept": "application/json",  # without it the V2 API answers XML
         },
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
-        limits=httpx.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS // 2, keepalive_expiry=30.0
-        ),
+        transport=AiohttpTransport(),
     )
 
 
