@@ -36,6 +36,7 @@ class Event(StrEnum):
     WORKER_STARTED = "worker_started"
     WORKER_STOPPING = "worker_stopping"
     WORKER_STOPPED = "worker_stopped"
+    NOT_WOKEN = "not_woken"
     METRICS_NOT_SERVED = "metrics_not_served"
     TRACING_OFF = "tracing_off"
     REDIS_LOST = "redis_lost"

@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 LEASE_S = 2.0
 RENEW_EVERY_S = 0.5
+# However many orders come in, so much lies between two looks at a queue: one look serves many.
+REST_S = 0.005
 # One look at the queue covers this many ids, so that running jobs at its front hide no waiting ones behind them.
 LOOK_AT = 5000
 
@@ -45,16 +47,20 @@ class LeasedWorker(Worker):
         *args: Any,
         guards: Callable[[str], str | None] = lambda _: None,
         rebuild: Callable[[str], bytes | None] = lambda _: None,
+        look_every_s: float,
         on_lease_lost: Callable[[], None] = lambda: None,
         **kwargs: Any,
     ) -> None:
         """``guards`` names, for a job's id, the sorted set that it works off: the job stays while that has any.
 
         ``rebuild`` makes a job from its id alone; None for an id that is not ours. ``on_lease_lost`` is called for each
-        job that another worker took over.
+        job that another worker took over. The queue is looked at every ``look_every_s``, and whenever ``wake`` is
+        called.
         """
         super().__init__(
             *args,
+            # The pause between two looks is ours.
+            poll_delay=0.0,
             queue_read_limit=LOOK_AT,
             handle_signals=False,
             keep_result=0,
@@ -69,6 +75,8 @@ class LeasedWorker(Worker):
         self._guards = guards
         self._rebuild = rebuild
         self._on_lease_lost = on_lease_lost
+        self._look_every_s = look_every_s
+        self._woken = asyncio.Event()
         self.ctx["hold"] = self.hold
         self.owner = uuid.uuid4().hex
         self._held: dict[str, _Held] = {}
@@ -83,11 +91,20 @@ class LeasedWorker(Worker):
         """How many jobs this worker runs."""
         return self.job_counter
 
+    def wake(self) -> None:
+        """There is something new in the queue: look now."""
+        self._woken.set()
+
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
         if self._lost:
             self._lost = False
             log.info(Event.REDIS_BACK, queue=self.queue_name)
+        await asyncio.sleep(REST_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._look_every_s):
+                await self._woken.wait()
+        self._woken.clear()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Take as many of the due jobs as there is room for, no store more than half the places, and start them."""
@@ -123,6 +140,8 @@ class LeasedWorker(Worker):
         self.tasks[job_id] = task
 
     def _job_done(self, job_id: str) -> None:
+        if self.job_counter >= self.max_jobs:
+            self.wake()  # somebody may wait for this place
         self.job_counter -= 1
         self._held.pop(job_id, None)
 
@@ -196,8 +215,9 @@ class LeasedWorker(Worker):
             async with asyncio.timeout(patience_s):
                 while self.tasks:
                     await asyncio.wait(list(self.tasks.values()))
-                    # The next poll lets go of what is done.
-                    await asyncio.sleep(self.poll_delay_s)
+                    # The next look lets go of what is done.
+                    self.wake()
+                    await asyncio.sleep(REST_S)
         left = [task for task in self.tasks.values() if not task.done()]
         await end(left)
         self._stopping = True

@@ -27,6 +27,7 @@ from workers.monitoring import monitored
 from workers.reconcile import Reconcile
 from workers.resources import Resources, open_resources
 from workers.verify import Verifier
+from workers.waking import wake
 
 log = structlog.get_logger()
 
@@ -35,9 +36,9 @@ WINDOW_JOBS = 200
 RECOVERY_JOBS = 50
 STORE_JOBS = 50
 
-# arq polls; a fiftieth of a second costs an idle process about four percent of a core.
-WINDOW_POLL_S = 0.02
-OTHER_POLL_S = 0.1
+# Fresh orders wake the workers (``waking``); this is for tries that are due again, and for a wake-up that got lost.
+LOOK_AT_WINDOW_S = 0.05
+LOOK_AT_OTHERS_S = 0.1
 
 # A little more than a window, so that an order picked up in the last moment still gets its full chance.
 FINISH_IN_HAND_S = 12.0
@@ -66,6 +67,7 @@ async def work(
         workers = _workers(resources, intervals)
         name = f"{socket.gethostname()}:{os.getpid()}"
         serving = [asyncio.create_task(worker.serve()) for worker in workers]
+        waking = asyncio.create_task(wake(resources.redis, {worker.queue_name: worker.wake for worker in workers}))
         alive = asyncio.create_task(_say_alive(resources, name, workers))
         chores = asyncio.create_task(_keep_chores(resources))
         following = asyncio.create_task(live.follow(lambda changes: _take(resources, live.current, changes)))
@@ -74,7 +76,7 @@ async def work(
 
         log.info(Event.WORKER_STOPPING, in_hand=sum(worker.running for worker in workers))
         left = await asyncio.gather(*(worker.finish_in_hand(FINISH_IN_HAND_S) for worker in workers))
-        await end([alive, chores, following])
+        await end([waking, alive, chores, following])
         await asyncio.gather(*serving, return_exceptions=True)
         with suppress(*PASSING):
             await resources.queue.say_gone(name)
@@ -86,20 +88,20 @@ def _workers(resources: Resources, intervals: Intervals) -> list[LeasedWorker]:
     reconcile = Reconcile(resources, every_s=intervals.reconcile_s, watch_every_s=intervals.watch_s)
     guardian = Guardian(resources, every_s=intervals.guard_s, trouble_every_s=intervals.trouble_s)
     return [
-        _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_S),
-        _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, OTHER_POLL_S),
-        _worker(resources, {CHECK: verifier.check}, STORE_JOBS, OTHER_POLL_S),
+        _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, LOOK_AT_WINDOW_S),
+        _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, LOOK_AT_OTHERS_S),
+        _worker(resources, {CHECK: verifier.check}, STORE_JOBS, LOOK_AT_OTHERS_S),
         _worker(
             resources,
             {RECONCILE: reconcile.reconcile, GUARD: guardian.guard, PROBE: jobs.probe},
             STORE_JOBS,
-            OTHER_POLL_S,
+            LOOK_AT_OTHERS_S,
         ),
     ]
 
 
 def _worker(
-    resources: Resources, functions: Mapping[Kind, Callable[..., Awaitable[None]]], max_jobs: int, poll_s: float
+    resources: Resources, functions: Mapping[Kind, Callable[..., Awaitable[None]]], max_jobs: int, look_every_s: float
 ) -> LeasedWorker:
     (queue,) = {kind.queue for kind in functions}
 
@@ -112,7 +114,7 @@ def _worker(
         queue_name=queue,
         redis_pool=resources.redis,
         max_jobs=max_jobs,
-        poll_delay=poll_s,
+        look_every_s=look_every_s,
         guards=_guard,
         rebuild=rebuild,
         on_lease_lost=resources.metrics.leases_lost.inc,

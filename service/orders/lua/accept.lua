@@ -38,4 +38,6 @@ end
 redis.call('HSET', KEYS[1], 'status', 'queued', unpack(ARGV, 8))
 redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', KEYS[5], ARGV[5], ARGV[4])
+-- Workers look by themselves, too: a user who may not publish only makes orders wait for the next look.
+redis.pcall('PUBLISH', 'enrich:wake', KEYS[4])
 return 'queued'
