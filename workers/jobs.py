@@ -19,6 +19,7 @@ from service.orders.breaker import LONGEST_PROBE_S
 from service.orders.cache import Cache
 from service.orders.entry import Entry, Stage, Status
 from service.orders.places import FIRST_PROBE_S, Superseded
+from service.orders.queue import BACKFILL
 from service.orders.reading import OrderReader
 from service.orders.window import LENGTH_S
 from service.redisdb import PASSING
@@ -26,7 +27,7 @@ from service.rules import ConfiguredStore
 from workers import outcomes
 from workers.lease import LeaseLost
 from workers.life import Life
-from workers.pauses import LONGEST_PAUSE_S, growing, put_back
+from workers.pauses import LONGEST_OLD_PAUSE_S, LONGEST_PAUSE_S, growing, put_back
 from workers.resources import Resources
 from workers.telling import tell_later
 from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
@@ -39,6 +40,9 @@ LOOK_AT_MOST_S = 60.0
 
 # Of the orders in recovery, so many a second come back to ask whether there is quota for them.
 BACK_PER_S = 5.0
+
+# Old orders are not in a hurry: those written in the same so many seconds are verified together, in one call.
+VERIFY_TOGETHER_S = 5.0
 
 # Trouble of the system's making is tried again for as long as BigCommerce itself would send a webhook again.
 GIVE_UP_AFTER_S = 48 * 3600.0
@@ -53,7 +57,7 @@ class Jobs:
     def __init__(self, resources: Resources, *, clock: Callable[[], float] = time.time) -> None:
         self._resources = resources
         self._clock = clock
-        self._readers: dict[str, OrderReader] = {}
+        self._readers: dict[tuple[Account, bool], OrderReader] = {}
         self._reading: dict[str, asyncio.Lock] = {}
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
@@ -131,6 +135,10 @@ class Jobs:
         """Try one order of a store whose credentials were refused; when they are accepted, let all the others go."""
         with structlog.contextvars.bound_contextvars(store=store):
             try:
+                if store not in self._resources.configuration.stores:
+                    # Its orders wait in recovery for it to come back, and are given up there in the end.
+                    await self._resources.breaker.release(store)
+                    return
                 order_id = await self._resources.breaker.first_parked(store)
                 if order_id is not None and not await self._try(ctx, store, order_id):
                     defer = min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(ctx["job_try"], 20))
@@ -174,7 +182,7 @@ class Jobs:
     async def _take(self, entry: Entry, verdict: Verdict) -> Later | None:
         match verdict:
             case Written():
-                await self._resources.places.check(entry, FIRST_LOOK_S)
+                await self._resources.places.check(entry, self._first_look_in(entry))
             case LockedOut(refused):
                 await outcomes.refuse(self._resources, entry.store, refused)
                 if not await self._park(entry):
@@ -200,13 +208,19 @@ class Jobs:
     def _life(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Life:
         resources, store = self._resources, configured.store
         account = Account(store.hash, store.access_tokens)
+        is_old = entry.source == BACKFILL
+        # Fresh orders do not wait for a reader that is busy with old ones. Other access tokens make another account.
+        reader = self._readers.setdefault((account, is_old), OrderReader(resources.transport, account))
+        # A backfill has made the cache forget what was there before it began. For others, what one look has read is
+        # there for the next: an order that lacks quota would begin with nothing again and again.
+        not_before = _begun_at(entry) if entry.start_over and not is_old else 0.0
         return Life(
             entry,
             configured,
             StoreApi(resources.transport, account),
-            self._readers.setdefault(store.hash, OrderReader(resources.transport, account)),
+            reader,
             resources.places,
-            Cache(resources.redis, store.hash, reading=self._reading, anew=entry.start_over, clock=self._clock),
+            Cache(resources.redis, store.hash, reading=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,
             hold=lambda: ctx["hold"](ctx["job_id"]),
             clock=self._clock,
@@ -222,9 +236,21 @@ class Jobs:
         spread = random.uniform(0.0, min(LONGEST_PAUSE_S, waiting / BACK_PER_S))  # noqa: S311 - jitter only
         if entry.recovering_since is None:
             entry.recovering_since = self._clock()
-        pause = growing(ctx["job_try"]) if later.seconds is None else later.seconds + spread
-        tell_later(entry, later, pause)
+        is_old = entry.source == BACKFILL
+        if later.seconds is None:
+            pause = growing(ctx["job_try"], longest_s=LONGEST_OLD_PAUSE_S if is_old else LONGEST_PAUSE_S)
+        else:
+            pause = later.seconds + spread
+        # That an old order waits for its turn is how a backfill works.
+        if not (is_old and later.seconds is not None):
+            tell_later(entry, later, pause)
         return pause
+
+    def _first_look_in(self, entry: Entry) -> float:
+        """Seconds from the write to the first look at the record."""
+        if entry.source == BACKFILL:
+            return VERIFY_TOGETHER_S - self._clock() % VERIFY_TOGETHER_S
+        return FIRST_LOOK_S
 
     def _left(self, entry: Entry) -> float:
         """Seconds until the order's window closes, as far as is known; negative when it has."""
@@ -232,3 +258,8 @@ class Jobs:
         if told_at is None:
             return LENGTH_S
         return told_at + LENGTH_S - self._resources.transport.upstream_clock.now()
+
+
+def _begun_at(entry: Entry) -> float:
+    """When the order was queued anew. Whoever did that may have a clock that is ahead, which its first look had not."""
+    return min(entry.times[stage] for stage in (Stage.QUEUED, Stage.PICKED_UP) if stage in entry.times)

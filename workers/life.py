@@ -41,7 +41,9 @@ from service.orders.document import Document, NoCompanyUser, read_people, read_u
 from service.orders.entry import Entry, Sent, Stage, Status
 from service.orders.merge import PO_NUMBER, holds, merge, shows_any
 from service.orders.places import Places
+from service.orders.queue import BACKFILL
 from service.orders.reading import OrderReader
+from service.orders.skipping import skip_reason
 from service.orders.window import Window
 from service.rules import ConfiguredStore
 from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
@@ -49,9 +51,16 @@ from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Writt
 log = structlog.get_logger()
 T = TypeVar("T")
 
-INCOMPLETE = 0
-
 SHORT_WAIT_S = 0.25
+
+WORKED_OUT_S = 600.0
+"""An old order waits for quota again and again: so long the values that were worked out for it hold."""
+
+RECORD_AFTER_S = 3600.0
+"""An order that has no record so long after its creation will not get one by itself."""
+
+# Who tells of orders that were there before: how many seconds a record that is missing is waited for nevertheless.
+_RECORD_WITHIN_S = {BACKFILL: 0.0, "retry": 0.0, "assign": 30.0, "reassign": 30.0}
 
 
 class Step(Protocol):
@@ -121,6 +130,9 @@ class Life:
 
     def _first_step(self) -> Step:
         sent = self.entry.sent
+        if self._is_worked_out():
+            self._wanted = Values(self.entry.po_number, self.entry.fields)
+            return self._settle
         if self.entry.start_over or Stage.CREATED not in self.entry.times:
             return self._read
         self._wanted = Values(self.entry.po_number, self.entry.fields)
@@ -130,9 +142,21 @@ class Life:
         self.entry.exists |= sent.answered
         return self._settle
 
+    def _is_worked_out(self) -> bool:
+        """Whether all that a backfilled order lacks is quota: what was read since it was queued is not read again."""
+        read_at, queued_at = (self.entry.times.get(stage) for stage in (Stage.READ, Stage.QUEUED))
+        return (
+            self.entry.source == BACKFILL
+            and self.entry.composed
+            and read_at is not None
+            and (queued_at or 0.0) <= read_at
+            and self._clock() - read_at < WORKED_OUT_S
+        )
+
     # ── what the order says ─────────────────────────────────────────────────────────────────────────────────
 
     async def _read(self) -> Step | Verdict:
+        self.entry.composed = False
         try:
             self._document = await self._insist(
                 lambda: self._reader.read(
@@ -154,15 +178,12 @@ class Life:
         return await self._skip(order) or self._compose
 
     async def _skip(self, order: dict[str, Any]) -> Verdict | None:
-        if order.get("is_deleted") is True:
-            return Ended(Status.SKIPPED, "deleted")
-        if self._store.channels is not None and to_int(order.get("channel_id")) not in self._store.channels:
-            return Ended(Status.SKIPPED, "channel")
-        if not self.entry.customer_id:
-            return Ended(Status.SKIPPED, "guest")
-        if to_int(order.get("status_id")) == INCOMPLETE and self._store.incomplete_orders != "enrich":
-            return Incomplete() if self._store.incomplete_orders == "wait" else Ended(Status.SKIPPED, "incomplete")
-        if await self._cache.is_no_company_user(self.entry.customer_id):
+        reason = skip_reason(order, self._store)
+        if reason == "incomplete" and self._store.incomplete_orders == "wait":
+            return Incomplete()
+        if reason:
+            return Ended(Status.SKIPPED, reason)
+        if await self._cache.is_no_company_user(self.entry.customer_id or 0):
             return Ended(Status.SKIPPED, "not_a_company_user")
         return None
 
@@ -236,7 +257,7 @@ class Life:
             if self._is_open():
                 # Known to exist but not yet to be seen: reads lag behind. Otherwise no try got through.
                 return await self._pause_for(self._settle) if self.entry.exists else self._create
-            return await self._no_record()
+            return await self._no_record(will_come=not self._is_without_record())
         if record.is_invoice_order:
             return Ended(Status.SKIPPED, "invoice_payment")
         if not record.company_id and not await self._is_company_user():
@@ -333,11 +354,24 @@ class Life:
         await self._cache.remember_no_company_user(self.entry.customer_id or 0)
         return Ended(Status.SKIPPED, "not_a_company_user")
 
-    async def _no_record(self) -> Verdict:
+    async def _no_record(self, *, will_come: bool = True) -> Verdict:
         """B2B Edition makes the record of a Company user's order by itself; nobody else's has one to wait for."""
         if not await self._is_company_user():
             return await self._no_company_user()
-        return Later("B2B Edition has no record of the order yet")
+        if will_come:
+            return Later("B2B Edition has no record of the order yet")
+        assign = f"enrich orders assign --customer {self.entry.customer_id}"
+        return Ended(
+            Status.FAILED, f"B2B Edition has no record of this order; if its buyer joined the Company later: `{assign}`"
+        )
+
+    def _is_without_record(self) -> bool:
+        """Whether there is none to wait for. For a fresh order B2B Edition may be slow, or down for hours."""
+        within_s = _RECORD_WITHIN_S.get(self.entry.source or "")
+        if within_s is None:
+            return False
+        known_for = self._clock() - self.entry.times.get(Stage.QUEUED, 0.0)
+        return known_for >= within_s and self._upstream.now() - self._window.opened_at > RECORD_AFTER_S
 
     # ── small things ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -398,10 +432,15 @@ class Life:
         ):
             with attempt:
                 await self._hold()
-                # Nothing goes before an order that can still be created; for all else there is time.
-                self._api.priority = Priority.CREATE if self._can_create() else Priority.RECOVER
+                self._api.priority = self._priority()
                 return await call()
         raise AssertionError("unreachable: retry_context ends by returning or raising")
+
+    def _priority(self) -> Priority:
+        """Nothing goes before an order that can still be created; for all else there is time."""
+        if self._can_create():
+            return Priority.CREATE
+        return Priority.BACKGROUND if self.entry.source == BACKFILL else Priority.RECOVER
 
 
 def _expected_window(entry: Entry) -> Window:

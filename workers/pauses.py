@@ -14,6 +14,9 @@ log = structlog.get_logger()
 
 LONGEST_PAUSE_S = 900.0
 
+# For old orders: somebody may be watching them come.
+LONGEST_OLD_PAUSE_S = 60.0
+
 
 def growing(tries: int, *, longest_s: float = LONGEST_PAUSE_S) -> float:
     """Seconds to wait after so many tries: doubling from two seconds, jittered."""

@@ -8,7 +8,7 @@ import typer
 from redis.exceptions import AuthenticationError, NoPermissionError
 from typer.exceptions import TyperException
 
-from service.cli import demo, orders, sandbox, serve
+from service.cli import backfill, check, demo, hooks, init, orders, preview, sandbox, serve
 from service.errors import EnrichError
 from service.redisdb import PASSING
 
@@ -21,10 +21,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("check")(check.check)
+app.command("init")(init.init)
 app.command("up")(serve.up)
 app.command("web")(serve.web)
 app.command("worker")(serve.worker)
+app.command("backfill")(backfill.backfill)
 app.command("sandbox")(sandbox.sandbox)
+app.add_typer(hooks.app, name="hooks")
+app.command("preview")(preview.show_preview)
 app.add_typer(orders.app, name="orders")
 
 

@@ -48,6 +48,16 @@ def cursor_key(store: str) -> str:
     return f"enrich:cursor:{store}"
 
 
+def backfill_key(store: str, span: str) -> str:
+    """How far a backfill of the store's orders of that span has come: an order's id."""
+    return f"enrich:backfill:{store}:{span}"
+
+
+def backfill_lock_key(store: str) -> str:
+    """There while a backfill of the store is running: who runs it."""
+    return f"enrich:backfilling:{store}"
+
+
 def watch_key(store: str) -> str:
     """There while the store's orders are watched for, because webhooks fail: JSON."""
     return f"enrich:watch:{store}"

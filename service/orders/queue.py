@@ -34,6 +34,9 @@ WORKER_SILENCE_S = 10
 
 _WORKERS = "enrich:workers"
 
+BACKFILL = "backfill"
+"""The source of orders that were there before: the lowest class of the quota is theirs."""
+
 
 class Accepted(StrEnum):
     """What became of a webhook."""
@@ -136,8 +139,9 @@ class Queue:
         now = self._clock()
         kind, other = _kinds(who, told_at, now)
         # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait. And an order that
-        # is queued again is due now: a job that is due when its first one was would be taken for that.
-        due = now if who in ("status", "retry") else min(told_at, now)
+        # is queued again is due now: a job that is due when its first one was would be taken for that. In recovery,
+        # an old order must not stand before those that have been there for longer.
+        due = now if who in ("status", "retry") or kind is RECOVERY else min(told_at, now)
         webhook_in_time = who in ("webhook", "status") and now - told_at < LENGTH_S
         stored = {name: json.dumps(value) for name, value in fields.items()}
         stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}

@@ -1,5 +1,6 @@
 """The core API's V2: orders. Answers are bare objects and arrays; an empty array is a 204 without a body."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,6 +22,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         v2("/time", "Get System Timestamp", system_time),
         v2("/store", "Get Store Information", store_information),
         v2("/orders", "Get All Orders", orders),
+        v2("/orders/count", "Get a Count of Orders", orders_count),
         v2("/orders/{order_id:int}", "Get an Order", order),
         v2("/orders/{order_id:int}/products", "List Order Products", order_products),
         v2("/orders/{order_id:int}/shipping_addresses", "Get Order Shipping Addresses", shipping_addresses),
@@ -46,6 +48,13 @@ def orders(call: Call) -> Done:
     """Filtered, sorted, cut into pages. No order: 204 without a body."""
     page = page_of(call, _sorted(call, filter(_order_filter(call), call.store.orders.values())))
     return Done([_order_document(call, each) for each in page] or None)
+
+
+def orders_count(call: Call) -> Done:
+    """How many orders pass the filter, in all and by their status."""
+    wanted = Counter(order.document["status_id"] for order in filter(_order_filter(call), call.store.orders.values()))
+    statuses = [{"id": number, "name": name, "count": wanted[number]} for number, name in enumerate(STATUSES)]
+    return Done({"statuses": statuses, "count": wanted.total()})
 
 
 def order_products(call: Call) -> Done:

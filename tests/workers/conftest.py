@@ -115,7 +115,7 @@ class House:
             self.api(),
             OrderReader(self.transport, self.account),
             self.places,
-            Cache(self.redis, DEMO_STORE_HASH, anew=entry.start_over, clock=self.clock),
+            Cache(self.redis, DEMO_STORE_HASH, not_before=self.clock() if entry.start_over else 0.0, clock=self.clock),
             self.transport.upstream_clock,
             clock=self.clock,
         )

@@ -1,5 +1,7 @@
 """The jobs of one order: where it is after each of them, and that it always ends."""
 
+from collections import Counter
+
 import httpx
 import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -205,6 +207,24 @@ async def test_a_retry_sees_what_the_admin_has_mended(workshop: Workshop) -> Non
 
     assert (await workshop.ended()).status is Status.UPDATED
     assert workshop.record.fields == {"F": "fv", "Acc": "E1"}
+
+
+async def test_what_a_retry_has_read_is_there_for_its_next_look(workshop: Workshop) -> None:
+    workshop.configure(fields=ACCOUNT)
+    workshop.record.make(Acc="E1", F="fv", po_number="PO1")
+    await workshop.webhook()
+    assert (await workshop.ended()).status is Status.UNCHANGED
+
+    workshop.clock.tick(30.0)
+    asked_before = len(workshop.upstream.asked)
+    workshop.upstream.on(f"GET {RECORD}", (503, {}), (503, {}), workshop.record.read)
+    await workshop.retry()
+    workshop.clock.tick(0.01)
+    assert (await workshop.ended()).status is Status.UNCHANGED
+
+    asked = Counter(workshop.upstream.asked[asked_before:])
+    assert asked[f"GET {RECORD}"] == 3
+    assert asked["GET /api/v3/io/users/customer/7"] == asked["GET /api/v3/io/companies/12"] == 1
 
 
 async def test_a_retry_asks_again_who_the_customer_is(workshop: Workshop) -> None:

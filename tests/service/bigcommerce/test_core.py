@@ -92,6 +92,18 @@ async def test_orders_of_a_customer_are_asked_for(core: Core, upstream: FakeUpst
     assert query(upstream) == {"customer_id": "321", "min_id": "8", "limit": "250", "page": "1", "sort": "id:asc"}
 
 
+async def test_orders_of_a_time_are_counted(core: Core, upstream: FakeUpstream) -> None:
+    upstream.on("GET /v2/orders/count", {"statuses": [{"id": 11, "count": 3}], "count": 3}, {"count": None}, [])
+    asked: dict[str, Any] = {"min_id": 7, "min_date_created": CREATED, "max_date_created": CREATED + timedelta(days=1)}
+
+    assert [await core.count_orders(**asked) for _ in range(3)] == [3, None, None]
+    assert query(upstream) == {
+        "min_id": "7",
+        "min_date_created": "2026-01-10T21:05:30.123456+00:00",
+        "max_date_created": "2026-01-11T21:05:30.123456+00:00",
+    }
+
+
 async def test_no_order_that_matches_is_an_empty_list(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders", 204)
     assert await core.orders() == []

@@ -11,7 +11,8 @@ import pytest
 from redis.exceptions import AuthenticationError, NoPermissionError
 from typer.main import get_command
 
-from service.cli import app, orders
+from service.cli import app
+from service.cli.orders import finding
 from tests.fakes.command import Enrich, Ran
 
 
@@ -111,7 +112,13 @@ def test_a_mistyped_command_is_one_line(enrich: Enrich, words: str, line: str) -
     assert re.fullmatch(f"{line}\n", ran.err)
 
 
-NEED_REDIS = [("web",), ("orders", "list"), ("orders", "show", "1")]
+NEED_REDIS = [
+    ("web",),
+    ("orders", "list"),
+    ("orders", "show", "1"),
+    ("orders", "retry", "1"),
+    ("orders", "assign", "--customer", "1"),
+]
 NEED_STORES = [*NEED_REDIS, ("up",)]
 
 
@@ -158,7 +165,7 @@ def test_all_bad_variables_are_told_a_line_each(
     assert "hunter2" not in ran.err
 
 
-@pytest.mark.parametrize("words", [("orders", "list"), ("orders", "show", "1")], ids=" ".join)
+@pytest.mark.parametrize("words", [words for words in NEED_REDIS if words != ("web",)], ids=" ".join)
 def test_a_dead_redis_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     ran = enrich(*words)
@@ -170,7 +177,7 @@ def test_a_dead_redis_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatc
 def test_a_redis_that_refuses_the_user_is_one_line(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(orders, "find_redis", raising(error))
+    monkeypatch.setattr(finding, "find_redis", raising(error))
     ran = enrich("orders", "list")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == f"REDIS_URL: Redis refuses this user or password ({error}).\n"
@@ -186,13 +193,13 @@ def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch
 
 
 def test_interrupted_is_130_without_a_word(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orders, "find_redis", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(finding, "find_redis", raising(KeyboardInterrupt()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == Ran(130, "", "")
 
 
 def test_a_bug_of_ours_keeps_its_traceback(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orders, "find_redis", raising(RuntimeError("a bug")))
+    monkeypatch.setattr(finding, "find_redis", raising(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         enrich("orders", "list")
 

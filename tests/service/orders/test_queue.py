@@ -80,6 +80,18 @@ async def test_a_late_webhook_goes_to_recovery_behind_nobody_who_is_in_time(redi
     assert await redis.zrange(RECOVERY.queue, 0, -1) == [b"recover:abc123:250"]
 
 
+async def test_an_old_order_stands_behind_those_that_are_in_recovery_already(redis: ArqRedis) -> None:
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW - 5)
+    await places.recover(Entry("abc123", 1), 0.0)
+
+    await queue.tell("abc123", 2, source="backfill", created_at=NOW - 86_400)
+
+    assert await redis.zrange(RECOVERY.queue, 0, -1, withscores=True) == [
+        (b"recover:abc123:1", (NOW - 5) * 1000),
+        (b"recover:abc123:2", NOW * 1000),
+    ]
+
+
 async def test_orders_wait_in_the_order_of_their_creation(redis: ArqRedis) -> None:
     queue = queue_on(redis)
     for order_id, age in ((1, 2), (2, 7), (3, 4)):

@@ -105,6 +105,21 @@ async def test_orders_are_filtered_sorted_and_paged(sandbox: RunningSandbox, clo
     assert (await sandbox.api.get(f"{V2}/orders", params={"min_date_created": "soon"})).status_code == 400
 
 
+async def test_orders_are_counted_by_the_same_filter(sandbox: RunningSandbox) -> None:
+    await placed(sandbox, age=7200)
+    await placed(sandbox)
+    last = await placed(sandbox, status_id=0)
+
+    counted = await get(sandbox, f"{V2}/orders/count", min_date_created="Sat, 10 Jan 2026 20:30:00 +0000")
+
+    assert counted["count"] == 2
+    assert {status["name"]: status["count"] for status in counted["statuses"] if status["count"]} == {
+        "Incomplete": 1,
+        "Awaiting Fulfillment": 1,
+    }
+    assert (await get(sandbox, f"{V2}/orders/count", min_id=last))["count"] == 1
+
+
 async def test_fifty_orders_come_unless_more_are_asked_for(sandbox: RunningSandbox) -> None:
     for _ in range(60):
         await placed(sandbox)

@@ -1,0 +1,40 @@
+"""How long each part of the bench takes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Seconds, rounds and numbers. What alternates with its floor does so ``rounds`` times."""
+
+    rounds: int = 2
+    receiver_rounds: int = 3
+    closed_s: float = 5.0
+    open_s: float = 10.0
+    window_s: float = 30.0
+    warm_up_s: float = 3.0
+    worker_s: float = 10.0
+    webhooks: int = 100_000
+    orders: int = 5_000
+    monitored: int = 500
+    backlog: int = 10_000
+    stores: int = 1_000
+
+
+FULL = Lengths()
+LONG = Lengths(orders=100_000)
+# To see that everything works; the figures say little.
+QUICK = Lengths(
+    rounds=1,
+    receiver_rounds=1,
+    closed_s=1.5,
+    open_s=2.0,
+    window_s=4.0,
+    warm_up_s=1.5,
+    worker_s=3.0,
+    webhooks=2_000,
+    orders=500,
+    monitored=100,
+    backlog=1_000,
+    stores=100,
+)

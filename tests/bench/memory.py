@@ -1,0 +1,115 @@
+"""What it takes: RAM of the processes, bytes in Redis for each order, commands to Redis for each order."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.bench.feeder import Feeder
+from tests.bench.lengths import Lengths
+from tests.bench.receiver import CONNECTIONS
+from tests.bench.report import Figure
+from tests.bench.rig import STORES, Rig, rigged, rss_mb, run_module
+
+_WARM_UP = 100
+_IDLE_S = 3.0
+# The first look at a record comes half a second after its Create; this is ample.
+_SETTLED_S = 3.0
+_MOST_S = 600.0
+
+# 1700000000.123456 [0 unix:/path] "EVALSHA" "…": what a script does stands under [0 lua].
+_COMMAND = re.compile(rb'^\+\d+\.\d+ \[\d+ (?!lua\])[^\]]*\] "([^"]*)"')
+
+
+async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
+    """The receiver without a worker, then a worker."""
+    return [*await _receiver(lengths, tell), *await _worker(lengths, tell, details)]
+
+
+async def _receiver(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
+    count = lengths.webhooks
+    async with rigged(stores=STORES) as rig:
+        process, url = await rig.start_receiver()
+        idle_mb, before = rss_mb(process), await _used_memory(rig)
+        tell(f"memory: {count:,} webhooks to the receiver, no worker")
+        where = (f"--url={url}", f"--stores={','.join(rig.stores)}", f"--connections={CONNECTIONS}")
+        answer = await run_module(rig, "tests.bench.load", "closed", *where, f"--count={count}", "--first-id=1001")
+        assert answer["accepted"] == count
+        assert (await rig.queue.counts()).queued == count
+        bytes_each = (await _used_memory(rig) - before) / count
+        return [
+            Figure("memory", f"receiver, after {count:,} webhooks (floor: idle)", "MB", rss_mb(process), idle_mb),
+            Figure("memory", "Redis, an order that waits", "bytes", bytes_each),
+        ]
+
+
+async def _worker(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
+    async with rigged(stores=STORES) as rig:
+        (process,) = await rig.start_workers()
+        idle_mb = rss_mb(process)
+        feeder = Feeder(rig)
+        # The first ones leave scripts and what is cached behind, which are not theirs.
+        await feeder.feed(_MOST_S, most=_WARM_UP)
+        await feeder.all_verified()
+
+        tell(f"memory: commands to Redis for {lengths.monitored} orders")
+        commands, idle_per_s = await _commands(rig, feeder, lengths.monitored)
+        details["Redis commands per order"] = dict(commands.most_common())
+        details["Redis commands of an idle worker per second"] = idle_per_s
+        await feeder.all_verified()
+
+        tell(f"memory: {lengths.orders:,} orders through one worker")
+        before = await _used_memory(rig)
+        await feeder.feed(_MOST_S, most=lengths.orders)
+        await feeder.all_verified()
+        bytes_each = (await _used_memory(rig) - before) / lengths.orders
+        most = ", ".join(f"{count:.2f} {name}" for name, count in commands.most_common(4))
+        after = f"worker, after {len(feeder.fed):,} orders (floor: idle)"
+        return [
+            Figure("memory", after, "MB", rss_mb(process), idle_mb),
+            Figure("memory", "Redis, an order that has ended", "bytes", bytes_each),
+            Figure("memory", "Redis, commands an order, receiver's too", "", commands.total(), remark=most),
+        ]
+
+
+async def _commands(rig: Rig, feeder: Feeder, orders: int) -> tuple[Counter[str], float]:
+    """Commands for each order, by name; and how many a second a worker sends that has nothing to do."""
+    loop = asyncio.get_running_loop()
+    async with _monitored(rig) as idle:
+        await asyncio.sleep(_IDLE_S)
+    async with _monitored(rig) as busy:
+        began = loop.time()
+        await feeder.feed(_MOST_S, most=orders)
+        # Nothing is asked of Redis here, so that all commands are the product's own.
+        await asyncio.sleep(_SETTLED_S)
+        seconds = loop.time() - began
+    own = {name: busy[name] - idle[name] / _IDLE_S * seconds for name in busy}
+    # What an idle worker does more often is not done for orders.
+    return Counter({name: count / orders for name, count in own.items() if count > 0}), idle.total() / _IDLE_S
+
+
+@asynccontextmanager
+async def _monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
+    """Counts the commands that Redis is sent meanwhile, by name."""
+    commands = Counter[str]()
+    reader, writer = await asyncio.open_unix_connection(rig.redis_url.removeprefix("unix://"), limit=2**24)
+
+    async def read() -> None:
+        async for line in reader:
+            if found := _COMMAND.match(line):
+                commands[found[1].decode().upper()] += 1
+
+    writer.write(b"MONITOR\r\n")
+    assert await reader.readline() == b"+OK\r\n"
+    reading = asyncio.create_task(read())
+    try:
+        yield commands
+    finally:
+        reading.cancel()
+        writer.close()
+
+
+async def _used_memory(rig: Rig) -> int:
+    return int((await rig.redis.info("memory"))["used_memory"])

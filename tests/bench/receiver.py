@@ -1,0 +1,72 @@
+"""The receiver: how many webhooks it accepts, and how fast it answers, beside a bare route under the same server."""
+
+from collections.abc import Callable
+from itertools import count
+from statistics import median
+from typing import Any
+
+from tests.bench.lengths import Lengths
+from tests.bench.report import Figure
+from tests.bench.rig import HOST, STORES, Rig, answers, free_port_number, rigged, run_module
+
+OPEN_PER_S = 240
+CONNECTIONS = 32
+# More than any receiver takes in the time: a closed loop must not run out of them.
+_MOST_PER_S = 6_000
+
+_LATENCIES = ("p50", "p95", "p99")
+
+
+async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
+    """The closed and the open loop, each in turns with the floor."""
+    async with rigged(stores=STORES) as rig:
+        _, ours = await rig.start_receiver()
+        floor = await _start_floor(rig)
+        # No order twice, or it would be a duplicate.
+        first_ids = count(1, 10_000_000)
+
+        async def send(url: str, mode: str, number: int, *options: str) -> dict[str, Any]:
+            where = (f"--url={url}", f"--stores={','.join(rig.stores)}", f"--connections={CONNECTIONS}")
+            which = (f"--count={number}", f"--first-id={next(first_ids)}")
+            return await run_module(rig, "tests.bench.load", mode, *where, *which, *options)
+
+        closed: dict[str, list[float]] = {ours: [], floor: []}
+        for number in range(lengths.receiver_rounds):
+            tell(f"receiver: closed loop, round {number + 1} of {lengths.receiver_rounds}")
+            for url, rates in closed.items():
+                most = int(lengths.closed_s * _MOST_PER_S)
+                answer = await send(url, "closed", most, f"--seconds={lengths.closed_s}")
+                rates.append(answer["per_s"])
+
+        opened: dict[str, list[dict[str, Any]]] = {ours: [], floor: []}
+        for number in range(lengths.rounds):
+            tell(f"receiver: {OPEN_PER_S} webhooks/s, round {number + 1} of {lengths.rounds}")
+            for url, latencies in opened.items():
+                latencies.append(await send(url, "open", int(lengths.open_s * OPEN_PER_S), f"--per-s={OPEN_PER_S}"))
+
+    return [
+        Figure(
+            "receiver",
+            f"accepted, closed loop, {CONNECTIONS} connections",
+            "webhooks/s",
+            median(closed[ours]),
+            median(closed[floor]),
+        ),
+        *(
+            Figure(
+                "receiver",
+                f"latency at {OPEN_PER_S} webhooks/s, {name}",
+                "ms",
+                median(latencies[name] for latencies in opened[ours]),
+                median(latencies[name] for latencies in opened[floor]),
+            )
+            for name in _LATENCIES
+        ),
+    ]
+
+
+async def _start_floor(rig: Rig) -> str:
+    port = free_port_number()
+    process = rig.start("floor", "tests.bench.floors", "receiver", f"--port={port}")
+    await answers(f"http://{HOST}:{port}/readyz", process, rig.client)
+    return f"http://{HOST}:{port}/webhooks/bigcommerce"

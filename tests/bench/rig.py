@@ -1,0 +1,184 @@
+"""What a part of the bench runs on: a Redis, the upstream, receivers and workers, each a process of its own."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+
+from service.embedded_redis import EmbeddedRedis
+from service.orders.jobs import from_json, to_json
+from service.orders.ledger import Ledger
+from service.orders.queue import Queue
+from service.redisdb import connect
+from tests.bench.shop import ACCOUNT_FIELD, PO_FIELD
+from tests.fakes.deployment import Process
+from tests.fakes.sandbox import free_port
+
+HOST = "127.0.0.1"
+SECRET = "the client secret of the bench"
+STORES = 20
+"""How many stores get orders, where a part does not say otherwise: each has quotas, a reader and checks of its own."""
+
+_START_S = 60.0
+
+_RULES = f"""
+[stores.{{store}}]
+access_token  = "env:BENCH_TOKEN"
+client_secret = "env:BENCH_SECRET"
+po_number     = "order.billing_address.form_fields[?name=='{PO_FIELD}'].value | [0]"
+
+[stores.{{store}}.extra_fields]
+"{ACCOUNT_FIELD}" = "order.billing_address.form_fields[?name=='{ACCOUNT_FIELD}'].value | [0]"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the upstream has counted: records created, calls by operation, and what the lists among them held."""
+
+    created: int
+    calls: dict[str, int]
+    rows: dict[str, int]
+
+    def since(self, before: "Counts") -> "Counts":
+        """What was added since then."""
+        return Counts(
+            self.created - before.created,
+            {name: count - before.calls.get(name, 0) for name, count in self.calls.items()},
+            {name: count - before.rows.get(name, 0) for name, count in self.rows.items()},
+        )
+
+
+@dataclass(slots=True)
+class Rig:
+    """What is there. ``stores`` are those that get orders; the stores file may hold more."""
+
+    folder: Path
+    redis_url: str
+    redis: Redis
+    queue: Queue
+    ledger: Ledger
+    stores: Sequence[str]
+    configured: int
+    upstream_url: str
+    client: httpx.AsyncClient
+    environ: dict[str, str]
+    processes: list[Process] = field(default_factory=list)
+
+    def start(self, name: str, *arguments: str) -> Process:
+        """Start a Python module as a process that ends with the rig."""
+        process = Process(f"{len(self.processes)}-{name}", arguments, self.environ, self.folder)
+        self.processes.append(process)
+        return process
+
+    async def start_receiver(self) -> tuple[Process, str]:
+        """A receiver, and the URL that webhooks are to be sent to."""
+        port = free_port_number()
+        process = self.start("receiver", "service.cli", "web", "--port", str(port))
+        await answers(f"http://{HOST}:{port}/readyz", process, self.client)
+        return process, f"http://{HOST}:{port}/webhooks/bigcommerce"
+
+    async def start_workers(self, count: int = 1) -> list[Process]:
+        """Workers that have done their first chores for every store: from then on there is quiet for a minute."""
+        before = await self.counts()
+        workers = [self.start("worker", "workers") for _ in range(count)]
+        chores = ("Get All Orders", "Get Admin Info")
+        async with asyncio.timeout(_START_S):
+            while True:
+                calls = (await self.counts()).since(before).calls
+                is_quiet = all(calls.get(chore, 0) >= self.configured for chore in chores)
+                if is_quiet and (await self.queue.counts()).workers == count:
+                    return workers
+                for worker in workers:
+                    assert worker.returncode is None, worker.text
+                await asyncio.sleep(0.05)
+
+    async def counts(self) -> Counts:
+        """What the upstream has counted so far."""
+        return Counts(**(await self.client.get(f"{self.upstream_url}/bench/counts")).json())
+
+    async def times(self) -> dict[str, dict[int, list[float]]]:
+        """By store and order: when it was first read, when that was answered, and when its Create came."""
+        told = (await self.client.get(f"{self.upstream_url}/bench/times")).json()
+        return {store: {int(number): times for number, times in orders.items()} for store, orders in told.items()}
+
+
+@asynccontextmanager
+async def rigged(*, stores: int = STORES, fed: int | None = None, delay_ms: float = 0.0) -> AsyncIterator[Rig]:
+    """A fresh Redis and a fresh upstream; ``stores`` are configured, the first ``fed`` of them get orders."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        port = free_port_number()
+        url = f"http://{HOST}:{port}"
+        names = [f"s{number}" for number in range(stores)]
+        header = f'[bigcommerce]\napi_url = "{url}"\nb2b_api_url = "{url}"\n'
+        (folder / "stores.toml").write_text(header + "".join(_RULES.format(store=store) for store in names))
+        async with EmbeddedRedis(folder / "redis") as redis, httpx.AsyncClient(trust_env=False) as client:
+            connection = connect(redis.url, serializer=to_json, deserializer=from_json, socket_timeout=10.0)
+            environ = {
+                "REDIS_URL": redis.url,
+                "ENRICH_CONFIG": str(folder / "stores.toml"),
+                "ENRICH_LOG_FORMAT": "json",
+                "ENRICH_LOG_LEVEL": "INFO",
+                "ENRICH_METRICS_PORT": "0",
+                "BENCH_TOKEN": "bench-access-token",
+                "BENCH_SECRET": SECRET,
+            }
+            async with connection:
+                queue, ledger = Queue(connection), Ledger(connection)
+                rig = Rig(folder, redis.url, connection, queue, ledger, names[:fed], stores, url, client, environ)
+                try:
+                    upstream = rig.start("upstream", "tests.bench.upstream", f"--port={port}", f"--delay-ms={delay_ms}")
+                    await answers(f"{url}/bench/counts", upstream, client)
+                    yield rig
+                finally:
+                    for process in reversed(rig.processes):
+                        await process.stop()
+
+
+async def run_module(rig: Rig, *arguments: str) -> dict[str, Any]:
+    """Run a module of the bench beside the rig until it ends; the JSON object that it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *arguments, env={**os.environ, **rig.environ}, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, f"{' '.join(arguments)} failed"
+    answer: dict[str, Any] = json.loads(output)
+    return answer
+
+
+def rss_mb(process: Process) -> float:
+    """The memory that a process has in RAM, in MB (10^6 bytes)."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def free_port_number() -> int:
+    """A port of the loopback interface that was free just now."""
+    with free_port() as listener:
+        return int(listener.getsockname()[1])
+
+
+async def answers(url: str, process: Process, client: httpx.AsyncClient) -> None:
+    """Wait until the process answers there with 200."""
+    until = time.monotonic() + _START_S
+    while True:
+        try:
+            if (await client.get(url)).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert process.returncode is None, process.text
+        assert time.monotonic() < until, f"{url} does not answer"
+        await asyncio.sleep(0.05)

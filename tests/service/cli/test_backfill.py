@@ -1,0 +1,278 @@
+"""``enrich backfill`` against a sandbox and a real Redis; there is a worker only where a test plays one."""
+
+import asyncio
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rich.console import Console
+
+from service.cli.backfill import _span
+from service.cli.backfill_progress import BackfillProgress
+from service.errors import ConfigError
+from service.orders.backfill_course import Course, Old
+from service.orders.entry import Entry, Status
+from service.orders.jobs import RECOVERY
+from service.orders.keys import backfill_lock_key
+from service.orders.places import Places
+from service.orders.queue import Queue
+from service.redisdb import connect
+from tests.fakes.command import Enrich, Keep
+from tests.fakes.served import ServedSandbox, served_sandbox
+
+pytestmark = pytest.mark.integration
+
+DAY = 86_400
+STORES = """
+[bigcommerce]
+api_url     = "{url}"
+b2b_api_url = "{url}"
+[stores.sandbox]
+access_token  = "sandbox-access-token"
+client_secret = "sandbox-client-secret"
+po_number     = "order.customer_message"
+"""
+
+
+@pytest.fixture
+def sandbox(folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedSandbox]:
+    """A sandbox that ``enrich`` talks to, beside an empty Redis."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    with served_sandbox(core_quota=10_000) as served:
+        (folder / "stores.toml").write_text(STORES.format(url=served.url))
+        yield served
+
+
+@contextmanager
+def working(redis_url: str, *, failing: frozenset[int] = frozenset()) -> Iterator[None]:
+    """A worker that ends every order that is queued."""
+    stop = threading.Event()
+
+    async def work() -> None:
+        async with connect(redis_url) as redis:
+            places = Places(redis)
+            while not stop.is_set():
+                await Queue(redis).say_alive("played", 0)
+                for job in await redis.zrange(RECOVERY.queue, 0, -1):
+                    order_id = int(job.decode().rpartition(":")[2])
+                    entry, _ = await places.begin("sandbox", order_id)
+                    failed = order_id in failing
+                    entry.status = Status.FAILED if failed else Status.UPDATED
+                    entry.reason = "[/red] Cost Center" if failed else None
+                    await places.end(entry)
+                await asyncio.sleep(0.02)
+
+    thread = threading.Thread(target=asyncio.run, args=(work(),))
+    thread.start()
+    try:
+        with Redis.from_url(redis_url) as redis:
+            while not redis.exists("enrich:workers:played"):
+                stop.wait(0.01)
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def queued(redis_url: str) -> int:
+    with Redis.from_url(redis_url) as redis:
+        found = redis.zcard(RECOVERY.queue)
+    assert isinstance(found, int)
+    return found
+
+
+def shown(out: str) -> list[list[str]]:
+    return [re.split(r" {2,}", line.strip()) for line in out.splitlines()]
+
+
+# ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_ends_when_all_orders_have_and_tells_what_came_of_them(
+    enrich: Enrich, sandbox: ServedSandbox, redis_url: str
+) -> None:
+    orders = [sandbox.place(age=DAY) for _ in range(4)]
+    with working(redis_url, failing=frozenset(orders[:1])):
+        ran = enrich("backfill", "--since", "30d")
+
+    assert ran.code == 1, "one has failed"
+    assert shown(ran.out) == [
+        ["OUTCOME", "ORDERS", "REASON"],
+        ["updated", "3"],
+        ["failed", "1", "[/red] Cost Center"],
+    ]
+    assert re.fullmatch(r"(\d of 4 orders done, \d in hand\n)+", ran.err)
+
+
+def test_the_next_run_goes_on_and_says_so(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+    orders = [sandbox.place(age=DAY) for _ in range(12)]
+    with working(redis_url):
+        assert enrich("backfill", "--since", "30d").code == 0
+        ran = enrich("backfill", "--since", "30d")
+
+    assert ran.code == 0
+    assert shown(ran.out)[1:] == [["ended before", "11"]]
+    assert ran.err.startswith(f"An earlier run came to order {orders[-1]}; this one goes on from there.\n")
+
+
+def test_json_is_for_scripts(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+    last = [sandbox.place(age=DAY) for _ in range(2)][-1]
+    with working(redis_url):
+        answer: dict[str, Any] = json.loads(enrich("backfill", "--since", "30d", "--json").out)
+
+    assert datetime.fromisoformat(answer.pop("since")) < datetime.fromisoformat(answer.pop("until"))
+    assert answer == {
+        "store": "sandbox",
+        "again": False,
+        "began_after": 0,
+        "reached": last,
+        "finished": True,
+        "stopped": False,
+        "orders": 2,
+        "ended_before": 0,
+        "elsewhere": 0,
+        "not_ended": [],
+        "outcomes": [{"outcome": "updated", "reason": None, "orders": 2}],
+    }
+
+
+def test_a_store_without_such_orders_is_no_trouble(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+    with working(redis_url):
+        ran = enrich("backfill", "--since", "30d")
+    assert (ran.code, shown(ran.out)[1:]) == (0, [["ended before", "0"], ["elsewhere", "0"], ["not ended", "0"]])
+
+
+def test_a_terminal_sees_a_bar_and_a_pipe_sees_lines() -> None:
+    course = Course(total=200, seen=100, known=40, in_hand={7: Old(7, 0.0, 101)})
+
+    assert re.search(r"orders, 1 in hand [━╸╺]+ +40/200", watched(course, terminal=True))
+    assert watched(course, terminal=False) == "40 of 200 orders done, 1 in hand\n"
+    assert watched(replace(course, total=None), terminal=False) == "40 orders done, 1 in hand\n"
+
+
+def test_what_hinders_is_told_once_and_its_end_too() -> None:
+    stuck = Course(total=1, seen=1, in_hand={7: Old(7, 0.0, 101)}, workers=0, trouble="Get Company: [/x]")
+    well = replace(stuck, workers=1, trouble=None)
+
+    assert watched(stuck, stuck, well, terminal=False).splitlines() == [
+        "No worker is running: nothing moves.",
+        "Nothing has ended for a while; order 7: Get Company: [/x]",
+        "0 of 1 orders done, 1 in hand",
+        "Workers are running again.",
+    ]
+
+
+def watched(*courses: Course, terminal: bool) -> str:
+    """What is seen of a backfill that comes to stand so."""
+    seen = io.StringIO()
+    console = Console(file=seen, force_terminal=terminal, no_color=True, width=100, highlight=False)
+    with BackfillProgress(console) as progress:
+        for course in courses:
+            progress.show(course)
+    return seen.getvalue()
+
+
+# ── not running ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_a_worker_nothing_is_begun(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+    sandbox.place(age=DAY)
+    ran = enrich("backfill", "--since", "30d")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "backfill: needs a worker, and none is running. Start `enrich up` or `enrich worker` first.\n"
+    assert (queued(redis_url), sandbox.calls()) == (0, {})
+
+
+def test_a_second_one_beside_the_first_is_refused(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.set(backfill_lock_key("sandbox"), "web-1, process 4711")
+    with working(redis_url):
+        ran = enrich("backfill", "--since", "30d")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("backfill of sandbox: is running already (web-1, process 4711). Stop it,")
+    assert ran.err.count("\n") == 1
+
+
+def test_refused_credentials_end_it_with_how_to_go_on(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+    sandbox.run(sandbox.sandbox.faults(refuse_credentials=["sandbox"]))
+    with working(redis_url):
+        ran = enrich("backfill", "--since", "30d")
+
+    assert (ran.code, ran.out) == (2, "")
+    first, second = ran.err.splitlines()
+    assert first == "The same command goes on."
+    assert second.startswith("Get a Count of Orders: 401: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--since", "3m"), r"--since 3m: must be before \d{4}-.* UTC\. Orders younger than five minutes are left to"),
+        (("--since", "2026-01-02", "--until", "2026-01-01"), "--since 2026-01-02: must be before 2026-01-01 00:00 UTC"),
+        (("--since", "last week"), "--since last week: is not a time. "),
+        (("--since", "7d", "--until", "soon"), "--until soon: is not a time. "),
+        ((), "enrich backfill: Missing option '--since'"),
+    ],
+)
+def test_a_time_that_makes_no_sense_is_one_line(
+    enrich: Enrich, sandbox: ServedSandbox, words: tuple[str, ...], message: str
+) -> None:
+    ran = enrich("backfill", *words)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert re.match(message, ran.err)
+
+
+def test_until_is_five_minutes_ago_at_the_latest() -> None:
+    now = datetime(2026, 1, 10, tzinfo=UTC)
+    latest = now - timedelta(minutes=5)
+    assert _span("7d", None, again=False, now=now).until == latest
+    assert _span("7d", "2027-01-01", again=False, now=now).until == latest
+    assert _span("7d", "1d", again=False, now=now).until == now - timedelta(days=1)
+    with pytest.raises(ConfigError):
+        _span("4m", None, again=False, now=now)
+
+
+# ── a dry run ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_dry_run_tells_how_much_there_is_to_do_and_queues_nothing(
+    enrich: Enrich, sandbox: ServedSandbox, keep: Keep, redis_url: str
+) -> None:
+    orders = [sandbox.place(age=DAY) for _ in range(5)] + [sandbox.place(0, age=DAY) for _ in range(3)]
+    keep(Entry("sandbox", orders[0], status=Status.UPDATED))
+    with Redis.from_url(redis_url) as redis:
+        before = {key: redis.dump(key) for key in redis.keys("*")}
+        ran = enrich("backfill", "--since", "30d", "--dry-run")
+        after = {key: redis.dump(key) for key in redis.keys("*")}
+
+    assert (ran.code, ran.err) == (0, "")
+    assert shown(ran.out)[:4] == [
+        ["orders", "8"],
+        ["ended before", "1"],
+        ["queued, waiting", "0"],
+        ["to be queued", "7, 3 of them of guests, which B2B Edition is not asked for"],
+    ]
+    assert shown(ran.out)[4][1].startswith("about a minute: 2 to 3 calls an order, of 150 a minute. An estimate")
+    assert {key for key in after if not key.startswith(b"enrich:budget:")} == set(before)
+    assert all(after[key] == before[key] for key in before)
+
+
+def test_a_dry_run_as_json(enrich: Enrich, sandbox: ServedSandbox) -> None:
+    async def place() -> None:
+        await asyncio.gather(*(sandbox.sandbox.place_order(customer_id=101, age=DAY) for _ in range(70)))
+
+    sandbox.run(place())
+    answer: dict[str, Any] = json.loads(enrich("backfill", "--since", "30d", "--dry-run", "--json").out)
+
+    assert (answer["dry_run"], answer["orders"], answer["to_queue"], answer["estimated_minutes"]) == (True, 70, 70, 2)
