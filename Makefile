@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help install demo up test chaos lint format lock clean
+.PHONY: help install demo up test chaos bench lint format lock clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +28,18 @@ up: $(READY)  ## Run receiver and workers on this machine for the stores in stor
 	@$(BIN)/enrich up
 
 test: $(READY)  ## Run all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 chaos: $(READY)  ## Kill, freeze and break everything while orders come in; takes about 15 minutes
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/README.md tests/chaos
+
+bench: $(BENCH_READY)  ## Measure throughput, latency and memory; takes about 8 minutes on a machine that is quiet
+	$(BIN)/python -m tests.bench
+
+# What only the plot needs is installed when it is first wanted.
+$(BENCH_READY): $(READY) tests/bench/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
+	@touch $@
 
 lint: $(READY)  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -46,6 +55,7 @@ lock:  ## Pin the newest allowed dependencies anew, with hashes (needs uv)
 	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --extra dev --extra otel -c requirements.lock pyproject.toml -o tests/requirements.lock
 	$(COMPILE) --extra otel -c tests/requirements.lock pyproject.toml -o deploy/otel.lock
+	$(COMPILE) --extra bench -c tests/requirements.lock pyproject.toml -o tests/bench/requirements.lock
 	echo 'hatchling>=1.27' | $(COMPILE) -c tests/requirements.lock - -o deploy/build.lock
 
 clean:  ## Remove the virtual environment and caches

@@ -97,7 +97,7 @@ def _as_httpx(request: httpx.Request) -> Iterator[None]:
     except aiohttp.ConnectionTimeoutError as error:
         raise httpx.ConnectTimeout(str(error), request=request) from error
     except aiohttp.ClientConnectorError as error:
-        raise httpx.ConnectError(str(error), request=request) from error
+        raise httpx.ConnectError(str(error.os_error), request=request) from error
     except aiohttp.InvalidURL as error:
         raise httpx.UnsupportedProtocol(str(error), request=request) from error
     except TimeoutError as error:

@@ -26,8 +26,8 @@ def end(*_):
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
 hangup = Hangup()
-print("ready", flush=True)
 hangup.tell = lambda: print("told", flush=True)
+print("ready", flush=True)
 while True: signal.pause()
 """
 

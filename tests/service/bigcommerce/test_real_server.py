@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from service.bigcommerce import StoreApi, Transport, http_client
 from service.bigcommerce.apis import Api
+from service.bigcommerce.connections import AiohttpTransport
 from service.bigcommerce.models import Values
 from service.bigcommerce.transport import Call
 from service.errors import NotFound, TryAgain, Unsure
@@ -264,6 +265,17 @@ async def test_answer_that_was_lost_on_the_way_is_no_verdict(answer: bytes) -> N
         assert await verdict(api.b2b.create_order(123, 321, VALUES)) is Unsure
 
 
+async def no_idle_connection(api: StoreApi) -> None:
+    """Wait until the news that the server has hung up is here; a write before that is Unsure, as it must be."""
+    transport = api.transport._http._transport
+    assert isinstance(transport, AiohttpTransport)
+    assert transport._session is not None
+    connector = transport._session.connector
+    assert connector is not None
+    while any(connection.is_connected() for kept in connector._conns.values() for connection, _ in kept):
+        await asyncio.sleep(0)  # noqa: ASYNC110 - aiohttp tells nobody
+
+
 async def test_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
     hung_up = asyncio.Event()
     answer = HEAD + b"Content-Length: 12\r\n\r\n" + b'{"data": []}'
@@ -272,3 +284,4 @@ async def test_connection_that_the_server_closed_meanwhile_is_not_used_again() -
             hung_up.clear()
             await api.call(write("/ok"))
             await hung_up.wait()
+            await no_idle_connection(api)

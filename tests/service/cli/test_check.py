@@ -145,7 +145,10 @@ async def test_a_redis_that_does_not_answer_is_a_warning(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://127.0.0.1:1", "no connection to 127.0.0.1:1 (ConnectError: All connection attempts failed)."),
+        (
+            "http://127.0.0.1:1",
+            "no connection to 127.0.0.1:1 (ConnectError: [Errno 111] Connect call failed ('127.0.0.1', 1)).",
+        ),
         ("https://nowhere.invalid", "there is no host nowhere.invalid, as far as this machine can tell."),
     ],
 )
