@@ -55,7 +55,10 @@ class Feeder:
         """
         open_by_store = self._by_store()
         async with asyncio.timeout(within_s):
-            while open_by_store := await self._still_open(open_by_store):
+            while True:
+                open_by_store = await self._still_open(open_by_store)
+                if not open_by_store:
+                    break
                 await asyncio.sleep(_DRAIN_EVERY_S)
         entries = await self._entries()
         assert len(entries) == len(self.fed), f"{len(self.fed)} were fed, {len(entries)} are known"

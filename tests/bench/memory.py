@@ -5,8 +5,11 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha1
+from pathlib import Path
 from typing import Any
 
+import service
 from tests.bench.feeder import Feeder
 from tests.bench.lengths import Lengths
 from tests.bench.receiver import CONNECTIONS
@@ -20,7 +23,7 @@ _SETTLED_S = 3.0
 _MOST_S = 600.0
 
 # 1700000000.123456 [0 unix:/path] "EVALSHA" "…": what a script does stands under [0 lua].
-_COMMAND = re.compile(rb'^\+\d+\.\d+ \[\d+ (?!lua\])[^\]]*\] "([^"]*)"')
+_COMMAND = re.compile(rb'^\+\d+\.\d+ \[\d+ (?!lua\])[^\]]*\] "([^"]*)"(?: "([0-9a-f]{40})")?')
 
 
 async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
@@ -93,13 +96,14 @@ async def _commands(rig: Rig, feeder: Feeder, orders: int) -> tuple[Counter[str]
 @asynccontextmanager
 async def _monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
     """Counts the commands that Redis is sent meanwhile, by name."""
-    commands = Counter[str]()
+    commands, scripts = Counter[str](), _scripts()
     reader, writer = await asyncio.open_unix_connection(rig.redis_url.removeprefix("unix://"), limit=2**24)
 
     async def read() -> None:
         async for line in reader:
             if found := _COMMAND.match(line):
-                commands[found[1].decode().upper()] += 1
+                command, sha = found[1].decode().upper(), (found[2] or b"").decode()
+                commands[scripts.get(sha, command)] += 1
 
     writer.write(b"MONITOR\r\n")
     assert await reader.readline() == b"+OK\r\n"
@@ -109,6 +113,12 @@ async def _monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
     finally:
         reading.cancel()
         writer.close()
+
+
+def _scripts() -> dict[str, str]:
+    """The product's scripts, by what Redis calls them."""
+    paths = Path(service.__path__[0]).glob("*/lua/*.lua")
+    return {sha1(path.read_bytes()).hexdigest(): f"script {path.stem}" for path in paths}
 
 
 async def _used_memory(rig: Rig) -> int:

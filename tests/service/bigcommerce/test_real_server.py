@@ -272,8 +272,8 @@ async def no_idle_connection(api: StoreApi) -> None:
     assert transport._session is not None
     connector = transport._session.connector
     assert connector is not None
-    while any(connection.is_connected() for kept in connector._conns.values() for connection, _ in kept):
-        await asyncio.sleep(0)  # noqa: ASYNC110 - aiohttp tells nobody
+    while any(connection.is_connected() for kept in connector._conns.values() for connection, _ in kept):  # noqa: ASYNC110 - aiohttp tells nobody
+        await asyncio.sleep(0)
 
 
 async def test_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
