@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -135,7 +134,7 @@ async def placed_and_read(
     async with (
         called_sandbox(StillClock()) as sandbox,
         connect(redis_url) as redis,
-        httpx.AsyncClient(transport=sandbox.api._transport) as http,
+        sandbox.api._transport as http,
     ):
         await put_people(sandbox, data, settings)
         placed = await sandbox.place_order(**placement(data, record))

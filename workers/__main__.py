@@ -1,7 +1,8 @@
 """``python -m workers``: what ``enrich worker`` runs."""
 
-import asyncio
 import sys
+
+import uvloop
 
 from service import logs
 from service.errors import ConfigError
@@ -23,7 +24,7 @@ def main() -> int:
         live = LiveConfiguration(settings.enrich_config)
         hangup.tell = live.ask
         metrics_at = settings.enrich_metrics_host, settings.enrich_metrics_port
-        asyncio.run(work(live, redis_url, metrics_at=metrics_at))
+        uvloop.run(work(live, redis_url, metrics_at=metrics_at))
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the user's own mistake belongs on the terminal, not in the log
         return 2

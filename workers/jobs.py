@@ -38,6 +38,9 @@ log = structlog.get_logger()
 # Far more than a look can take; it only breaks what hangs against all expectation.
 LOOK_AT_MOST_S = 60.0
 
+# A look that was voided is made again.
+LOOK_ANEW_S = 0.05
+
 # Of the orders in recovery, so many a second come back to ask whether there is quota for them.
 BACK_PER_S = 5.0
 
@@ -57,7 +60,7 @@ class Jobs:
     def __init__(self, resources: Resources, *, clock: Callable[[], float] = time.time) -> None:
         self._resources = resources
         self._clock = clock
-        self._readers: dict[tuple[Account, bool], OrderReader] = {}
+        self._readers: dict[tuple[str, bool], OrderReader] = {}
         self._reading: dict[str, asyncio.Lock] = {}
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
@@ -74,7 +77,9 @@ class Jobs:
             try:
                 again = await self._begin_and(ctx, store, order_id, look)
             except Superseded:
-                return
+                # Mostly by whoever has the job by now: then it is theirs, and this changes nothing. Where a beginning
+                # arrived late, of a worker that has given it up, nobody else would look at the order any more.
+                again = LOOK_ANEW_S
             except Exception as error:
                 back = put_back(ctx, error)
                 if not await self._fail_at_last(ctx, store, order_id, error):
@@ -209,8 +214,6 @@ class Jobs:
         resources, store = self._resources, configured.store
         account = Account(store.hash, store.access_tokens)
         is_old = entry.source == BACKFILL
-        # Fresh orders do not wait for a reader that is busy with old ones. Other access tokens make another account.
-        reader = self._readers.setdefault((account, is_old), OrderReader(resources.transport, account))
         # A backfill has made the cache forget what was there before it began. For others, what one look has read is
         # there for the next: an order that lacks quota would begin with nothing again and again.
         not_before = _begun_at(entry) if entry.start_over and not is_old else 0.0
@@ -218,13 +221,20 @@ class Jobs:
             entry,
             configured,
             StoreApi(resources.transport, account),
-            reader,
+            self._reader(account, is_old=is_old),
             resources.places,
             Cache(resources.redis, store.hash, reading=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,
             hold=lambda: ctx["hold"](ctx["job_id"]),
             clock=self._clock,
         )
+
+    def _reader(self, account: Account, *, is_old: bool) -> OrderReader:
+        """The one that all orders of the account share; fresh ones do not wait for one that is busy with old ones."""
+        reader = self._readers.get((account.store_hash, is_old))
+        if reader is None or reader.account != account:  # its access tokens have been replaced
+            reader = self._readers[account.store_hash, is_old] = OrderReader(self._resources.transport, account)
+        return reader
 
     def _is_given_up(self, entry: Entry) -> bool:
         return entry.recovering_since is not None and self._clock() - entry.recovering_since > GIVE_UP_AFTER_S

@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeVar
 
-import stamina
 import structlog
 
 from service.bigcommerce import Api, Priority, StoreApi
@@ -45,6 +44,7 @@ from service.orders.queue import BACKFILL
 from service.orders.reading import OrderReader
 from service.orders.skipping import skip_reason
 from service.orders.window import Window
+from service.retrying import insist
 from service.rules import ConfiguredStore
 from workers.verdicts import Ended, Incomplete, Later, LockedOut, Verdict, Written
 
@@ -427,14 +427,12 @@ class Life:
             # A write that may have got through is read back first, not sent again.
             return isinstance(error, passing) and not isinstance(error, Unsure) and left > 0
 
-        async for attempt in stamina.retry_context(
-            on=tell, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.1
-        ):
-            with attempt:
-                await self._hold()
-                self._api.priority = self._priority()
-                return await call()
-        raise AssertionError("unreachable: retry_context ends by returning or raising")
+        async def held() -> T:
+            await self._hold()
+            self._api.priority = self._priority()
+            return await call()
+
+        return await insist(held, on=tell, wait_initial=0.05, wait_max=1.0, wait_jitter=0.1)
 
     def _priority(self) -> Priority:
         """Nothing goes before an order that can still be created; for all else there is time."""

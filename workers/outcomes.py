@@ -1,6 +1,5 @@
 """What is recorded and said when something has come of an order, or of a store's credentials."""
 
-import stamina
 import structlog
 
 from service.errors import CredentialsRefused
@@ -8,6 +7,7 @@ from service.logs import Event
 from service.orders.entry import Entry, Stage, Status
 from service.orders.window import LENGTH_S
 from service.redisdb import PASSING
+from service.retrying import insist
 from workers.resources import Resources
 from workers.telling import tell_end
 from workers.verdicts import Ended
@@ -25,9 +25,7 @@ async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
     """Record the order's end, say so in one line, and have what we wrote looked at once more."""
     entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
     # When only the answer was lost the order has ended, and nobody would come back to say so.
-    async for attempt in stamina.retry_context(on=PASSING, timeout=PATIENCE_S, wait_initial=0.05, wait_max=0.5):
-        with attempt:
-            await resources.places.end(entry)
+    await insist(lambda: resources.places.end(entry), on=PASSING, at_most_s=PATIENCE_S, wait_initial=0.05, wait_max=0.5)
     tell_end(entry)
     _count(resources, entry)
     if entry.status in (Status.CREATED, Status.UPDATED):

@@ -148,8 +148,10 @@ class Verifier:
         """The entries' records, None for one that is not there; some may be left for the next turn."""
         found: dict[int, Record | None] = {}
         try:
+            wanted = {entry.order_id: entry for entry in entries}
             for crowd in _crowds(entries):
-                found |= await self._list(api, crowd)
+                if crowd.keys() - found.keys():  # a list of others may have shown them
+                    found |= await self._list(api, crowd, wanted)
             missing = [entry.order_id for entry in entries if entry.order_id not in found]
             for order_id in missing[:MOST_SINGLES]:
                 try:
@@ -161,8 +163,9 @@ class Verifier:
                 raise
         return found
 
-    async def _list(self, api: StoreApi, wanted: dict[int, Entry]) -> dict[int, Record]:
-        oldest = min(entry.times[Stage.CREATED] for entry in wanted.values() if Stage.CREATED in entry.times)
+    async def _list(self, api: StoreApi, crowd: dict[int, Entry], wanted: dict[int, Entry]) -> dict[int, Record]:
+        """Those of the wanted records that a list from the crowd's first order on shows, until it shows the crowd."""
+        oldest = min(entry.times[Stage.CREATED] for entry in crowd.values())
         found: dict[int, Record] = {}
         offset: int | None = 0
         for _ in range(MOST_PAGES):
@@ -173,7 +176,7 @@ class Verifier:
                 if entry and entry.sent and (record.has_extra_fields or not entry.sent.extra_fields):
                     found[record.order_id] = record
             offset = page.next_offset
-            if offset is None or len(found) == len(wanted):
+            if offset is None or crowd.keys() <= found.keys():
                 break
         return found
 

@@ -5,7 +5,7 @@ are under way. What matters here is told from aiohttp's errors, too: whether a c
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,6 +18,9 @@ MAX_CONNECTIONS = 400
 
 KEEP_ALIVE_S = 30.0
 
+# What is compressed may grow a thousandfold, so it is not to come in large pieces.
+_PIECE_BYTES = 16_384
+
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends httpx's requests. Opens its connections in the loop that first uses it; follows no redirect.
@@ -26,7 +29,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     that it may have been. Proxies are those of the environment (HTTPS_PROXY).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
+        self._max_connections = max_connections
         self._tls: ssl.SSLContext = httpx.create_ssl_context()
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[tuple[str, str], str | None] = {}
@@ -34,7 +38,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the answer's body is still to be read."""
         session = self._session = self._session or self._open()
-        timeout = request.extensions.get("timeout", {})
+        timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
+        pool_s, connect_s = timeout.get("pool"), timeout.get("connect")
         content = await request.aread()
         with _as_httpx(request):
             response = await session.request(
@@ -45,19 +50,23 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 proxy=self._proxy(request.url.scheme, request.url.host),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    connect=timeout.get("pool"), sock_connect=timeout.get("connect"), sock_read=timeout.get("read")
+                    # To aiohttp that is the wait for a place and the way to the server together.
+                    connect=None if pool_s is None or connect_s is None else pool_s + connect_s,
+                    sock_connect=connect_s,
+                    sock_read=timeout.get("read"),
                 ),
             )
         return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(request, response))
 
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ssl=self._tls)
+        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_S, ssl=self._tls)
         # What httpx does itself is switched off here: headers of its own, cookies, decompressing.
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            middlewares=(_once,),
         )
 
     def _proxy(self, scheme: str, host: str) -> str | None:
@@ -79,8 +88,8 @@ class _Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _as_httpx(self._request):
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+            async for piece in self._response.content.iter_chunked(_PIECE_BYTES):
+                yield piece
 
     async def aclose(self) -> None:
         # A body that was not read to its end costs its connection.
@@ -88,6 +97,20 @@ class _Body(httpx.AsyncByteStream):
             self._response.release()
         else:
             self._response.close()
+
+
+class _Broken(aiohttp.ClientError):
+    """The connection broke under the call."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request once. aiohttp would send a PUT, too, a second time by itself when the connection breaks."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Broken(str(error)) from error
 
 
 @contextmanager

@@ -5,8 +5,8 @@ import json as json_module
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +36,11 @@ _UNREADABLE = object()
 OnCall = Callable[[str, str, str, float], None]
 """Told of each call: the API, the operation, the verdict, the seconds it took."""
 
+_HEADERS = {
+    "User-Agent": f"b2b-order-enrichment/{version('b2b-order-enrichment')}",
+    "Accept": "application/json",  # without it the V2 API answers XML
+    "Accept-Encoding": "gzip, deflate",
+}
 _SENDABLE = re.compile(r"[!-~]+")
 
 
@@ -82,16 +87,9 @@ class Answer:
     answered_at: float
 
 
-def http_client() -> httpx.AsyncClient:
-    """The client for both APIs and all stores. It follows no redirect and keeps no cookie."""
-    return httpx.AsyncClient(
-        headers={
-            "User-Agent": f"b2b-order-enrichment/{version('b2b-order-enrichment')}",
-            "Accept": "application/json",  # without it the V2 API answers XML
-        },
-        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
-        transport=AiohttpTransport(),
-    )
+def http_client() -> httpx.AsyncBaseTransport:
+    """The connections to both APIs, for all stores. A transport as such: it follows no redirect and keeps no cookie."""
+    return AiohttpTransport()
 
 
 class Transport:
@@ -104,7 +102,7 @@ class Transport:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: httpx.AsyncBaseTransport,
         *,
         core_url: str,
         b2b_url: str,
@@ -182,22 +180,21 @@ class Transport:
         self, account: Account, call: Call, token: SecretStr, timeout_s: float
     ) -> tuple[httpx.Response, Any, float, float]:
         sent_at = self._clock()
+        request = httpx.Request(
+            call.method,
+            self._root(account, call.api) + call.path,
+            params={name: value for name, value in call.params.items() if value is not None} or None,
+            headers=_headers(account, call, token),
+            content=None if call.json is None else json_module.dumps(call.json).encode(),
+            # Together they end before the whole does, so that a call that was never sent is known as such.
+            extensions={"timeout": httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2).as_dict()},
+        )
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._http.stream(
-                    call.method,
-                    self._root(account, call.api) + call.path,
-                    params={name: value for name, value in call.params.items() if value is not None},
-                    headers=_headers(account, call, token),
-                    content=None if call.json is None else json_module.dumps(call.json).encode(),
-                    # Together they end before the whole does, so that a call that was never sent is known as such.
-                    timeout=httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2),
-                    follow_redirects=False,
-                ) as response,
-            ):
+            async with asyncio.timeout(timeout_s):
+                response = await self._http.handle_async_request(request)
                 answered_at = self._clock()
-                return response, await _read(response), sent_at, answered_at
+                async with aclosing(response):
+                    return response, await _read(response), sent_at, answered_at
         except (httpx.RequestError, TimeoutError) as error:
             raise verdicts.of_failure(call.operation, error, is_write=call.is_write) from error
 
@@ -272,14 +269,14 @@ class Caller:
 
 def _headers(account: Account, call: Call, token: SecretStr) -> dict[str, str]:
     secret = token.get_secret_value()
-    content = {} if call.json is None else {"Content-Type": "application/json"}
+    common = _HEADERS if call.json is None else {**_HEADERS, "Content-Type": "application/json"}
     match call.api:
         case Api.CORE:
-            return {"X-Auth-Token": secret, **content}
+            return {**common, "X-Auth-Token": secret}
         case Api.B2B:
-            return {"X-Auth-Token": secret, "X-Store-Hash": account.store_hash, **content}
+            return {**common, "X-Auth-Token": secret, "X-Store-Hash": account.store_hash}
         case Api.STOREFRONT:
-            return {"Authorization": f"Bearer {secret}", **content}
+            return {**common, "Authorization": f"Bearer {secret}"}
 
 
 async def _read(response: httpx.Response) -> Any:

@@ -123,8 +123,17 @@ _PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_i
 
 
 def _write(value: Any) -> str:
+    # Most of an entry is one of these, and json.dumps costs more than all the rest.
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
     if isinstance(value, Status):
         return value.value
+    if value == []:
+        return "[]"
+    if value == {}:
+        return "{}"
     if isinstance(value, Sent):
         value = [value.by, value.po_number, dict(value.extra_fields), value.answered]
     # As ASCII: half a surrogate pair, which a shopper can type, is no UTF-8.

@@ -106,7 +106,7 @@ class Places:
                 entry.order_id,
                 int(now * 1000),
                 int((now + delay) * 1000),
-                json.dumps(_known(store, entry.order_id, now)),
+                json.dumps(_known(place, store, entry.order_id, now)),
                 *chain.from_iterable(entry.to_hash().items()),
             ],
         )
@@ -115,14 +115,15 @@ class Places:
         return str(answer.decode())
 
 
-def _known(store: str, order_id: int, now: float) -> Mapping[str, Any]:
-    """The names, jobs and limits that the script needs."""
-    jobs = {
-        "recovery": {"id": RECOVERY.id(store, order_id), "body": RECOVERY.body(store, order_id, now=now).decode()},
-        "check": {"id": CHECK.id(store), "body": CHECK.body(store, now=now).decode()},
-        "probe": {"id": PROBE.id(store), "body": PROBE.body(store, now=now).decode()},
-    }
-    return jobs | {
+def _known(place: Place, store: str, order_id: int, now: float) -> Mapping[str, Any]:
+    """The names, the job and the limits that the script needs to move an order to this place."""
+    if place == "here":
+        return {}
+    kind = {"recovery": RECOVERY, "checks": CHECK, "parked": PROBE}.get(place)
+    order = order_id if kind is RECOVERY else None
+    job = {"id": kind.id(store, order), "body": kind.body(store, order, now=now).decode()} if kind else None
+    return {
+        "job": job,
         "jobs": [{"id": kind.id(store, order_id), "queue": kind.queue} for kind in (WINDOW, RECOVERY)],
         "prefixes": {
             "job": job_key_prefix,

@@ -7,13 +7,12 @@ nothing, and trying again after a broken connection is harmless.
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from typing import Literal
 
-import stamina
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -25,6 +24,7 @@ from service.orders.jobs import RECOVERY, WINDOW, Kind
 from service.orders.keys import checks_key, entry_key, index_key, parked_key, webhook_seen_key
 from service.orders.window import LENGTH_S
 from service.redisdb import PASSING
+from service.retrying import insist
 
 # BigCommerce's next try comes after the window has closed, so waiting a little is better than saying no at once.
 PATIENCE_S = 2.0
@@ -83,23 +83,22 @@ class Queue:
         times = {Stage.RECEIVED: webhook.received_at}
         if webhook.created_at is not None:
             times[Stage.WEBHOOK_SENT] = webhook.created_at
+
+        def put() -> Awaitable[Accepted]:
+            return self._put(
+                webhook.store_hash,
+                webhook.order_id,
+                who="status" if webhook.scope == STATUS_UPDATED else "webhook",
+                told_at=told_at,
+                times=times,
+                fields={"source": "webhook", "webhook_id": webhook.webhook_id},
+            )
+
         try:
             async with asyncio.timeout(PATIENCE_S):
-                async for attempt in stamina.retry_context(
-                    on=PASSING, attempts=None, timeout=None, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05
-                ):
-                    with attempt:
-                        return await self._put(
-                            webhook.store_hash,
-                            webhook.order_id,
-                            who="status" if webhook.scope == STATUS_UPDATED else "webhook",
-                            told_at=told_at,
-                            times=times,
-                            fields={"source": "webhook", "webhook_id": webhook.webhook_id},
-                        )
+                return await insist(put, on=PASSING, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05)
         except (TimeoutError, RedisError) as error:
             raise QueueUnavailable(f"Redis did not take the job in time ({type(error).__name__})") from error
-        raise AssertionError("unreachable: retry_context ends by returning or raising")
 
     async def tell(self, store: str, order_id: int, *, source: str, created_at: float | None = None) -> Accepted:
         """Queue an order that no webhook told of, unless it is known. ``created_at`` is on BigCommerce's clock.

@@ -65,8 +65,8 @@ class OrderReader:
     """
 
     def __init__(self, transport: Transport, account: Account) -> None:
+        self.account = account
         self._transport = transport
-        self._account = account
         self._pace = Pace()
         self._waiting: list[_Waiter] = []
         self._singles: set[_Waiter] = set()
@@ -173,7 +173,7 @@ class OrderReader:
         self._dispatch()
 
     async def _read_batch(self, groups: Sequence[_Group]) -> None:
-        structlog.contextvars.bind_contextvars(store=self._account.store_hash)
+        structlog.contextvars.bind_contextvars(store=self.account.store_hash)
         started_at = asyncio.get_running_loop().time()
         wanting = [waiter for waiter in self._members if waiter.needs.metafields]
         callers = [
@@ -194,7 +194,7 @@ class OrderReader:
                 _tell(waiter, orders, recent)
 
     def _caller(self, priority: Priority, timeout_s: float) -> Caller:
-        return PacedCaller(self._pace, self._transport, self._account, timeout_s=timeout_s, priority=priority)
+        return PacedCaller(self._pace, self._transport, self.account, timeout_s=timeout_s, priority=priority)
 
 
 def id_ranges(ids: Iterable[int]) -> dict[int, range]:

@@ -21,7 +21,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.bigcommerce.transport import http_client
 from service.orders.jobs import from_json, to_json
 from service.redisdb import connect
 from service.settings import Settings
@@ -162,7 +161,7 @@ def _read(answer: httpx.Response) -> Any:
 
 
 async def _bare_worker(url: str, stores: list[str], mix: Mix, in_hand: int, seconds: float, warm_up_s: float) -> float:
-    async with http_client() as client:
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None)) as client:
         return await BareWorker(url, stores, mix, in_hand, client).run(seconds, warm_up_s)
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 class Lengths:
     """Seconds, rounds and numbers. What alternates with its floor does so ``rounds`` times."""
 
-    rounds: int = 2
-    receiver_rounds: int = 3
-    closed_s: float = 5.0
-    open_s: float = 10.0
+    rounds: int = 3
+    closed_s: float = 4.0
+    open_s: float = 7.0
     window_s: float = 30.0
-    warm_up_s: float = 3.0
-    worker_s: float = 10.0
+    warm_up_s: float = 2.0
+    worker_s: float = 7.0
     webhooks: int = 100_000
     orders: int = 5_000
     monitored: int = 500
@@ -26,11 +25,10 @@ LONG = Lengths(orders=100_000)
 # To see that everything works; the figures say little.
 QUICK = Lengths(
     rounds=1,
-    receiver_rounds=1,
     closed_s=1.5,
     open_s=2.0,
     window_s=4.0,
-    warm_up_s=1.5,
+    warm_up_s=1.0,
     worker_s=3.0,
     webhooks=2_000,
     orders=500,

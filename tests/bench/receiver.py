@@ -31,8 +31,8 @@ async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]
             return await run_module(rig, "tests.bench.load", mode, *where, *which, *options)
 
         closed: dict[str, list[float]] = {ours: [], floor: []}
-        for number in range(lengths.receiver_rounds):
-            tell(f"receiver: closed loop, round {number + 1} of {lengths.receiver_rounds}")
+        for number in range(lengths.rounds):
+            tell(f"receiver: closed loop, round {number + 1} of {lengths.rounds}")
             for url, rates in closed.items():
                 most = int(lengths.closed_s * _MOST_PER_S)
                 answer = await send(url, "closed", most, f"--seconds={lengths.closed_s}")

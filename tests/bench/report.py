@@ -34,13 +34,14 @@ calls that ours made, in the same shares and with as many orders in hand. A *rat
 - **window**: from the sending of a webhook to the arrival of the order's Create at BigCommerce, less the time that
   BigCommerce itself took to answer the one read between them (150 ms): 10 orders a second.
 - **worker**: BigCommerce answers at once and its quotas do not bind; orders a second that were created, read back and
-  found right, over 20 stores, with some 200 orders in hand that were not yet created.
+  found right, over 20 stores, with some 200 orders in hand that were not yet created;
+  from the first one's webhook until the last one was found right.
 - **stores**: the same with 1,000 stores in the stores file, and with 10,000 orders in recovery that are not yet due;
   the floor is the same run without them.
 - **memory**: what the process has in RAM; in Redis, what `used_memory` grew by; commands by `MONITOR`, those within
   scripts left out and those of a worker that has nothing to do taken off.
 
-Every order of every run was asserted to have been created once, with its own values, and to have been verified.
+Every order that a worker was given was asserted to have been created once, with its own values, and verified.
 """
 
 

@@ -17,6 +17,7 @@ PER_S = 10
 _WARM_UP = 10
 _FIRST_ID = 1001
 _CONNECTIONS = 8
+_PATIENCE_S = 10.0
 
 
 async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
@@ -41,7 +42,7 @@ async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]
 
 
 async def _send(rig: Rig, url: str, count: int) -> dict[int, float]:
-    """Send the webhooks; when each order's left, by ``time.monotonic``."""
+    """Send the webhooks until all are answered; when each order's left, by ``time.monotonic``."""
     target, sent_at = Target.of(url), dict[int, float]()
     free: asyncio.Queue[Sender] = asyncio.Queue()
 
@@ -58,4 +59,7 @@ async def _send(rig: Rig, url: str, count: int) -> dict[int, float]:
         sender = await free.get()
         sent_at[_FIRST_ID + number] = time.monotonic()
         sender.send(webhook)
+    async with asyncio.timeout(_PATIENCE_S):
+        for _ in range(_CONNECTIONS):
+            await free.get()  # the last ones are answered, too
     return sent_at

@@ -1,6 +1,6 @@
 """``python -m tests.fakes.quick_worker``: a worker that does its chores often enough for a test to see them."""
 
-import asyncio
+import uvloop
 
 from service import logs
 from service.reloading import LiveConfiguration
@@ -14,7 +14,7 @@ INTERVALS = Intervals(reconcile_s=5.0, watch_s=0.5, guard_s=1.0, trouble_s=1.0)
 def main() -> None:
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
-    asyncio.run(work(LiveConfiguration(settings.enrich_config), settings.require_redis_url(), intervals=INTERVALS))
+    uvloop.run(work(LiveConfiguration(settings.enrich_config), settings.require_redis_url(), intervals=INTERVALS))
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ async def open_house() -> AsyncIterator[OpenHouse]:
             clock = StillClock()
             sandbox = await stack.enter_async_context(called_sandbox(clock, **options))
             wire = Wire(sandbox.api._transport)
-            http = await stack.enter_async_context(httpx.AsyncClient(transport=wire))
+            http = await stack.enter_async_context(wire)
             transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock, budget=budget)
             account = Account("sandbox", (SecretStr("sandbox-access-token"),))
             return House(sandbox, clock, wire, transport, account, OrderReader(transport, account))

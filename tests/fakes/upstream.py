@@ -60,7 +60,7 @@ class FakeUpstream:
 async def transport_to(
     upstream: FakeUpstream, *, clock: Callable[[], float] = time.time, budget: Budget | None = None
 ) -> AsyncIterator[Transport]:
-    async with httpx.AsyncClient(transport=httpx.MockTransport(upstream.handle)) as http:
+    async with httpx.MockTransport(upstream.handle) as http:
         yield Transport(http, core_url=CORE_URL, b2b_url=B2B_URL, clock=clock, budget=budget)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from arq import ArqRedis
 from pydantic import SecretStr
@@ -166,7 +165,7 @@ async def open_house(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.Monkey
 
         async def build(**options: Any) -> House:
             sandbox = await stack.enter_async_context(called_sandbox(clock, **options))
-            http = await stack.enter_async_context(httpx.AsyncClient(transport=sandbox.api._transport))
+            http = await stack.enter_async_context(sandbox.api._transport)
             transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock)
             return House(sandbox, clock, redis, Ledger(redis), Places(redis, clock=clock), transport, tmp_path)
 

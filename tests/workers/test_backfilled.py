@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from arq import Retry
 from structlog.testing import capture_logs
@@ -71,7 +70,7 @@ async def test_all_calls_of_an_old_order_are_of_the_lowest_class(house: House, m
 async def with_budget(house: House) -> tuple[House, Budget]:
     budget = Budget(house.redis, clock=house.clock)
     url = house.sandbox.url
-    http = httpx.AsyncClient(transport=house.sandbox.api._transport)
+    http = house.sandbox.api._transport
     return replace(
         house, transport=Transport(http, core_url=url, b2b_url=url, clock=house.clock, budget=budget)
     ), budget

@@ -79,6 +79,24 @@ async def test_trouble_that_does_not_end_fails_the_order_after_two_days_with_wha
     assert "Down for maintenance." in entry.reason
 
 
+async def test_a_look_that_was_voided_by_a_beginning_that_came_late_is_made_again(workshop: Workshop) -> None:
+    """The network held it back, until long after the worker that sent it had lost the order to this one."""
+    places, note = workshop.resources.places, workshop.resources.places.note
+
+    async def note_too_late(entry: Entry) -> None:
+        places.note = note  # type: ignore[method-assign]
+        await places.begin(STORE_HASH, ORDER)
+        await note(entry)
+
+    places.note = note_too_late  # type: ignore[method-assign]
+    await workshop.webhook()
+
+    await workshop.turn()
+
+    assert await workshop.queued() == [WINDOW.id(STORE_HASH, ORDER)]
+    assert (await workshop.ended()).status is Status.CREATED
+
+
 # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

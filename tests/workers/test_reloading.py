@@ -46,6 +46,7 @@ async def test_orders_are_read_and_written_with_the_new_access_token(workshop: W
     asked = workshop.upstream.requests[before:]
     assert len(asked) > 1
     assert tokens(asked) == {"new-token"}
+    assert len(workshop.jobs._readers) == 1, "what belongs to the old token takes memory"
 
 
 async def test_credentials_that_were_refused_are_tried_at_once_when_they_have_changed(workshop: Workshop) -> None:

@@ -103,6 +103,22 @@ async def test_many_records_are_verified_by_one_call(checker: Checker) -> None:
     assert "Get an Order" not in calls
 
 
+async def test_b2b_orders_that_lie_far_apart_among_others_are_verified_by_one_call_all_the_same(
+    checker: Checker,
+) -> None:
+    """Their ids take two ranges of the store's orders; in the list of B2B Edition they are neighbours."""
+    orders = [await checker.write()]
+    for _ in range(3):
+        for _ in range(130):
+            await checker.house.place(0)
+        orders.append(await checker.write())
+
+    await checker.check()
+
+    assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
+    assert (await checker.calls())["Get All Orders"] == {"200": 1}
+
+
 async def test_a_record_that_lags_is_looked_at_again_and_not_written_again(checker: Checker) -> None:
     await checker.house.sandbox.faults(read_lag=1.5)
     order_id = await checker.write()

@@ -7,11 +7,12 @@ local ENOUGH = 500
 local taken, free = cjson.decode(ARGV[7]), {}
 for i = 8, #ARGV do
   local id = ARGV[i]
-  local score = redis.call('ZSCORE', KEYS[1], id)
-  if score and tonumber(score) <= tonumber(ARGV[3]) and redis.call('EXISTS', ARGV[5] .. id) == 0 then
-    local store = string.match(id, '^[^:]*:([^:]*)') or ''
-    local turn = taken[store] or 0
-    if turn < tonumber(ARGV[6]) then
+  local store = string.match(id, '^[^:]*:([^:]*)') or ''
+  local turn = taken[store] or 0
+  -- Redis is asked last: a store that has its share may have thousands more.
+  if turn < tonumber(ARGV[6]) then
+    local score = redis.call('ZSCORE', KEYS[1], id)
+    if score and tonumber(score) <= tonumber(ARGV[3]) and redis.call('EXISTS', ARGV[5] .. id) == 0 then
       taken[store] = turn + 1
       free[#free + 1] = { turn = turn, place = i, id = id, score = score }
       if #free >= ENOUGH then

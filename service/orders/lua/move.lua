@@ -47,13 +47,13 @@ local function ensure(job, queue, mode)
 end
 
 if place == 'recovery' then
-  ensure(known.recovery, KEYS[7], 'NX')
+  ensure(known.job, KEYS[7], 'NX')
 elseif place == 'checks' then
   redis.call('ZADD', KEYS[4], due, order)
-  ensure(known.check, KEYS[8], 'LT')
+  ensure(known.job, KEYS[8], 'LT')
 elseif place == 'parked' then
   redis.call('ZADD', KEYS[5], 'NX', now, order)
-  ensure(known.probe, KEYS[9], 'NX')
+  ensure(known.job, KEYS[9], 'NX')
 else
   local status = redis.call('HGET', KEYS[1], 'status')
   redis.call('HDEL', KEYS[1], 'again')

@@ -42,7 +42,7 @@ async def test_creates_get_nearly_all_of_the_quota_and_429_is_rare(redis: ArqRed
         http_client() as other_http,
     ):
 
-        def process(client: httpx.AsyncClient) -> Transport:
+        def process(client: httpx.AsyncBaseTransport) -> Transport:
             return Transport(client, core_url=sandbox.url, b2b_url=sandbox.url, budget=Budget(redis))
 
         processes = [process(http), process(other_http)]

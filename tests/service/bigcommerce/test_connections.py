@@ -1,6 +1,7 @@
 """Connections: what their errors say of whether a call was sent, and which way they go."""
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -76,10 +77,13 @@ async def test_a_body_that_is_not_read_to_its_end_costs_its_connection(client: h
         assert heard.connections == 2
 
 
-async def test_a_server_that_hangs_up_after_the_request_may_have_read_it(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_a_server_that_hangs_up_after_the_request_may_have_read_it(
+    client: httpx.AsyncClient, method: str
+) -> None:
     async with listening(None) as heard:
         with pytest.raises(httpx.ReadError):
-            await client.post(heard.url, json={})
+            await client.request(method, heard.url, json={})
         assert len(heard.heads) == 1, "a write is never sent a second time by itself"
 
 
@@ -100,6 +104,24 @@ async def test_an_answer_that_does_not_come_is_a_read_timeout(client: httpx.Asyn
     async with listening(b"") as heard:
         with pytest.raises(httpx.ReadTimeout):
             await client.get(heard.url, timeout=httpx.Timeout(5, read=0.05))
+
+
+async def test_the_way_to_the_server_has_its_own_time_beside_the_wait_for_a_place(client: httpx.AsyncClient) -> None:
+    loop = asyncio.get_running_loop()
+    async with listening(b"") as heard:  # it says nothing, where TLS expects a greeting
+        began = loop.time()
+        with pytest.raises(httpx.ConnectTimeout):
+            await client.post(heard.url.replace("http:", "https:"), timeout=httpx.Timeout(None, pool=0.05, connect=0.2))
+    assert 0.2 <= loop.time() - began < 2
+
+
+async def test_what_is_compressed_comes_in_small_pieces(client: httpx.AsyncClient) -> None:
+    bomb = gzip.compress(bytes(100_000_000))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+    async with listening(head.encode() + bomb) as heard, client.stream("GET", heard.url) as response:
+        await asyncio.sleep(0.05)  # all of it is here
+        first = await anext(response.aiter_bytes())
+        assert len(first) < 20_000_000
 
 
 async def test_our_headers_go_out_and_no_others(client: httpx.AsyncClient) -> None:

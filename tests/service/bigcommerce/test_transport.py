@@ -7,7 +7,7 @@ from arq import ArqRedis
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from service.bigcommerce import Api, Budget, Priority, StoreApi, http_client
+from service.bigcommerce import Api, Budget, Priority, StoreApi
 from service.bigcommerce.transport import Call
 from service.errors import CredentialsRefused, NotFound, OutOfBudget, TryAgain, Unsure, UpstreamError
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, account, store_api, transport_to
@@ -187,14 +187,15 @@ async def test_redirect_is_not_followed_even_by_a_client_that_would(upstream: Fa
     assert len(upstream.requests) == 1
 
 
-async def test_client_of_this_product_keeps_no_cookie_and_names_itself() -> None:
-    async with http_client() as http:
-        assert http.headers["User-Agent"].startswith("b2b-order-enrichment/")
-        assert http.headers["Accept"] == "application/json"
-        assert not http.follow_redirects
-        request = http.build_request("GET", "https://x.test/")
-        http.cookies.extract_cookies(httpx.Response(200, headers={"Set-Cookie": "a=b"}, request=request))
-        assert not list(http.cookies.jar)
+async def test_calls_carry_no_cookie_and_say_who_makes_them(upstream: FakeUpstream) -> None:
+    upstream.on("GET /v2/orders/1", httpx.Response(200, headers={"Set-Cookie": "a=b"}, json={"id": 1}))
+    async with store_api(upstream) as api:
+        for _ in range(2):
+            await api.call(CORE_READ)
+    for request in upstream.requests:
+        assert request.headers["User-Agent"].startswith("b2b-order-enrichment/")
+        assert request.headers["Accept"] == "application/json"
+        assert "Cookie" not in request.headers
 
 
 # The budget

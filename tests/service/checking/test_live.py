@@ -217,7 +217,7 @@ async def test_many_stores_are_looked_at_together_but_not_all_at_once(tmp_path: 
     names = [f"store{number}" for number in range(25)]
     stores = configuration(tmp_path, "".join(STORE.replace("stores.sandbox", f"stores.{name}") for name in names))
     crowd, told = Crowd(), list[int]()
-    async with httpx.AsyncClient(transport=crowd) as http:
+    async with crowd as http:
         transport = Transport(http, core_url="http://x", b2b_url="http://x")
         found = await check_stores(transport, list(stores.stores.values()), Endpoints(), None, tell=told.append)
     assert [findings[0].store for findings in found] == names

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from service.bigcommerce import Account, StoreApi, Transport
@@ -55,7 +54,7 @@ async def composed(order: DemoOrder, sandbox: RunningSandbox, configuration: Con
     placed = await sandbox.place_order(**order.placement)
     async with (
         connect(redis_url) as redis,
-        httpx.AsyncClient(transport=sandbox.api._transport) as http,
+        sandbox.api._transport as http,
     ):
         transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url)
         api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -64,7 +63,7 @@ async def shop() -> AsyncIterator[Shop]:
     clock = StillClock()
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(called_sandbox(clock))
-        http = await stack.enter_async_context(httpx.AsyncClient(transport=sandbox.api._transport))
+        http = await stack.enter_async_context(sandbox.api._transport)
         transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock)
         account = Account(DEMO_STORE_HASH, (SecretStr("sandbox-access-token"),))
         yield Shop(sandbox, StoreApi(transport, account).core)

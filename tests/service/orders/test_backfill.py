@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from arq import ArqRedis
 from pydantic import SecretStr
@@ -108,7 +107,7 @@ async def yard(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     clock = StillClock()
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(called_sandbox(clock, core_quota=10_000))
-        http = await stack.enter_async_context(httpx.AsyncClient(transport=sandbox.api._transport))
+        http = await stack.enter_async_context(sandbox.api._transport)
         yield Yard(sandbox, redis, Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock))
 
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 from arq import ArqRedis
 from pydantic import SecretStr
@@ -58,7 +57,7 @@ class Reader:
 async def reader(request: pytest.FixtureRequest, redis: ArqRedis) -> AsyncIterator[Reader]:
     async with (
         called_sandbox(StillClock(), customer_attribute_names=request.param) as sandbox,
-        httpx.AsyncClient(transport=sandbox.api._transport) as http,
+        sandbox.api._transport as http,
     ):
         yield Reader(sandbox, Transport(http, core_url=sandbox.url, b2b_url=sandbox.url), redis)
 
