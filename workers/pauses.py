@@ -7,6 +7,7 @@ import structlog
 from arq import Retry
 
 from service.logs import Event
+from service.orders.places import Superseded
 from service.redisdb import PASSING
 from workers.lease import LeaseLost
 
@@ -24,10 +25,13 @@ def growing(tries: int, *, longest_s: float = LONGEST_PAUSE_S) -> float:
 
 
 def put_back(ctx: dict[str, Any], error: Exception) -> Retry:
-    """What was not foreseen, a lost Redis included: the job stays, and is run again after a growing pause."""
+    """What was not foreseen, a lost Redis or a look that another voided included: the job stays, and is run again.
+
+    The pause before grows.
+    """
     if isinstance(error, LeaseLost):
         log.warning(Event.LEASE_LOST, job=ctx["job_id"])
-    elif isinstance(error, PASSING):
+    elif isinstance(error, (Superseded, *PASSING)):
         log.warning(Event.JOB_PUT_BACK, job=ctx["job_id"], error=type(error).__name__)
     else:
         log.error(Event.JOB_CRASHED, job=ctx["job_id"], error=type(error).__name__, exc_info=error)

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from arq import ArqRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import DataError, ResponseError
 
 from service import redisdb, scripts
 from service.redisdb import connect
@@ -64,6 +64,14 @@ async def test_a_command_that_fails_does_so_for_nobody_else(redis: ArqRedis, exc
     assert exchanges == [1, 3]
 
 
+async def test_a_command_that_cannot_be_written_down_fails_for_nobody_else(redis: ArqRedis) -> None:
+    commands = [("INCR", "n"), ("SET", "x", None), ("SET", "x", "\ud800"), ("INCR", "n")]
+    asked = [redis.execute_command(*command) for command in commands]  # type: ignore[no-untyped-call]
+    good, nothing, half, other = await asyncio.gather(*asked, return_exceptions=True)
+    assert {good, other} == {1, 2}
+    assert (type(nothing), type(half)) == (DataError, UnicodeEncodeError)
+
+
 async def test_scripts_that_redis_does_not_know_yet_are_loaded_for_all(redis: ArqRedis) -> None:
     await redis.script_flush()
     begin = scripts.load(redis, "service.orders", "begin")
@@ -94,3 +102,22 @@ async def test_closing_waits_for_what_is_on_its_way(redis_url: str) -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert await asked is True
+
+
+async def test_what_was_given_up_before_it_was_sent_is_not_sent(redis: ArqRedis) -> None:
+    given_up = asyncio.ensure_future(redis.set("n", 7))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with suppress(asyncio.CancelledError):
+        await given_up
+    assert await redis.get("n") is None
+
+
+async def test_closing_waits_for_what_was_asked_for_just_before_and_leaves_no_connection(redis_url: str) -> None:
+    redis = connect(redis_url)
+    asked = asyncio.ensure_future(redis.set("n", 7))
+    await asyncio.sleep(0)
+    await redis.aclose()
+    assert await asked is True
+    pool = redis.connection_pool
+    assert not any(connection.is_connected for connection in [*pool._available_connections, *pool._in_use_connections])

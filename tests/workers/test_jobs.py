@@ -335,6 +335,25 @@ async def test_a_parked_order_makes_no_calls_but_the_probes(workshop: Workshop) 
     assert len(workshop.upstream.asked) - calls <= 3600 / LONGEST_PROBE_S + 8
 
 
+async def test_a_probe_whose_look_is_voided_is_no_fault_and_comes_again(workshop: Workshop) -> None:
+    """A person has the parked order retried in this very moment."""
+    places, note = workshop.resources.places, workshop.resources.places.note
+
+    async def note_too_late(entry: Entry) -> None:
+        await places.begin(STORE_HASH, ORDER)
+        await note(entry)
+
+    workshop.upstream.on("GET /v2/orders/1", 401)
+    await workshop.webhook()
+    await workshop.turn()
+    places.note = note_too_late  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        assert await workshop.turn() == f"probe:{STORE_HASH}"
+
+    assert await workshop.queued() == [f"probe:{STORE_HASH}"]
+    assert "job_crashed" not in {line["event"] for line in logs}
+
+
 async def test_an_order_that_is_refused_while_a_probe_succeeds_is_released_too(workshop: Workshop) -> None:
     places, breaker = workshop.resources.places, workshop.resources.breaker
     workshop.upstream.on("GET /v2/orders/1", 401, lambda _: workshop.order)

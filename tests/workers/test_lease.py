@@ -160,6 +160,23 @@ async def test_a_busy_store_leaves_room_for_the_others(redis: ArqRedis) -> None:
         await until(lambda: empty(redis))
 
 
+async def test_the_other_orders_of_a_store_that_has_its_share_cost_redis_nothing(redis: ArqRedis) -> None:
+    """Redis does nothing else meanwhile, and a store may have thousands of them, at every look."""
+
+    async def job(_: int) -> None:
+        await asyncio.sleep(60)
+
+    worker = worker_for(redis, job)
+    job_ids = [(await put(redis, order_id)).encode() for order_id in range(1, 501)]
+    await redis.config_resetstat()
+
+    await worker.start_jobs(job_ids)
+
+    assert worker.running == 5
+    assert (await redis.info("commandstats"))["cmdstat_zscore"]["calls"] == 5
+    await lease.end(list(worker.tasks.values()))
+
+
 async def test_stores_take_turns_when_there_is_not_room_for_all(redis: ArqRedis) -> None:
     started: list[int] = []
 

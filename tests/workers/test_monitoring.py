@@ -1,5 +1,7 @@
 """What a worker shows of itself over HTTP, from its own loop."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from service.gauges import State
 from service.orders.entry import Entry, Stage, Status
 from service.rules import load_configuration
 from tests.fakes.redis_server import running_redis
@@ -69,6 +72,23 @@ async def test_an_order_that_ends_is_counted_with_its_age_and_its_stages(tmp_pat
     assert told['enrich_create_margin_seconds_bucket{le="9.25"}'] == 1
     assert told['enrich_stage_seconds_sum{stage="read"}'] == pytest.approx(0.5)
     assert told['enrich_stage_seconds_sum{stage="sent"}'] == pytest.approx(0.4)
+
+
+async def test_orders_go_on_while_the_numbers_of_many_stores_are_written(
+    tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, gone_on = threading.Event(), threading.Event()
+
+    def write(_: State) -> bytes:
+        writing.set()
+        return b"" if gone_on.wait(2) else b"stood_still 1"
+
+    monkeypatch.setattr("workers.monitoring.metrics_text", write)
+    async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
+        told = asyncio.create_task(metrics(client))
+        await asyncio.to_thread(writing.wait, 5)
+        gone_on.set()
+        assert "stood_still" not in await told
 
 
 async def test_how_things_stand_in_redis_is_told_with_it(tmp_path: Path, redis_url: str) -> None:
