@@ -59,11 +59,11 @@ async def check_redis(redis: Redis) -> list[Finding]:
         await redis.ping()
     except (AuthenticationError, NoPermissionError) as error:
         message = f"refuses this user or password ({error})."
-        return [Finding(Level.WARNING, None, subject, message, "Correct REDIS_URL: receiver and workers need it.")]
+        return [Finding(Level.ERROR, None, subject, message, "Correct REDIS_URL: receiver and workers need it.")]
     except RedisError as error:
         message = f"does not answer ({type(error).__name__})."
         cure = "Is it running, and is REDIS_URL right? Receiver and workers need it."
-        return [Finding(Level.WARNING, None, subject, message, cure)]
+        return [Finding(Level.ERROR, None, subject, message, cure)]
     try:
         # One at a time: Redis 6 takes no more.
         settings = {**await redis.config_get("maxmemory-policy"), **await redis.config_get("appendonly")}

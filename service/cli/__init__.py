@@ -1,14 +1,16 @@
 """The command ``enrich``: one file a group of commands, each a thin face on what the rest of the house does."""
 
+import io
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
 from typer.exceptions import TyperException
 
 from service.cli import backfill, check, demo, hooks, init, orders, preview, sandbox, serve
+from service.cli.answers import harmless
 from service.errors import EnrichError
 from service.redisdb import PASSING
 
@@ -52,10 +54,18 @@ def enrich(
 
 
 def main() -> None:
-    """Run the command; what the user or the network did wrong is one line on stderr and exit code 2."""
+    """Run the command; what the user or the network did wrong is one line on stderr and exit code 2, Ctrl-C is 130."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal's encoding lacks is written as an escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Typer's own way would be a box of several lines for a mistyped option.
         sys.exit(app(prog_name="enrich", standalone_mode=False))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except typer.Abort:  # Ctrl-C, or the end of the input, where something was asked
+        typer.echo(err=True)
+        sys.exit(130)
     except TyperException as error:
         sys.exit(_say(_usage(error)))
     except EnrichError as error:
@@ -66,6 +76,10 @@ def main() -> None:
         sys.exit(
             _say(f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is this its URL?")
         )
+    except InvalidResponse:
+        sys.exit(_say("REDIS_URL: what answers there is not Redis. Is this its URL?"))
+    except ResponseError as error:
+        sys.exit(_say(f"REDIS_URL: Redis refuses what it is asked ({error})."))
 
 
 def _usage(error: TyperException) -> str:
@@ -78,5 +92,5 @@ def _usage(error: TyperException) -> str:
 
 
 def _say(message: str) -> int:
-    typer.echo(message, err=True)
+    typer.echo(harmless(message), err=True)
     return 2

@@ -1,7 +1,6 @@
 """``enrich backfill``: enrich orders that are already there."""
 
 import asyncio
-import json
 import math
 import signal
 from collections.abc import Coroutine
@@ -15,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from service.bigcommerce import Api, Budget
+from service.cli.answers import open_console, print_json
 from service.cli.backfill_progress import BackfillProgress, tell_start
-from service.cli.options import DryRunOption, StoreOption, open_console, parse_since
+from service.cli.options import DryRunOption, StoreOption, parse_since
 from service.cli.session import open_session
 from service.errors import ConfigError, Problem
 from service.orders.backfill import YOUNGEST_S, Backfill
@@ -88,7 +88,7 @@ async def _survey(span: Span, wanted: str | None, as_json: bool) -> int:
     minutes = math.ceil((survey.to_queue - survey.by_guests) * CALLS_AN_ORDER / a_minute)
     if as_json:
         about = {**_about(store.store.hash, span), "dry_run": True}
-        _print_json({**about, **asdict(survey), "estimated_minutes": minutes})
+        print_json({**about, **asdict(survey), "estimated_minutes": minutes})
     else:
         open_console().print(_plan(survey, minutes, a_minute))
         if survey.began_after:
@@ -112,7 +112,7 @@ async def _run(span: Span, wanted: str | None, as_json: bool) -> int:
                     _tell_left(run.course)
                     raise
     if as_json:
-        _print_json({**_about(store.store.hash, span), **_result(run.course, stopped=stopped)})
+        print_json({**_about(store.store.hash, span), **_result(run.course, stopped=stopped)})
     else:
         open_console().print(_summary(run.course))
     if stopped:
@@ -206,7 +206,3 @@ def _tell_left(course: Course) -> None:
         typer.echo(f"{len(course.in_hand)} orders have not ended{why}; the workers go on with them.", err=True)
     after = f" after order {course.reached}" if course.reached else ""
     typer.echo(f"The same command goes on{after}.", err=True)
-
-
-def _print_json(answer: dict[str, Any]) -> None:
-    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))

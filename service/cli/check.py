@@ -1,7 +1,6 @@
 """``enrich check``: what is wrong with a set-up, before an order shows it."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from service.checking import Finding, Level, check_file, check_redis, check_stores, counted, of_clock
-from service.cli.options import choose_store, open_console
+from service.cli.answers import open_console, print_json
+from service.cli.options import AnyStoreOption, choose_stores
 from service.cli.session import open_session
 from service.rules import ConfiguredStore
 from service.settings import Settings
@@ -47,9 +47,7 @@ class Report:
 
 
 def check(
-    store: Annotated[
-        str | None, typer.Option("--store", metavar="HASH", help="Only this store; all stores when left out.")
-    ] = None,
+    store: AnyStoreOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="The stores file alone: BigCommerce and Redis are not asked.")
     ] = False,
@@ -72,7 +70,7 @@ def check(
     """
     report = asyncio.run(_check(store, offline=offline))
     if as_json:
-        typer.echo(json.dumps(_as_dict(report), indent=2, ensure_ascii=False))
+        print_json(_as_dict(report))
     else:
         _show(open_console(), report)
     if report.count(Level.ERROR):
@@ -85,7 +83,7 @@ async def _check(wanted: str | None, *, offline: bool) -> Report:
     configuration, found = check_file(settings.enrich_config)
     if configuration is None:
         return Report([Section(file, found)], f"{file}; its stores were not looked at")
-    names = [choose_store(wanted, list(configuration.stores))] if wanted else list(configuration.stores)
+    names = choose_stores(wanted, list(configuration.stores))
     stores = [configuration.stores[name] for name in names]
     count = counted(len(names), "store")
     live, around = ([[] for _ in stores], []) if offline else await _look(stores)

@@ -1,8 +1,6 @@
 """``enrich hooks``: the stores' webhooks."""
 
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
@@ -14,10 +12,11 @@ from rich.text import Text
 from service import hooks
 from service.bigcommerce.core import Core
 from service.bigcommerce.hooks import Hook, without_secrets
+from service.cli.answers import harmless, open_console, print_json
 from service.cli.hook_tables import listed_as_dicts, listed_table, notes, result_as_dict, step_as_dict, steps_table
-from service.cli.options import StoreOption, choose_store, open_console
+from service.cli.options import AnyStoreOption, StoreOption, YesOption, choose_stores, confirm
 from service.cli.session import Session, open_session
-from service.errors import ConfigError, EnrichError, Problem
+from service.errors import EnrichError
 from service.hooks import Known, Listed, Outcome, Step
 from service.stores import Store
 
@@ -27,14 +26,11 @@ T = TypeVar("T")
 Results = Mapping[str, T | EnrichError]
 """What came of the work for each store."""
 
-EachStoreOption = Annotated[
-    str | None, typer.Option("--store", metavar="HASH", help="The store's hash; all stores when left out.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="A JSON array instead of a table.")]
 
 
 @app.command("list")
-def list_hooks(store: EachStoreOption = None, as_json: JsonOption = False) -> None:
+def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
     """Show the stores' webhooks, and how each stands.
 
     missing: no webhook tells of that event. inactive: BigCommerce has switched it off. headers differ: the receiver
@@ -50,7 +46,7 @@ def list_hooks(store: EachStoreOption = None, as_json: JsonOption = False) -> No
     results = _of_each(store, work, without_redis="ours are told by their path alone.")
     if as_json:
         found = [line for name, result in results.items() for line in listed_as_dicts(name, result)]
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         open_console().print(listed_table(results))
     if any(isinstance(result, EnrichError) for result in results.values()):
@@ -66,7 +62,7 @@ def register(
             help=f"Where the receiver is reached from outside; {hooks.WEBHOOK_PATH} is added to a mere host.",
         ),
     ],
-    store: EachStoreOption = None,
+    store: AnyStoreOption = None,
     move: Annotated[
         bool, typer.Option("--move", help="Send another receiver's webhooks here instead of making new ones.")
     ] = False,
@@ -93,7 +89,7 @@ def register(
 
 
 @app.command("repair")
-def repair(store: EachStoreOption = None, as_json: JsonOption = False) -> None:
+def repair(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
     """Put right what is wrong with the stores' webhooks.
 
     Switches on what is off, sets headers that differ and makes what is missing, at the URL that was registered last.
@@ -114,7 +110,7 @@ def remove(
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="Those that go there; those to this service when left out.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete a store's webhooks about orders.
@@ -124,11 +120,11 @@ def remove(
     Example: enrich hooks remove --store abc123 --url https://old.example.com
     """
     name, found = asyncio.run(_find(store, url))
-    if found and not yes:
-        _make_sure(name, found)
+    if found:
+        _make_sure(name, found, yes=yes)
     steps = asyncio.run(_delete(name, found))
     if as_json:
-        typer.echo(json.dumps([{"store": name, "steps": [step_as_dict(step) for step in steps]}], indent=2))
+        print_json([{"store": name, "steps": [step_as_dict(step) for step in steps]}])
     else:
         open_console().print(steps_table({name: steps}) if steps else "There are none.")
     if not all(step.is_done for step in steps):
@@ -179,8 +175,7 @@ def _of_each(
 
     async def attempts() -> Results[T]:
         async with open_session() as session:
-            stores = list(session.configuration.stores)
-            names = stores if wanted is None else [choose_store(wanted, stores)]
+            names = choose_stores(wanted, list(session.configuration.stores))
             memory = _Memory(session.redis, without_redis)
             found = await asyncio.gather(*(attempt(session, name, memory) for name in names))
             return dict(zip(names, found, strict=True))
@@ -201,25 +196,18 @@ async def _delete(name: str, found: Sequence[Hook]) -> list[Step]:
         return await hooks.remove(session.api(session.store(name)).core, found)
 
 
-def _make_sure(store: str, found: Sequence[Hook]) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError(Problem("--yes", "is needed where nobody can be asked.", "Nothing was deleted."))
-    for hook in found:
-        typer.echo(f"{hook.scope} to {without_secrets(hook.destination)}", err=True)
-    try:
-        if typer.confirm(f"Delete {len(found)} of store {store}?", err=True):
-            return
-    except typer.Abort:
-        typer.echo(err=True)  # Ctrl-C leaves the line unended
-    typer.echo("Nothing was deleted.", err=True)
-    raise typer.Exit(1)
+def _make_sure(store: str, found: Sequence[Hook], *, yes: bool) -> None:
+    if not yes:
+        for hook in found:
+            typer.echo(harmless(f"{hook.scope} to {without_secrets(hook.destination)}"), err=True)
+    confirm(f"Delete {len(found)} of store {store}?", yes=yes)
 
 
 def _report(results: Results[Outcome], as_json: bool) -> None:
     """Tell what was done; exit code 1 when something failed."""
     outcomes = {name: result for name, result in results.items() if isinstance(result, Outcome)}
     if as_json:
-        typer.echo(json.dumps([result_as_dict(name, result) for name, result in results.items()], indent=2))
+        print_json([result_as_dict(name, result) for name, result in results.items()])
     else:
         console = open_console()
         if outcomes:

@@ -79,7 +79,7 @@ def init(
     text = as_toml(new)
     _check(new, text, path)
     if path == STDOUT:
-        typer.echo(text, nl=False)
+        typer.echo(text.encode(), nl=False)  # TOML is UTF-8, whatever the terminal's encoding is
     else:
         _write(path, text)
     typer.echo(_next_steps(new, path), err=True)
@@ -129,11 +129,8 @@ def _needs_field(place: Place | None) -> bool:
 
 
 def _ask(question: str, default: str | None = None) -> str:
-    try:
-        with redirect_stdout(sys.stderr):  # stdout may be the file
-            answer: str = typer.prompt(question, default=default)
-    except typer.Abort:  # Ctrl-C, or the end of what can be read
-        raise KeyboardInterrupt from None
+    with redirect_stdout(sys.stderr):  # stdout may be the file
+        answer: str = typer.prompt(question, default=default)
     return answer.strip()
 
 
@@ -175,8 +172,10 @@ def _check(new: NewStore, text: str, path: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """All of the file or nothing. A link stays a link."""
-    target = path.resolve()
+    """All of the file or nothing. A link stays a link; a device or a pipe is no place for a file."""
+    target = Path(os.path.realpath(path))  # as `resolve` does, but links that lead in a circle are no error
+    if target.exists() and not target.is_file():
+        raise ConfigError(Problem(str(path), "cannot be written (it is not a file).", "See --output."))
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         try:

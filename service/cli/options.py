@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rapidfuzz import process
-from rich.console import Console
 
 from service.embedded_redis import running_url
 from service.errors import ConfigError, Problem
@@ -20,14 +19,11 @@ StoreOption = Annotated[
 ]
 
 AnyStoreOption = Annotated[
-    str | None, typer.Option("--store", metavar="HASH", help="Only this store's orders; left out, all stores'.")
+    str | None, typer.Option("--store", metavar="HASH", help="Only this store; left out: all stores.")
 ]
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where there is no terminal to ask on.")]
-
-# Columns for those who read with a program; a table takes only what it needs of them.
-_ENDLESS = 10_000
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -45,41 +41,36 @@ def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
     raise ConfigError(Problem(f"--store {wanted}", "is not in the stores file.", cure))
 
 
+def choose_stores(wanted: str | None, stores: Sequence[str]) -> Sequence[str]:
+    """The store that is meant, all of them when none is told. Raises ConfigError when it is not configured."""
+    return stores if wanted is None else [choose_store(wanted, stores)]
+
+
 def parse_since(text: str, *, now: datetime | None = None, option: str = "--since") -> datetime:
-    """A point in time from ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it says otherwise), ``30m``, ``7d``."""
+    """A point in time, in UTC: ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it says otherwise), ``30m``, ``7d``."""
     try:
         if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
             return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ConfigError(
             Problem(f"{option} {text}", "is not a time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def confirm(question: str, *, yes: bool) -> None:
     """Return when a person on the terminal agrees, or ``--yes`` has. Not to be called inside a running event loop.
 
-    Raises ConfigError where there is nobody to ask, and Exit when the answer is no.
+    Raises ConfigError where there is nobody to ask, Exit when the answer is no, and Abort on Ctrl-C.
     """
     if yes:
         return
     if not sys.stdin.isatty():
         raise ConfigError(Problem("--yes", "is needed where there is no terminal to ask on.", f"Asked was: {question}"))
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:  # Ctrl-C, or the end of the input
-        agreed = False
-    if not agreed:
+    if not typer.confirm(question, err=True):
         typer.echo("Nothing was done.", err=True)
         raise typer.Exit(1)
-
-
-def open_console() -> Console:
-    """Where results are shown. In a pipe or a file no line is cut or folded to a terminal's width."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_ENDLESS)
 
 
 def find_redis(settings: Settings) -> str:

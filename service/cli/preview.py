@@ -14,11 +14,11 @@ from rich.table import Table
 from service.bigcommerce import PatientApi
 from service.bigcommerce.models import Record
 from service.cli import preview_tables as tables
-from service.cli.options import StoreOption, open_console
+from service.cli.answers import open_console, print_json
+from service.cli.options import StoreOption
 from service.cli.session import Session, open_session
 from service.errors import ConfigError, CredentialsRefused, NotFound, Problem
 from service.orders.cache import Cache
-from service.orders.composing import read_configs
 from service.orders.document import NoCompanyUser
 from service.orders.gathering import Gathered, gather_newest, gather_order
 from service.orders.ledger import Ledger
@@ -141,7 +141,7 @@ async def _run(asked: Asked, wanted: str | None) -> None:
         if asked.order_id is None:
             await _show_newest(asked, reader, asked.last or 1)
         elif asked.document:
-            await _show_document(reader, asked.order_id)
+            await _show_document(asked, reader, asked.order_id)
         elif asked.expression:
             await _show_tried(asked, reader, asked.order_id, asked.expression)
         else:
@@ -181,13 +181,13 @@ class Reader:
         if gathered.trouble:
             raise gathered.trouble
         configs, record, written = await asyncio.gather(
-            read_configs(self.api, self.cache, self.configured.store), self._record(order_id), self._written(order_id)
+            self.api.b2b.extra_field_configs(), self._record(order_id), self._written(order_id)
         )
         return preview(self.configured, gathered, configs, record, written)
 
     async def previews(self, count: int) -> list[Preview]:
         """What would come of the newest orders. Their records are not read."""
-        configs = await read_configs(self.api, self.cache, self.configured.store)
+        configs = await self.api.b2b.extra_field_configs()
         found = await self.newest(count, self._needs)
         return [preview(self.configured, gathered, configs) for gathered in found]
 
@@ -216,7 +216,7 @@ class Reader:
 async def _show_order(asked: Asked, reader: Reader, order_id: int) -> None:
     shown = await reader.preview(order_id)
     if asked.as_json:
-        typer.echo(tables.to_json(tables.as_dict(shown, reader.configured.store.hash)))
+        print_json(tables.as_dict(shown, reader.configured.store.hash))
         return
     console = open_console()
     for part in tables.preview_parts(shown, reader.configured.store.hash):
@@ -231,7 +231,7 @@ async def _show_newest(asked: Asked, reader: Reader, count: int) -> None:
         found = await reader.newest(count, needs)
         tried = [(each, try_expression(asked.expression, asked.pattern, each.document)) for each in found]
         if asked.as_json:
-            typer.echo(tables.to_json([tables.tried_as_dict(each, one, store) for each, one in tried]))
+            print_json([tables.tried_as_dict(each, one, store) for each, one in tried])
         elif tried:
             console.print(tables.tried_table(tried, with_pattern=asked.pattern is not None))
             console.print(tables.tried_summary(tried))
@@ -240,7 +240,7 @@ async def _show_newest(asked: Asked, reader: Reader, count: int) -> None:
         return
     previews = await reader.previews(count)
     if asked.as_json:
-        typer.echo(tables.to_json([tables.as_dict(each, store) for each in previews]))
+        print_json([tables.as_dict(each, store) for each in previews])
     elif previews:
         console.print(tables.previews_table(previews))
         console.print(tables.summary(previews), soft_wrap=True)
@@ -248,10 +248,14 @@ async def _show_newest(asked: Asked, reader: Reader, count: int) -> None:
         console.print("No orders.")
 
 
-async def _show_document(reader: Reader, order_id: int) -> None:
+async def _show_document(asked: Asked, reader: Reader, order_id: int) -> None:
     gathered = await reader.order(order_id, EVERYTHING)
     _tell_gaps(gathered)
-    open_console().print(tables.coloured_json(gathered.document), soft_wrap=True)
+    console = open_console()
+    if console.is_terminal and not asked.as_json:
+        console.print(tables.coloured_json(gathered.document), soft_wrap=True)
+    else:
+        print_json(gathered.document)
 
 
 async def _show_tried(asked: Asked, reader: Reader, order_id: int, expression: Expression) -> None:
@@ -259,7 +263,7 @@ async def _show_tried(asked: Asked, reader: Reader, order_id: int, expression: E
     _tell_gaps(gathered)
     tried = try_expression(expression, asked.pattern, gathered.document)
     if asked.as_json:
-        typer.echo(tables.to_json(tables.tried_as_dict(gathered, tried, reader.configured.store.hash)))
+        print_json(tables.tried_as_dict(gathered, tried, reader.configured.store.hash))
     else:
         open_console().print(tables.tried_facts(tried, with_pattern=asked.pattern is not None))
 

@@ -1,7 +1,5 @@
 """How ``enrich preview`` shows what it found: tables and facts for people, plain values for scripts."""
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.bigcommerce.models import Record
+from service.cli.answers import to_json
 from service.orders.gathering import Gathered
 from service.orders.preview import Outcome, Preview, RuleResult, Tried
 
@@ -19,9 +18,6 @@ GAP = "—"
 
 SHOWN_LENGTH = 200
 """Of what an expression found a table shows so many characters; --json has all of them."""
-
-# What a terminal could obey, and half surrogate pairs, which are no UTF-8.
-_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _COLOURS = {Outcome.SENT: "green", Outcome.WAITING: "yellow", Outcome.SKIPPED: "dim"}
 
@@ -34,14 +30,8 @@ _OUTCOMES = {
 }
 
 
-def to_json(value: Any) -> str:
-    """Indented JSON that any terminal and any file takes."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
 def coloured_json(value: Any) -> Text:
-    """The same, in colours."""
+    """JSON for people."""
     return JSONHighlighter()(to_json(value))
 
 
@@ -131,7 +121,7 @@ def _preview_facts(preview: Preview, store: str) -> dict[str, Text]:
         "outcome": Text(outcome, _COLOURS.get(preview.outcome, "red")),
     }
     if preview.unfilled and preview.payload:
-        rows["note"] = Text(f"BigCommerce requires {', '.join(preview.unfilled)}, which stays empty", "yellow")
+        rows["note"] = Text(_unfilled(preview.unfilled), "yellow")
     return rows
 
 
@@ -226,6 +216,9 @@ def summary(previews: Sequence[Preview]) -> str:
             said.append(f"{filled} of {len(ours)} have a PO")
         elif filled < len(ours):
             said.append(f"{column[0].trace.name} is empty on {len(ours) - filled}")
+    unfilled = [name for name in (ours[0].unfilled if ours else ()) if all(name in each.unfilled for each in ours)]
+    if unfilled:
+        said.append(_unfilled(unfilled))
     if counts[Outcome.FAILED]:
         said.append(f"{counts[Outcome.FAILED]} would fail")
     if counts[Outcome.SKIPPED]:
@@ -281,6 +274,10 @@ def _order_cells(gathered: Gathered) -> tuple[str, ...]:
 def _time(gathered: Gathered, form: str = "%Y-%m-%d %H:%M:%S") -> str | None:
     created = gathered.created_at
     return None if created is None else datetime.fromtimestamp(created, UTC).strftime(form)
+
+
+def _unfilled(names: Iterable[str]) -> str:
+    return f"BigCommerce requires {', '.join(names)}, which stays empty"
 
 
 def _short(raw: Any) -> str:

@@ -7,9 +7,9 @@ has ended: what is in the queue is the workers', and queueing an order twice cha
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
@@ -21,9 +21,11 @@ from service.orders.cache import Cache
 from service.orders.entry import Status
 from service.orders.keys import backfill_key
 from service.orders.ledger import Ledger
-from service.orders.patience import through_failover, through_trouble
+from service.orders.patience import FIRST_PATIENCE_S, UPSTREAM_PATIENCE_S, through_failover, through_trouble
 from service.orders.queue import BACKFILL, Accepted, Queue
 from service.redisdb import PASSING
+
+T = TypeVar("T")
 
 IN_HAND = 50
 """So many of its orders are with the workers at a time: enough to keep them busy, few enough to stand in no way."""
@@ -60,6 +62,7 @@ class Backfill:
         self._ledger = Ledger(redis)
         self._watch = watch
         self._position = backfill_key(self._store, f"{span.name}:again" if span.again else span.name)
+        self._answered = False
         self._walked = 0
         self._moved_at = time.monotonic()
         self._counted_at = 0.0
@@ -82,10 +85,10 @@ class Backfill:
         return survey
 
     async def run(self) -> None:
-        """Feed the workers until all orders have ended, or nothing has ended for five minutes.
+        """Feed the workers until all orders have ended or, once all are in their hands, none has for five minutes.
 
         It may be cancelled at any time; ``course`` then tells what is left. Errors are UpstreamError and Redis's own,
-        when they last for minutes.
+        when they last for minutes; at the start UpstreamError comes within seconds.
         """
         course = self.course
         course.began_after = course.reached = self._walked = await self._begin()
@@ -119,7 +122,7 @@ class Backfill:
 
     async def _list(self, min_id: int) -> list[dict[str, Any]]:
         span = self._span
-        return await through_trouble(
+        return await self._ask(
             lambda: self._api.core.orders(
                 min_id=min_id or None, min_date_created=span.since, max_date_created=span.until
             )
@@ -128,7 +131,7 @@ class Backfill:
     async def _count(self) -> int | None:
         span, reached = self._span, self.course.began_after
         try:
-            return await through_trouble(
+            return await self._ask(
                 lambda: self._api.core.count_orders(
                     min_id=max(0, reached - LATE_IDS) or None,
                     min_date_created=span.since,
@@ -137,6 +140,11 @@ class Backfill:
             )
         except Refused:
             return None
+
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        answer = await through_trouble(call, patience_s=UPSTREAM_PATIENCE_S if self._answered else FIRST_PATIENCE_S)
+        self._answered = True
+        return answer
 
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────
 

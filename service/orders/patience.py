@@ -15,6 +15,9 @@ T = TypeVar("T")
 REDIS_PATIENCE_S = 60.0
 UPSTREAM_PATIENCE_S = 600.0
 
+# Before anything was answered, somebody waits to hear that the address or the network is at fault.
+FIRST_PATIENCE_S = 5.0
+
 
 async def through_failover(call: Callable[[], Awaitable[T]]) -> T:
     """Ask Redis, if need be for a minute. Errors are those of the last try."""
@@ -26,14 +29,14 @@ async def through_failover(call: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError("unreachable: retry_context ends by returning or raising")
 
 
-async def through_trouble(call: Callable[[], Awaitable[T]]) -> T:
+async def through_trouble(call: Callable[[], Awaitable[T]], *, patience_s: float = UPSTREAM_PATIENCE_S) -> T:
     """Ask BigCommerce, if need be for ten minutes: there is time for its trouble to pass. Errors as above."""
 
     def tell(error: Exception) -> bool | float:
         return error.seconds if isinstance(error, WaitUntil) else isinstance(error, TryAgain)
 
     async for attempt in stamina.retry_context(
-        on=tell, attempts=None, timeout=UPSTREAM_PATIENCE_S, wait_initial=1.0, wait_max=15.0
+        on=tell, attempts=None, timeout=patience_s, wait_initial=1.0, wait_max=15.0
     ):
         with attempt:
             return await call()

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from service.bigcommerce import StoreApi
 from service.bigcommerce.core import PER_PAGE, Core
 from service.bigcommerce.models import to_int
+from service.cli.answers import print_json
 from service.cli.options import DryRunOption, StoreOption, YesOption, confirm
 from service.cli.orders.queueing import (
     Item,
@@ -22,7 +23,6 @@ from service.cli.orders.queueing import (
     carry_out,
     exit_unless_well,
     show,
-    show_json,
 )
 from service.cli.session import Session, open_session
 from service.errors import ConfigError, NotFound, Problem
@@ -92,11 +92,11 @@ def assign_orders(
     timeout: TimeoutOption = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")] = False,
 ) -> None:
-    """Move the orders that a buyer placed before joining a Company to it, and enrich them.
+    """Move a buyer's earlier orders to the Company, and enrich them.
 
-    B2B Edition moves the orders (Assign Customer Orders to Company), which cannot be taken back here. Then those of
-    the buyer's orders are queued that are not known, were skipped as not_a_company_user, or failed; the others are
-    left alone. May be run again. Needs Redis, and asks first.
+    They are those from before the buyer joined it. B2B Edition moves them (Assign Customer Orders to Company), which
+    cannot be taken back here. Then those of the buyer's orders are queued that are not known, were skipped as
+    not_a_company_user, or failed; the others are left alone. May be run again. Needs Redis, and asks first.
 
     Exit code 1 with --wait if any order has failed or has not ended in time.
 
@@ -117,7 +117,7 @@ def reassign_orders(
     timeout: TimeoutOption = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")] = False,
 ) -> None:
-    """Move all orders of a Company user to another Company, and enrich those that were not.
+    """Move a user's orders to another Company, and enrich them.
 
     Only for stores with the legacy Dependent Companies behaviour. B2B Edition moves the orders (Reassign Orders to a
     Different Company), not the user. Then those of the buyer's orders are queued that are not known, were skipped as
@@ -136,7 +136,7 @@ def _go(move: Move, store: str | None, yes: bool, manner: Manner) -> None:
         confirm(f"{plan}?", yes=yes)
     moved, items = asyncio.run(_carry_out(plan, manner))
     if manner.as_json:
-        show_json(
+        print_json(
             {
                 "store": plan.store,
                 "customer_id": move.customer_id,
@@ -205,7 +205,8 @@ async def _orders_of(core: Core, customer_id: int) -> list[int]:
     found: list[int] = []
     while True:
         last = found[-1] if found else 0
-        page = await core.orders(customer_id=customer_id, min_id=last + 1)
+        # Whether min_id is part of what it asks for is not documented.
+        page = await core.orders(customer_id=customer_id, min_id=last or None)
         # Whatever else the list should hold is nothing to touch.
         theirs = [order for order in page if to_int(order.get("customer_id")) == customer_id]
         ids = sorted(order_id for order in theirs if (order_id := to_int(order.get("id"))) and order_id > last)

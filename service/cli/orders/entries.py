@@ -47,8 +47,11 @@ def as_dict(entry: Entry) -> dict[str, Any]:
 def as_table(entries: Iterable[Entry]) -> Table:
     """A row an order."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("CHANGED (UTC)", "STORE", "ORDER", "OUTCOME", "VERIFIED", "PO NUMBER"):
+    # In 80 columns the reason gets its room from what may take two lines: the date and the time, a long PO number.
+    table.add_column("CHANGED (UTC)")
+    for column in ("STORE", "ORDER", "OUTCOME", "VERIFIED"):
         table.add_column(column, no_wrap=True)
+    table.add_column("PO NUMBER", overflow="fold")
     table.add_column("SENT AT", justify="right", no_wrap=True)
     table.add_column("REASON", overflow="fold")
     for entry in entries:

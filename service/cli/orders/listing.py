@@ -1,12 +1,12 @@
 """``enrich orders list``: the orders that changed last."""
 
 import asyncio
-import json
 from typing import Annotated
 
 import typer
 
-from service.cli.options import AnyStoreOption, choose_store, open_console, parse_since
+from service.cli.answers import open_console, print_json
+from service.cli.options import AnyStoreOption, choose_stores, parse_since
 from service.cli.orders.entries import as_dict, as_table
 from service.cli.orders.finding import Wanted, find, open_ledger
 from service.orders.entry import Entry, Status
@@ -41,11 +41,11 @@ def list_orders(
     wanted = Wanted(status, reason, po, parse_since(since).timestamp() if since else 0.0)
     entries = asyncio.run(_list(store, wanted, limit))
     if as_json:
-        typer.echo(json.dumps([as_dict(entry) for entry in entries], indent=2, ensure_ascii=False))
+        print_json([as_dict(entry) for entry in entries])
     else:
         open_console().print(as_table(entries) if entries else "No orders.")
 
 
 async def _list(store: str | None, wanted: Wanted, limit: int) -> list[Entry]:
     async with open_ledger() as (redis, stores):
-        return await find(redis, [choose_store(store, stores)] if store else stores, wanted, limit)
+        return await find(redis, choose_stores(store, stores), wanted, limit)

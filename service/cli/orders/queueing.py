@@ -1,7 +1,6 @@
 """Queueing orders anew, waiting for their ends, and telling what came of them."""
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from service.cli.options import open_console
+from service.cli.answers import open_console
 from service.cli.orders.entries import as_dict, as_table, why
 from service.orders.entry import Entry, Status
 from service.orders.ledger import Ledger
@@ -115,11 +114,6 @@ def show(items: Sequence[Item], manner: Manner) -> None:
     entries = [item.entry for item in items if item.entry]
     if entries and manner.wait_s is not None and not (manner.dry_run or manner.as_json):
         open_console().print(as_table(entries))
-
-
-def show_json(answer: Any) -> None:
-    """What came of it, for scripts."""
-    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
 def exit_unless_well(items: Iterable[Item], manner: Manner) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service.cli.options import DryRunOption, YesOption, choose_store, confirm, parse_since
+from service.cli.answers import print_json
+from service.cli.options import DryRunOption, YesOption, choose_store, choose_stores, confirm, parse_since
 from service.cli.orders.finding import Wanted, find, open_ledger
 from service.cli.orders.queueing import (
     Item,
@@ -17,7 +18,6 @@ from service.cli.orders.queueing import (
     carry_out,
     exit_unless_well,
     show,
-    show_json,
 )
 from service.errors import ConfigError, Problem
 from service.orders.entry import Status
@@ -74,7 +74,7 @@ def retry_orders(
         confirm(f"Queue {len(items)} failed orders anew?", yes=yes)
     items = asyncio.run(_retry(items, manner))
     if as_json:
-        show_json([item.as_dict() for item in items])
+        print_json([item.as_dict() for item in items])
     elif not items:
         typer.echo("No failed order fits.")
     show(items, manner)
@@ -105,7 +105,7 @@ def _wanted(
 
 async def _failed(store: str | None, wanted: Wanted) -> list[Item]:
     async with open_ledger() as (redis, stores):
-        found = await find(redis, [choose_store(store, stores)] if store else stores, wanted)
+        found = await find(redis, choose_stores(store, stores), wanted)
     return [Item.planned(entry.store, entry.order_id, entry) for entry in found]
 
 

@@ -1,14 +1,14 @@
 """``enrich orders show``: all that is known of one order."""
 
 import asyncio
-import json
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.options import StoreOption, choose_store, open_console
+from service.cli.answers import open_console, print_json
+from service.cli.options import StoreOption, choose_store
 from service.cli.orders.entries import as_dict, why
 from service.cli.orders.finding import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
@@ -31,7 +31,7 @@ def show_order(
     """
     entry = asyncio.run(_show(store, order_id))
     if as_json:
-        typer.echo(json.dumps(as_dict(entry), indent=2, ensure_ascii=False))
+        print_json(as_dict(entry))
         return
     console = open_console()
     console.print(_facts(entry))

@@ -138,17 +138,17 @@ async def test_settings_that_may_not_be_read_are_left_out(error: exceptions.Redi
     [
         (
             exceptions.ConnectionError("refused"),
-            "warning  Redis  does not answer (ConnectionError)."
+            "error  Redis  does not answer (ConnectionError)."
             " Is it running, and is REDIS_URL right? Receiver and workers need it.",
         ),
         (
             exceptions.AuthenticationError("invalid password"),
-            "warning  Redis  refuses this user or password (invalid password)."
+            "error  Redis  refuses this user or password (invalid password)."
             " Correct REDIS_URL: receiver and workers need it.",
         ),
         (
             exceptions.NoPermissionError("NOPERM"),
-            "warning  Redis  refuses this user or password (NOPERM). Correct REDIS_URL: receiver and workers need it.",
+            "error  Redis  refuses this user or password (NOPERM). Correct REDIS_URL: receiver and workers need it.",
         ),
     ],
 )

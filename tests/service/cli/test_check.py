@@ -129,14 +129,14 @@ async def test_redis_is_looked_at_where_it_is(
     assert ["ok", "Redis", "answers."] in shown(await check(enrich))
 
 
-async def test_a_redis_that_does_not_answer_is_a_warning(
+async def test_a_redis_that_does_not_answer_is_an_error(
     enrich: Enrich, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     ran = await check(enrich)
-    assert ran.code == 0
+    assert ran.code == 1
     assert [
-        "warning",
+        "error",
         "Redis",
         "does not answer (ConnectionError). Is it running, and is REDIS_URL right? Receiver and workers need it.",
     ] in shown(ran)

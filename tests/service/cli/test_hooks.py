@@ -422,11 +422,14 @@ async def test_remove_asks_nobody_when_it_is_told_so(shop: Shop) -> None:
 async def test_remove_needs_yes_where_nobody_can_be_asked(shop: Shop) -> None:
     await shop.hook()
     ran = await shop.enrich("remove")
-    assert ran == Ran(2, "", "--yes: is needed where nobody can be asked. Nothing was deleted.\n")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith(
+        "--yes: is needed where there is no terminal to ask on. Asked was: Delete 1 of store sandbox?\n"
+    )
     assert len(await shop.hooks()) == 1
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("\n", 1, 1), ("", 1, 1)])
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("\n", 1, 1), ("", 130, 1)])
 async def test_remove_asks_on_a_terminal(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int
 ) -> None:
@@ -435,7 +438,7 @@ async def test_remove_asks_on_a_terminal(
     ran = await shop.enrich("remove")
     assert (ran.code, len(await shop.hooks())) == (code, left)
     assert f"{CREATED} to {OURS}\nDelete 1 of store sandbox? [y/N]:" in ran.err
-    assert ran.err.endswith("Nothing was deleted.\n") is bool(left)
+    assert ran.err.endswith("Nothing was done.\n") is (code == 1)
 
 
 async def test_remove_is_for_one_store_only(shop: Shop) -> None:

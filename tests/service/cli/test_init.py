@@ -219,13 +219,18 @@ def test_the_file_has_the_usual_mode_and_a_link_stays_a_link(enrich: Enrich, fol
     assert stat.S_IMODE((folder / "real.toml").stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
 
 
-@pytest.mark.parametrize(("output", "why"), [("none/stores.toml", "No such file"), ("data", "Is a directory")])
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [("none/stores.toml", "No such file"), ("data", "it is not a file"), ("pipe", "it is not a file")],
+)
 def test_a_place_that_cannot_be_written_is_named(enrich: Enrich, folder: Path, output: str, why: str) -> None:
     (folder / "data").mkdir(exist_ok=True)
+    os.mkfifo(folder / "pipe")
     ran = enrich("init", *FLAGS, "--force", "--output", output)
     assert ran.code == 2
     assert ran.err.startswith(f"{output}: cannot be written ({why}")
-    assert [path.name for path in folder.iterdir()] == ["data"]
+    assert {path.name for path in folder.iterdir()} == {"data", "pipe"}
+    assert (folder / "pipe").is_fifo()
 
 
 def test_a_disk_that_is_full_leaves_the_old_file_as_it_was(

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.exceptions import AuthenticationError, NoPermissionError
+import typer
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
 from typer.main import get_command
 
 from service.cli import app
 from service.cli.orders import finding
+from service.errors import EnrichError
 from tests.fakes.command import Enrich, Ran
 
 
@@ -58,9 +60,13 @@ def test_help_explains_each_option_and_shows_its_default(enrich: Enrich, path: t
             assert re.search(rf"{option.opts[-1]} .*?\[default: {re.escape(str(option.default))}[;\]]", shown)
 
 
-def test_help_lists_every_command_with_its_whole_purpose(enrich: Enrich) -> None:
-    shown = enrich("--help").out
-    for name in get_command(app).commands:  # type: ignore[attr-defined]
+@pytest.mark.parametrize("group", [(), ("hooks",), ("orders",)])
+def test_help_lists_every_command_with_its_whole_purpose(enrich: Enrich, group: tuple[str, ...]) -> None:
+    shown = enrich(*group, "--help").out
+    command: Any = get_command(app)
+    for name in group:
+        command = command.commands[name]
+    for name in command.commands:
         assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", shown, re.MULTILINE)
 
 
@@ -183,6 +189,25 @@ def test_a_redis_that_refuses_the_user_is_one_line(
     assert ran.err == f"REDIS_URL: Redis refuses this user or password ({error}).\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InvalidResponse('got "H" as reply type byte'), "what answers there is not Redis. Is this its URL?"),
+        (ResponseError("MISCONF no disk"), "Redis refuses what it is asked (MISCONF no disk)."),
+    ],
+)
+def test_a_redis_that_is_none_or_refuses_a_command_is_one_line(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    monkeypatch.setattr(finding, "find_redis", raising(error))
+    assert enrich("orders", "list") == Ran(2, "", f"REDIS_URL: {line}\n")
+
+
+def test_an_error_holds_nothing_that_a_terminal_obeys(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "find_redis", raising(EnrichError("first \x1b]0;evil\x07\nsecond \x9b31m")))
+    assert enrich("orders", "list") == Ran(2, "", "first ]0;evil\nsecond 31m\n")
+
+
 def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -196,6 +221,14 @@ def test_interrupted_is_130_without_a_word(enrich: Enrich, monkeypatch: pytest.M
     monkeypatch.setattr(finding, "find_redis", raising(KeyboardInterrupt()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == Ran(130, "", "")
+
+
+def test_a_question_that_is_not_answered_is_130_on_a_line_of_its_own(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "find_redis", raising(typer.Abort()))
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert enrich("orders", "list") == Ran(130, "", "\n")
 
 
 def test_a_bug_of_ours_keeps_its_traceback(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,6 +225,14 @@ def test_a_field_that_bigcommerce_requires_and_nothing_fills_is_told(
     assert read(enrich("preview", order, "--json"))["required_by_bigcommerce"] == ["Account No"]
 
 
+def test_a_required_field_is_told_where_no_rule_is_for_extra_fields(
+    enrich: Enrich, sandbox: ServedSandbox, folder: Path
+) -> None:
+    configure(folder, sandbox, 'po_number = "order.customer_message"')
+    order = sandbox.place(customer_message="A-1")
+    assert ["note", "BigCommerce requires Account No, which stays empty"] in shown(enrich("preview", str(order)))
+
+
 def test_an_expression_that_broke_is_told_with_its_error(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
     configure(folder, sandbox, 'po_number = { from = ["order.billing_address", "length(order.id)"] }')
     ran = enrich("preview", str(sandbox.place()))
@@ -376,7 +384,7 @@ def test_an_order_that_would_fail_is_counted(enrich: Enrich, sandbox: ServedSand
     sandbox.place()
     ran = enrich("preview", "--last", "20")
     assert shown(ran)[1][-1] == "failed: po_number"
-    assert ran.out.endswith("\n1 of 2 have a PO; 1 would fail.\n")
+    assert ran.out.endswith("\n1 of 2 have a PO; BigCommerce requires Account No, which stays empty; 1 would fail.\n")
 
 
 def test_a_rule_that_broke_is_noted(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
@@ -385,7 +393,7 @@ def test_a_rule_that_broke_is_noted(enrich: Enrich, sandbox: ServedSandbox, fold
     sandbox.place()
     ran = enrich("preview", "--last", "20")
     assert shown(ran)[1][-1] == "error: Ship Window"
-    assert ran.out.endswith("\nShip Window is empty on 1.\n")
+    assert ran.out.endswith("\nShip Window is empty on 1; BigCommerce requires Account No, which stays empty.\n")
 
 
 def test_an_order_that_cannot_be_read_for_now_does_not_spoil_the_others(enrich: Enrich, sandbox: ServedSandbox) -> None:

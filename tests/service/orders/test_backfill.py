@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from service.bigcommerce import Account, PatientApi, Priority, Transport
 from service.bigcommerce.core import Core
-from service.errors import CredentialsRefused, Refused
+from service.errors import CredentialsRefused, Refused, TryAgain
 from service.orders import backfill
 from service.orders.backfill import IN_HAND, Backfill
 from service.orders.backfill_course import Course, Span
@@ -342,6 +342,16 @@ async def test_trouble_that_passes_is_outlasted(yard: Yard, monkeypatch: pytest.
 
     assert (await yard.run()).outcomes.total() == 2
     assert len(listed) == 2
+
+
+@pytest.mark.parametrize("work", [Backfill.run, Backfill.survey])
+async def test_trouble_at_the_start_is_told_at_once(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, work: Callable[[Backfill], Awaitable[object]]
+) -> None:
+    monkeypatch.setattr(backfill, "FIRST_PATIENCE_S", 0.01)
+    await yard.sandbox.faults(error_rate=1.0)
+    with pytest.raises(TryAgain):
+        await asyncio.wait_for(work(yard.backfill()), 10.0)
 
 
 async def test_a_store_that_does_not_count_is_walked_all_the_same(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

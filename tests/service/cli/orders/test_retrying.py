@@ -162,7 +162,7 @@ def test_many_orders_need_a_yes_where_nobody_can_be_asked(
 
 
 @pytest.mark.usefixtures("many")
-@pytest.mark.parametrize(("said", "code", "status"), [("y\n", 0, "queued"), ("n\n", 1, "failed"), ("", 1, "failed")])
+@pytest.mark.parametrize(("said", "code", "status"), [("y\n", 0, "queued"), ("n\n", 1, "failed"), ("", 130, "failed")])
 def test_many_orders_are_asked_about_on_a_terminal(
     enrich: Enrich, redis_url: str, monkeypatch: pytest.MonkeyPatch, said: str, code: int, status: str
 ) -> None:
