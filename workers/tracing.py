@@ -3,7 +3,7 @@
 An order's stages are noted in its entry as it goes, through the receiver, the queue and whichever workers take it up,
 so its trace is put together at the end: nothing has to be carried along, and without tracing nothing is done at all.
 
-It is on where OpenTelemetry is installed (``pip install 'b2b-order-enrichment[otel]'``) and its own environment says
+It is on where OpenTelemetry is installed (the extra ``otel``) and its own environment says
 where to: ``OTEL_EXPORTER_OTLP_ENDPOINT`` or ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT``.
 """
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+# What the extra `otel` installs, and what of it is needed here.
+_PACKAGES = {
+    "opentelemetry-sdk": "opentelemetry.sdk",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
+}
 
 # What happens on the way to each stage.
 _SPANS = {
@@ -74,8 +80,8 @@ def open_tracer(environ: Mapping[str, str] = os.environ) -> Tracer | None:
     """The tracer that the environment asks for; None where it asks for none, or OpenTelemetry is not installed."""
     if not any(environ.get(name) for name in _ENDPOINTS):
         return None
-    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        log.warning(Event.TRACING_OFF, missing="b2b-order-enrichment[otel]")
+    if missing := [package for package, module in _PACKAGES.items() if not _is_installed(module)]:
+        log.warning(Event.TRACING_OFF, missing=missing)
         return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -86,6 +92,13 @@ def open_tracer(environ: Mapping[str, str] = os.environ) -> Tracer | None:
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracer(provider)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it is part of
+        return False
 
 
 def _attributes(entry: Entry) -> dict[str, str | int | bool]:

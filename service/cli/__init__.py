@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 from typer.exceptions import TyperException
 
 from service.cli import backfill, check, demo, hooks, init, orders, preview, sandbox, serve
-from service.cli.answers import harmless
+from service.cli.answers import harmless, with_cure
 from service.errors import EnrichError
 from service.redisdb import PASSING
 
@@ -69,7 +69,7 @@ def main() -> None:
     except TyperException as error:
         sys.exit(_say(_usage(error)))
     except EnrichError as error:
-        sys.exit(_say(str(error)))
+        sys.exit(_say(with_cure(error)))
     except (AuthenticationError, NoPermissionError) as error:
         sys.exit(_say(f"REDIS_URL: Redis refuses this user or password ({error})."))
     except PASSING as error:
@@ -87,8 +87,10 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     if context is None or message.startswith("Usage:"):  # a group without a command shows its help
         return message
-    message = message.replace("Value error, ", "").replace("Input should be", "must be").removesuffix(".")
-    return f"{context.command_path}: {' '.join(message.split())}. See `{context.command_path} --help`."
+    message = message.replace("Value error, ", "").replace("Input should be", "must be")
+    message = " ".join(message.split())
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"{context.command_path}: {message}{stop} See `{context.command_path} --help`."
 
 
 def _say(message: str) -> int:

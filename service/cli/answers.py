@@ -9,6 +9,8 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from service.errors import CredentialsRefused, EnrichError, TryAgain
+
 # What a terminal obeys: shoppers' and BigCommerce's words may hold it. Line breaks and tabs stay.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -22,6 +24,18 @@ _ENDLESS = 10_000
 def harmless(text: str) -> str:
     """The text without what a terminal would obey."""
     return _CONTROL.sub("", text)
+
+
+def with_cure(error: EnrichError) -> str:
+    """The error in words, and what to do where BigCommerce's own do not tell."""
+    match error:
+        case CredentialsRefused():
+            cure = "`enrich check` says what is wrong with the token."
+        case TryAgain(status=None):
+            cure = "Is the network up, and are the addresses under [bigcommerce] right? `enrich check` tells more."
+        case _:
+            return str(error)
+    return f"{str(error).removesuffix('.')}. {cure}"
 
 
 class _Console(Console):

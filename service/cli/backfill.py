@@ -147,7 +147,9 @@ def _plan(survey: Survey, minutes: int, a_minute: float) -> Table:
         "queued, waiting": str(survey.elsewhere),
         "to be queued": f"{survey.to_queue}{guests}",
         "takes": f"{_minutes(minutes)}: 2 to 3 calls an order, of {a_minute:g} a minute. An estimate: "
-        "orders that come in meanwhile go first.",
+        "orders that come in meanwhile go first."
+        if survey.to_queue
+        else "no time: there is nothing to do",
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)

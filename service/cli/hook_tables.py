@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from service.cli.answers import with_cure
 from service.errors import EnrichError
 from service.hooks import Did, Kind, Listed, Outcome, Step, is_receiver
 
@@ -46,7 +47,7 @@ def listed_table(results: Mapping[str, Sequence[Listed] | EnrichError]) -> Table
     table = _table("STORE", "ID", "SCOPE", "DESTINATION", "UPDATED (UTC)", "STATE")
     for name, result in results.items():
         if isinstance(result, EnrichError):
-            table.add_row(name, "", "", "", "", Text(str(result), "red"))
+            table.add_row(name, "", "", "", "", Text(with_cure(result), "red"))
             continue
         for line in result:
             updated = _moment(line.updated_at)

@@ -12,12 +12,14 @@ from rich.text import Text
 from service import hooks
 from service.bigcommerce.core import Core
 from service.bigcommerce.hooks import Hook, without_secrets
-from service.cli.answers import harmless, open_console, print_json
+from service.cli.answers import harmless, open_console, print_json, with_cure
 from service.cli.hook_tables import listed_as_dicts, listed_table, notes, result_as_dict, step_as_dict, steps_table
 from service.cli.options import AnyStoreOption, StoreOption, YesOption, choose_stores, confirm
 from service.cli.session import Session, open_session
 from service.errors import EnrichError
 from service.hooks import Known, Listed, Outcome, Step
+from service.rules import load_configuration
+from service.settings import Settings
 from service.stores import Store
 
 app = typer.Typer(help="The stores' webhooks.", no_args_is_help=True)
@@ -76,7 +78,8 @@ def register(
 
     Example: enrich hooks register --url https://enrich.example.com
     """
-    destination = hooks.destination_of(url)
+    endpoints = load_configuration(Settings.load().enrich_config).endpoints
+    destination = hooks.destination_of(url, from_sandbox=endpoints.is_local)
 
     async def work(core: Core, store: Store, memory: _Memory) -> Outcome:
         outcome = await hooks.register(core, store, destination, move=move)
@@ -216,7 +219,7 @@ def _report(results: Results[Outcome], as_json: bool) -> None:
             console.print(Text(note), soft_wrap=True)
         for name, result in results.items():
             if isinstance(result, EnrichError):
-                typer.echo(f"{name}: {result}", err=True)
+                typer.echo(f"{name}: {with_cure(result)}", err=True)
     done = sum(outcome.is_complete for outcome in outcomes.values())
     if len(results) > 1 and not as_json:
         typer.echo(f"{done} of {len(results)} stores are done.")

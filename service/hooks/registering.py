@@ -72,10 +72,10 @@ class Outcome:
         return all(step.is_done for step in self.steps)
 
 
-def destination_of(url: str) -> str:
+def destination_of(url: str, *, from_sandbox: bool = False) -> str:
     """Where webhooks go that are registered with ``--url``: the receiver's path is added to a mere host.
 
-    BigCommerce calls port 443 only. ("Create a Webhook") Raises ConfigError.
+    BigCommerce calls https on port 443 only ("Create a Webhook"); a sandbox calls any URL. Raises ConfigError.
     """
     place, example = f"--url {without_secrets(url)}", "For example: https://enrich.example.com."
     try:
@@ -85,13 +85,14 @@ def destination_of(url: str) -> str:
         raise ConfigError(Problem(place, "is not a URL.", example)) from None
     if not host or not re.fullmatch(r"[!-~]+", url) or parts.scheme not in ("http", "https"):
         raise ConfigError(Problem(place, "is not a URL that begins with https://.", example))
-    if parts.scheme == "http" or port not in (None, 443):
+    if not from_sandbox and (parts.scheme == "http" or port not in (None, 443)):
         raise ConfigError(Problem(place, "cannot be reached: BigCommerce calls https on port 443 only.", example))
     if parts.username is not None or any(sign in url for sign in "?#"):
         cure = "Leave that out; what vouches for a webhook is client_secret and webhook_headers in the stores file."
         raise ConfigError(Problem(place, "has a user, a password, a query or a fragment.", cure))
     path = WEBHOOK_PATH if parts.path.rstrip("/") in ("", WEBHOOK_PATH) else parts.path
-    return f"https://{parts.netloc.lower().removesuffix(':443').removesuffix(':')}{path}"
+    default_port = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port).removesuffix(':')}{path}"
 
 
 async def register(core: Core, store: Store, destination: str, *, move: bool = False) -> Outcome:

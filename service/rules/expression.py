@@ -63,6 +63,8 @@ class Expression:
     @classmethod
     def compile(cls, source: str, place: str) -> "Expression":
         """Parse the expression that stands at ``place``. Raises ConfigError with everything wrong in it."""
+        if not source.strip():
+            raise ConfigError(Problem(place, "the expression is empty.", "For example: order.customer_message."))
         try:
             parsed = _parse(source, place)
             reader = _Reader()

@@ -117,6 +117,11 @@ class Endpoints(Table):
     api_url: Url = "https://api.bigcommerce.com"
     b2b_api_url: Url = "https://api-b2b.bigcommerce.com"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the core API is on this machine: a sandbox, and not BigCommerce."""
+        return _is_loopback(urlsplit(self.api_url).hostname or "")
+
 
 # Below, a field is checked together with those above it. One that was refused itself is not in info.data; then its
 # neighbours are not blamed as well.

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import structlog
+from arq import ArqRedis
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -27,6 +29,9 @@ from service.web.webhooks import Answer, Receiver
 
 log = structlog.get_logger()
 
+# A Redis that does not answer at the start is asked again so often.
+LOOK_EVERY_S = 1.0
+
 OpenQueue = Callable[[], AbstractAsyncContextManager[Queue]]
 KeepUp = Callable[[], Coroutine[Any, Any, None]]
 
@@ -38,9 +43,27 @@ def redis_queue(redis_url: str) -> OpenQueue:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Queue]:
         async with redis:
+            looking = asyncio.create_task(_look_for(redis))
             yield Queue(redis)
+            looking.cancel()
 
     return opened
+
+
+async def _look_for(redis: ArqRedis) -> None:
+    """Tell if Redis does not answer at the start, and when it does. Later, webhooks that it does not take tell."""
+    lost = False
+    while True:
+        try:
+            await redis.ping()
+            break
+        except RedisError as error:
+            if not lost:
+                log.warning(Event.REDIS_LOST, error=type(error).__name__)
+            lost = True
+        await asyncio.sleep(LOOK_EVERY_S)
+    if lost:
+        log.info(Event.REDIS_BACK)
 
 
 async def _nothing() -> None:

@@ -74,6 +74,17 @@ def test_an_upgrade_never_leaves_fewer_than_before(name: str) -> None:
     assert budget["spec"]["selector"] == deployment["spec"]["selector"]
 
 
+def test_what_an_autoscaler_counts_no_apply_sets_back() -> None:
+    (scaler,) = _of_kind("HorizontalPodAutoscaler").values()
+    assert "replicas" not in _of_kind("Deployment")[scaler["spec"]["scaleTargetRef"]["name"]]["spec"]
+
+    component = FOLDER / "components" / "keda"
+    scaled = yaml.safe_load((component / "scaledobject.yaml").read_text())["spec"]
+    (patch,) = yaml.safe_load((component / "kustomization.yaml").read_text())["patches"]
+    assert patch["target"] == {"kind": "Deployment", "name": scaled["scaleTargetRef"]["name"]}
+    assert yaml.safe_load(patch["patch"]) == [{"op": "remove", "path": "/spec/replicas"}]
+
+
 def test_redis_keeps_its_data_and_drops_none() -> None:
     (container,) = _of_kind("StatefulSet")["enrich-redis"]["spec"]["template"]["spec"]["containers"]
     arguments = " ".join(container["args"])

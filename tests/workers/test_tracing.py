@@ -7,8 +7,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from structlog.testing import capture_logs
 
 from service.orders.entry import Entry, Stage, Status
+from workers import tracing
 from workers.tracing import Tracer, open_tracer
 
 CREATED = 1_700_000_000.0
@@ -113,6 +115,25 @@ def test_an_order_that_could_never_be_read_has_no_trace(traced: Traced) -> None:
 @pytest.mark.parametrize("environ", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}])
 def test_nobody_asks_for_traces_by_default(environ: dict[str, str]) -> None:
     assert open_tracer(environ) is None
+
+
+@pytest.mark.parametrize(
+    ("hidden", "missing"),
+    [
+        ("opentelemetry", ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]),
+        ("opentelemetry.exporter", ["opentelemetry-exporter-otlp-proto-http"]),
+    ],
+)
+def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, hidden: str, missing: list[str]) -> None:
+    def find(name: str) -> object:
+        if name.startswith(f"{hidden}."):  # as find_spec does where not even the parent is there
+            raise ModuleNotFoundError(name)
+        return object()
+
+    monkeypatch.setattr(tracing, "find_spec", find)
+    with capture_logs() as logs:
+        assert open_tracer({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}) is None
+    assert logs == [{"event": "tracing_off", "log_level": "warning", "missing": missing}]
 
 
 @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])

@@ -268,6 +268,11 @@ def test_a_dry_run_tells_how_much_there_is_to_do_and_queues_nothing(
     assert all(after[key] == before[key] for key in before)
 
 
+def test_a_dry_run_without_orders_says_that_there_is_nothing_to_do(enrich: Enrich, sandbox: ServedSandbox) -> None:
+    ran = enrich("backfill", "--since", "30d", "--dry-run")
+    assert (ran.code, shown(ran.out)[3:]) == (0, [["to be queued", "0"], ["takes", "no time: there is nothing to do"]])
+
+
 def test_a_dry_run_as_json(enrich: Enrich, sandbox: ServedSandbox) -> None:
     async def place() -> None:
         await asyncio.gather(*(sandbox.sandbox.place_order(customer_id=101, age=DAY) for _ in range(70)))

@@ -220,7 +220,7 @@ async def test_one_stores_failure_does_not_hide_the_others(shop: Shop) -> None:
     assert (ran.code, ran.err) == (1, "")
     refused, *well = rows(ran)
     assert refused[0] == "other"
-    assert refused[1].startswith("Get Webhooks: 401: ")
+    assert re.fullmatch(r"Get Webhooks: 401: .*[^.]\. `enrich check` says what is wrong with the token\.", refused[1])
     assert [(row[0], row[-1]) for row in well] == [("sandbox", "active"), ("sandbox", "active")]
 
     ran = await shop.enrich("list", "--json")
@@ -304,7 +304,9 @@ async def test_register_is_for_all_stores_and_goes_on_after_a_failure(shop: Shop
     assert ran.code == 1
     assert len(await shop.hooks()) == 2
     assert ran.out.splitlines()[-1] == "1 of 2 stores are done."
-    assert re.fullmatch(r"other: Get Webhooks: 401: [^\n]*\n", ran.err)
+    assert re.fullmatch(
+        r"other: Get Webhooks: 401: [^\n]*`enrich check` says what is wrong with the token\.\n", ran.err
+    )
 
     ran = await shop.enrich("register", "--url", HOST, "--json")
     assert [list(store)[:2] for store in json.loads(ran.out)] == [["store", "error"], ["store", "destination"]]
@@ -356,12 +358,26 @@ async def test_redis_that_does_not_answer_is_one_line_and_no_failure(
     assert re.fullmatch(r"REDIS_URL: Redis does not answer \(ConnectionError\); [^\n]+\n", ran.err)
 
 
-@pytest.mark.parametrize("url", ["hooks.example.com", "http://hooks.example.com", f"{HOST}:8443", f"{HOST}?key=hush"])
+@pytest.mark.parametrize("url", ["hooks.example.com", "ftp://hooks.example.com", f"{HOST}?key=hush"])
 async def test_a_url_that_bigcommerce_cannot_call_is_one_line(shop: Shop, url: str) -> None:
     ran = await shop.enrich("register", "--url", url)
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(r"--url \S+: [^\n]+\n", ran.err)
     assert await shop.hooks() == []
+
+
+async def test_a_receiver_on_this_machine_is_registered_with_the_sandbox(shop: Shop) -> None:
+    ran = await shop.enrich("register", "--url", "http://127.0.0.1:8000")
+    assert (ran.code, ran.err) == (0, "")
+    assert {hook[1] for hook in await shop.hooks()} == {"http://127.0.0.1:8000/webhooks/bigcommerce"}
+
+
+async def test_bigcommerce_itself_is_never_told_of_a_url_that_it_does_not_call(shop: Shop) -> None:
+    stores_file = shop.folder / "stores.toml"
+    stores_file.write_text(stores_file.read_text().replace(f'api_url = "{shop.sandbox.url}"\n', "", 1))
+    ran = await shop.enrich("register", "--url", "http://127.0.0.1:8000")
+    assert (ran.code, ran.out) == (2, "")
+    assert "BigCommerce calls https on port 443 only" in ran.err
 
 
 # ── repair ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from service.cli import app
 from service.cli.orders import finding
-from service.errors import EnrichError
+from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
 from tests.fakes.command import Enrich, Ran
 
 
@@ -94,6 +94,7 @@ def test_version_is_told(enrich: Enrich) -> None:
     ("words", "line"),
     [
         ("nope", "enrich: No such command 'nope'. See `enrich --help`."),
+        ("chek", r"enrich: No such command 'chek'\. Did you mean 'check'\? See `enrich --help`\."),
         ("orders nope", "enrich orders: No such command 'nope'. See `enrich orders --help`."),
         (
             "orders list --sinc 7d",
@@ -201,6 +202,29 @@ def test_a_redis_that_is_none_or_refuses_a_command_is_one_line(
 ) -> None:
     monkeypatch.setattr(finding, "find_redis", raising(error))
     assert enrich("orders", "list") == Ran(2, "", f"REDIS_URL: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            CredentialsRefused("Get Orders", "Unauthorized.", status=401),
+            "Get Orders: 401: Unauthorized. `enrich check` says what is wrong with the token.",
+        ),
+        (
+            TryAgain("Get Orders", "ConnectError"),
+            "Get Orders: no answer: ConnectError. Is the network up, and are the addresses under [bigcommerce] right? "
+            "`enrich check` tells more.",
+        ),
+        (TryAgain("Get Orders", "Bad Gateway", status=502), "Get Orders: 502: Bad Gateway"),
+        (OutOfBudget("Get Orders", seconds=3), "Get Orders: no answer: the store's quota is spent for now"),
+    ],
+)
+def test_a_call_that_failed_is_one_line_with_what_to_do(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    monkeypatch.setattr(finding, "find_redis", raising(error))
+    assert enrich("orders", "list") == Ran(2, "", f"{line}\n")
 
 
 def test_an_error_holds_nothing_that_a_terminal_obeys(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:

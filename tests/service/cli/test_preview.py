@@ -581,6 +581,7 @@ def test_words_of_others_are_shown_as_they_are_but_move_no_terminal(
             ("1", "--try", "ordr.id"),
             '--try: the order document has no "ordr", in ordr.id. Did you mean "order"?',
         ),
+        (("1", "--try", ""), "--try: the expression is empty. For example: order.customer_message."),
         (("1", "--try", "order.id", "--match", "("), "--match: this is no pattern that RE2 knows: missing ): (."),
         (("one",), "enrich preview: Invalid value for 'ORDER': must be a valid integer"),
         (("0",), "enrich preview: Invalid value for 'ORDER': must be greater than or equal to 1"),
@@ -604,7 +605,9 @@ def test_a_token_that_is_refused_is_one_line(enrich: Enrich, sandbox: ServedSand
     sandbox.run(sandbox.sandbox.faults(refuse_credentials=["sandbox"]))
     ran = enrich("preview", *words)
     assert (ran.code, ran.out) == (2, "")
-    assert re.fullmatch(r"Get [A-Za-z ]+: 401: Unauthorized\. The credentials are not valid\.\n", ran.err)
+    assert re.fullmatch(
+        r"Get [A-Za-z ]+: 401: Unauthorized\. The credentials are not valid\. `enrich check` .* token\.\n", ran.err
+    )
 
 
 @pytest.mark.parametrize("last", [False, True])
@@ -615,7 +618,7 @@ def test_a_scope_that_the_rules_need_is_one_line_and_one_order_tells_it(
     orders = [sandbox.place(age=age) for age in range(12)]
     ran = enrich("preview", *(("--last", "12") if last else (str(orders[0]),)))
     assert (ran.code, ran.out) == (2, "")
-    assert re.fullmatch(r"Get .*: 403: You don't have a required scope to access the endpoint\n", ran.err)
+    assert re.fullmatch(r"Get .*: 403: You don't have a required scope .+\. `enrich check` says .+ token\.\n", ran.err)
     assert sandbox.calls().get("Get User Details by BigCommerce Customer ID", 0) <= 8
 
 

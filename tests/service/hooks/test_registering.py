@@ -368,6 +368,17 @@ def test_a_url_that_bigcommerce_cannot_call_is_refused(url: str, words: str) -> 
     assert "hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://web.test:80", "https://hooks.example.com:8443/in"])
+def test_a_sandbox_calls_any_port_with_or_without_tls(url: str) -> None:
+    path = "" if url.endswith("/in") else "/webhooks/bigcommerce"
+    assert destination_of(url, from_sandbox=True) == url.removesuffix(":80") + path
+
+
+def test_what_is_no_url_is_none_for_a_sandbox_either() -> None:
+    with pytest.raises(ConfigError, match="has a user"):
+        destination_of("http://user:x@127.0.0.1:8000", from_sandbox=True)
+
+
 def answering(answer: Any) -> Callable[..., Awaitable[Any]]:
     async def call(*_: Any, **__: Any) -> Any:
         return answer

@@ -172,12 +172,26 @@ async def test_redis_that_comes_back_within_two_seconds_loses_no_webhook() -> No
     async with running_redis() as server, connect(server.url) as redis:
         queue = queue_on(redis)
         await queue.accept(webhook(1))
+        await all_is_written_out(redis)
         server.kill()
         accepting = asyncio.create_task(queue.accept(webhook(2)))
         await server.restart()
 
         assert await accepting is Accepted.QUEUED
         assert await redis.zcard(WINDOW.queue) == 2, "and what was acknowledged before is still there"
+
+
+async def all_is_written_out(redis: ArqRedis) -> None:
+    """Return when the kernel has all that Redis has taken, so that a kill -9 of Redis loses none of it.
+
+    With ``appendfsync everysec`` Redis puts off writing to its file while an fsync runs, for up to two seconds.
+    """
+    async with asyncio.timeout(10):
+        while True:
+            state = await redis.info("persistence")
+            if not state["aof_buffer_length"] and not state["aof_pending_bio_fsync"]:
+                return
+            await asyncio.sleep(0.005)
 
 
 async def test_redis_that_stays_away_is_queue_unavailable() -> None:

@@ -128,8 +128,6 @@ def test_grammar_of_a_later_version_reads_everything(monkeypatch: pytest.MonkeyP
         ("order.a == 'x", "this is not JMESPath: Unclosed ' delimiter, at column 12 of order.a == 'x."),
         ("$.order", "this is not JMESPath: Unknown token $, at column 1 of $.order."),
         ("order.\nid b", "this is not JMESPath: Unexpected token: b, at column 11 of order. id b."),
-        ("", "this is not JMESPath"),
-        (" ", "this is not JMESPath: it ends too early, at column 2 of"),
         ('"order"(@)', "this is not JMESPath: Quoted identifier not allowed for function names."),
     ],
 )
@@ -137,6 +135,11 @@ def test_a_syntax_error_tells_its_column_and_the_expression(source: str, message
     (found,) = problems(source)
     assert found.startswith(f"place: {message}")
     assert "text in single quotes" in found
+
+
+@pytest.mark.parametrize("source", ["", " \n"])
+def test_an_empty_expression_is_called_so(source: str) -> None:
+    assert problems(source) == ["place: the expression is empty. For example: order.customer_message."]
 
 
 def test_a_number_of_thousands_of_digits_is_refused() -> None:

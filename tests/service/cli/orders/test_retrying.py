@@ -130,6 +130,13 @@ def test_a_mistake_is_one_line(enrich: Enrich, keep: Keep, words: str, line: str
     assert enrich("orders", "retry", *words.split()) == Ran(2, "", line)
 
 
+@pytest.mark.parametrize("timeout", ["nan", "-1"])
+def test_a_timeout_that_is_no_span_is_refused(enrich: Enrich, keep: Keep, timeout: str) -> None:
+    ran = enrich("orders", "retry", "250", "--wait", "--timeout", timeout)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(r"enrich orders retry: Invalid value for '--timeout': [^\n]+ See [^\n]+\n", ran.err)
+
+
 # ── many orders ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
