@@ -1,8 +1,8 @@
 """``python -m tests.bench.floors``: the least that any program on the same libraries has to do.
 
 ``receiver`` reads each webhook's body and writes it into Redis with one SET, under the receiver's own server: no
-signature, no parsing, no log. ``worker`` makes the calls that the product made, in the same shares and at the same
-concurrency, and reads the answers' JSON: no queue, no rules, no log.
+signature, no parsing, no log. ``worker`` makes the calls that the product made, in the same shares, and reads the
+answers' JSON: no queue, no rules, no log.
 """
 
 import argparse
@@ -16,11 +16,13 @@ from itertools import count
 from typing import Any
 
 import httpx
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.bigcommerce.transport import http_client
 from service.orders.jobs import from_json, to_json
 from service.redisdb import connect
 from service.settings import Settings
@@ -113,7 +115,7 @@ class BareWorker:
 
     def _next_size(self) -> int:
         """How many orders are read in the next call."""
-        lists = self.mix.orders_a_list
+        lists = min(self.mix.orders_a_list, self.in_hand)
         if lists > 1:
             self._listed += self.mix.listed_share / (lists - (lists - 1) * self.mix.listed_share)
         if self._listed < 1:
@@ -160,8 +162,11 @@ def _read(answer: httpx.Response) -> Any:
     return answer.json()
 
 
-async def _bare_worker(url: str, stores: list[str], mix: Mix, in_hand: int, seconds: float, warm_up_s: float) -> float:
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None)) as client:
+async def _bare_worker(
+    url: str, stores: list[str], mix: Mix, in_hand: int, seconds: float, warm_up_s: float, *, on_ours: bool
+) -> float:
+    transport = http_client() if on_ours else httpx.AsyncHTTPTransport()
+    async with httpx.AsyncClient(transport=transport) as client:
         return await BareWorker(url, stores, mix, in_hand, client).run(seconds, warm_up_s)
 
 
@@ -175,6 +180,7 @@ def _main() -> None:
     worker.add_argument("--stores", required=True, help="comma-separated")
     worker.add_argument("--mix", required=True, help="JSON")
     worker.add_argument("--in-hand", type=int, required=True)
+    worker.add_argument("--on-ours", action="store_true", help="over the product's connections, not httpx's own")
     worker.add_argument("--seconds", type=float, required=True)
     worker.add_argument("--warm-up", type=float, required=True)
     given = parser.parse_args()
@@ -182,7 +188,9 @@ def _main() -> None:
         serve(bare_receiver(Settings.load().require_redis_url()), "127.0.0.1", given.port)
         return
     mix, stores = Mix(**json.loads(given.mix)), given.stores.split(",")
-    per_s = asyncio.run(_bare_worker(given.url, stores, mix, given.in_hand, given.seconds, given.warm_up))
+    working = _bare_worker(given.url, stores, mix, given.in_hand, given.seconds, given.warm_up, on_ours=given.on_ours)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        per_s = runner.run(working)
     print(json.dumps({"per_s": per_s}))  # noqa: T201 - that is the answer
 
 

@@ -8,11 +8,11 @@ class Lengths:
     """Seconds, rounds and numbers. What alternates with its floor does so ``rounds`` times."""
 
     rounds: int = 3
-    closed_s: float = 4.0
+    closed_s: float = 3.0
     open_s: float = 7.0
     window_s: float = 30.0
     warm_up_s: float = 2.0
-    worker_s: float = 7.0
+    worker_s: float = 6.0
     webhooks: int = 100_000
     orders: int = 5_000
     monitored: int = 500
