@@ -44,6 +44,7 @@ MOST_SINGLES = 10
 
 # B2B Edition's clock need not agree with the store's on when an order was created.
 CREATED_MARGIN_S = 60
+OLD_S = 12 * 3600.0
 TROUBLE_PAUSE_S = 5.0
 
 
@@ -164,12 +165,22 @@ class Verifier:
         return found
 
     async def _list(self, api: StoreApi, crowd: dict[int, Entry], wanted: dict[int, Entry]) -> dict[int, Record]:
-        """Those of the wanted records that a list from the crowd's first order on shows, until it shows the crowd."""
-        oldest = min(entry.times[Stage.CREATED] for entry in crowd.values())
+        """Those of the wanted records that a list from the crowd's last order back to its first shows.
+
+        What was written a moment ago is looked for most often, so the newest come first. Records that are made
+        meanwhile push others to a later page, where they are seen twice, never out of sight.
+        """
+        created = [int(entry.times[Stage.CREATED]) for entry in crowd.values()]
+        # After an outage of B2B Edition a record may be hours younger than its order.
+        is_old = max(created) < self._clock() - OLD_S
+        min_created = min(created) - CREATED_MARGIN_S
+        max_created = max(created) + CREATED_MARGIN_S if is_old else None
         found: dict[int, Record] = {}
         offset: int | None = 0
         for _ in range(MOST_PAGES):
-            page = await api.b2b.orders(min_created=int(oldest) - CREATED_MARGIN_S, offset=offset or 0)
+            page = await api.b2b.orders(
+                min_created=min_created, max_created=max_created, offset=offset or 0, order_by="DESC"
+            )
             for record in page.items:
                 entry = wanted.get(record.order_id)
                 # One store's list was seen without extra fields: then Get an Order has to tell.
