@@ -22,7 +22,14 @@ from service.rules import load_configuration
 from service.settings import Settings
 from service.stores import Store
 
-app = typer.Typer(help="The stores' webhooks.", no_args_is_help=True)
+HELP = """The stores' webhooks: through them BigCommerce tells of orders.
+
+A store without one is only asked for new orders, every minute or so.
+
+Example: enrich hooks register --url https://enrich.example.com
+"""
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
 
 T = TypeVar("T")
 Results = Mapping[str, T | EnrichError]

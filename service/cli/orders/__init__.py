@@ -10,7 +10,14 @@ from service.cli.orders.showing import show_order
 
 __all__ = ["COLOURS", "app"]
 
-app = typer.Typer(help="What happened to each order, and what can be done about it.", no_args_is_help=True)
+HELP = """What happened to each order, and what can be done about it.
+
+Orders are known for 30 days after they have ended, failed ones for 90. What the outcomes mean stands in the README.
+
+Example: enrich orders list --status failed --since 7d
+"""
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
 app.command("list")(list_orders)
 app.command("show")(show_order)
 app.command("retry")(retry_orders)
