@@ -68,15 +68,17 @@ async def _worker(lengths: Lengths, tell: Callable[[str], None], details: dict[s
         await feeder.all_verified()
 
         tell(f"memory: {lengths.orders:,} orders through one worker")
-        before = await _used_memory(rig)
+        before, cpu_before = await _used_memory(rig), await _cpu_s(rig)
         await feeder.feed(_MOST_S, most=lengths.orders)
         await feeder.all_verified()
         bytes_each = (await _used_memory(rig) - before) / lengths.orders
+        cpu_ms = (await _cpu_s(rig) - cpu_before) / lengths.orders * 1000
         most = ", ".join(f"{count:.2f} {name}" for name, count in commands.most_common(4))
         after = f"worker, after {len(feeder.fed):,} orders (floor: idle)"
         return [
             Figure("memory", after, "MB", rss_mb(process), idle_mb, MOST_MB),
             Figure("memory", "Redis, an order that has ended", "bytes", bytes_each),
+            Figure("memory", "Redis, CPU an order, the bench's own questions too", "ms of CPU", cpu_ms),
             Figure(
                 "memory",
                 "Redis, commands an order, receiver's too",
@@ -130,6 +132,12 @@ def _scripts() -> dict[str, str]:
     """The product's scripts, by what Redis calls them."""
     paths = Path(service.__path__[0]).glob("*/lua/*.lua")
     return {sha1(path.read_bytes()).hexdigest(): f"script {path.stem}" for path in paths}
+
+
+async def _cpu_s(rig: Rig) -> float:
+    """Seconds of CPU that Redis has used."""
+    told = await rig.redis.info("cpu")
+    return float(told["used_cpu_user"] + told["used_cpu_sys"])
 
 
 async def _used_memory(rig: Rig) -> int:
