@@ -4,7 +4,7 @@ Public examples show records that are written a second time some 15 s after thei
 first may get lost. Many records are looked at in one call.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +36,8 @@ SECOND_LOOK_AHEAD_S = 20.0
 
 MOST_AT_ONCE = 200
 """Get All Orders shows so many a page."""
+LOOK_THROUGH = 5_000
+"""So many that are due are looked through for those that are looked at first."""
 MANY = 20
 """So many in one call are worth being a little more generous with the quota."""
 MOST_PAGES = 5
@@ -103,10 +105,11 @@ class Verifier:
         configured = self._resources.configuration.stores.get(store)
         if configured and await self._resources.breaker.is_open(store):
             raise Retry(defer=60.0)
-        due = await self._resources.checks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=MOST_AT_ONCE)
-        entries = await self._resources.ledger.get_many(store, due)
+        due = await self._resources.checks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=LOOK_THROUGH)
+        chosen = list(due) if len(due) <= MOST_AT_ONCE else await self._choose(store, due)
+        entries = await self._resources.ledger.get_many(store, chosen)
         # Entries that have expired meanwhile need no look.
-        await self._resources.checks.done(store, *(due.keys() - {entry.order_id for entry in entries}))
+        await self._resources.checks.done(store, *(set(chosen) - {entry.order_id for entry in entries}))
         if configured is None:
             await self._hand_over(entries)
             return
@@ -116,6 +119,16 @@ class Verifier:
         second = [entry for entry in entries if entry.status.is_final]
         if first or any(due[entry.order_id] <= now for entry in second):
             await self._look(api, first, second)
+
+    async def _choose(self, store: str, due: Mapping[int, float]) -> list[int]:
+        """Which of many are looked at now: second looks wait long when quota is short, and stand before first ones."""
+        statuses = await self._resources.ledger.statuses(store, due)
+        first: list[int] = []
+        second: list[int] = []
+        for order_id in due:
+            status = statuses.get(order_id)
+            (second if status is None or status.is_final else first).append(order_id)
+        return first[:MOST_AT_ONCE] + second[:MOST_AT_ONCE]
 
     async def _hand_over(self, entries: list[Entry]) -> None:
         """The store is gone from the stores file: what was not verified waits in recovery for it to come back."""

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from arq import Retry
 
-from service.orders.entry import Entry, Status
+from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import CHECK, RECOVERY
 from service.rules import Configuration
 from service.stores import Endpoints
 from tests.workers.conftest import House, OpenHouse
 from workers.jobs import Jobs
 from workers.verdicts import Ended, Written
-from workers.verify import Verifier
+from workers.verify import MOST_AT_ONCE, Verifier
 
 ALL = {"Account No": "ERP-10001"}
 
@@ -194,6 +194,19 @@ async def test_every_enriched_order_is_looked_at_once_more(checker: Checker) -> 
     assert after["Get All Orders"]["200"] - before["Get All Orders"]["200"] == 1
     assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}
     assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
+
+
+async def test_second_looks_that_wait_for_quota_do_not_stand_before_a_first_look(checker: Checker) -> None:
+    house, resources = checker.house, checker.resources
+    for number in range(MOST_AT_ONCE + 10):
+        entry = Entry("sandbox", 50_000 + number, Status.CREATED, times={Stage.CREATED: house.clock.now - 120})
+        await resources.places.end(entry)
+        await resources.checks.look_again("sandbox", entry.order_id, -60.0)
+    fresh = await checker.write()
+
+    await checker.check()
+
+    assert (await checker.entry(fresh)).verified is True
 
 
 async def test_what_the_platform_lost_after_the_first_look_is_put_back(checker: Checker) -> None:
