@@ -33,7 +33,7 @@ test: $(READY)  ## Run all tests
 chaos: $(READY)  ## Kill, freeze and break everything while orders come in; takes about 15 minutes
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/README.md tests/chaos
 
-bench: $(BENCH_READY)  ## Measure throughput, latency and memory; takes about 8 minutes on a machine that is quiet
+bench: $(BENCH_READY)  ## Measure throughput, latency and memory; takes about 9 minutes on a machine that is quiet
 	$(BIN)/python -m tests.bench
 
 # What only the plot needs is installed when it is first wanted.

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import lengths, memory, receiver, window, workers
+from tests.bench import lengths, memory, receiver, steady, window, workers
 from tests.bench.report import Figure, machine, plain_table, write
 from tests.bench.rig import rigged
 
@@ -30,6 +30,7 @@ class Bench:
             "worker": lambda: workers.measure(lengths, self.tell, self.details),
             "stores": lambda: workers.measure_stores(lengths, self.tell),
             "memory": lambda: memory.measure(lengths, self.tell, self.details),
+            "steady": lambda: steady.measure(lengths, self.tell),
         }
 
     def tell(self, progress: str) -> None:

@@ -37,10 +37,11 @@ class Feeder:
                 room = min(room, most - fed)
                 if not room and fed == most:
                     return
-            await asyncio.gather(*(self._accept() for _ in range(room)))
+            await asyncio.gather(*(self.feed_one() for _ in range(room)))
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _accept(self) -> None:
+    async def feed_one(self) -> None:
+        """Queue one order, as a receiver does."""
         stores, now = self.rig.stores, time.time()
         store, order_id = stores[len(self.fed) % len(stores)], self.first_id + len(self.fed) // len(stores)
         self.fed.append((store, order_id))

@@ -15,6 +15,7 @@ class Lengths:
     worker_s: float = 6.0
     webhooks: int = 100_000
     orders: int = 5_000
+    steady_s: float = 100.0
     monitored: int = 500
     backlog: int = 10_000
     stores: int = 1_000
@@ -32,6 +33,7 @@ QUICK = Lengths(
     worker_s=3.0,
     webhooks=2_000,
     orders=500,
+    steady_s=4.0,
     monitored=100,
     backlog=1_000,
     stores=100,
