@@ -13,6 +13,7 @@ import httpx
 import stamina
 
 from service.bigcommerce import Account, StoreApi, Transport, http_client
+from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
 from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
 from service.embedded_redis import EmbeddedRedis
 from service.errors import EnrichError
@@ -174,7 +175,7 @@ async def _subscribe(stores_file: Path, environ: dict[str, str], sandbox: str, r
     async with http_client() as http:
         transport = Transport(http, core_url=sandbox, b2b_url=sandbox)
         core = StoreApi(transport, Account(store.hash, store.access_tokens)).core
-        for scope in ("store/order/created", "store/order/statusUpdated"):
+        for scope in (ORDER_CREATED, STATUS_UPDATED):
             await core.create_hook(scope, f"{receiver}/webhooks/bigcommerce", {})
 
 
