@@ -14,8 +14,8 @@ from arq.typing import WorkerCoroutine
 from arq.worker import func
 
 from service.logs import Event
-from service.orders.jobs import CHECK, GUARD, PROBE, RECONCILE, RECOVERY, WINDOW, Kind
-from service.orders.keys import checks_key, parked_key
+from service.orders.jobs import CHECK, GUARD, PROBE, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW, Kind
+from service.orders.keys import checks_key, parked_key, second_looks_key
 from service.redisdb import PASSING
 from service.reloading import Changes, LiveConfiguration
 from service.rules import Configuration
@@ -90,7 +90,7 @@ def _workers(resources: Resources, intervals: Intervals) -> list[LeasedWorker]:
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, LOOK_AT_WINDOW_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, LOOK_AT_OTHERS_S),
-        _worker(resources, {CHECK: verifier.check}, STORE_JOBS, LOOK_AT_OTHERS_S),
+        _worker(resources, {CHECK: verifier.check, SECOND_LOOK: verifier.look_again}, STORE_JOBS, LOOK_AT_OTHERS_S),
         _worker(
             resources,
             {RECONCILE: reconcile.reconcile, GUARD: guardian.guard, PROBE: jobs.probe},
@@ -128,6 +128,8 @@ def _guard(job_id: str) -> str | None:
     match job_id.partition(":")[0]:
         case CHECK.function:
             return checks_key(store_of(job_id))
+        case SECOND_LOOK.function:
+            return second_looks_key(store_of(job_id))
         case PROBE.function:
             return parked_key(store_of(job_id))
         case _:

@@ -29,7 +29,7 @@ async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
     tell_end(entry)
     _count(resources, entry)
     if entry.status in (Status.CREATED, Status.UPDATED):
-        await resources.checks.look_again(entry.store, entry.order_id, SECOND_LOOK_S)
+        await resources.second_looks.add(entry.store, entry.order_id, SECOND_LOOK_S)
 
 
 def _count(resources: Resources, entry: Entry) -> None:

@@ -11,7 +11,7 @@ from service.bigcommerce import Transport, http_client
 from service.bigcommerce.budget import Budget
 from service.metrics import WorkerMetrics
 from service.orders.breaker import Breaker
-from service.orders.checks import Checks
+from service.orders.checks import Checks, SecondLooks
 from service.orders.jobs import from_json, to_json
 from service.orders.ledger import Ledger
 from service.orders.places import Places
@@ -32,6 +32,7 @@ class Resources:
     queue: Queue
     places: Places
     checks: Checks
+    second_looks: SecondLooks
     breaker: Breaker
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
@@ -59,6 +60,7 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             Queue(redis),
             Places(redis),
             Checks(redis),
+            SecondLooks(redis),
             Breaker(redis),
             metrics,
             tracer,

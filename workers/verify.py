@@ -4,8 +4,8 @@ Public examples show records that are written a second time some 15 s after thei
 first may get lost. Many records are looked at in one call.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,14 @@ from arq import Retry
 
 from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import Record
-from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
+from service.errors import CredentialsRefused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.entry import Entry, Stage, Status
 from service.orders.merge import holds, is_lost
 from service.orders.places import Superseded
-from service.orders.reading import id_ranges
 from workers import outcomes
 from workers.pauses import put_back
+from workers.records import Span, read_records
 from workers.resources import Resources
 from workers.verdicts import Ended
 
@@ -36,18 +36,16 @@ SECOND_LOOK_AHEAD_S = 20.0
 
 MOST_AT_ONCE = 200
 """Get All Orders shows so many a page."""
-LOOK_THROUGH = 5_000
-"""So many that are due are looked through for those that are looked at first."""
 MANY = 20
 """So many in one call are worth being a little more generous with the quota."""
-MOST_PAGES = 5
-MOST_SINGLES = 10
-"""Records that the list did not show are asked for one by one; the rest waits for the next turn."""
 
-# B2B Edition's clock need not agree with the store's on when an order was created.
-CREATED_MARGIN_S = 60
+# B2B Edition's clock need not agree with the store's, nor with ours, on when a record was made.
+CLOCKS_DIFFER_S = 60.0
+# When a record was made is told in whole seconds.
+ROUNDED_S = 1.0
 OLD_S = 12 * 3600.0
 TROUBLE_PAUSE_S = 5.0
+REFUSED_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +75,65 @@ def judge(entry: Entry, record: Record | None) -> Ended | Recheck | Repair:
 
 
 class Verifier:
-    """The job that works off a store's checks."""
+    """The jobs that work off a store's checks and its second looks."""
 
     def __init__(self, resources: Resources, *, clock: Callable[[], float]) -> None:
         self._resources = resources
         self._clock = clock
 
     async def check(self, ctx: dict[str, Any], store: str) -> None:
-        """Look at the records that are due, in one call where there are several."""
+        """Hold the records that are due against what was sent, in one call where there are several."""
+        async with self._turn(ctx, store) as api:
+            due = await self._resources.checks.due(store, most=MOST_AT_ONCE)
+            entries = [
+                entry for entry in await self._resources.ledger.get_many(store, due) if not entry.status.is_final
+            ]
+            # Of an order that has ended or expired meanwhile there is nothing to verify.
+            await self._resources.checks.done(store, *(set(due) - {entry.order_id for entry in entries}))
+            if api is None:
+                await self._hand_over(entries)
+            elif entries:
+                api.priority = Priority.VERIFY_MANY if len(entries) >= MANY else Priority.VERIFY
+                spans = {entry.order_id: span for entry in entries if (span := self._span_of(entry))}
+                records = await read_records(api, entries, spans)
+                for entry in entries:
+                    if entry.order_id in records:
+                        # Superseded: the order is being looked at anew, and will come back here if need be.
+                        with suppress(Superseded):
+                            await self._verify(entry, records[entry.order_id])
+
+    async def look_again(self, ctx: dict[str, Any], store: str) -> None:
+        """Look once more at the records of orders that have ended, and put back what got lost."""
+        async with self._turn(ctx, store) as api:
+            looks = self._resources.second_looks
+            due = await looks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=MOST_AT_ONCE)
+            entries = [entry for entry in await self._resources.ledger.get_many(store, due) if entry.status.is_final]
+            # An order that is looked at anew comes back when it ends; and of a store that is gone nothing is put back.
+            await looks.done(store, *(set(due) - {entry.order_id for entry in entries if api}))
+            if api and entries:
+                api.priority = Priority.BACKGROUND
+                spans = {
+                    entry.order_id: Span(entry.recorded_at - ROUNDED_S, entry.recorded_at + ROUNDED_S)
+                    for entry in entries
+                    if entry.recorded_at is not None
+                }
+                records = await read_records(api, entries, spans)
+                for entry in entries:
+                    if entry.order_id in records:
+                        with suppress(Superseded):
+                            await self._look_again(entry, records[entry.order_id])
+                await looks.done(store, *records)
+
+    @asynccontextmanager
+    async def _turn(self, ctx: dict[str, Any], store: str) -> AsyncIterator[StoreApi | None]:
+        """A turn at a store's records, with its API; None when the store is gone from the stores file."""
         with structlog.contextvars.bound_contextvars(store=store):
             try:
-                await self._check(store)
+                configured = self._resources.configuration.stores.get(store)
+                if configured and await self._resources.breaker.is_open(store):
+                    raise Retry(defer=REFUSED_PAUSE_S)
+                tokens = configured.store.access_tokens if configured else ()
+                yield StoreApi(self._resources.transport, Account(store, tokens)) if configured else None
             except CredentialsRefused as refused:
                 await outcomes.refuse(self._resources, store, refused)
                 raise Retry(defer=TROUBLE_PAUSE_S) from refused
@@ -101,108 +147,21 @@ class Verifier:
             except Exception as error:
                 raise put_back(ctx, error) from error
 
-    async def _check(self, store: str) -> None:
-        configured = self._resources.configuration.stores.get(store)
-        if configured and await self._resources.breaker.is_open(store):
-            raise Retry(defer=60.0)
-        due = await self._resources.checks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=LOOK_THROUGH)
-        chosen = list(due) if len(due) <= MOST_AT_ONCE else await self._choose(store, due)
-        entries = await self._resources.ledger.get_many(store, chosen)
-        # Entries that have expired meanwhile need no look.
-        await self._resources.checks.done(store, *(set(chosen) - {entry.order_id for entry in entries}))
-        if configured is None:
-            await self._hand_over(entries)
-            return
-        api = StoreApi(self._resources.transport, Account(store, configured.store.access_tokens))
-        now = self._clock()
-        first = [entry for entry in entries if not entry.status.is_final and due[entry.order_id] <= now]
-        second = [entry for entry in entries if entry.status.is_final]
-        if first or any(due[entry.order_id] <= now for entry in second):
-            await self._look(api, first, second)
-
-    async def _choose(self, store: str, due: Mapping[int, float]) -> list[int]:
-        """Which of many are looked at now: second looks wait long when quota is short, and stand before first ones."""
-        statuses = await self._resources.ledger.statuses(store, due)
-        first: list[int] = []
-        second: list[int] = []
-        for order_id in due:
-            status = statuses.get(order_id)
-            (second if status is None or status.is_final else first).append(order_id)
-        return first[:MOST_AT_ONCE] + second[:MOST_AT_ONCE]
+    def _span_of(self, entry: Entry) -> Span | None:
+        """When the record of an order that we wrote may have been made."""
+        created, now = entry.times.get(Stage.CREATED), self._clock()
+        if created is None:
+            return None
+        # It was there when our write was answered; after an outage it may be hours younger than its order.
+        answered = entry.times.get(Stage.ANSWERED, now) + entry.skew
+        latest = created if created < now - OLD_S else answered
+        return Span(created - CLOCKS_DIFFER_S, latest + CLOCKS_DIFFER_S)
 
     async def _hand_over(self, entries: list[Entry]) -> None:
         """The store is gone from the stores file: what was not verified waits in recovery for it to come back."""
         for entry in entries:
-            if entry.status.is_final:
-                await self._resources.checks.done(entry.store, entry.order_id)
-            else:
-                with suppress(Superseded):
-                    await self._resources.places.recover(entry, 0.0)
-
-    async def _look(self, api: StoreApi, first: list[Entry], second: list[Entry]) -> None:
-        if first:
-            api.priority = Priority.VERIFY_MANY if len(first) >= MANY else Priority.VERIFY
-            records = await self._read(api, first)
-            for entry in first:
-                if entry.order_id in records:
-                    # Superseded: the order is being looked at anew, and will come back here if need be.
-                    with suppress(Superseded):
-                        await self._verify(entry, records[entry.order_id])
-            # Those of the second look that the list happened to show cost nothing.
-            second = [entry for entry in second if records.get(entry.order_id)]
-        else:
-            api.priority = Priority.BACKGROUND
-            records = await self._read(api, second)
-        for entry in second:
-            if entry.order_id in records:
-                with suppress(Superseded):
-                    await self._second_look(entry, records[entry.order_id])
-
-    async def _read(self, api: StoreApi, entries: list[Entry]) -> dict[int, Record | None]:
-        """The entries' records, None for one that is not there; some may be left for the next turn."""
-        found: dict[int, Record | None] = {}
-        try:
-            wanted = {entry.order_id: entry for entry in entries}
-            for crowd in _crowds(entries):
-                if crowd.keys() - found.keys():  # a list of others may have shown them
-                    found |= await self._list(api, crowd, wanted)
-            missing = [entry.order_id for entry in entries if entry.order_id not in found]
-            for order_id in missing[:MOST_SINGLES]:
-                try:
-                    found[order_id] = await api.b2b.order(order_id)
-                except NotFound:
-                    found[order_id] = None
-        except WaitUntil:
-            if not found:
-                raise
-        return found
-
-    async def _list(self, api: StoreApi, crowd: dict[int, Entry], wanted: dict[int, Entry]) -> dict[int, Record]:
-        """Those of the wanted records that a list from the crowd's last order back to its first shows.
-
-        What was written a moment ago is looked for most often, so the newest come first. Records that are made
-        meanwhile push others to a later page, where they are seen twice, never out of sight.
-        """
-        created = [int(entry.times[Stage.CREATED]) for entry in crowd.values()]
-        # After an outage of B2B Edition a record may be hours younger than its order.
-        is_old = max(created) < self._clock() - OLD_S
-        min_created = min(created) - CREATED_MARGIN_S
-        max_created = max(created) + CREATED_MARGIN_S if is_old else None
-        found: dict[int, Record] = {}
-        offset: int | None = 0
-        for _ in range(MOST_PAGES):
-            page = await api.b2b.orders(
-                min_created=min_created, max_created=max_created, offset=offset or 0, order_by="DESC"
-            )
-            for record in page.items:
-                entry = wanted.get(record.order_id)
-                # One store's list was seen without extra fields: then Get an Order has to tell.
-                if entry and entry.sent and (record.has_extra_fields or not entry.sent.extra_fields):
-                    found[record.order_id] = record
-            offset = page.next_offset
-            if offset is None or crowd.keys() <= found.keys():
-                break
-        return found
+            with suppress(Superseded):
+                await self._resources.places.recover(entry, 0.0)
 
     async def _verify(self, entry: Entry, record: Record | None) -> None:
         with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
@@ -210,15 +169,15 @@ class Verifier:
             match judge(entry, record):
                 case Ended() as ended:
                     entry.times[Stage.VERIFIED] = self._clock()
+                    entry.recorded_at = record.created_at if record else None
                     await outcomes.end(self._resources, entry, ended)
                 case Recheck(seconds):
                     await self._resources.places.check(entry, seconds)
                 case Repair():
                     await self._repair(entry)
 
-    async def _second_look(self, entry: Entry, record: Record | None) -> None:
-        if record is None or entry.sent is None or not is_lost(record, entry.sent) or entry.repaired:
-            await self._resources.checks.done(entry.store, entry.order_id)
+    async def _look_again(self, entry: Entry, record: Record | None) -> None:
+        if record is None or entry.sent is None or entry.repaired or not is_lost(record, entry.sent):
             return
         with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
             log.warning(Event.VALUES_LOST, outcome=entry.status.value)
@@ -227,15 +186,3 @@ class Verifier:
     async def _repair(self, entry: Entry) -> None:
         entry.repaired, entry.checks = True, 0
         await self._resources.places.recover(entry, 0.0)
-
-
-def _crowds(entries: Iterable[Entry]) -> list[dict[int, Entry]]:
-    """Those whose records stand close together in a list: fresh orders, and the old ones that a backfill is at.
-
-    Who stands alone is in none.
-    """
-    wanted = {entry.order_id: entry for entry in entries if Stage.CREATED in entry.times}
-    crowds: dict[range, dict[int, Entry]] = {}
-    for order_id, ids in id_ranges(wanted).items():
-        crowds.setdefault(ids, {})[order_id] = wanted[order_id]
-    return [crowd for crowd in crowds.values() if len(crowd) > 1]

@@ -62,7 +62,8 @@ class Entry:
     ``attempts`` numbers the looks at the order; ``composed`` is true once ``po_number`` and ``fields`` are what is
     to be sent; ``exists`` is true once its record is known to be there, so that
     there is nothing left to create; ``written`` holds, for ``po_number`` and each extra field, the
-    values that we ever sent; ``create_age`` is the order's age in seconds when Create an Order was last sent.
+    values that we ever sent; ``create_age`` is the order's age in seconds when Create an Order was last sent;
+    ``recorded_at`` is when its record was made, on B2B Edition's clock, once it has been seen.
     """
 
     store: str
@@ -85,6 +86,7 @@ class Entry:
     sent: Sent | None = None
     written: dict[str, list[str]] = field(default_factory=dict)
     create_age: float | None = None
+    recorded_at: int | None = None
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -118,7 +120,7 @@ class Entry:
 
 
 # These are written only once they say something: nothing ever takes their value back.
-_ONCE_KNOWN = frozenset({"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age"})
+_ONCE_KNOWN = frozenset({"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at"})
 _PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
 
 

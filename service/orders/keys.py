@@ -24,8 +24,13 @@ def failed_key(store: str) -> str:
 
 
 def checks_key(store: str) -> str:
-    """The store's orders whose records are to be looked at, by the time that is due (ms): a sorted set."""
+    """The store's orders whose records are to be verified, by the time that is due (ms): a sorted set."""
     return f"enrich:checks:{store}"
+
+
+def second_looks_key(store: str) -> str:
+    """The store's ended orders whose records are looked at once more, by the time that is due (ms): a sorted set."""
+    return f"enrich:second-looks:{store}"
 
 
 def parked_key(store: str) -> str:

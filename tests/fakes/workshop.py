@@ -19,7 +19,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 from service import scripts
 from service.orders.breaker import Breaker
 from service.orders.cache import Cache
-from service.orders.checks import Checks
+from service.orders.checks import Checks, SecondLooks
 from service.orders.entry import Entry
 from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW, from_json
 from service.orders.ledger import Ledger
@@ -136,6 +136,7 @@ class Workshop:
             Queue(self.redis, clock=self.clock),
             Places(self.redis, clock=self.clock),
             Checks(self.redis, clock=self.clock),
+            SecondLooks(self.redis, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
         self.configure()
@@ -156,6 +157,7 @@ class Workshop:
             resources.queue,
             resources.places,
             resources.checks,
+            resources.second_looks,
             resources.breaker,
         )
         self.jobs = Jobs(self.resources, clock=self.clock)
@@ -202,6 +204,7 @@ class Workshop:
             "window": self.jobs.window,
             "recover": self.jobs.recover,
             "check": self._verifier.check,
+            "second_look": self._verifier.look_again,
             "probe": self.jobs.probe,
         }
         done, again_ms = 1, due_ms

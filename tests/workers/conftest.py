@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from service.bigcommerce import Account, StoreApi, Transport
 from service.orders.breaker import Breaker
 from service.orders.cache import Cache
-from service.orders.checks import Checks
+from service.orders.checks import Checks, SecondLooks
 from service.orders.entry import Entry, Stage
 from service.orders.ledger import Ledger
 from service.orders.places import Places
@@ -96,6 +96,7 @@ class House:
             Queue(self.redis, clock=self.clock),
             self.places,
             Checks(self.redis, clock=self.clock),
+            SecondLooks(self.redis, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
 

@@ -25,7 +25,7 @@ async def test_an_order_is_created_verified_and_looked_at_once_more(workshop: Wo
     entry = await workshop.ended()
 
     assert (entry.status, entry.verified, entry.attempts) == (Status.CREATED, True, 1)
-    assert await workshop.queued() == [f"check:{STORE_HASH}"]
+    assert await workshop.queued() == [f"second_look:{STORE_HASH}"]
     await workshop.turn()
     assert await workshop.queued() == []
     assert await workshop.redis.exists(checks_key(STORE_HASH)) == 0

@@ -7,8 +7,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
-from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW
-from service.orders.keys import checks_key, parked_key
+from service.orders.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW
+from service.orders.keys import checks_key, parked_key, second_looks_key
 from tests.fakes.workshop import Workshop
 from workers import main
 
@@ -33,7 +33,7 @@ async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
     queue.say_alive = fails_once  # type: ignore[method-assign]
     with capture_logs() as logs:
         saying = asyncio.create_task(main._say_alive(workshop.resources, "here:1", []))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await said.wait()
         saying.cancel()
 
@@ -43,6 +43,7 @@ async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
 
 def test_the_jobs_of_a_store_stay_while_their_lists_have_any() -> None:
     assert main._guard(CHECK.id("abc123")) == checks_key("abc123")
+    assert main._guard(SECOND_LOOK.id("abc123")) == second_looks_key("abc123")
     assert main._guard(PROBE.id("abc123")) == parked_key("abc123")
     assert main._guard(WINDOW.id("abc123", 1)) is None
     assert main._guard(RECOVERY.id("abc123", 1)) is None

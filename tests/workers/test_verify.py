@@ -1,19 +1,21 @@
 """The record against what was sent: verified, lagging, lost, put back; many in one call."""
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from arq import Retry
 
-from service.orders.entry import Entry, Stage, Status
-from service.orders.jobs import CHECK, RECOVERY
+from service.orders.entry import Entry, Status
+from service.orders.jobs import CHECK, RECOVERY, SECOND_LOOK
+from service.orders.keys import checks_key
 from service.rules import Configuration
 from service.stores import Endpoints
 from tests.workers.conftest import House, OpenHouse
 from workers.jobs import Jobs
 from workers.verdicts import Ended, Written
-from workers.verify import MOST_AT_ONCE, Verifier
+from workers.verify import Verifier
 
 ALL = {"Account No": "ERP-10001"}
 
@@ -38,11 +40,23 @@ class Checker:
 
     async def check(self) -> float | None:
         """One turn of the check job; how long it wants to wait, if it could not do its work."""
+        return await self._turn(self._verifier.check(context(CHECK.id("sandbox")), "sandbox"))
+
+    async def look_again(self) -> float | None:
+        """The same of the job for second looks."""
+        return await self._turn(self._verifier.look_again(context(SECOND_LOOK.id("sandbox")), "sandbox"))
+
+    async def _turn(self, job: Awaitable[None]) -> float | None:
         try:
-            await self._verifier.check(context(CHECK.id("sandbox")), "sandbox")
+            await job
         except Retry as retry:
             return (retry.defer_score or 0) / 1000
         return None
+
+    async def left(self) -> tuple[list[int], list[int]]:
+        """The orders that are still to be verified, and those that are to be looked at once more."""
+        first, second = self.resources.checks, self.resources.second_looks
+        return await first.due("sandbox", ahead_s=1000, most=10), await second.due("sandbox", ahead_s=1000, most=10)
 
     async def check_until_ended(self, order_id: int) -> Entry:
         for _ in range(40):
@@ -182,31 +196,75 @@ async def test_a_record_without_extra_fields_in_the_list_is_asked_for_by_itself(
     assert (await checker.calls())["Get an Order"] == {"200": 3}
 
 
-async def test_every_enriched_order_is_looked_at_once_more(checker: Checker) -> None:
+async def test_records_that_wait_long_for_their_look_are_found_below_newer_ones(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.records.MOST_PAGES", 1)
     orders = [await checker.write(po_number=f"A-{number}") for number in range(5)]
-    await checker.check()
-    checker.house.clock.tick(50)
-    before = await checker.calls()
+    checker.house.clock.tick(300.0)
+    for _ in range(210):
+        await checker.house.place()
 
     await checker.check()
+
+    assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
+    assert (await checker.calls())["Get All Orders"] == {"200": 1}
+
+
+async def test_every_enriched_order_is_looked_at_once_more_among_its_neighbours(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.records.MOST_PAGES", 1)
+    orders = [await checker.write(po_number=f"A-{number}") for number in range(5)]
+    await checker.check()
+    checker.house.clock.tick(30)
+    for _ in range(210):
+        await checker.house.place()
+    before = await checker.calls()
+
+    await checker.look_again()
 
     after = await checker.calls()
     assert after["Get All Orders"]["200"] - before["Get All Orders"]["200"] == 1
-    assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}
+    assert "Get an Order" not in after
+    assert await checker.left() == ([], [])
     assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
 
 
-async def test_second_looks_that_wait_for_quota_do_not_stand_before_a_first_look(checker: Checker) -> None:
-    house, resources = checker.house, checker.resources
-    for number in range(MOST_AT_ONCE + 10):
-        entry = Entry("sandbox", 50_000 + number, Status.CREATED, times={Stage.CREATED: house.clock.now - 120})
-        await resources.places.end(entry)
-        await resources.checks.look_again("sandbox", entry.order_id, -60.0)
-    fresh = await checker.write()
-
+async def test_a_record_that_stands_alone_is_looked_at_once_more(checker: Checker) -> None:
+    await checker.write()
     await checker.check()
+    checker.house.clock.tick(50)
 
-    assert (await checker.entry(fresh)).verified is True
+    await checker.look_again()
+
+    assert (await checker.calls())["Get an Order"] == {"200": 2}
+    assert await checker.left() == ([], [])
+
+
+async def test_a_second_look_waits_for_quota(open_house: OpenHouse) -> None:
+    # User, Company, configs, Create and the first look have used it up.
+    checker = Checker(await open_house(b2b_quota=5))
+    order_id = await checker.write()
+    await checker.check()
+    checker.house.clock.tick(30)
+
+    assert await checker.look_again() == pytest.approx(30.0, abs=5.0)
+    assert await checker.left() == ([], [order_id])
+
+
+async def test_a_second_look_at_an_order_that_is_looked_at_anew_is_dropped(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.check()
+    await checker.resources.queue.retry("sandbox", order_id)
+    checker.house.clock.tick(50)
+    before = await checker.calls()
+
+    await checker.look_again()
+
+    assert await checker.left() == ([], [])
+    assert (await checker.entry(order_id)).status is Status.QUEUED
+    assert await checker.calls() == before
 
 
 async def test_what_the_platform_lost_after_the_first_look_is_put_back(checker: Checker) -> None:
@@ -214,8 +272,9 @@ async def test_what_the_platform_lost_after_the_first_look_is_put_back(checker: 
     await checker.check()
     await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
     checker.house.clock.tick(50)
-    await checker.check()
+    await checker.look_again()
     assert (await checker.entry(order_id)).status is Status.QUEUED
+    assert await checker.left() == ([], [])
 
     entry = await checker.check_until_ended(order_id)
 
@@ -228,7 +287,7 @@ async def test_what_somebody_wrote_over_after_the_first_look_is_theirs(checker: 
     await checker.check()
     await checker.house.sandbox.write_record(order_id, po_number="STAFF-1")
     checker.house.clock.tick(50)
-    await checker.check()
+    await checker.look_again()
 
     assert (await checker.entry(order_id)).status is Status.CREATED
     assert (await checker.house.record(order_id))[0] == "STAFF-1"
@@ -257,15 +316,17 @@ async def test_trouble_postpones_the_look_and_loses_nothing(checker: Checker) ->
     assert (await checker.entry(order_id)).status is Status.CREATED
 
 
-async def test_an_order_that_ended_while_it_waited_gets_its_second_look_only(checker: Checker) -> None:
+async def test_an_order_that_ended_while_it_waited_needs_no_first_look(checker: Checker) -> None:
     order_id = await checker.write()
     entry = await checker.entry(order_id)
     entry.status = Ended(Status.CREATED).status
     await checker.house.places.end(entry)
 
+    await checker.resources.redis.zadd(checks_key("sandbox"), {str(order_id): 0})  # as an older version left it
+
     await checker.check()
 
-    assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}
+    assert await checker.left() == ([], [])
 
 
 async def test_the_orders_of_a_store_that_is_gone_wait_in_recovery_until_it_is_back(checker: Checker) -> None:
@@ -277,7 +338,8 @@ async def test_the_orders_of_a_store_that_is_gone_wait_in_recovery_until_it_is_b
     calls = await checker.calls()
 
     assert await checker.check() is None
-    assert await checker.resources.checks.due("sandbox", ahead_s=1000, most=10) == {}
+    assert await checker.look_again() is None
+    assert await checker.left() == ([], [])
     assert (await checker.entry(verified)).status is Status.CREATED
     assert (await checker.entry(order_id)).status is Status.QUEUED
     assert await checker.calls() == calls

@@ -31,8 +31,6 @@ end
 redis.call('SET', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
 if anew then
-  -- A second look at its record, which may be due, would end it as what it was.
-  redis.call('ZREM', KEYS[6], ARGV[4])
   redis.call('HDEL', KEYS[1], 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
 end
 redis.call('HSET', KEYS[1], 'status', 'queued', unpack(ARGV, 8))
