@@ -66,10 +66,19 @@ class Found:
     id: int
     created_at: float | None
 
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the list; ``is_full`` when there may be more. Of the orders only what is needed stays in memory."""
+
+    orders: list[Found]
+    is_full: bool
+
     @classmethod
-    def in_page(cls, page: Sequence[dict[str, Any]]) -> list[Self]:
-        numbered = ((to_int(document.get("id")), document) for document in page)
-        return [cls(order_id, _created_at(document)) for order_id, document in numbered if order_id]
+    def of(cls, documents: Sequence[dict[str, Any]]) -> Self:
+        numbered = ((to_int(document.get("id")), document) for document in documents)
+        orders = [Found(order_id, _created_at(document)) for order_id, document in numbered if order_id]
+        return cls(orders, is_full=len(documents) >= PER_PAGE)
 
 
 @dataclass(slots=True)
@@ -150,11 +159,11 @@ class Reconcile:
             cursor = turn.cursor
             asked_at = self._clock()
             # Whether min_id is part of what it asks for is not documented: one order is read twice.
-            page = await turn.api.core.orders(min_date_created=cursor.created_from, min_id=cursor.reached or None)
+            page = await self._page(turn, min_id=cursor.reached)
             # What the answer taught of BigCommerce's clock holds for the question, too.
             began = cursor.began or asked_at + self._resources.transport.upstream_clock.skew
             reached = await self._queue(turn, page)
-            more = len(page) >= PER_PAGE and reached > cursor.reached
+            more = page.is_full and reached > cursor.reached
             progress = {"began": began, "reached": reached} if more else {"began": None, "reached": 0, "time": began}
             await self._move(turn, since=cursor.since or began, **progress)
             if not more:
@@ -163,19 +172,21 @@ class Reconcile:
 
     async def _look(self, turn: _Turn) -> bool:
         """Read the newest orders only; whether there are more of them."""
-        min_id = max(0, turn.cursor.highest_id - LATE_IDS)
-        page = await turn.api.core.orders(min_date_created=turn.cursor.created_from, min_id=min_id or None)
+        page = await self._page(turn, min_id=max(0, turn.cursor.highest_id - LATE_IDS))
         before = turn.cursor.highest_id
         await self._queue(turn, page)
         await self._move(turn)
-        return len(page) >= PER_PAGE and turn.cursor.highest_id > before
+        return page.is_full and turn.cursor.highest_id > before
 
-    async def _queue(self, turn: _Turn, page: Sequence[dict[str, Any]]) -> int:
+    async def _page(self, turn: _Turn, *, min_id: int) -> Page:
+        created_from = turn.cursor.created_from
+        return Page.of(await turn.api.core.orders(min_date_created=created_from, min_id=min_id or None))
+
+    async def _queue(self, turn: _Turn, page: Page) -> int:
         """Queue the orders of a page that are not known, or whose job may be lost; returns the highest id."""
-        found = Found.in_page(page)
-        statuses = await self._resources.ledger.statuses(turn.store, [order.id for order in found])
+        statuses = await self._resources.ledger.statuses(turn.store, [order.id for order in page.orders])
         queued = []
-        for order in found:
+        for order in page.orders:
             status = statuses.get(order.id)
             if status not in (None, Status.QUEUED):
                 continue
@@ -188,7 +199,7 @@ class Reconcile:
                     self._note(turn, order)
         if queued:
             log.info(Event.ORDERS_FOUND, orders=len(queued), first=queued[0].id, last=queued[-1].id)
-        highest = max((order.id for order in found), default=0)
+        highest = max((order.id for order in page.orders), default=0)
         turn.cursor = turn.cursor.model_copy(update={"highest_id": max(turn.cursor.highest_id, highest)})
         return highest
 
