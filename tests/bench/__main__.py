@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 
 from tests.bench import lengths, memory, receiver, steady, window, workers
-from tests.bench.report import Figure, machine, plain_table, write
+from tests.bench.report import Figure, machine, plain_table, write, write_long
 from tests.bench.rig import rigged
 
 FOLDER = Path("deploy/benchmarks")
@@ -30,7 +30,7 @@ class Bench:
             "worker": lambda: workers.measure(lengths, self.tell, self.details),
             "stores": lambda: workers.measure_stores(lengths, self.tell),
             "memory": lambda: memory.measure(lengths, self.tell, self.details),
-            "steady": lambda: steady.measure(lengths, self.tell),
+            "steady": lambda: steady.measure(lengths, self.tell, self.details),
         }
 
     def tell(self, progress: str) -> None:
@@ -52,13 +52,14 @@ async def _redis_version() -> str:
 def main() -> None:
     """Measure, print a table, and write it down where all was measured in full."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="PART", help="this part; may be given several times")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--only", action="append", metavar="PART", help="this part; may be given several times")
+    which.add_argument("--long", action="store_true", help="a worker through 100,000 orders, and nothing else")
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
-    parser.add_argument("--long", action="store_true", help="100,000 orders for the worker's memory")
-    parser.add_argument("--write", type=Path, metavar="DIR", help=f"where to write; all in full: {FOLDER}")
+    parser.add_argument("--write", type=Path, metavar="DIR", help=f"where to write; all in full and --long: {FOLDER}")
     given = parser.parse_args()
     bench = Bench(lengths.QUICK if given.quick else lengths.LONG if given.long else lengths.FULL)
-    names = given.only or list(bench.parts)
+    names = ["steady"] if given.long else given.only or list(bench.parts)
     if unknown := set(names) - bench.parts.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}, only {', '.join(bench.parts)}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -66,8 +67,12 @@ def main() -> None:
         where = machine(runner.run(_redis_version()))
     print(plain_table(figures))  # noqa: T201
     folder = given.write or (None if given.only or given.quick else FOLDER)
-    if folder:
+    if folder and given.long:
+        folder /= "long"
+        write_long(folder, figures, bench.details[steady.MEMORY], where)
+    elif folder:
         write(folder, figures, bench.details, where)
+    if folder:
         bench.tell(f"written into {folder}")
 
 

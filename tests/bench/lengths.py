@@ -22,7 +22,8 @@ class Lengths:
 
 
 FULL = Lengths()
-LONG = Lengths(orders=100_000)
+# A little more than 100,000 orders at an even pace.
+LONG = Lengths(steady_s=1_010.0)
 # To see that everything works; the figures say little.
 QUICK = Lengths(
     rounds=1,

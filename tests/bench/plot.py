@@ -26,6 +26,19 @@ def plot(figures: Sequence[Figure], path: Path) -> None:
         canvas.savefig(path, format="svg", metadata={"Date": None})
 
 
+def plot_memory(samples: Sequence[tuple[int, float]], path: Path) -> None:
+    """Draw a process's memory in MB by the number of orders that it was given, into an SVG."""
+    with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 9}):
+        canvas = Canvas(figsize=(9, 3), layout="constrained")
+        axes = canvas.subplots()
+        axes.plot([orders for orders, _ in samples], [mb for _, mb in samples], color=_OURS)
+        axes.set(xlabel="orders", ylabel="worker's memory, MB", xlim=(0, samples[-1][0]))
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.spines[["top", "right"]].set_visible(False)
+        canvas.savefig(path, format="svg", metadata={"Date": None})
+
+
 def _bars(axes: Axes, figures: Sequence[Figure], title: str, *, in_floors: bool) -> None:
     height, rows = 0.36, range(len(figures))
     scales = [figure.floor or 1.0 if in_floors else 1.0 for figure in figures]

@@ -16,7 +16,15 @@ _RULE = ("---", "---", "---:", "---:", "---:", "---:", "---", "---")
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`, which takes some nine minutes and wants a machine that does nothing else.
+Written by `make bench`, which takes some nine minutes and wants a machine that does nothing else. One figure takes
+longer, a worker's memory through 100,000 orders: [it has a page of its own](long/README.md).
+
+"""
+
+LONG_INTRODUCTION = """# A worker through 100,000 orders
+
+Written by `make bench-long`, which takes some eighteen minutes: the part *steady* of
+[the benchmarks](../README.md), ten times as long.
 
 """
 
@@ -160,16 +168,32 @@ def machine(redis_version: str) -> dict[str, str]:
 
 
 def write(folder: Path, figures: Sequence[Figure], details: Mapping[str, Any], where: Mapping[str, str]) -> None:
-    """README.md, results.json and results.svg."""
+    """README.md, results.json and results.svg of the whole bench."""
     from tests.bench.plot import plot  # matplotlib is there for `make bench` only
 
-    folder.mkdir(parents=True, exist_ok=True)
-    told = ", ".join(f"{name} {value}" for name, value in where.items())
-    text = f"{INTRODUCTION}{told}.\n\n{table(figures)}\n\n![Ours beside floors and targets](results.svg)\n{HOW}"
-    (folder / "README.md").write_text(text)
+    _write_page(folder, INTRODUCTION, figures, where, "Ours beside floors and targets", HOW)
     results = {"machine": dict(where), "figures": [figure.to_json() for figure in figures], "details": dict(details)}
     (folder / "results.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     plot(figures, folder / "results.svg")
+
+
+def write_long(
+    folder: Path, figures: Sequence[Figure], memory: Sequence[tuple[int, float]], where: Mapping[str, str]
+) -> None:
+    """README.md and results.svg of the long run; ``memory`` is the worker's, in MB, by the number of orders."""
+    from tests.bench.plot import plot_memory
+
+    _write_page(folder, LONG_INTRODUCTION, figures, where, "Memory by the number of orders", "")
+    plot_memory(memory, folder / "results.svg")
+
+
+def _write_page(
+    folder: Path, introduction: str, figures: Sequence[Figure], where: Mapping[str, str], picture: str, how: str
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    told = ", ".join(f"{name} {value}" for name, value in where.items())
+    text = f"{introduction}{told}.\n\n{table(figures)}\n\n![{picture}](results.svg)\n{how}"
+    (folder / "README.md").write_text(text)
 
 
 def _number(value: float) -> str:

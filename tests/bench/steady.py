@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.bench.feeder import Feeder
 from tests.bench.lengths import Lengths
@@ -15,25 +16,42 @@ from tests.fakes.deployment import Process
 STORES = 200
 ORDERS_PER_S = 100
 
+MEMORY = "memory of a worker, MB by orders"
+"""The name of the samples among the details."""
+
 _STEP_S = 0.05
+_MOST_SAMPLES = 100
+_TELL_EVERY_S = 60.0
 
 
-async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
-    """One worker; CPU is counted in the second half, when orders of before are looked at once more."""
+async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
+    """One worker; CPU is counted in the second half, when orders of before are looked at once more.
+
+    The details hold its memory (MB) by the number of orders.
+    """
     async with rigged(stores=STORES, fed=STORES) as rig:
         (worker,) = await rig.start_workers()
         idle_mb, feeder = rss_mb(worker), Feeder(rig)
+        samples: list[tuple[int, float]] = [(0, idle_mb)]
         tell(f"steady: {ORDERS_PER_S} orders a second over {STORES} stores, for {lengths.steady_s:.0f} s")
-        await _feed(feeder, lengths.steady_s / 2)
-        cpu_before, fed_before = _cpu_s(worker), len(feeder.fed)
-        await _feed(feeder, lengths.steady_s / 2)
+        count, told_at = min(_MOST_SAMPLES, int(lengths.steady_s)), time.monotonic()
+        for sample in range(count):
+            if sample == count // 2:
+                cpu_before, fed_before = _cpu_s(worker), len(feeder.fed)
+            await _feed(feeder, lengths.steady_s / count)
+            samples.append((len(feeder.fed), rss_mb(worker)))
+            if time.monotonic() - told_at > _TELL_EVERY_S:
+                told_at = time.monotonic()
+                tell(f"steady: {len(feeder.fed):,} orders, {samples[-1][1]:.1f} MB")
         cpu_ms = (_cpu_s(worker) - cpu_before) / (len(feeder.fed) - fed_before) * 1000
-        after_mb = rss_mb(worker)
         await feeder.all_verified()
+        details[MEMORY] = samples
         load = f"{ORDERS_PER_S}/s over {STORES} stores"
-        after = f"worker, after {len(feeder.fed):,} orders, {load} (floor: idle)"
+        orders = f"{len(feeder.fed):,} orders, {load}"
+        most_mb, target = max(mb for _, mb in samples), Target("value", "≤", 80)
         return [
-            Figure("steady", after, "MB", after_mb, idle_mb, Target("value", "≤", 80)),
+            Figure("steady", f"worker, after {orders} (floor: idle)", "MB", samples[-1][1], idle_mb, target),
+            Figure("steady", f"worker, at most in {orders} (floor: idle)", "MB", most_mb, idle_mb, target),
             Figure("steady", f"worker, CPU an order, {load}, second looks too", "ms of CPU", cpu_ms),
         ]
 

@@ -9,13 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
+from service.bigcommerce.connections import http_client
 from service.bigcommerce.hooks import read_blocked_domains, read_hooks
 from service.bigcommerce.models import Values
-from service.bigcommerce.transport import http_client
 from service.errors import AlreadyExists, NotFound
 from service.orders.window import Window
 from tests.bench.floors import Mix
-from tests.bench.report import Figure, Target, machine, percentile, plain_table, table, write
+from tests.bench.report import Figure, Target, machine, percentile, plain_table, table, write, write_long
 from tests.bench.shop import ACCOUNT_FIELD, po_number
 from tests.bench.upstream import serve
 
@@ -170,3 +170,10 @@ def test_results_are_written_as_text_data_and_plot(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "benchmarks" / "results.json").read_text())
     assert (results["figures"][0]["ratio"], results["details"]) == (0.75, {"calls": {"GET": 1.5}})
     assert "worker: verified" in (tmp_path / "benchmarks" / "results.svg").read_text()
+
+
+def test_the_long_run_is_written_beside_them(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_long(tmp_path / "long", [BYTES], [(0, 70.0), (100_000, 75.0)], machine("6.2.14"))
+    assert table([BYTES]) in (tmp_path / "long" / "README.md").read_text()
+    assert "100,000" in (tmp_path / "long" / "results.svg").read_text()
