@@ -40,20 +40,24 @@ class ReceiverMetrics(_Metrics):
     def __init__(self, answers: Iterable[str]) -> None:
         """``answers`` are the values of the label ``answer``, so that each counter is there from the start."""
         super().__init__()
-        self.webhooks = Counter(
+        webhooks = Counter(
             "enrich_webhooks",
             "Webhooks by what they were answered.",
             ["answer"],
             registry=self.registry,
         )
-        self.webhook_seconds = Histogram(
+        self._seconds = Histogram(
             "enrich_webhook_seconds",
             "Time from a webhook's first byte to its answer.",
             buckets=_WEBHOOK_SECONDS,
             registry=self.registry,
         )
-        for answer in answers:
-            self.webhooks.labels(answer)
+        self._webhooks = {answer: webhooks.labels(answer) for answer in answers}
+
+    def answered(self, answer: str, seconds: float) -> None:
+        """Count a webhook by its answer, and by the time that it took."""
+        self._webhooks[answer].inc()
+        self._seconds.observe(seconds)
 
 
 class WorkerMetrics(_Metrics):

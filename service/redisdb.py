@@ -180,11 +180,14 @@ class _Pool(ConnectionPool):
         return connection
 
     async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> AbstractConnection:
-        try:
-            async with asyncio.timeout(_POOL_WAIT_S):
-                await self._free.acquire()
-        except TimeoutError:
-            raise exceptions.ConnectionError("no connection became free in time") from None
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(_POOL_WAIT_S):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise exceptions.ConnectionError("no connection became free in time") from None
+        else:
+            await self._free.acquire()  # at once, so it needs no timer
         connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
         try:
             await self.ensure_connection(connection)

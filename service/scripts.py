@@ -35,7 +35,11 @@ def load(redis: Redis, package: str, name: str) -> Script:
 
     async def call(keys: Sequence[Any] = (), args: Sequence[Any] = ()) -> Any:
         try:
-            return await run(keys=list(keys), args=list(args))
+            try:
+                # What redis-py's own way looks at before it does the same is as much work again.
+                return await redis.evalsha(script.sha, len(keys), *keys, *args)  # type: ignore[misc]
+            except exceptions.NoScriptError:
+                return await run(keys=list(keys), args=list(args))
         except exceptions.ResponseError as error:
             wrapped = _WRAPPED.search(str(error)) or re.match(r"([A-Z]+) ", str(error))
             if wrapped and (kind := _PASSING.get(wrapped[1])):

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from service.listening import BACKLOG, OrderlyServer, listen
 from service.logs import Event
+from service.memory import settle
 
 log = structlog.get_logger()
 
@@ -68,4 +69,6 @@ class Server(OrderlyServer):
 
 def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError when the port cannot be had."""
-    Server(app, host, port).run()
+    server = Server(app, host, port)
+    settle()
+    server.run()

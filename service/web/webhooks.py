@@ -5,6 +5,7 @@ is in Redis. ("Webhooks overview")
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -61,6 +62,11 @@ _HEADERS = {
     Answer.TOO_SLOW: {"connection": "close"},
     Answer.NOT_QUEUED: {"retry-after": "1"},
 }
+# Made once: they are the same for all webhooks.
+_RESPONSES = {answer: Response(status_code=_STATUS[answer], headers=_HEADERS.get(answer)) for answer in Answer}
+
+# What of a sender's text may not go into the log and the ledger.
+_UNFIT = re.compile(r"[^!-~]")
 
 
 def _short_text(value: object) -> str | None:
@@ -125,10 +131,10 @@ class Receiver:
 
     async def receive(self, request: Request) -> Response:
         """Answer one webhook, log it and count it."""
-        with self._metrics.webhook_seconds.time():
-            answer = await self._answer(request, self._clock(), time.perf_counter())
-        self._metrics.webhooks.labels(answer).inc()
-        return Response(status_code=_STATUS[answer], headers=_HEADERS.get(answer))
+        began = time.perf_counter()
+        answer = await self._answer(request, self._clock(), began)
+        self._metrics.answered(answer, time.perf_counter() - began)
+        return _RESPONSES[answer]
 
     async def _answer(self, request: Request, received_at: float, began: float) -> Answer:
         try:
@@ -195,7 +201,7 @@ def _ms(began: float) -> float:
 
 def _bounded(text: str) -> str:
     """Text of the sender's, as much of it as may go into the log and the ledger."""
-    return "".join(letter for letter in text[:100] if " " < letter <= "~")
+    return _UNFIT.sub("", text[:100])
 
 
 class _TooLarge(Exception):
