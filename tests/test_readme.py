@@ -18,6 +18,7 @@ from structlog.testing import LogCapture
 
 from service import logs
 from service.cli import app
+from service.cli.later import Later
 from service.metrics import ReceiverMetrics
 from service.orders.entry import Entry, Stage, Status
 from service.orders.queue import Queue
@@ -62,7 +63,8 @@ def names(cell: str) -> list[str]:
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command by the words behind ``enrich``."""
     pending: list[tuple[str, Any]] = [("", typer.main.get_command(app))]
-    for prefix, command in pending:
+    for prefix, listed in pending:
+        command = listed.load() if isinstance(listed, Later) else listed
         if subcommands := getattr(command, "commands", None):
             pending += [(f"{prefix} {name}".strip(), sub) for name, sub in subcommands.items()]
         else:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from arq import ArqRedis
 
-from service.bigcommerce import Transport, http_client
+from service.bigcommerce import Transport
 from service.bigcommerce.budget import Budget
+from service.bigcommerce.connections import http_client
 from service.metrics import WorkerMetrics
 from service.orders.breaker import Breaker
 from service.orders.checks import Checks, SecondLooks

@@ -6,6 +6,6 @@
 from service.bigcommerce.apis import Api
 from service.bigcommerce.budget import Budget, BudgetState, Priority
 from service.bigcommerce.store_api import PatientApi, StoreApi
-from service.bigcommerce.transport import Account, Transport, http_client
+from service.bigcommerce.transport import Account, Transport
 
-__all__ = ["Account", "Api", "Budget", "BudgetState", "PatientApi", "Priority", "StoreApi", "Transport", "http_client"]
+__all__ = ["Account", "Api", "Budget", "BudgetState", "PatientApi", "Priority", "StoreApi", "Transport"]

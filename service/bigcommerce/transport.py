@@ -19,7 +19,6 @@ from service.bigcommerce import verdicts
 from service.bigcommerce.apis import Api
 from service.bigcommerce.budget import Budget, Priority, Spent
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.connections import AiohttpTransport
 from service.bigcommerce.quota import Quota
 from service.errors import CredentialsRefused, UpstreamError
 from service.logs import Event
@@ -85,11 +84,6 @@ class Answer:
     quota: Quota | None
     sent_at: float
     answered_at: float
-
-
-def http_client() -> httpx.AsyncBaseTransport:
-    """The connections to both APIs, for all stores. A transport as such: it follows no redirect and keeps no cookie."""
-    return AiohttpTransport()
 
 
 class Transport:

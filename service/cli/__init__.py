@@ -2,41 +2,50 @@
 
 import io
 import sys
-from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
-from typer.exceptions import TyperException
+from typer.core import TyperGroup
 
-from service.cli import backfill, check, demo, hooks, init, orders, preview, sandbox, serve
-from service.cli.answers import harmless, with_cure
-from service.errors import EnrichError
-from service.redisdb import PASSING
+from service.cli.later import Later
+
+
+class Commands(TyperGroup):
+    """All commands, in the order of the help."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, purpose, place in (
+            ("demo", "See it work on this machine, with no account and no Redis.", "demo:demo"),
+            ("check", "Find what keeps orders from being enriched, and say what to do.", "check:check"),
+            ("init", "Write a stores file with comments, for one store.", "init:init"),
+            ("up", "Run receiver and workers together on this machine.", "up:up"),
+            ("web", "Run the webhook receiver alone.", "web:web"),
+            ("worker", "Run the workers alone.", "worker:worker"),
+            ("backfill", "Enrich orders that are already there.", "backfill:backfill"),
+            ("sandbox", "Run a local stand-in for BigCommerce.", "sandbox:sandbox"),
+            ("preview", "Show what would be sent for a real order, and why.", "preview:show_preview"),
+            ("hooks", "The stores' webhooks: through them BigCommerce tells of orders.", "hooks:app"),
+            ("orders", "What happened to each order, and what can be done about it.", "orders:app"),
+        ):
+            self.add_command(Later(name, purpose, f"service.cli.{place}"))
+
 
 app = typer.Typer(
     name="enrich",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("init")(init.init)
-app.command("up")(serve.up)
-app.command("web")(serve.web)
-app.command("worker")(serve.worker)
-app.command("backfill")(backfill.backfill)
-app.command("sandbox")(sandbox.sandbox)
-app.add_typer(hooks.app, name="hooks")
-app.command("preview")(preview.show_preview)
-app.add_typer(orders.app, name="orders")
 
 
 def _tell_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"enrich {version('b2b-order-enrichment')}")
         raise typer.Exit
 
@@ -66,33 +75,12 @@ def main() -> None:
     except typer.Abort:  # Ctrl-C, or the end of the input, where something was asked
         typer.echo(err=True)
         sys.exit(130)
-    except TyperException as error:
-        sys.exit(_say(_usage(error)))
-    except EnrichError as error:
-        sys.exit(_say(with_cure(error)))
-    except (AuthenticationError, NoPermissionError) as error:
-        sys.exit(_say(f"REDIS_URL: Redis refuses this user or password ({error})."))
-    except PASSING as error:
-        sys.exit(
-            _say(f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is this its URL?")
-        )
-    except InvalidResponse:
-        sys.exit(_say("REDIS_URL: what answers there is not Redis. Is this its URL?"))
-    except ResponseError as error:
-        sys.exit(_say(f"REDIS_URL: Redis refuses what it is asked ({error})."))
+    except Exception as error:
+        # Here, as it loads the libraries whose errors it knows.
+        from service.cli.mistakes import in_words
 
-
-def _usage(error: TyperException) -> str:
-    message = error.format_message()
-    context = getattr(error, "ctx", None)
-    if context is None or message.startswith("Usage:"):  # a group without a command shows its help
-        return message
-    message = message.replace("Value error, ", "").replace("Input should be", "must be")
-    message = " ".join(message.split())
-    stop = "" if message.endswith((".", "?")) else "."
-    return f"{context.command_path}: {message}{stop} See `{context.command_path} --help`."
-
-
-def _say(message: str) -> int:
-    typer.echo(harmless(message), err=True)
-    return 2
+        words = in_words(error)
+        if words is None:
+            raise
+        typer.echo(words, err=True)
+        sys.exit(2)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rapidfuzz import process
 
 from service.embedded_redis import running_url
 from service.errors import ConfigError, Problem
 from service.settings import Settings
+from service.stores import nearest
 
 StoreOption = Annotated[
     str | None,
@@ -21,6 +21,9 @@ StoreOption = Annotated[
 AnyStoreOption = Annotated[
     str | None, typer.Option("--store", metavar="HASH", help="Only this store; left out: all stores.")
 ]
+
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where there is no terminal to ask on.")]
@@ -36,8 +39,8 @@ def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
         raise ConfigError(Problem("--store", f"is needed: {len(stores)} stores are configured.", _names(stores)))
     if wanted in stores:
         return wanted
-    near = process.extractOne(wanted, stores, score_cutoff=60)
-    cure = f"Did you mean {near[0]}?" if near else _names(stores)
+    near = nearest(wanted, stores)
+    cure = f"Did you mean {near}?" if near else _names(stores)
     raise ConfigError(Problem(f"--store {wanted}", "is not in the stores file.", cure))
 
 

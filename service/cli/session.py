@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from arq import ArqRedis
 
 from service import logs
-from service.bigcommerce import Account, Budget, PatientApi, Priority, Transport, http_client
+from service.bigcommerce import Account, Budget, PatientApi, Priority, Transport
+from service.bigcommerce.connections import http_client
 from service.cli.options import choose_store, find_redis
 from service.embedded_redis import running_url
 from service.orders.jobs import from_json, to_json

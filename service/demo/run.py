@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import stamina
 
-from service.bigcommerce import Account, StoreApi, Transport, http_client
+from service.bigcommerce import Account, StoreApi, Transport
+from service.bigcommerce.connections import http_client
 from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
 from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
 from service.embedded_redis import EmbeddedRedis

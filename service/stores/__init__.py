@@ -8,7 +8,7 @@ from service.stores.files import Files, Stamp, stamp
 from service.stores.loading import Reading, read_stores
 from service.stores.models import Endpoints, Rule, Store, StoresFile, plain_number
 from service.stores.problems import rule_place
-from service.stores.sentences import did_you_mean
+from service.stores.sentences import did_you_mean, nearest
 
 __all__ = [
     "Endpoints",
@@ -19,6 +19,7 @@ __all__ = [
     "Store",
     "StoresFile",
     "did_you_mean",
+    "nearest",
     "plain_number",
     "read_stores",
     "rule_place",

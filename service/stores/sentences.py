@@ -5,7 +5,6 @@ import re
 from collections.abc import Collection
 
 from pydantic_core import PydanticCustomError
-from rapidfuzz import fuzz, process
 
 EXAMPLES: dict[int | str, str] = {
     "stores": "[stores.abc123], a table named after the store hash",
@@ -35,10 +34,19 @@ def refused(message: str, cure: str = "", *, kind: str = "refused") -> PydanticC
     return PydanticCustomError(kind, "{message}", {"message": message, "cure": cure})
 
 
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """The nearest of the known names, if any is near."""
+    # Here, as it takes 2 MB of memory, and a process that has no mistakes to tell of does without it.
+    from rapidfuzz import fuzz, process
+
+    near = process.extractOne(word, known, scorer=fuzz.WRatio, score_cutoff=70)
+    return near[0] if near else None
+
+
 def did_you_mean(word: str, known: Collection[str]) -> str:
     """``Did you mean "…"?`` with the nearest of the known names, or no text when none is near."""
-    near = process.extractOne(word, known, scorer=fuzz.WRatio, score_cutoff=70)
-    return f'Did you mean "{near[0]}"?' if near else ""
+    near = nearest(word, known)
+    return f'Did you mean "{near}"?' if near else ""
 
 
 def dotted(*names: str) -> str:

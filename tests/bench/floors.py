@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.bigcommerce.transport import http_client
+from service.bigcommerce.connections import http_client
 from service.orders.jobs import from_json, to_json
 from service.redisdb import connect
 from service.settings import Settings

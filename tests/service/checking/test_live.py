@@ -9,7 +9,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.bigcommerce import Account, Api, StoreApi, Transport, http_client
+from service.bigcommerce import Account, Api, StoreApi, Transport
+from service.bigcommerce.connections import http_client
 from service.checking import Finding, check_stores, of_clock
 from service.checking.live import AT_ONCE, check_store
 from service.hooks import point_to
@@ -200,15 +201,20 @@ async def test_a_redis_that_is_away_takes_nothing_from_the_look(sandbox: Running
 
 
 class Crowd(httpx.AsyncBaseTransport):
-    """Refuses every token, but takes its time; knows how many stores it was asked for at the same moment."""
+    """Refuses every token, but not before as many stores as may be were asked for at the same moment."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
+        self.is_full = asyncio.Event()
 
     async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
         self.now += 1
         self.most = max(self.most, self.now)
-        await asyncio.sleep(0.01)
+        if self.now == AT_ONCE:
+            self.is_full.set()
+        async with asyncio.timeout(30):
+            await self.is_full.wait()
+        await asyncio.sleep(0.01)  # for one more, if one more were let in
         self.now -= 1
         return httpx.Response(401, json={})
 

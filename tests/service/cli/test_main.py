@@ -10,23 +10,25 @@ from typing import Any
 import pytest
 import typer
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
-from typer.main import get_command
+from typer.main import get_group
 
 from service.cli import app
+from service.cli.later import Later
 from service.cli.orders import finding
 from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
 from tests.fakes.command import Enrich, Ran
 
 
 def commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in group.commands.items():
+    for name, listed in group.commands.items():
+        command = listed.load() if isinstance(listed, Later) else listed
         if hasattr(command, "commands"):
             yield from commands(command, *path, name)
         else:
             yield (*path, name), command
 
 
-COMMANDS = [pytest.param(path, command, id=" ".join(path)) for path, command in commands(get_command(app))]
+COMMANDS = [pytest.param(path, command, id=" ".join(path)) for path, command in commands(get_group(app))]
 
 
 def flat(text: str) -> str:
@@ -62,11 +64,15 @@ def test_help_explains_each_option_and_shows_its_default(enrich: Enrich, path: t
 @pytest.mark.parametrize("group", [(), ("hooks",), ("orders",)])
 def test_help_lists_every_command_with_its_whole_purpose(enrich: Enrich, group: tuple[str, ...]) -> None:
     shown = enrich(*group, "--help").out
-    command: Any = get_command(app)
-    for name in group:
-        command = command.commands[name]
-    for name in command.commands:
+    paths = [path for path, _ in commands(get_group(app)) if path[: len(group)] == group]
+    for name in {path[len(group)] for path in paths}:
         assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", shown, re.MULTILINE)
+
+
+def test_the_list_of_commands_says_what_their_own_help_says() -> None:
+    listed = get_group(app).commands.values()
+    purposes = {later.name: (later.load().help or "").split("\n\n")[0] for later in listed if isinstance(later, Later)}
+    assert {later.name: later.short_help for later in listed} == {name: flat(purposes[name]) for name in purposes}
 
 
 def test_an_example_may_be_copied_from_the_help(enrich: Enrich) -> None:

@@ -1,77 +1,26 @@
-"""``enrich up``, ``web`` and ``worker``: the processes."""
+"""``enrich up``: everything on one machine."""
 
 import asyncio
-import os
 import signal
-import sys
 from contextlib import AsyncExitStack
-from typing import Annotated
 
 import structlog
-import typer
 
 from service import logs
+from service.cli.options import HostOption, PortOption
 from service.embedded_redis import EmbeddedRedis
 from service.errors import ConfigError
 from service.hangup import Hangup
 from service.listening import listen
 from service.logs import Event
-from service.parent import end_with_parent
 from service.processes import Processes
-from service.reloading import Changes, LiveConfiguration
 from service.rules import load_configuration
 from service.settings import Settings
-from service.stores import Store
-from service.web.app import create_app, redis_queue
-from service.web.authentication import StoreBook
-from service.web.server import serve
-
-HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
-PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
 
 # Whether our own Redis is alive; as often, one that cannot be started is tried again.
 LOOK_EVERY_S = 0.5
 
 log = structlog.get_logger()
-
-
-def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
-    """Run the webhook receiver alone.
-
-    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). A change of that file is taken up
-    within two seconds, and on SIGHUP; when something is wrong with it, the log says so and nothing changes.
-
-    Example: REDIS_URL=redis://localhost:6379/0 enrich web --host 0.0.0.0
-    """
-    hangup = Hangup()
-    end_with_parent()
-    settings = _start()
-    redis_url = settings.require_redis_url()
-    live = LiveConfiguration(settings.enrich_config)
-    hangup.tell = live.ask
-    book = StoreBook(_stores(live))
-
-    async def take(_: Changes) -> None:
-        book.replace(_stores(live))
-
-    serve(create_app(book, redis_queue(redis_url), keep_up=lambda: live.follow(take)), host, port)
-
-
-def _stores(live: LiveConfiguration) -> dict[str, Store]:
-    return {store_hash: configured.store for store_hash, configured in live.current.stores.items()}
-
-
-def worker() -> None:
-    """Run the workers alone.
-
-    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). Run as many as you like, anywhere
-    that reaches Redis. SIGTERM lets a worker finish the orders in hand. A change of the stores file is taken up
-    within two seconds, and on SIGHUP; when something is wrong with it, the log says so and nothing changes.
-
-    Example: REDIS_URL=redis://localhost:6379/0 enrich worker
-    """
-    # Becomes the other program, which gets the signals directly. `service` never imports `workers`.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "workers"])  # noqa: S606
 
 
 def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
@@ -83,7 +32,8 @@ def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     Example: enrich up --port 8000
     """
     hangup = Hangup()
-    settings = _start()
+    settings = Settings.load()
+    logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     load_configuration(settings.enrich_config)
     listen(host, port).close()  # a port that cannot be had is told now, not by the receiver again and again
     asyncio.run(_up(settings, host, port, hangup))
@@ -124,9 +74,3 @@ async def _keep_alive(redis: EmbeddedRedis) -> None:
                 await asyncio.to_thread(redis.restart)
             except ConfigError as error:
                 log.error(Event.REDIS_NOT_STARTED, error=str(error))
-
-
-def _start() -> Settings:
-    settings = Settings.load()
-    logs.configure(settings.enrich_log_format, settings.enrich_log_level)
-    return settings

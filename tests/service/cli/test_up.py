@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from service.cli import serve
+from service.cli import up
 from service.embedded_redis import EmbeddedRedis
 from service.errors import ConfigError, Problem
 
@@ -31,7 +31,7 @@ class DyingRedis(EmbeddedRedis):
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - it happens in a thread
             await asyncio.sleep(0.01)
 
@@ -39,10 +39,10 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_redis_that_died_is_started_again_however_often_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(up, "LOOK_EVERY_S", 0.01)
     redis = DyingRedis(tmp_path, fails=3)
     with capture_logs() as logs:
-        keeping = asyncio.create_task(serve._keep_alive(redis))
+        keeping = asyncio.create_task(up._keep_alive(redis))
         await until(lambda: redis.pid is not None)
         await asyncio.sleep(0.1)
         assert not keeping.done()
@@ -54,9 +54,9 @@ async def test_a_redis_that_died_is_started_again_however_often_that_fails(
 
 
 async def test_a_redis_that_lives_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(up, "LOOK_EVERY_S", 0.01)
     redis = DyingRedis(tmp_path, fails=-1)
-    keeping = asyncio.create_task(serve._keep_alive(redis))
+    keeping = asyncio.create_task(up._keep_alive(redis))
     await asyncio.sleep(0.1)
     keeping.cancel()
     assert redis.tries == 0

@@ -1,0 +1,39 @@
+"""``enrich web``: the receiver alone."""
+
+from service import logs
+from service.cli.options import HostOption, PortOption
+from service.hangup import Hangup
+from service.parent import end_with_parent
+from service.reloading import Changes, LiveConfiguration
+from service.settings import Settings
+from service.stores import Store
+from service.web.app import create_app, redis_queue
+from service.web.authentication import StoreBook
+from service.web.server import serve
+
+
+def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Run the webhook receiver alone.
+
+    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). A change of that file is taken up
+    within two seconds, and on SIGHUP; when something is wrong with it, the log says so and nothing changes.
+
+    Example: REDIS_URL=redis://localhost:6379/0 enrich web --host 0.0.0.0
+    """
+    hangup = Hangup()
+    end_with_parent()
+    settings = Settings.load()
+    logs.configure(settings.enrich_log_format, settings.enrich_log_level)
+    redis_url = settings.require_redis_url()
+    live = LiveConfiguration(settings.enrich_config)
+    hangup.tell = live.ask
+    book = StoreBook(_stores(live))
+
+    async def take(_: Changes) -> None:
+        book.replace(_stores(live))
+
+    serve(create_app(book, redis_queue(redis_url), keep_up=lambda: live.follow(take)), host, port)
+
+
+def _stores(live: LiveConfiguration) -> dict[str, Store]:
+    return {store_hash: configured.store for store_hash, configured in live.current.stores.items()}
