@@ -6,6 +6,7 @@ are under way. What matters here is told from aiohttp's errors, too: whether a c
 Imported only by what makes calls: the receiver makes none, and aiohttp takes 8 MB.
 """
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ MAX_CONNECTIONS = 400
 
 KEEP_ALIVE_S = 30.0
 
+# To these no proxy leads: they are another machine's own there. (A sandbox listens on one.)
+_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
+
 # What is compressed may grow a thousandfold, so it is not to come in large pieces.
 _PIECE_BYTES = 16_384
 
@@ -33,7 +37,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends httpx's requests. Opens its connections in the loop that first uses it; follows no redirect.
 
     Raises httpx's errors: ConnectError, ConnectTimeout and UnsupportedProtocol mean that nothing was sent, all others
-    that it may have been. Proxies are those of the environment (HTTPS_PROXY).
+    that it may have been. Proxies are those of the environment (HTTPS_PROXY, NO_PROXY).
     """
 
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
@@ -79,7 +83,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _proxy(self, scheme: str, host: str) -> str | None:
         """The environment's proxy for this host. aiohttp would look it up for each call, in a thread."""
         if (scheme, host) not in self._proxies:
-            self._proxies[scheme, host] = None if proxy_bypass(host) else getproxies().get(scheme)
+            is_direct = proxy_bypass(host) or _LOOPBACK.fullmatch(host)
+            self._proxies[scheme, host] = None if is_direct else getproxies().get(scheme)
         return self._proxies[scheme, host]
 
     async def aclose(self) -> None:

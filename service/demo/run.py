@@ -71,7 +71,7 @@ class Addresses:
 
 async def run(count: int, rate: float, folder: Path, watch: Callable[[list[Placed]], None]) -> list[Placed]:
     """Place ``count`` orders at ``rate`` a second and follow each to its end; ``watch`` is called at every look."""
-    async with _everything(folder) as addresses, httpx.AsyncClient(base_url=addresses.sandbox) as sandbox:
+    async with _everything(folder) as addresses, _client(base_url=addresses.sandbox) as sandbox:
         placed: list[Placed] = []
         async with asyncio.TaskGroup() as group, connect(addresses.redis) as redis:
             placing = group.create_task(_place(count, rate, sandbox, placed))
@@ -157,7 +157,7 @@ async def _everything(folder: Path) -> AsyncIterator[Addresses]:
 
 
 async def _until_ready(sandbox: str, receiver: str, *, workers: int) -> None:
-    async with httpx.AsyncClient(timeout=2.0) as client:
+    async with _client(timeout=2.0) as client:
         try:
             async for attempt in stamina.retry_context(
                 on=(httpx.HTTPError, DemoError), attempts=None, timeout=20.0, wait_initial=0.05, wait_max=0.2
@@ -169,6 +169,11 @@ async def _until_ready(sandbox: str, receiver: str, *, workers: int) -> None:
                         raise DemoError("The receiver or the worker did not get ready.")
         except httpx.HTTPError as error:
             raise DemoError(f"The demo's processes did not start ({type(error).__name__}).") from error
+
+
+def _client(**options: Any) -> httpx.AsyncClient:
+    """A client for what runs on this machine, where no proxy leads to."""
+    return httpx.AsyncClient(trust_env=False, **options)
 
 
 async def _subscribe(stores_file: Path, environ: dict[str, str], sandbox: str, receiver: str) -> None:

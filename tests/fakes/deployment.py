@@ -22,7 +22,7 @@ from service.redisdb import connect
 from service.sandbox.demo import DEMO_STORE
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from tests.fakes.redis_server import RedisServer, running_redis
-from tests.fakes.sandbox import RunningSandbox, free_port, running_sandbox
+from tests.fakes.sandbox import RunningSandbox, kept_port, running_sandbox
 
 HOST = "127.0.0.1"
 ADA, CLEO, EVE, ZOE, GUEST = 101, 103, 105, 199, 0
@@ -65,7 +65,7 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    async def ended(self, within_s: float = 20.0) -> int:
+    async def ended(self, within_s: float = 30.0) -> int:
         """The exit code; the process must end by itself in time."""
         return await asyncio.to_thread(self._process.wait, within_s)
 
@@ -86,8 +86,9 @@ class Process:
         return self._log.read_text()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Its log lines, or those of one event."""
-        lines = [json.loads(line) for line in self.text.splitlines() if line.startswith("{")]
+        """Its log lines, or those of one event. One that is still being written is left out."""
+        written = self.text.rpartition("\n")[0]
+        lines = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
         return [line for line in lines if name is None or line["event"] == name]
 
 
@@ -118,7 +119,7 @@ class Deployment:
 
     async def ready(self, workers: int) -> None:
         """Wait until the receiver answers and so many workers say that they live."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client, asyncio.timeout(20):
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client, asyncio.timeout(40):
             while True:
                 try:
                     answer = await client.get("/readyz")
@@ -155,7 +156,7 @@ class Deployment:
             raise AssertionError(f"{len(waiting)} orders have not ended, such as {stuck}") from None
         return entries
 
-    async def waits(self, order_id: int, *, within_s: float = 10.0) -> None:
+    async def waits(self, order_id: int, *, within_s: float = 30.0) -> None:
         """Return when the order waits for its status to change."""
         async with asyncio.timeout(within_s):
             while True:
@@ -193,9 +194,8 @@ async def deployed(
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(running_sandbox(**options))
         server = await stack.enter_async_context(redis or running_redis())
-        client = await stack.enter_async_context(connect(server.url))
-        with free_port() as listener:
-            port = listener.getsockname()[1]
+        client = await stack.enter_async_context(connect(server.url, socket_timeout=10.0))
+        port = stack.enter_context(kept_port())
         stores_file = folder / "stores.toml"
         header = f'[bigcommerce]\napi_url = "{sandbox.url}"\nb2b_api_url = "{sandbox.url}"\n'
         stores_file.write_text(header + "".join(rules.format(store=store) for store in stores))

@@ -81,13 +81,14 @@ def on_its_way(redis_url: str, entry: Entry) -> None:
 @contextmanager
 def working(redis_url: str, look: Callable[[Entry], None], store: str = "abc123") -> Iterator[None]:
     """A worker of another thread: ``look`` sets what an order that was queued ends as; one left queued stays so."""
-    stop = threading.Event()
+    alive, stop = threading.Event(), threading.Event()
 
     async def work() -> None:
         async with connect(redis_url) as redis:
             ledger, places = Ledger(redis), Places(redis)
-            await Queue(redis).say_alive("test", 0)
             while not stop.is_set():
+                await Queue(redis).say_alive("test", 0)
+                alive.set()
                 async for entry in ledger.entries(store):
                     if entry.status is Status.QUEUED:
                         begun, _ = await places.begin(store, entry.order_id)
@@ -98,6 +99,7 @@ def working(redis_url: str, look: Callable[[Entry], None], store: str = "abc123"
     thread = threading.Thread(target=lambda: asyncio.run(work()))
     thread.start()
     try:
+        assert alive.wait(30)
         yield
     finally:
         stop.set()

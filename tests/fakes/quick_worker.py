@@ -1,4 +1,9 @@
-"""``python -m tests.fakes.quick_worker``: a worker that does its chores often enough for a test to see them."""
+"""``python -m tests.fakes.quick_worker``: a worker that does its chores often enough for a test to see them.
+
+The environment may say how often it is to reconcile: ``TEST_RECONCILE_S``.
+"""
+
+import os
 
 import uvloop
 
@@ -8,7 +13,8 @@ from service.settings import Settings
 from workers.chores import Intervals
 from workers.main import work
 
-INTERVALS = Intervals(reconcile_s=5.0, watch_s=0.5, guard_s=1.0, trouble_s=1.0)
+RECONCILE_S = float(os.environ.get("TEST_RECONCILE_S", "5.0"))
+INTERVALS = Intervals(reconcile_s=RECONCILE_S, watch_s=0.5, guard_s=1.0, trouble_s=1.0)
 
 
 def main() -> None:

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from service.bigcommerce import budget
 from service.embedded_redis import EmbeddedRedis
+from service.orders import queue
+from service.redisdb import connect
+
+PATIENCE_S = 30.0
 
 
 class RedisServer:
@@ -76,12 +81,17 @@ async def running_redis() -> AsyncIterator[RedisServer]:
 def shared_redis() -> Iterator[str]:
     """The URL of one Redis for the whole run; ``redis_url`` is what tests ask for."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder, EmbeddedRedis(Path(folder)) as server:
+        with Redis.from_url(server.url) as redis:
+            redis.config_set("appendfsync", "no")  # nobody waits for the disk
         yield server.url
 
 
 @pytest.fixture
-def redis_url(shared_redis: str) -> str:
-    """The URL of an empty Redis."""
+def redis_url(shared_redis: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty Redis. No command is given up: a busy machine is no Redis that hangs."""
+    monkeypatch.setattr(connect, "__kwdefaults__", {**(connect.__kwdefaults__ or {}), "socket_timeout": PATIENCE_S})
+    for module in (budget, queue):
+        monkeypatch.setattr(module, "PATIENCE_S", PATIENCE_S)
     with Redis.from_url(shared_redis) as redis:
         redis.flushall()
     return shared_redis

@@ -4,8 +4,9 @@ Both live inside the test's own event loop, from enter to exit.
 """
 
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,16 @@ def free_port() -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     return listener
+
+
+@contextmanager
+def kept_port() -> Iterator[int]:
+    """A free loopback port for a process to listen on. While it starts, nobody else is given it."""
+    with free_port() as listener:
+        port: int = listener.getsockname()[1]
+        if sys.platform != "linux":  # there nobody could listen on it, either
+            listener.close()
+        yield port
 
 
 @asynccontextmanager

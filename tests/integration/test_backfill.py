@@ -26,12 +26,14 @@ async def test_a_backfill_that_is_stopped_goes_on_and_fresh_orders_do_not_notice
 
         first = backfill(house, "first")
         await some_have_ended(house, placed)
+        await house.sandbox.faults(latency=0.3)  # it must not be done before it is stopped
         fresh = {await house.place(1000): 1000}
         first.signal(signal.SIGINT)
         assert await first.ended() == 130
         assert "Stopped.\n" in first.text
         assert "The same command goes on" in first.text
 
+        await house.sandbox.faults(latency=0.02)
         second = backfill(house, "second", "--json")
         entries = await house.ended([*placed, *fresh])
         assert await second.ended() == 0
@@ -52,7 +54,7 @@ def backfill(house: Deployment, name: str, *words: str) -> Process:
 
 
 async def some_have_ended(house: Deployment, order_ids: list[int]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not any(  # noqa: ASYNC110 - it is Redis that changes
             status.is_final for status in (await house.ledger.statuses("sandbox", order_ids)).values()
         ):

@@ -8,30 +8,33 @@ from typing import Any
 
 import pytest
 
-from service.orders.entry import Stage, Status
+from service.orders.entry import Status
 from tests.fakes.deployment import Deployment, Process, deployed, outcomes
 
 pytestmark = pytest.mark.integration
 
 
 @asynccontextmanager
-async def quickly_deployed(folder: Path, **options: Any) -> AsyncIterator[Deployment]:
-    """A deployment whose worker comes when all is set up, and does its chores every few seconds."""
-    async with deployed(folder, workers=0, worker_module="tests.fakes.quick_worker", **options) as house:
+async def quickly_deployed(folder: Path, *, reconcile_s: float) -> AsyncIterator[Deployment]:
+    """A deployment without webhooks whose worker comes when all is set up, and does its chores every few seconds."""
+    async with deployed(
+        folder, workers=0, worker_module="tests.fakes.quick_worker", faults={"webhook_drop_rate": 1.0}
+    ) as house:
+        house.environ["TEST_RECONCILE_S"] = str(reconcile_s)
         house.start_worker()
         await house.ready(1)
         yield house
 
 
-async def until_logged(worker: Process, event: str, within_s: float = 10.0) -> dict[str, Any]:
-    async with asyncio.timeout(within_s):
+async def until_logged(worker: Process, event: str) -> dict[str, Any]:
+    async with asyncio.timeout(30):
         while not (found := worker.events(event)):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.05)
     return found[0]
 
 
 async def test_orders_that_no_webhook_tells_of_are_found_and_created(tmp_path: Path) -> None:
-    async with quickly_deployed(tmp_path, faults={"webhook_drop_rate": 1.0}) as house:
+    async with quickly_deployed(tmp_path, reconcile_s=2.0) as house:
         orders: dict[int, int] = {}
         for number in range(10):
             orders[await house.place(number)] = number
@@ -45,7 +48,8 @@ async def test_orders_that_no_webhook_tells_of_are_found_and_created(tmp_path: P
 
 
 async def test_a_deactivated_webhook_is_switched_on_and_orders_are_watched_for_meanwhile(tmp_path: Path) -> None:
-    async with quickly_deployed(tmp_path, faults={"webhook_drop_rate": 1.0}) as house:
+    # As seldom as in the field: of the orders of this test, reconciling alone would find each too late.
+    async with quickly_deployed(tmp_path, reconcile_s=60.0) as house:
         worker, api = house.workers[0], house.sandbox.api
         hooks = (await api.get("/stores/sandbox/v3/hooks")).json()["data"]
         for hook in hooks:
@@ -62,9 +66,5 @@ async def test_a_deactivated_webhook_is_switched_on_and_orders_are_watched_for_m
             orders[await house.place(number)] = number
             await asyncio.sleep(0.7)
         entries = await house.ended(orders)
-        assert outcomes(entries) == {Status.CREATED: 5}
-        for entry in entries.values():
-            age = entry.age_at(Stage.PICKED_UP)
-            assert age is not None
-            assert age < 3.0, "far sooner than reconciling alone would find it"
+        assert outcomes(entries) == {Status.CREATED: 5}, "found while their windows were open"
         await house.assert_enriched(orders)

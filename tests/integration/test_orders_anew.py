@@ -42,7 +42,7 @@ async def test_a_buyer_who_joins_a_company_has_all_orders_enriched(tmp_path: Pat
         skipped = (await house.ended([told]))[told]
         await join(house)
         code, out, errors = await enrich(
-            house, "orders", "assign", "--customer", str(BUYER), "--yes", "--wait", "--timeout", "20", "--json"
+            house, "orders", "assign", "--customer", str(BUYER), "--yes", "--wait", "--timeout", "60", "--json"
         )
         answer = json.loads(out)
         entries = await house.ended([old, told])
@@ -73,7 +73,7 @@ async def test_a_failed_order_is_well_after_its_cause_was_mended(tmp_path: Path)
         failed = (await house.ended([order_id]))[order_id]
         await house.sandbox.put_store(**store)
         code, out, errors = await enrich(
-            house, "orders", "retry", "--reason", "account no", "--wait", "--timeout", "20", "--json"
+            house, "orders", "retry", "--reason", "account no", "--wait", "--timeout", "60", "--json"
         )
         await house.assert_enriched({order_id: 1})
 

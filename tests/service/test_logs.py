@@ -234,7 +234,7 @@ def run_program(*, close_stdout: bool) -> tuple[str, str]:
         if close_stdout:
             process.stdout.close()
             process.stdout = None
-        return process.communicate("\n", timeout=20)
+        return process.communicate("\n", timeout=50)
 
 
 @pytest.mark.integration

@@ -73,7 +73,7 @@ class Diary:
         return self.path.read_text().splitlines()
 
     async def until(self, condition: Callable[[list[str]], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition(self.lines):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -90,7 +90,7 @@ def diary(tmp_path: Path) -> Diary:
 
 @asynccontextmanager
 async def processes(
-    diary: Diary, *, patience: float = 10.0, log_folder: Path | None = None
+    diary: Diary, *, patience: float = 30.0, log_folder: Path | None = None
 ) -> AsyncIterator[Processes]:
     environ = {"PYTHONPATH": f"{diary.path.parent}{os.pathsep}{ROOT}", "DIARY": str(diary.path)}
     running = Processes(environ, log_folder=log_folder, patience=patience, restart_pause=0.01)
@@ -149,7 +149,7 @@ async def test_one_that_cannot_be_started_this_time_is_tried_again(diary: Diary,
             await diary.has("one ready")
             folder.rename(tmp_path / "away")
             child.kill()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while len(lines) < 3:  # noqa: ASYNC110 - until two starts have failed
                     await asyncio.sleep(0.01)
             (tmp_path / "away").rename(folder)

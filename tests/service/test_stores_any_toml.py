@@ -86,7 +86,7 @@ def shown_and_problems(path: Path) -> tuple[str, list[str]]:
 @given(DOCUMENTS)
 @example({"stores": {"abc": {"access_token": SECRET, "client_secret": [SECRET, 3], "webhook_headers": {"A": SECRET}}}})
 @example({"stores": {"abc": {"access_token": SECRET, "client_secret": "file:s", "po_number": "order.id"}}})
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_toml_is_read_or_refused_without_showing_a_secret(tmp_path: Path, document: dict[str, Any]) -> None:
     (tmp_path / "s").write_text(SECRET)
     path = tmp_path / "stores.toml"

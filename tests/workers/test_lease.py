@@ -23,6 +23,9 @@ Job = Callable[[int], Awaitable[None]]
 
 STORE = "abc123"
 
+# A lease that no pause of a busy machine outlasts.
+LONG_S = 60.0
+
 
 async def put(redis: ArqRedis, order_id: int, *, store: str = STORE, score: int | None = None) -> str:
     job_id = WINDOW.id(store, order_id)
@@ -58,10 +61,16 @@ async def working(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> AsyncIter
         await serving
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while not await holds():  # noqa: ASYNC110 - what is waited for happens in Redis
             await asyncio.sleep(0.01)
+
+
+async def is_renewed(redis: ArqRedis, key: str) -> None:
+    """Return when the lease, of which half is over, is as long as ever."""
+    await redis.pexpire(key, int(LONG_S * 500))
+    await until(lambda: _lasts(redis, key, LONG_S * 0.75))
 
 
 async def empty(redis: ArqRedis) -> bool:
@@ -116,7 +125,8 @@ async def test_a_worker_takes_no_more_than_it_has_room_for(redis: ArqRedis) -> N
     for order_id in range(1, 8):
         await put(redis, order_id, store=f"store{order_id}")
     async with working(redis, job, max_jobs=3) as worker:
-        await until(lambda: _is(worker.running == 3))
+        await until(lambda: _is(running == 3))
+        assert worker.running == 3
         go.set()
         await until(lambda: empty(redis))
 
@@ -154,7 +164,7 @@ async def test_a_busy_store_leaves_room_for_the_others(redis: ArqRedis) -> None:
         await until(lambda: _is(worker.running == 5))
         # Later than all the others, and yet at once.
         await put(redis, 100, store="quiet")
-        await until(lambda: _is(100 in started))
+        await until(lambda: _is(len(started) == 6))
         assert sorted(started) == [1, 2, 3, 4, 5, 100]
         go.set()
         await until(lambda: empty(redis))
@@ -193,7 +203,8 @@ async def test_stores_take_turns_when_there_is_not_room_for_all(redis: ArqRedis)
     assert [order_id for order_id in started if order_id != 7] == [1, 2, 3, 4, 5, 6]
 
 
-async def test_two_workers_never_run_one_job_together(redis: ArqRedis) -> None:
+async def test_two_workers_never_run_one_job_together(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LEASE_S", LONG_S)
     runs: list[int] = []
 
     async def job(order_id: int) -> None:
@@ -209,8 +220,8 @@ async def test_two_workers_never_run_one_job_together(redis: ArqRedis) -> None:
 
 
 async def test_a_lease_names_its_owner_and_is_renewed(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "LEASE_S", 0.4)
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.1)
+    monkeypatch.setattr(lease, "LEASE_S", LONG_S)
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
     go = asyncio.Event()
 
     async def job(_: int) -> None:
@@ -219,9 +230,9 @@ async def test_a_lease_names_its_owner_and_is_renewed(redis: ArqRedis, monkeypat
     key = in_progress_key_prefix + await put(redis, 1)
     async with working(redis, job) as worker:
         await until(lambda: _exists(redis, key))
-        for _ in range(8):  # twice as long as the lease
-            await asyncio.sleep(0.1)
+        for _ in range(3):
             assert await redis.get(key) == worker.owner.encode()
+            await is_renewed(redis, key)
         go.set()
         await until(lambda: empty(redis))
     assert not await redis.exists(key)
@@ -236,7 +247,7 @@ async def test_a_dead_workers_job_is_with_another_when_its_lease_has_run_out(red
     job_id = await put(redis, 1)
     await redis.set(in_progress_key_prefix + job_id, "a-dead-worker", px=300)
     async with working(redis, job):
-        await until(lambda: empty(redis), within_s=3.0)
+        await until(lambda: empty(redis))
     assert done == [1]
 
 
@@ -244,9 +255,10 @@ async def test_a_job_that_another_worker_took_over_is_stopped_and_left_to_it(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
-    stopped = asyncio.Event()
+    began, stopped = asyncio.Event(), asyncio.Event()
 
     async def job(_: int) -> None:
+        began.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -255,9 +267,9 @@ async def test_a_job_that_another_worker_took_over_is_stopped_and_left_to_it(
 
     job_id = await put(redis, 1)
     async with working(redis, job) as worker:
-        await until(lambda: _is(worker.running == 1))
+        await asyncio.wait_for(began.wait(), 30.0)
         await redis.set(in_progress_key_prefix + job_id, "another-worker", px=60_000)
-        await asyncio.wait_for(stopped.wait(), 3.0)
+        await asyncio.wait_for(stopped.wait(), 30.0)
         await until(lambda: _is(worker.running == 0))
 
         assert await redis.get(in_progress_key_prefix + job_id) == b"another-worker"
@@ -311,7 +323,7 @@ async def test_jobs_in_hand_are_finished_and_nothing_new_is_taken(redis: ArqRedi
     async with working(redis, job, max_jobs=1) as worker:
         await until(lambda: _is(worker.running == 1))
         await put(redis, 2)
-        finishing = asyncio.create_task(worker.finish_in_hand(5.0))
+        finishing = asyncio.create_task(worker.finish_in_hand(30.0))
         go.set()
 
         assert await finishing == 0
@@ -320,12 +332,15 @@ async def test_jobs_in_hand_are_finished_and_nothing_new_is_taken(redis: ArqRedi
 
 
 async def test_what_is_not_finished_in_time_goes_back_to_the_queue(redis: ArqRedis) -> None:
+    began = asyncio.Event()
+
     async def job(_: int) -> None:
+        began.set()
         await asyncio.Event().wait()
 
     job_id = await put(redis, 1)
     async with working(redis, job) as worker:
-        await until(lambda: _is(worker.running == 1))
+        await asyncio.wait_for(began.wait(), 30.0)
         assert await worker.finish_in_hand(0.05) == 1
 
     assert await redis.zscore(WINDOW.queue, job_id) == 1
@@ -454,8 +469,8 @@ async def test_a_worker_that_stood_still_asks_before_it_goes_on(
 async def test_leases_are_renewed_whatever_went_wrong_the_last_time(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(lease, "LEASE_S", 0.4)
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.1)
+    monkeypatch.setattr(lease, "LEASE_S", LONG_S)
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
     go = asyncio.Event()
     fails = 2
 
@@ -475,11 +490,10 @@ async def test_leases_are_renewed_whatever_went_wrong_the_last_time(
 
         monkeypatch.setattr(worker, "_renew", flaky)
         await until(lambda: _exists(redis, key))
-        for _ in range(10):
-            await asyncio.sleep(0.1)
-            assert worker.running == 1
+        await until(lambda: _is(fails == 0))
+        await is_renewed(redis, key)
         assert await redis.get(key) == worker.owner.encode()
-        assert fails == 0
+        assert worker.running == 1
         go.set()
         await until(lambda: empty(redis))
 
@@ -545,6 +559,10 @@ async def test_a_job_that_cannot_be_read_is_made_anew_from_its_id(redis: ArqRedi
 
 async def _is(condition: bool) -> bool:
     return condition
+
+
+async def _lasts(redis: ArqRedis, key: str, seconds: float) -> bool:
+    return bool(await redis.pttl(key) > seconds * 1000)
 
 
 async def _exists(redis: ArqRedis, key: str) -> bool:

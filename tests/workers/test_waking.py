@@ -24,7 +24,7 @@ class Sleeper:
 
     async def next(self) -> None:
         """Wait until it is woken once more."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.woken.wait()
         self.woken.clear()
 

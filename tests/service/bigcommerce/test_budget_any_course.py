@@ -174,7 +174,7 @@ async def begin(world: World) -> None:
     await desk.correct(spent, quota)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     course=st.lists(bursts, max_size=40),
     limit=st.integers(2, 30),
@@ -209,7 +209,7 @@ async def test_no_more_is_refused_than_others_spent_or_crossed_a_reset(
         assert await world.spend(Priority.CREATE, is_fast=True) == 0.0
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(limit=st.integers(20, 150), is_aligned=st.booleans(), is_fast=st.booleans(), seed=st.integers(0, 2**32))
 async def test_creates_that_always_come_get_all_there_is(
     redis: ArqRedis, limit: int, is_aligned: bool, is_fast: bool, seed: int

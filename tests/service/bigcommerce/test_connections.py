@@ -112,7 +112,7 @@ async def test_the_way_to_the_server_has_its_own_time_beside_the_wait_for_a_plac
         began = loop.time()
         with pytest.raises(httpx.ConnectTimeout):
             await client.post(heard.url.replace("http:", "https:"), timeout=httpx.Timeout(None, pool=0.05, connect=0.2))
-    assert 0.2 <= loop.time() - began < 2
+    assert loop.time() - began >= 0.2
 
 
 async def test_what_is_compressed_comes_in_small_pieces(client: httpx.AsyncClient) -> None:
@@ -138,9 +138,18 @@ async def test_the_environments_proxy_is_used(client: httpx.AsyncClient, monkeyp
     assert proxy.heads[0].startswith("GET http://api.example.com/v2/orders HTTP/1.1")
 
 
+async def test_this_machine_is_reached_without_a_proxy(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening() as proxy, listening() as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        await client.get(server.url)
+        assert (len(proxy.heads), len(server.heads)) == (0, 1)
+
+
 async def test_a_host_that_needs_no_proxy_gets_none(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async with listening() as proxy, listening() as server:
         monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        await client.get(server.url)
+        monkeypatch.setenv("no_proxy", "0.0.0.0")
+        await client.get(server.url.replace("127.0.0.1", "0.0.0.0"))  # this machine, by a name that does not say so
         assert (len(proxy.heads), len(server.heads)) == (0, 1)

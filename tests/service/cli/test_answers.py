@@ -56,7 +56,7 @@ def test_a_terminal_that_is_not_utf_8_is_no_error(folder: Path, encoding: str) -
 
     def run(*words: str) -> bytes:
         environ = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-        return subprocess.run([*COMMAND, *words], env=environ, capture_output=True, check=True, timeout=30).stdout
+        return subprocess.run([*COMMAND, *words], env=environ, capture_output=True, check=True, timeout=50).stdout
 
     assert rb"abc123 (\u0141\xf3d\u017a \U0001f600)".replace(b"\\xf3", "ó".encode(encoding, "backslashreplace")) in run(
         "check", "--offline"
@@ -67,7 +67,7 @@ def test_a_terminal_that_is_not_utf_8_is_no_error(folder: Path, encoding: str) -
 def test_a_file_that_is_written_through_stdout_is_utf_8(folder: Path) -> None:
     environ = os.environ | {"PYTHONIOENCODING": "iso-8859-1", "PYTHONUTF8": "0"}
     words = ("init", "--store", "def456", "--name", "Zürich", "--po-from", "comment", "--output", "-")
-    ran = subprocess.run([*COMMAND, *words], env=environ, capture_output=True, check=True, timeout=30)
+    ran = subprocess.run([*COMMAND, *words], env=environ, capture_output=True, check=True, timeout=50)
     assert 'name              = "Zürich"' in ran.stdout.decode()
 
 

@@ -33,9 +33,9 @@ def test_sandbox_answers_until_it_is_told_to_stop(number: signal.Signals) -> Non
     with running("sandbox", "--port", "0") as process:
         assert process.stdout
         started = json.loads(process.stdout.readline())
-        health = httpx.get(f"{started['url']}/sandbox/health", trust_env=False)
+        health = httpx.get(f"{started['url']}/sandbox/health", timeout=30, trust_env=False)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=50)
 
     assert (started["level"], started["event"], started["store"]) == ("info", "sandbox_started", "sandbox")
     assert health.json() == {"status": "ok", "stores": ["sandbox"]}
@@ -45,7 +45,7 @@ def test_sandbox_answers_until_it_is_told_to_stop(number: signal.Signals) -> Non
 @pytest.mark.parametrize("words", [("worker",), ("orders", "list")], ids=" ".join)
 def test_a_command_without_redis_url_ends_with_one_line(words: tuple[str, ...]) -> None:
     with running(*words) as process:
-        out, errors = process.communicate(timeout=10)
+        out, errors = process.communicate(timeout=50)
 
     assert (process.returncode, out) == (2, "")
     assert errors.startswith("REDIS_URL: is not set. ")
@@ -56,7 +56,7 @@ def test_worker_tells_all_problems_of_a_stores_file(folder: Path, monkeypatch: p
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     (folder / "stores.toml").write_text("[stores.abc123]\npo_number = 'order.customer_message'\n")
     with running("worker") as process:
-        out, errors = process.communicate(timeout=10)
+        out, errors = process.communicate(timeout=50)
 
     assert (process.returncode, out) == (2, "")
     assert [line.split()[:3] for line in errors.splitlines()] == [
@@ -72,6 +72,6 @@ def test_a_reader_that_goes_away_is_no_trouble(keep: Keep, words: tuple[str, ...
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
-        done = subprocess.run([*COMMAND, "orders", "list", *words], stdout=pipe, stderr=subprocess.PIPE, timeout=10)
+        done = subprocess.run([*COMMAND, "orders", "list", *words], stdout=pipe, stderr=subprocess.PIPE, timeout=50)
 
     assert (done.returncode, done.stderr) == (1, b"")

@@ -80,7 +80,7 @@ class Shop:
 
     async def until_blocked(self) -> None:
         """Until BigCommerce sends nothing to some domain."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 answer = await self.sandbox.api.get(f"/stores/{DEMO_STORE_HASH}/v3/hooks/admin")
                 if answer.json()["data"]["blocked_domains"]:

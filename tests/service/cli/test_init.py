@@ -124,7 +124,7 @@ def test_any_text_is_the_same_after_toml(text: str) -> None:
     assert tomllib.loads(f"{toml_text(text)} = {toml_text(text)}") == {text: text}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 @given(
     name=named,
     place=st.sampled_from([place for place, recipe in RECIPES.items() if recipe.has_field]),
@@ -355,7 +355,7 @@ def answered(typed: str, *words: str) -> tuple[int, str, str]:
     """Type this; the exit code, stdout, and what the terminal showed."""
     with on_terminal(*words) as (process, person):
         os.write(person, typed.encode())
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=50)
         return process.returncode, out, os.read(person, 65536).decode()
 
 
@@ -398,7 +398,7 @@ def test_who_interrupts_it_leaves_nothing_behind(stores_file: Path) -> None:
         while "Store hash" not in shown:
             shown += os.read(person, 1024).decode()
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=50)
 
     assert (process.returncode, out) == (130, "")
     assert not stores_file.exists()

@@ -418,10 +418,10 @@ def test_on_a_terminal_progress_is_shown_beside_the_table(
 
 
 def test_the_quota_is_waited_for(enrich: Enrich, folder: Path) -> None:
-    with served_sandbox(b2b_quota=2, b2b_quota_window=0.3) as sandbox:
+    with served_sandbox(b2b_quota=1, b2b_quota_window=1.0) as sandbox:
         configure(folder, sandbox)
-        place_many(sandbox)
-        assert len(read(enrich("preview", "--last", "20", "--json"))) == 5
+        sandbox.place()
+        assert len(read(enrich("preview", "--last", "20", "--json"))) == 1
         assert sandbox.run(sandbox.sandbox.calls())["over_quota"]["b2b"] > 0
 
 

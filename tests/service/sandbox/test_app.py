@@ -25,15 +25,15 @@ async def test_it_says_where_it_listens_and_stops_when_told() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", SCRIPT, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             line = (await process.stdout.readline()).decode()
             url = re.search(r"http://127\.0\.0\.1:\d+", line)
             assert url, line
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
                 health = await http.get(f"{url[0]}/sandbox/health")
     finally:
         process.terminate()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await process.communicate()
 
     assert process.returncode == 0

@@ -54,7 +54,7 @@ async def server(queue: FakeQueue) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
         yield client
 
 
@@ -143,7 +143,7 @@ async def test_sender_that_hangs_up_leaves_the_server_well(server: Server, clien
     writer.write(f"{POST}content-length: 100\r\n\r\n".encode() + b'{"scope":')
     await writer.drain()
     writer.transport.abort()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while 'answer="disconnected"} 1.0' not in (await client.get("/metrics")).text:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -167,7 +167,7 @@ async def test_what_is_no_http_is_400_and_names_no_software(server: Server, requ
 async def test_upgrade_to_a_websocket_is_not_followed(server: Server) -> None:
     upgrade = "connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
     request = f"GET /healthz HTTP/1.1\r\nhost: x\r\n{upgrade}sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(request.encode())
         assert b" 101 " not in await reader.readline()
@@ -179,7 +179,7 @@ async def test_burst_on_as_many_connections_is_accepted_whole(server: Server, qu
     body = a_body()
     lines = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items())
     request = f"{POST}{lines}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         answers = await asyncio.gather(*(exchange(server, request) for _ in range(400)))
     assert {head_of(answer)[0] for answer in answers} == {200}
     assert len(queue.webhooks) == 400
@@ -197,11 +197,14 @@ async def test_stop_waits_for_the_webhook_in_hand() -> None:
             return await super().accept(webhook)
 
     queue = WaitingQueue()
-    async with running(queue) as server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+    async with (
+        running(queue) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client,
+    ):
         sending = asyncio.create_task(client.post(WEBHOOK_PATH, content=a_body(), headers=signed(a_body())))
         await queue.reached.wait()
         server.should_exit = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while server.servers[0].sockets:  # noqa: ASYNC110 - until it takes nothing new
                 await asyncio.sleep(0.01)
         queue.release.set()
@@ -263,14 +266,14 @@ def test_signal_finishes_what_is_in_hand_and_exits_0(process: "subprocess.Popen[
 
     def send() -> None:
         url = f"http://127.0.0.1:{started['port']}{WEBHOOK_PATH}"
-        answers.append(httpx.post(url, content=a_body(), headers=signed(a_body())))
+        answers.append(httpx.post(url, content=a_body(), headers=signed(a_body()), timeout=30))
 
     sending = threading.Thread(target=send)
     sending.start()
     assert process.stdout.readline() == "in hand\n"
     process.send_signal(number)
-    sending.join(10)
+    sending.join(30)
     assert [answer.status_code for answer in answers] == [200]
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     events = [json.loads(line)["event"] for line in process.stdout]
     assert events == ["webhook_accepted", "receiver_stopped"]

@@ -387,7 +387,7 @@ header_values = (
 
 
 @given(body=bodies, headers=st.dictionaries(header_names, header_values))
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_without_a_secret_nothing_is_queued_whatever_is_sent(body: bytes, headers: dict[str, bytes]) -> None:
     queue = FakeQueue()
     stores = a_store(), a_store("other1", client_secret=None, webhook_headers={"x-key": SecretStr("k" * 100)})
