@@ -10,11 +10,17 @@ from redis.asyncio import Redis
 
 from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import Kind, troubles_in
-from service.orders.jobs import CHECK, RECONCILE, RECOVERY, WINDOW
+from service.orders.jobs import CHECK, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW
 from service.orders.keys import failed_key, hook_key, parked_key, watch_key
 from service.orders.queue import Queue
 
-QUEUES = {"window": WINDOW.queue, "recovery": RECOVERY.queue, "checks": CHECK.queue, "chores": RECONCILE.queue}
+QUEUES = {
+    "window": WINDOW.queue,
+    "recovery": RECOVERY.queue,
+    "checks": CHECK.queue,
+    "second_looks": SECOND_LOOK.queue,
+    "chores": RECONCILE.queue,
+}
 
 # So many of a queue's due jobs are looked at for one that nobody holds.
 LOOK_AT = 500

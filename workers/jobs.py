@@ -108,7 +108,7 @@ class Jobs:
             return None
         if entry.webhook_id:
             structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
-        if refused and await self._park(entry):
+        if refused and await outcomes.park(self._resources, entry):
             return None
         return await look(ctx, entry)
 
@@ -190,7 +190,7 @@ class Jobs:
                 await self._resources.places.check(entry, self._first_look_in(entry))
             case LockedOut(refused):
                 await outcomes.refuse(self._resources, entry.store, refused)
-                if not await self._park(entry):
+                if not await outcomes.park(self._resources, entry):
                     return Later(str(refused), 0.0)
             case Later(trouble) as later:
                 entry.trouble = trouble
@@ -202,13 +202,6 @@ class Jobs:
             case Incomplete():
                 await self._resources.places.wait(entry)
         return None
-
-    async def _park(self, entry: Entry) -> bool:
-        entry.trouble = "BigCommerce refuses the store's credentials"
-        if not await self._resources.places.park(entry):
-            return False
-        log.info(Event.ORDER_PARKED)
-        return True
 
     def _life(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Life:
         resources, store = self._resources, configured.store

@@ -274,6 +274,7 @@ class Life:
             self._update_with = merged.values
             return self._update
         self.entry.times[Stage.VERIFIED] = self._clock()
+        self.entry.recorded_at = record.created_at
         return self._there(record)
 
     async def _record(self) -> Record:

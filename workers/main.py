@@ -35,10 +35,12 @@ log = structlog.get_logger()
 WINDOW_JOBS = 200
 RECOVERY_JOBS = 50
 STORE_JOBS = 50
+SECOND_LOOK_JOBS = 10
 
 # Fresh orders wake the workers (``waking``); this is for tries that are due again, and for a wake-up that got lost.
 LOOK_AT_WINDOW_S = 0.05
 LOOK_AT_OTHERS_S = 0.1
+LOOK_AT_SECOND_LOOKS_S = 1.0
 
 # A little more than a window, so that an order picked up in the last moment still gets its full chance.
 FINISH_IN_HAND_S = 12.0
@@ -90,7 +92,8 @@ def _workers(resources: Resources, intervals: Intervals) -> list[LeasedWorker]:
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, LOOK_AT_WINDOW_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, LOOK_AT_OTHERS_S),
-        _worker(resources, {CHECK: verifier.check, SECOND_LOOK: verifier.look_again}, STORE_JOBS, LOOK_AT_OTHERS_S),
+        _worker(resources, {CHECK: verifier.check}, STORE_JOBS, LOOK_AT_OTHERS_S),
+        _worker(resources, {SECOND_LOOK: verifier.look_again}, SECOND_LOOK_JOBS, LOOK_AT_SECOND_LOOKS_S),
         _worker(
             resources,
             {RECONCILE: reconcile.reconcile, GUARD: guardian.guard, PROBE: jobs.probe},

@@ -25,11 +25,16 @@ async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
     """Record the order's end, say so in one line, and have what we wrote looked at once more."""
     entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
     # When only the answer was lost the order has ended, and nobody would come back to say so.
-    await insist(lambda: resources.places.end(entry), on=PASSING, at_most_s=PATIENCE_S, wait_initial=0.05, wait_max=0.5)
+    look_again_in = SECOND_LOOK_S if entry.status in (Status.CREATED, Status.UPDATED) else None
+    await insist(
+        lambda: resources.places.end(entry, look_again_in=look_again_in),
+        on=PASSING,
+        at_most_s=PATIENCE_S,
+        wait_initial=0.05,
+        wait_max=0.5,
+    )
     tell_end(entry)
     _count(resources, entry)
-    if entry.status in (Status.CREATED, Status.UPDATED):
-        await resources.second_looks.add(entry.store, entry.order_id, SECOND_LOOK_S)
 
 
 def _count(resources: Resources, entry: Entry) -> None:
@@ -42,6 +47,15 @@ def _count(resources: Resources, entry: Entry) -> None:
     metrics.stages((stage, age) for stage, age in ages if age is not None)
     if resources.tracer:
         resources.tracer.order_ended(entry)
+
+
+async def park(resources: Resources, entry: Entry) -> bool:
+    """Set the order aside until the store's credentials are accepted, and say so; False when they are."""
+    entry.trouble = "BigCommerce refuses the store's credentials"
+    if not await resources.places.park(entry):
+        return False
+    log.info(Event.ORDER_PARKED)
+    return True
 
 
 async def refuse(resources: Resources, store: str, refused: CredentialsRefused) -> None:

@@ -68,7 +68,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class FoundPage:
     """A page of the list; ``is_full`` when there may be more. Of the orders only what is needed stays in memory."""
 
     orders: list[Found]
@@ -178,11 +178,11 @@ class Reconcile:
         await self._move(turn)
         return page.is_full and turn.cursor.highest_id > before
 
-    async def _page(self, turn: _Turn, *, min_id: int) -> Page:
+    async def _page(self, turn: _Turn, *, min_id: int) -> FoundPage:
         created_from = turn.cursor.created_from
-        return Page.of(await turn.api.core.orders(min_date_created=created_from, min_id=min_id or None))
+        return FoundPage.of(await turn.api.core.orders(min_date_created=created_from, min_id=min_id or None))
 
-    async def _queue(self, turn: _Turn, page: Page) -> int:
+    async def _queue(self, turn: _Turn, page: FoundPage) -> int:
         """Queue the orders of a page that are not known, or whose job may be lost; returns the highest id."""
         statuses = await self._resources.ledger.statuses(turn.store, [order.id for order in page.orders])
         queued = []

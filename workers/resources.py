@@ -12,9 +12,10 @@ from service.bigcommerce.budget import Budget
 from service.bigcommerce.connections import http_client
 from service.metrics import WorkerMetrics
 from service.orders.breaker import Breaker
-from service.orders.checks import Checks, SecondLooks
 from service.orders.jobs import from_json, to_json
+from service.orders.keys import checks_key, second_looks_key
 from service.orders.ledger import Ledger
+from service.orders.looks import Looks
 from service.orders.places import Places
 from service.orders.queue import Queue
 from service.redisdb import connect
@@ -32,8 +33,8 @@ class Resources:
     ledger: Ledger
     queue: Queue
     places: Places
-    checks: Checks
-    second_looks: SecondLooks
+    checks: Looks
+    second_looks: Looks
     breaker: Breaker
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
@@ -60,8 +61,8 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             Ledger(redis),
             Queue(redis),
             Places(redis),
-            Checks(redis),
-            SecondLooks(redis),
+            Looks(redis, checks_key),
+            Looks(redis, second_looks_key),
             Breaker(redis),
             metrics,
             tracer,

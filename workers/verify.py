@@ -4,7 +4,7 @@ Public examples show records that are written a second time some 15 s after thei
 first may get lost. Many records are looked at in one call.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from service.orders.merge import holds, is_lost
 from service.orders.places import Superseded
 from workers import outcomes
 from workers.pauses import put_back
-from workers.records import Span, read_records
+from workers.records import RecordReader, Span
 from workers.resources import Resources
 from workers.verdicts import Ended
 
@@ -40,12 +40,15 @@ MANY = 20
 """So many in one call are worth being a little more generous with the quota."""
 
 # B2B Edition's clock need not agree with the store's, nor with ours, on when a record was made.
-CLOCKS_DIFFER_S = 60.0
-# When a record was made is told in whole seconds.
-ROUNDED_S = 1.0
+CLOCKS_DIFFER_S = 180.0
+# A list's limits are no part of what it shows.
+EXCLUSIVE_S = 1
 OLD_S = 12 * 3600.0
 TROUBLE_PAUSE_S = 5.0
 REFUSED_PAUSE_S = 60.0
+# A record that cannot be read is asked for here for so long: after the write, after the order's end.
+VERIFY_FOR_S = 60.0
+LOOK_AGAIN_FOR_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Verifier:
     def __init__(self, resources: Resources, *, clock: Callable[[], float]) -> None:
         self._resources = resources
         self._clock = clock
+        self._reader = RecordReader(clock=clock)
 
     async def check(self, ctx: dict[str, Any], store: str) -> None:
         """Hold the records that are due against what was sent, in one call where there are several."""
@@ -91,38 +95,77 @@ class Verifier:
             # Of an order that has ended or expired meanwhile there is nothing to verify.
             await self._resources.checks.done(store, *(set(due) - {entry.order_id for entry in entries}))
             if api is None:
-                await self._hand_over(entries)
+                # The store is gone from the stores file: its orders wait in recovery for it to come back.
+                await self._each(entries, lambda entry: self._resources.places.recover(entry, 0.0))
             elif entries:
-                api.priority = Priority.VERIFY_MANY if len(entries) >= MANY else Priority.VERIFY
-                spans = {entry.order_id: span for entry in entries if (span := self._span_of(entry))}
-                records = await read_records(api, entries, spans)
-                for entry in entries:
-                    if entry.order_id in records:
-                        # Superseded: the order is being looked at anew, and will come back here if need be.
-                        with suppress(Superseded):
-                            await self._verify(entry, records[entry.order_id])
+                await self._verify_all(api, entries)
 
     async def look_again(self, ctx: dict[str, Any], store: str) -> None:
         """Look once more at the records of orders that have ended, and put back what got lost."""
         async with self._turn(ctx, store) as api:
             looks = self._resources.second_looks
             due = await looks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=MOST_AT_ONCE)
-            entries = [entry for entry in await self._resources.ledger.get_many(store, due) if entry.status.is_final]
+            entries = [entry for entry in await self._resources.ledger.get_many(store, due) if _may_be_lost(entry)]
             # An order that is looked at anew comes back when it ends; and of a store that is gone nothing is put back.
             await looks.done(store, *(set(due) - {entry.order_id for entry in entries if api}))
             if api and entries:
-                api.priority = Priority.BACKGROUND
-                spans = {
-                    entry.order_id: Span(entry.recorded_at - ROUNDED_S, entry.recorded_at + ROUNDED_S)
-                    for entry in entries
-                    if entry.recorded_at is not None
-                }
-                records = await read_records(api, entries, spans)
-                for entry in entries:
-                    if entry.order_id in records:
-                        with suppress(Superseded):
-                            await self._look_again(entry, records[entry.order_id])
-                await looks.done(store, *records)
+                await self._look_again_at_all(api, entries)
+
+    async def _verify_all(self, api: StoreApi, entries: list[Entry]) -> None:
+        api.priority = Priority.VERIFY_MANY if len(entries) >= MANY else Priority.VERIFY
+        spans = {entry.order_id: span for entry in entries if (span := self._span_of(entry))}
+        try:
+            records = await self._reader.read(api, entries, spans)
+        except CredentialsRefused as refused:
+            await outcomes.refuse(self._resources, api.account.store_hash, refused)
+            await self._each(entries, lambda entry: outcomes.park(self._resources, entry))
+            return
+
+        async def verify(entry: Entry) -> None:
+            if entry.order_id in records.found:
+                await self._verify(entry, records.found[entry.order_id])
+            elif entry.order_id in records.unreadable and self._clock() - _written_at(entry) > VERIFY_FOR_S:
+                # There it is tried with growing pauses, and given up in the end; here it would stand before others.
+                entry.trouble = str(records.trouble)
+                await self._resources.places.recover(entry, TROUBLE_PAUSE_S)
+
+        await self._each(entries, verify)
+        if records.trouble:
+            raise records.trouble
+
+    async def _look_again_at_all(self, api: StoreApi, entries: list[Entry]) -> None:
+        api.priority = Priority.BACKGROUND
+        spans = {
+            entry.order_id: Span(entry.recorded_at - EXCLUSIVE_S, entry.recorded_at + EXCLUSIVE_S)
+            for entry in entries
+            if entry.recorded_at is not None
+        }
+        records = await self._reader.read(api, entries, spans)
+
+        async def look_again(entry: Entry) -> None:
+            record = records.found.get(entry.order_id)
+            if record and entry.sent and is_lost(record, entry.sent):
+                log.warning(Event.VALUES_LOST, outcome=entry.status.value)
+                await self._repair(entry)
+
+        await self._each(entries, look_again)
+        given_up = [
+            entry.order_id
+            for entry in entries
+            if entry.order_id in records.unreadable and self._clock() - (entry.ended_at or 0.0) > LOOK_AGAIN_FOR_S
+        ]
+        await self._resources.second_looks.done(api.account.store_hash, *records.found, *given_up)
+        if records.trouble:
+            raise records.trouble
+
+    async def _each(self, entries: list[Entry], do: Callable[[Entry], Awaitable[object]]) -> None:
+        """Do it for each, but for those that are being looked at anew: they will come back here if need be."""
+        for entry in entries:
+            with (
+                structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id),
+                suppress(Superseded),
+            ):
+                await do(entry)
 
     @asynccontextmanager
     async def _turn(self, ctx: dict[str, Any], store: str) -> AsyncIterator[StoreApi | None]:
@@ -134,14 +177,12 @@ class Verifier:
                     raise Retry(defer=REFUSED_PAUSE_S)
                 tokens = configured.store.access_tokens if configured else ()
                 yield StoreApi(self._resources.transport, Account(store, tokens)) if configured else None
-            except CredentialsRefused as refused:
-                await outcomes.refuse(self._resources, store, refused)
-                raise Retry(defer=TROUBLE_PAUSE_S) from refused
             except WaitUntil as wait:
                 raise Retry(defer=max(wait.seconds, FIRST_LOOK_S)) from wait
             except UpstreamError as trouble:
                 log.info(Event.CHECK_POSTPONED, trouble=str(trouble))
-                raise Retry(defer=TROUBLE_PAUSE_S) from trouble
+                is_refused = isinstance(trouble, CredentialsRefused)
+                raise Retry(defer=REFUSED_PAUSE_S if is_refused else TROUBLE_PAUSE_S) from trouble
             except Retry:
                 raise
             except Exception as error:
@@ -157,32 +198,27 @@ class Verifier:
         latest = created if created < now - OLD_S else answered
         return Span(created - CLOCKS_DIFFER_S, latest + CLOCKS_DIFFER_S)
 
-    async def _hand_over(self, entries: list[Entry]) -> None:
-        """The store is gone from the stores file: what was not verified waits in recovery for it to come back."""
-        for entry in entries:
-            with suppress(Superseded):
-                await self._resources.places.recover(entry, 0.0)
-
     async def _verify(self, entry: Entry, record: Record | None) -> None:
-        with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
-            entry.upstream_calls += 1
-            match judge(entry, record):
-                case Ended() as ended:
-                    entry.times[Stage.VERIFIED] = self._clock()
-                    entry.recorded_at = record.created_at if record else None
-                    await outcomes.end(self._resources, entry, ended)
-                case Recheck(seconds):
-                    await self._resources.places.check(entry, seconds)
-                case Repair():
-                    await self._repair(entry)
-
-    async def _look_again(self, entry: Entry, record: Record | None) -> None:
-        if record is None or entry.sent is None or entry.repaired or not is_lost(record, entry.sent):
-            return
-        with structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id):
-            log.warning(Event.VALUES_LOST, outcome=entry.status.value)
-            await self._repair(entry)
+        entry.upstream_calls += 1
+        match judge(entry, record):
+            case Ended() as ended:
+                entry.times[Stage.VERIFIED] = self._clock()
+                entry.recorded_at = record.created_at if record else None
+                await outcomes.end(self._resources, entry, ended)
+            case Recheck(seconds):
+                await self._resources.places.check(entry, seconds)
+            case Repair():
+                await self._repair(entry)
 
     async def _repair(self, entry: Entry) -> None:
         entry.repaired, entry.checks = True, 0
         await self._resources.places.recover(entry, 0.0)
+
+
+def _may_be_lost(entry: Entry) -> bool:
+    """Whether the order has ended with values of ours on its record, which were not put back before."""
+    return entry.status in (Status.CREATED, Status.UPDATED) and entry.sent is not None and not entry.repaired
+
+
+def _written_at(entry: Entry) -> float:
+    return entry.times.get(Stage.ANSWERED) or entry.times.get(Stage.SENT) or 0.0

@@ -88,7 +88,10 @@ class B2B:
         order_by: Literal["ASC", "DESC"] = "ASC",
         channel_ids: Collection[int] = (),
     ) -> Page[Record]:
-        """One page of records, with their extra fields; times are Unix seconds. Without times, one year back."""
+        """One page of records, with their extra fields; times are Unix seconds, not themselves included.
+
+        Without times, one year back.
+        """
         # B2B Edition API, Orders, Get All Orders: at most 200 a page
         params: dict[str, Any] = {
             "minCreated": min_created,

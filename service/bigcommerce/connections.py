@@ -21,7 +21,7 @@ MAX_CONNECTIONS = 400
 
 KEEP_ALIVE_S = 30.0
 
-# To these no proxy leads: they are another machine's own there. (A sandbox listens on one.)
+# A proxy cannot reach these: it would find itself. (A sandbox listens on one.)
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 # What is compressed may grow a thousandfold, so it is not to come in large pieces.

@@ -44,7 +44,7 @@ def to_number(value: object) -> float | None:
 def to_int(value: object) -> int | None:
     """A whole number, or text that holds one; anything else is None."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return value if abs(value) < 2**63 else None
     number = to_number(value)
     return int(number) if number is not None and number.is_integer() else None
 

@@ -172,7 +172,7 @@ async def _until_ready(sandbox: str, receiver: str, *, workers: int) -> None:
 
 
 def _client(**options: Any) -> httpx.AsyncClient:
-    """A client for what runs on this machine, where no proxy leads to."""
+    """A client for what runs on this machine, where no proxy leads."""
     return httpx.AsyncClient(trust_env=False, **options)
 
 

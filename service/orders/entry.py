@@ -60,10 +60,10 @@ class Entry:
     """One order in the ledger. Stage times are seconds since the epoch.
 
     ``attempts`` numbers the looks at the order; ``composed`` is true once ``po_number`` and ``fields`` are what is
-    to be sent; ``exists`` is true once its record is known to be there, so that
-    there is nothing left to create; ``written`` holds, for ``po_number`` and each extra field, the
-    values that we ever sent; ``create_age`` is the order's age in seconds when Create an Order was last sent;
-    ``recorded_at`` is when its record was made, on B2B Edition's clock, once it has been seen.
+    to be sent; ``exists`` is true once its record is known to be there, so that there is nothing left to create;
+    ``written`` holds, for ``po_number`` and each extra field, the values that we ever sent; ``create_age`` is the
+    order's age in seconds when Create an Order was last sent; ``recorded_at`` is when its record was made, on B2B
+    Edition's clock, once it has been seen.
     """
 
     store: str

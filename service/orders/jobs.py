@@ -54,9 +54,10 @@ class Kind:
 WINDOW = Kind("window", "enrich:queue:window")
 # Orders that need another look later: late, refused for a while, lost on the record.
 RECOVERY = Kind("recover", "enrich:queue:recovery")
-# A store's records to be held against what was sent, many at once; and once more when the platform has settled.
+# A store's records to be held against what was sent, many at once.
 CHECK = Kind("check", "enrich:queue:checks")
-SECOND_LOOK = Kind("second_look", "enrich:queue:checks")
+# The same once more, when the platform has settled. They can always wait, so they stand in nobody's way.
+SECOND_LOOK = Kind("second_look", "enrich:queue:second-looks")
 # What is done for a store again and again: orders that no webhook told of, the webhook itself, refused credentials.
 RECONCILE = Kind("reconcile", "enrich:queue:chores")
 GUARD = Kind("guard", "enrich:queue:chores")

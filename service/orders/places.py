@@ -17,8 +17,17 @@ from redis.asyncio import Redis
 from service import scripts
 from service.errors import EnrichError
 from service.orders.entry import Entry, Status
-from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW
-from service.orders.keys import breaker_key, checks_key, entry_key, entry_prefix, failed_key, index_key, parked_key
+from service.orders.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW, Kind
+from service.orders.keys import (
+    breaker_key,
+    checks_key,
+    entry_key,
+    entry_prefix,
+    failed_key,
+    index_key,
+    parked_key,
+    second_looks_key,
+)
 
 DAY_MS = 86_400_000
 KEEP_FAILED_MS = 90 * DAY_MS
@@ -31,6 +40,9 @@ FIRST_PROBE_S = 5.0
 """After the credentials of a store were refused, when they are tried again for the first time."""
 
 Place = Literal["here", "recovery", "checks", "parked", "waiting", "ended"]
+
+# The job that an order needs at its place, or with others there. At its end it is the one for second looks.
+_JOBS: Mapping[str, Kind] = {"recovery": RECOVERY, "checks": CHECK, "parked": PROBE, "ended": SECOND_LOOK}
 
 
 class Superseded(EnrichError):
@@ -79,12 +91,12 @@ class Places:
         entry.status = Status.QUEUED
         return False
 
-    async def end(self, entry: Entry) -> None:
-        """To its end, with the status that the entry says."""
+    async def end(self, entry: Entry, *, look_again_in: float | None = None) -> None:
+        """To its end, with the status that the entry says; its record is looked at once more in so many seconds."""
         entry.ended_at = self._clock()
-        await self._go(entry, "ended")
+        await self._go(entry, "ended", look_again_in)
 
-    async def _go(self, entry: Entry, place: Place, delay: float = 0.0) -> str:
+    async def _go(self, entry: Entry, place: Place, delay: float | None = 0.0) -> str:
         store, now = entry.store, self._clock()
         if place in ("recovery", "checks", "parked"):
             entry.status = Status.QUEUED
@@ -96,16 +108,18 @@ class Places:
                 checks_key(store),
                 parked_key(store),
                 breaker_key(store),
+                second_looks_key(store),
                 RECOVERY.queue,
                 CHECK.queue,
                 PROBE.queue,
+                SECOND_LOOK.queue,
             ],
             args=[
                 place,
                 entry.attempts,
                 entry.order_id,
                 int(now * 1000),
-                int((now + delay) * 1000),
+                "" if delay is None else int((now + delay) * 1000),
                 json.dumps(_known(place, store, entry.order_id, now)),
                 *chain.from_iterable(entry.to_hash().items()),
             ],
@@ -119,7 +133,7 @@ def _known(place: Place, store: str, order_id: int, now: float) -> Mapping[str, 
     """The names, the job and the limits that the script needs to move an order to this place."""
     if place == "here":
         return {}
-    kind = {"recovery": RECOVERY, "checks": CHECK, "parked": PROBE}.get(place)
+    kind = _JOBS.get(place)
     order = order_id if kind is RECOVERY else None
     job = {"id": kind.id(store, order), "body": kind.body(store, order, now=now).decode()} if kind else None
     return {

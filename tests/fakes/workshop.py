@@ -19,10 +19,11 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 from service import scripts
 from service.orders.breaker import Breaker
 from service.orders.cache import Cache
-from service.orders.checks import Checks, SecondLooks
 from service.orders.entry import Entry
-from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW, from_json
+from service.orders.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW, from_json
+from service.orders.keys import checks_key, second_looks_key
 from service.orders.ledger import Ledger
+from service.orders.looks import Looks
 from service.orders.places import Places
 from service.orders.queue import Accepted, Queue, Webhook
 from service.rules import Configuration, load_configuration
@@ -38,7 +39,7 @@ CUSTOMER = 7
 CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
 """Half a second before a still clock begins."""
 
-QUEUES = (WINDOW.queue, RECOVERY.queue, CHECK.queue, PROBE.queue)
+QUEUES = (WINDOW.queue, RECOVERY.queue, CHECK.queue, SECOND_LOOK.queue, PROBE.queue)
 
 STORES = """
 [stores.abc123]
@@ -135,8 +136,8 @@ class Workshop:
             Ledger(self.redis),
             Queue(self.redis, clock=self.clock),
             Places(self.redis, clock=self.clock),
-            Checks(self.redis, clock=self.clock),
-            SecondLooks(self.redis, clock=self.clock),
+            Looks(self.redis, checks_key, clock=self.clock),
+            Looks(self.redis, second_looks_key, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
         self.configure()

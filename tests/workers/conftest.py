@@ -15,9 +15,10 @@ from pydantic import SecretStr
 from service.bigcommerce import Account, StoreApi, Transport
 from service.orders.breaker import Breaker
 from service.orders.cache import Cache
-from service.orders.checks import Checks, SecondLooks
 from service.orders.entry import Entry, Stage
+from service.orders.keys import checks_key, second_looks_key
 from service.orders.ledger import Ledger
+from service.orders.looks import Looks
 from service.orders.places import Places
 from service.orders.queue import Queue
 from service.orders.reading import OrderReader
@@ -95,8 +96,8 @@ class House:
             self.ledger,
             Queue(self.redis, clock=self.clock),
             self.places,
-            Checks(self.redis, clock=self.clock),
-            SecondLooks(self.redis, clock=self.clock),
+            Looks(self.redis, checks_key, clock=self.clock),
+            Looks(self.redis, second_looks_key, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
 

@@ -179,8 +179,8 @@ async def test_a_status_that_changes_before_the_job_is_closed_is_not_lost(worksh
 async def test_an_end_whose_answer_is_lost_is_told_all_the_same(workshop: Workshop) -> None:
     places, end = workshop.resources.places, workshop.resources.places.end
 
-    async def lost(entry: Entry) -> None:
-        await end(entry)
+    async def lost(entry: Entry, *, look_again_in: float | None = None) -> None:
+        await end(entry, look_again_in=look_again_in)
         places.end = end  # type: ignore[method-assign]
         raise RedisTimeoutError("lost")
 

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 from arq import Retry
+from structlog.testing import capture_logs
 
+from service.bigcommerce.b2b import B2B
+from service.bigcommerce.models import Page, Record
+from service.errors import Refused, TryAgain, UpstreamError, WaitUntil
 from service.orders.entry import Entry, Status
 from service.orders.jobs import CHECK, RECOVERY, SECOND_LOOK
 from service.orders.keys import checks_key
@@ -187,13 +191,24 @@ async def test_a_record_without_extra_fields_in_the_list_is_asked_for_by_itself(
     checker: Checker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orders = [await checker.write(po_number=f"A-{number}") for number in range(3)]
-    from service.bigcommerce.models import Record
+    listing = B2B.orders
 
-    monkeypatch.setattr(Record, "has_extra_fields", property(lambda _: False))
+    async def bare(b2b: B2B, **wanted: Any) -> Page[Record]:
+        page = await listing(b2b, **wanted)
+        rows = [{"bcOrderId": record.order_id, "poNumber": record.po_number} for record in page.items]
+        return Page([Record.model_validate(row) for row in rows], page.total, page.next_offset)
+
+    monkeypatch.setattr(B2B, "orders", bare)
     await checker.check()
 
     assert {(await checker.entry(order_id)).status for order_id in orders} == {Status.CREATED}
-    assert (await checker.calls())["Get an Order"] == {"200": 3}
+    calls = await checker.calls()
+    assert (calls["Get All Orders"], calls["Get an Order"]) == ({"200": 1}, {"200": 3})
+
+    more = [await checker.write(po_number=f"B-{number}") for number in range(3)]
+    await checker.check()
+    assert {(await checker.entry(order_id)).status for order_id in more} == {Status.CREATED}
+    assert (await checker.calls())["Get All Orders"] == {"200": 1}, "which would show them in vain again"
 
 
 async def test_records_that_wait_long_for_their_look_are_found_below_newer_ones(
@@ -293,6 +308,170 @@ async def test_what_somebody_wrote_over_after_the_first_look_is_theirs(checker: 
     assert (await checker.house.record(order_id))[0] == "STAFF-1"
 
 
+async def test_a_store_whose_credentials_are_refused_keeps_its_second_looks(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.check()
+    checker.house.clock.tick(50)
+    await checker.house.sandbox.faults(refuse_credentials=["sandbox"])
+
+    with capture_logs() as logs:
+        assert await checker.look_again() == 60.0
+
+    assert [line["event"] for line in logs if line["log_level"] != "debug"] == ["check_postponed"]
+    assert await checker.left() == ([], [order_id])
+
+
+async def test_an_order_that_failed_meanwhile_is_left_alone(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.check()
+    entry = await checker.entry(order_id)
+    entry.status, entry.reason = Status.FAILED, "sent again by hand"
+    await checker.house.places.end(entry)
+    await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
+    checker.house.clock.tick(50)
+
+    await checker.look_again()
+
+    assert (await checker.entry(order_id)).status is Status.FAILED
+    assert await checker.left() == ([], [])
+
+
+async def test_what_was_put_back_once_is_not_looked_at_again(checker: Checker) -> None:
+    order_id = await checker.write()
+    await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
+    assert (await checker.check_until_ended(order_id)).repaired
+    checker.house.clock.tick(50)
+    before = await checker.calls()
+
+    await checker.look_again()
+
+    assert await checker.calls() == before
+    assert await checker.left() == ([], [])
+
+
+@pytest.mark.parametrize("told", [None, "2026-01-10T00:00:00Z", 1_768_078_800_000, 0, -5, "1768078800", 10**400])
+async def test_whatever_a_record_says_of_when_it_was_made_it_is_looked_at_once_more(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    listing = B2B.orders
+
+    async def orders(b2b: B2B, **wanted: Any) -> Page[Record]:
+        page = await listing(b2b, **wanted)
+        rows = [
+            {"bcOrderId": r.order_id, "poNumber": r.po_number, "extraFields": r.extra_fields, "createdAt": told}
+            for r in page.items
+        ]
+        return Page([Record.model_validate(row) for row in rows], page.total, page.next_offset)
+
+    monkeypatch.setattr(B2B, "orders", orders)
+    for number in range(3):
+        await checker.write(po_number=f"A-{number}")
+    await checker.check()
+    checker.house.clock.tick(50)
+
+    assert await checker.look_again() is None
+    assert await checker.left() == ([], [])
+
+
+# ── what cannot be read ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, unreadable: int, error: UpstreamError) -> None:
+    """Get an Order answers with this error for one order."""
+    reading = B2B.order
+
+    async def order(b2b: B2B, order_id: int) -> Record:
+        if order_id == unreadable:
+            raise error
+        return await reading(b2b, order_id)
+
+    monkeypatch.setattr(B2B, "order", order)
+
+
+TROUBLES = [TryAgain("Get an Order", "no", status=500), Refused("Get an Order", "no", status=400)]
+
+
+@pytest.mark.parametrize("error", TROUBLES, ids=repr)
+async def test_a_record_that_cannot_be_read_keeps_no_other_from_being_verified(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch, error: UpstreamError
+) -> None:
+    unreadable, other = await two_that_stand_alone(checker)
+    hide(monkeypatch, unreadable, error)
+
+    assert await checker.check() == 5.0
+
+    assert (await checker.entry(other)).verified is True
+    assert await checker.left() == ([unreadable], [other])
+    checker.house.clock.tick(61.0)
+    assert await checker.check() == 5.0
+    assert await checker.left() == ([], [other])
+    assert await checker.house.redis.exists(RECOVERY.key("sandbox", unreadable)), "where it is given up in the end"
+
+
+@pytest.mark.parametrize("error", TROUBLES, ids=repr)
+async def test_a_record_that_cannot_be_read_keeps_no_other_from_its_second_look(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch, error: UpstreamError
+) -> None:
+    unreadable, lost = await two_that_stand_alone(checker)
+    await checker.check()
+    await checker.house.sandbox.write_record(lost, po_number="", extra_fields={})
+    hide(monkeypatch, unreadable, error)
+    checker.house.clock.tick(50)
+
+    assert await checker.look_again() == 5.0
+
+    assert (await checker.entry(lost)).status is Status.QUEUED
+    assert await checker.left() == ([], [unreadable])
+    checker.house.clock.tick(600)
+    await checker.look_again()
+    assert await checker.left() == ([], [])
+
+
+async def two_that_stand_alone(checker: Checker) -> tuple[int, int]:
+    """Two orders with so many between them that each is asked for by itself."""
+    first = await checker.write()
+    for _ in range(260):
+        await checker.house.place(0)
+    return first, await checker.write(po_number="A-2")
+
+
+@pytest.mark.parametrize("error", TROUBLES, ids=repr)
+async def test_records_are_read_one_by_one_where_lists_cannot_be_had(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch, error: UpstreamError
+) -> None:
+    async def orders(_: B2B, **wanted: Any) -> Page[Record]:
+        raise error
+
+    monkeypatch.setattr(B2B, "orders", orders)
+    written = [await checker.write(po_number=f"A-{number}") for number in range(5)]
+
+    assert await checker.check() == 5.0
+
+    assert {(await checker.entry(order_id)).status for order_id in written} == {Status.CREATED}
+
+
+@pytest.mark.parametrize(
+    ("error", "pause"), [(TROUBLES[0], 5.0), (WaitUntil("Get All Orders", "spent", seconds=9.0), 9.0)], ids=repr
+)
+async def test_what_the_first_page_showed_counts_whatever_becomes_of_the_second(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch, error: UpstreamError, pause: float
+) -> None:
+    listing = B2B.orders
+
+    async def orders(b2b: B2B, **wanted: Any) -> Page[Record]:
+        if wanted["offset"]:
+            raise error
+        return await listing(b2b, **wanted, limit=3)
+
+    monkeypatch.setattr(B2B, "orders", orders)
+    written = [await checker.write(po_number=f"A-{number}") for number in range(20)]
+
+    assert await checker.check() == pause
+
+    statuses = [(await checker.entry(order_id)).status for order_id in written]
+    assert statuses[-3:] == [Status.CREATED] * 3
+
+
 async def test_a_spent_quota_postpones_the_look(open_house: OpenHouse) -> None:
     checker = Checker(await open_house(b2b_quota=4))
     await checker.write()
@@ -306,14 +485,16 @@ async def test_trouble_postpones_the_look_and_loses_nothing(checker: Checker) ->
     await checker.house.sandbox.faults(b2b_down=True)
     assert await checker.check() == 5.0
     await checker.house.sandbox.faults(refuse_credentials=["sandbox"])
-    assert await checker.check() == 5.0
-    assert await checker.resources.breaker.is_open("sandbox")
+    with capture_logs() as logs:
+        assert await checker.check() is None
+    assert [line["event"] for line in logs if line["log_level"] != "debug"] == ["credentials_refused", "order_parked"]
+    assert await checker.left() == ([], [])
     assert await checker.check() == 60.0
 
     await checker.house.sandbox.faults()
-    await checker.resources.breaker.release("sandbox")
-    assert await checker.check() is None
-    assert (await checker.entry(order_id)).status is Status.CREATED
+    assert await checker.resources.breaker.release("sandbox") == 1
+    assert (await checker.check_until_ended(order_id)).status is Status.CREATED
+    assert await checker.house.writes(order_id) == (1, 0)
 
 
 async def test_an_order_that_ended_while_it_waited_needs_no_first_look(checker: Checker) -> None:

@@ -31,6 +31,8 @@ end
 redis.call('SET', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
 if anew then
+  -- An older version may have left the order there, to be looked at once more.
+  redis.call('ZREM', KEYS[6], ARGV[4])
   redis.call('HDEL', KEYS[1], 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
 end
 redis.call('HSET', KEYS[1], 'status', 'queued', unpack(ARGV, 8))

@@ -9,7 +9,6 @@ from arq.constants import in_progress_key_prefix
 
 from service.orders import places as module
 from service.orders.breaker import Breaker
-from service.orders.checks import SecondLooks
 from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW
 from service.orders.keys import checks_key, entry_key, failed_key, index_key, parked_key
@@ -174,11 +173,10 @@ async def test_an_order_is_in_one_place_after_any_moves(redis: ArqRedis, seed: i
     now = NOW
     places = Places(redis, clock=lambda: now)
     queue, breaker = Queue(redis, clock=lambda: now), Breaker(redis, clock=lambda: now)
-    second_looks = SecondLooks(redis, clock=lambda: now)
     await queue.accept(webhook())
     for _ in range(60):
         now += chance.random()
-        match chance.choice([*MOVES, "webhook", "status", "retry", "release", "second look"]):
+        match chance.choice([*MOVES, "webhook", "status", "retry", "release"]):
             case "webhook":
                 await queue.accept(webhook())
             case "status":
@@ -187,9 +185,6 @@ async def test_an_order_is_in_one_place_after_any_moves(redis: ArqRedis, seed: i
                 await queue.retry(STORE, ORDER)
             case "release":
                 await breaker.release(STORE)
-            case "second look":
-                if await where(redis) == ["ended"]:
-                    await second_looks.add(STORE, ORDER, 45.0)
             case move:
                 if chance.random() < 0.5:
                     await breaker.open(STORE)

@@ -1,0 +1,29 @@
+"""The records that are to be looked at: each once to verify it, and once more later.
+
+Of both a store has one sorted set, worked off many at once by one job for the store; ``places`` puts orders there.
+"""
+
+import time
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+
+class Looks:
+    """One of the two sets of each store; ``key`` names it. Errors are Redis's own."""
+
+    def __init__(self, redis: Redis, key: Callable[[str], str], *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._key = key
+        self._clock = clock
+
+    async def due(self, store: str, *, most: int, ahead_s: float = 0.0) -> list[int]:
+        """The orders that are due within ``ahead_s`` seconds, the first due first."""
+        until = int((self._clock() + ahead_s) * 1000)
+        found = await self._redis.zrangebyscore(self._key(store), min="-inf", max=until, start=0, num=most)
+        return [int(order_id) for order_id in found]
+
+    async def done(self, store: str, *order_ids: int) -> None:
+        """These need no further look."""
+        if order_ids:
+            await self._redis.zrem(self._key(store), *order_ids)
