@@ -47,6 +47,11 @@ BACK_PER_S = 5.0
 # Old orders are not in a hurry: those written in the same so many seconds are verified together, in one call.
 VERIFY_TOGETHER_S = 5.0
 
+# How an incomplete order's status is asked for, if nobody tells of a change: an abandoned one never changes.
+ASK_AFTER_S = 900.0
+ASK_AT_LEAST_EVERY_S = 12 * 3600.0
+ASK_FOR_S = 7 * 86_400.0
+
 # Trouble of the system's making is tried again for as long as BigCommerce itself would send a webhook again.
 GIVE_UP_AFTER_S = 48 * 3600.0
 
@@ -179,7 +184,7 @@ class Jobs:
                 verdict = await self._life(ctx, entry, configured).run()
             if not isinstance(verdict, Incomplete):
                 return await self._take(entry, verdict)
-            if await self._resources.places.wait(entry):
+            if await self._wait(entry):
                 log.info(Event.ORDER_WAITING)
                 return None
             # Its status changed in this very moment: look again.
@@ -200,8 +205,15 @@ class Jobs:
             case Ended() as ended:
                 await outcomes.end(self._resources, entry, ended)
             case Incomplete():
-                await self._resources.places.wait(entry)
+                await self._wait(entry)
         return None
+
+    async def _wait(self, entry: Entry) -> bool:
+        """Let the order wait for its status; False when that has just changed."""
+        age = self._resources.transport.upstream_clock.now() - entry.times.get(Stage.CREATED, 0.0)
+        # In case the webhook that tells of the change gets lost. Each time the order is about twice as old.
+        ask_in = min(max(age, ASK_AFTER_S), ASK_AT_LEAST_EVERY_S) if age < ASK_FOR_S else None
+        return await self._resources.places.wait(entry, ask_in=ask_in)
 
     def _life(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Life:
         resources, store = self._resources, configured.store

@@ -1,6 +1,7 @@
 """Reconciling: the orders that no webhook told of are found in the store's list of orders, and queued.
 
 The list is read from a cursor on, with an overlap, since an order may show up in it some time after its creation.
+Orders that wait for their status are looked at again from time to time, lest the webhook of its change got lost.
 Where webhooks fail altogether, the store is watched: asked for its newest orders every few seconds.
 """
 
@@ -37,6 +38,8 @@ LATE_IDS = 10
 
 # One turn reads so many pages; the next goes on from there.
 MOST_PAGES = 10
+# So many orders a turn whose status may have changed with no webhook telling.
+MOST_WAITING = 20
 # 250 orders take a while.
 PAGE_TIMEOUT_S = 15.0
 
@@ -130,7 +133,11 @@ class Reconcile:
             priority=Priority.VERIFY if watch else Priority.BACKGROUND,
         )
         turn = _Turn(store.hash, api, await self._cursor(store.hash))
-        more = await self._look(turn) if watch and not self._is_due(turn.cursor) else await self._walk(turn)
+        if watch and not self._is_due(turn.cursor):
+            more = await self._look(turn)
+        else:
+            more = await self._walk(turn)
+            await self._ask_waiting(store.hash)
         await self._see_to_watch(turn, watch)
         if more:
             return 0.0
@@ -202,6 +209,12 @@ class Reconcile:
         highest = max((order.id for order in page.orders), default=0)
         turn.cursor = turn.cursor.model_copy(update={"highest_id": max(turn.cursor.highest_id, highest)})
         return highest
+
+    async def _ask_waiting(self, store: str) -> None:
+        """Have orders looked at again that have long been waiting for their status to change."""
+        for order_id in await self._resources.waiting.due(store, most=MOST_WAITING):
+            if await self._resources.queue.ask_again(store, order_id) is not Accepted.QUEUED:
+                await self._resources.waiting.done(store, order_id)  # it does not wait any more
 
     def _note(self, turn: _Turn, order: Found) -> None:
         """What an order that nobody knew of says about webhooks."""

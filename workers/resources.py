@@ -13,7 +13,7 @@ from service.bigcommerce.connections import http_client
 from service.metrics import WorkerMetrics
 from service.orders.breaker import Breaker
 from service.orders.jobs import from_json, to_json
-from service.orders.keys import checks_key, second_looks_key
+from service.orders.keys import checks_key, second_looks_key, waiting_key
 from service.orders.ledger import Ledger
 from service.orders.looks import Looks
 from service.orders.places import Places
@@ -35,6 +35,7 @@ class Resources:
     places: Places
     checks: Looks
     second_looks: Looks
+    waiting: Looks
     breaker: Breaker
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
@@ -63,6 +64,7 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             Places(redis),
             Looks(redis, checks_key),
             Looks(redis, second_looks_key),
+            Looks(redis, waiting_key),
             Breaker(redis),
             metrics,
             tracer,

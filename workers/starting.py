@@ -1,29 +1,19 @@
-"""How a worker process starts: its environment, its logs, the stores file."""
+"""How a worker process starts and ends."""
 
 import sys
 
 import uvloop
 
-from service import logs
 from service.errors import ConfigError
-from service.hangup import Hangup
 from service.memory import settle
-from service.parent import end_with_parent
-from service.reloading import LiveConfiguration
-from service.settings import Settings
+from service.starting import start
 from workers.main import work
 
 
 def main() -> int:
     """Run the workers until they are told to stop; the process's exit code, 2 for an error of the user's."""
     try:
-        hangup = Hangup()
-        end_with_parent()
-        settings = Settings.load()
-        logs.configure(settings.enrich_log_format, settings.enrich_log_level)
-        redis_url = settings.require_redis_url()
-        live = LiveConfiguration(settings.enrich_config)
-        hangup.tell = live.ask
+        settings, redis_url, live = start()
         metrics_at = settings.enrich_metrics_host, settings.enrich_metrics_port
         settle()
         uvloop.run(work(live, redis_url, metrics_at=metrics_at))

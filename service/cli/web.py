@@ -1,11 +1,8 @@
 """``enrich web``: the receiver alone."""
 
-from service import logs
 from service.cli.options import HostOption, PortOption
-from service.hangup import Hangup
-from service.parent import end_with_parent
 from service.reloading import Changes, LiveConfiguration
-from service.settings import Settings
+from service.starting import start
 from service.stores import Store
 from service.web.app import create_app, redis_queue
 from service.web.authentication import StoreBook
@@ -20,13 +17,7 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 
     Example: REDIS_URL=redis://localhost:6379/0 enrich web --host 0.0.0.0
     """
-    hangup = Hangup()
-    end_with_parent()
-    settings = Settings.load()
-    logs.configure(settings.enrich_log_format, settings.enrich_log_level)
-    redis_url = settings.require_redis_url()
-    live = LiveConfiguration(settings.enrich_config)
-    hangup.tell = live.ask
+    _, redis_url, live = start()
     book = StoreBook(_stores(live))
 
     async def take(_: Changes) -> None:

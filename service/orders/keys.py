@@ -33,6 +33,11 @@ def second_looks_key(store: str) -> str:
     return f"enrich:second-looks:{store}"
 
 
+def waiting_key(store: str) -> str:
+    """The store's orders that wait for their status to change, by when to ask for it (ms): a sorted set."""
+    return f"enrich:waiting:{store}"
+
+
 def parked_key(store: str) -> str:
     """The store's orders that wait for its credentials to be accepted, by the time they came (ms): a sorted set."""
     return f"enrich:parked:{store}"

@@ -1,6 +1,6 @@
-"""The records that are to be looked at: each once to verify it, and once more later.
+"""Orders that are to be looked at later: their records to verify them, these once more, or their status.
 
-Of both a store has one sorted set, worked off many at once by one job for the store; ``places`` puts orders there.
+For each a store has one sorted set, worked off many at once by one job for the store; ``places`` puts orders there.
 """
 
 import time
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 
 class Looks:
-    """One of the two sets of each store; ``key`` names it. Errors are Redis's own."""
+    """One of these sets, for all stores; ``key`` names it. Errors are Redis's own."""
 
     def __init__(self, redis: Redis, key: Callable[[str], str], *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis

@@ -27,6 +27,7 @@ from service.orders.keys import (
     index_key,
     parked_key,
     second_looks_key,
+    waiting_key,
 )
 
 DAY_MS = 86_400_000
@@ -83,10 +84,13 @@ class Places:
         """Aside, until the store's credentials are accepted; False when they are."""
         return await self._go(entry, "parked", FIRST_PROBE_S) == "moved"
 
-    async def wait(self, entry: Entry) -> bool:
-        """Aside, until the order's status changes; False when it just did: look again."""
+    async def wait(self, entry: Entry, *, ask_in: float | None = None) -> bool:
+        """Aside, until the order's status changes; False when it just did: look again.
+
+        If nobody has told of a change in ``ask_in`` seconds, it is asked for.
+        """
         entry.status, entry.recovering_since = Status.WAITING, None
-        if await self._go(entry, "waiting") == "moved":
+        if await self._go(entry, "waiting", ask_in) == "moved":
             return True
         entry.status = Status.QUEUED
         return False
@@ -109,6 +113,7 @@ class Places:
                 parked_key(store),
                 breaker_key(store),
                 second_looks_key(store),
+                waiting_key(store),
                 RECOVERY.queue,
                 CHECK.queue,
                 PROBE.queue,

@@ -21,7 +21,7 @@ from service.bigcommerce.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.entry import Stage
 from service.orders.jobs import RECOVERY, WINDOW, Kind
-from service.orders.keys import checks_key, entry_key, index_key, parked_key, webhook_seen_key
+from service.orders.keys import checks_key, entry_key, index_key, parked_key, waiting_key, webhook_seen_key
 from service.orders.window import LENGTH_S
 from service.redisdb import PASSING
 from service.retrying import insist
@@ -109,6 +109,10 @@ class Queue:
         told_at = self._clock() if created_at is None else created_at
         return await self._put(store, order_id, who="found", told_at=told_at, times=times, fields={"source": source})
 
+    async def ask_again(self, store: str, order_id: int) -> Accepted:
+        """Queue an order that waits for its status: it may have changed with nobody telling. Errors are Redis's own."""
+        return await self._put(store, order_id, who="status", told_at=0.0, times={}, fields={})
+
     async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:
         """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
         again: dict[str, object] = {
@@ -154,6 +158,7 @@ class Queue:
                 checks_key(store),
                 parked_key(store),
                 webhook_seen_key(store),
+                waiting_key(store),
             ],
             args=[
                 kind.id(store, order_id),

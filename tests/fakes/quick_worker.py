@@ -7,9 +7,7 @@ import os
 
 import uvloop
 
-from service import logs
-from service.reloading import LiveConfiguration
-from service.settings import Settings
+from service.starting import start
 from workers.chores import Intervals
 from workers.main import work
 
@@ -18,9 +16,8 @@ INTERVALS = Intervals(reconcile_s=RECONCILE_S, watch_s=0.5, guard_s=1.0, trouble
 
 
 def main() -> None:
-    settings = Settings.load()
-    logs.configure(settings.enrich_log_format, settings.enrich_log_level)
-    uvloop.run(work(LiveConfiguration(settings.enrich_config), settings.require_redis_url(), intervals=INTERVALS))
+    _, redis_url, live = start()
+    uvloop.run(work(live, redis_url, intervals=INTERVALS))
 
 
 if __name__ == "__main__":

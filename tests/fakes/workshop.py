@@ -21,7 +21,7 @@ from service.orders.breaker import Breaker
 from service.orders.cache import Cache
 from service.orders.entry import Entry
 from service.orders.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW, from_json
-from service.orders.keys import checks_key, second_looks_key
+from service.orders.keys import checks_key, second_looks_key, waiting_key
 from service.orders.ledger import Ledger
 from service.orders.looks import Looks
 from service.orders.places import Places
@@ -138,6 +138,7 @@ class Workshop:
             Places(self.redis, clock=self.clock),
             Looks(self.redis, checks_key, clock=self.clock),
             Looks(self.redis, second_looks_key, clock=self.clock),
+            Looks(self.redis, waiting_key, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
         self.configure()
@@ -159,6 +160,7 @@ class Workshop:
             resources.places,
             resources.checks,
             resources.second_looks,
+            resources.waiting,
             resources.breaker,
         )
         self.jobs = Jobs(self.resources, clock=self.clock)

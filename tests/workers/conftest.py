@@ -16,7 +16,7 @@ from service.bigcommerce import Account, StoreApi, Transport
 from service.orders.breaker import Breaker
 from service.orders.cache import Cache
 from service.orders.entry import Entry, Stage
-from service.orders.keys import checks_key, second_looks_key
+from service.orders.keys import checks_key, second_looks_key, waiting_key
 from service.orders.ledger import Ledger
 from service.orders.looks import Looks
 from service.orders.places import Places
@@ -98,6 +98,7 @@ class House:
             self.places,
             Looks(self.redis, checks_key, clock=self.clock),
             Looks(self.redis, second_looks_key, clock=self.clock),
+            Looks(self.redis, waiting_key, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
 

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from service.orders.breaker import LONGEST_PROBE_S
 from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import RECOVERY, WINDOW
-from service.orders.keys import checks_key, parked_key
+from service.orders.keys import checks_key, parked_key, waiting_key
+from service.orders.queue import Accepted
 from tests.fakes.upstream import STORE_HASH
 from tests.fakes.workshop import ACCOUNT, ORDER, RECORD, Workshop, failure
 from workers.jobs import GIVE_UP_AFTER_S
@@ -116,6 +117,37 @@ async def test_a_waiting_order_that_is_paid_days_later_is_enriched(workshop: Wor
     assert (await workshop.ended()).status is Status.UPDATED
 
 
+async def test_a_waiting_order_is_asked_for_ever_more_seldom_and_for_a_week(workshop: Workshop) -> None:
+    workshop.configure(keys=WAIT)
+    workshop.order["status_id"] = 0
+    await workshop.webhook()
+    began, asked_after = workshop.clock.now, []
+    while True:
+        await workshop.turn()
+        if not (due := await workshop.redis.zrange(waiting_key(STORE_HASH), 0, -1, withscores=True)):
+            break
+        workshop.clock.now = due[0][1] / 1000
+        asked_after.append(round((workshop.clock.now - began) / 3600, 1))
+        assert await workshop.resources.queue.ask_again(STORE_HASH, ORDER) is Accepted.QUEUED
+
+    assert asked_after[:8] == [0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 28.0]
+    assert 7 * 24 <= asked_after[-1] <= 7.5 * 24
+    assert (await workshop.entry()).status is Status.WAITING
+
+
+async def test_a_waiting_order_whose_change_nobody_told_of_is_enriched_when_it_is_asked_for(workshop: Workshop) -> None:
+    workshop.configure(keys=WAIT)
+    workshop.order["status_id"] = 0
+    workshop.record.make()
+    await workshop.webhook()
+    await workshop.turn()
+    workshop.order["status_id"] = 11
+    workshop.clock.tick(900.0)
+    assert await workshop.resources.queue.ask_again(STORE_HASH, ORDER) is Accepted.QUEUED
+
+    assert (await workshop.ended()).status is Status.UPDATED
+
+
 async def test_patience_with_a_waiting_order_starts_anew_when_its_status_changes(workshop: Workshop) -> None:
     workshop.configure(keys=WAIT)
     workshop.order["status_id"] = 0
@@ -140,10 +172,10 @@ async def test_a_status_that_changes_while_the_order_is_looked_at_is_not_lost(wo
     workshop.order["status_id"] = 0
     pays = workshop.resources.places.wait
 
-    async def wait(entry: Entry) -> bool:
+    async def wait(entry: Entry, *, ask_in: float | None = None) -> bool:
         workshop.order["status_id"] = 11
         await workshop.webhook(status=True)
-        return await pays(entry)
+        return await pays(entry, ask_in=ask_in)
 
     workshop.resources.places.wait = wait  # type: ignore[method-assign]
     await workshop.webhook()
@@ -157,8 +189,8 @@ async def test_a_status_that_changes_before_the_job_is_closed_is_not_lost(worksh
     workshop.order["status_id"] = 0
     waits = workshop.resources.places.wait
 
-    async def wait(entry: Entry) -> bool:
-        waiting = await waits(entry)
+    async def wait(entry: Entry, *, ask_in: float | None = None) -> bool:
+        waiting = await waits(entry, ask_in=ask_in)
         if workshop.order["status_id"] == 0:
             workshop.order["status_id"] = 11
             await workshop.webhook(status=True)

@@ -12,7 +12,7 @@ from service.bigcommerce.core import Core
 from service.errors import OutOfBudget
 from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import RECONCILE, RECOVERY, WINDOW
-from service.orders.keys import cursor_key, entry_key, hook_key
+from service.orders.keys import cursor_key, entry_key, hook_key, waiting_key
 from service.orders.queue import Queue, Webhook
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
@@ -581,3 +581,30 @@ async def test_a_watch_that_starts_during_a_turn_sets_the_pace_of_the_next(
 
 async def everything(store: Reconciled) -> dict[bytes, bytes | None]:
     return {key: await store.house.redis.dump(key) for key in await store.house.redis.keys("*")}
+
+
+# ── orders that wait for their status ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_order_that_has_waited_long_for_its_status_is_looked_at_again(store: Reconciled) -> None:
+    places = store.resources.places
+    for order_id, ask_in in ((1, 90.0), (2, 900.0)):
+        entry, _ = await places.begin(STORE, order_id)
+        assert await places.wait(entry, ask_in=ask_in)
+
+    await store.turn(60.0)
+    assert await store.jobs() == []
+    await store.turn(60.0)
+    assert await store.jobs() == [RECOVERY.id(STORE, 1)]
+    assert await store.resources.waiting.due(STORE, most=10, ahead_s=HOUR_S) == [2]
+    assert not await store.is_watched(), "a status that nobody told of may not have changed at all"
+
+
+async def test_an_order_that_waits_no_more_is_not_asked_for(store: Reconciled) -> None:
+    await store.note(Entry(STORE, 1, status=Status.CREATED))
+    await store.house.redis.zadd(waiting_key(STORE), {"1": 0, "2": 0})
+
+    await store.turn(60.0)
+
+    assert await store.jobs() == []
+    assert await store.resources.waiting.due(STORE, most=10) == []

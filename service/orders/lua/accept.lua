@@ -1,6 +1,6 @@
 -- Queue an order once, whoever tells of it and however often.
 -- KEYS: 1 entry, 2 this job, 3 the order's other job, 4 queue, 5 the store's index, 6 its checks, 7 its parked orders,
---       8 when a webhook was last received in time
+--       8 when a webhook was last received in time, 9 its orders that wait for their status
 -- ARGV: 1 job id, 2 job, 3 score (ms), 4 order id, 5 now (ms), 6 who tells of it (webhook, status, found, retry),
 --       7 '1' if a webhook came in time, 8... fields of the entry
 local status = redis.call('HGET', KEYS[1], 'status')
@@ -33,6 +33,7 @@ redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
 if anew then
   -- An older version may have left the order there, to be looked at once more.
   redis.call('ZREM', KEYS[6], ARGV[4])
+  redis.call('ZREM', KEYS[9], ARGV[4])
   redis.call('HDEL', KEYS[1], 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
 end
 redis.call('HSET', KEYS[1], 'status', 'queued', unpack(ARGV, 8))

@@ -5,9 +5,11 @@
 --   'again'       (to waiting) its status changed in this very moment: look at it again
 --   'open'        (to parked) the store's credentials are accepted again: it need not be parked
 -- KEYS: 1 entry, 2 the store's index, 3 its failed orders, 4 its checks, 5 its parked orders, 6 its breaker,
---       7 its second looks, 8 recovery queue, 9 check queue, 10 probe queue, 11 queue of second looks
+--       7 its second looks, 8 its waiting orders,
+--       9 recovery queue, 10 check queue, 11 probe queue, 12 queue of second looks
 -- ARGV: 1 place (here, recovery, checks, parked, waiting, ended), 2 the look that this is, 3 order id, 4 now (ms),
---       5 due (ms; to its end: when its record is looked at once more, '' for never),
+--       5 due (ms; to its end: when its record is looked at once more; to waiting: when its status is asked for;
+--       '' for never),
 --       6 JSON of names, jobs and limits, 7... fields of the entry
 local place, order = ARGV[1], ARGV[3]
 local now, due = tonumber(ARGV[4]), ARGV[5]
@@ -40,6 +42,7 @@ end
 if place ~= 'parked' then
   redis.call('ZREM', KEYS[5], order)
 end
+redis.call('ZREM', KEYS[8], order)
 
 local function ensure(job, queue, mode)
   redis.call('SET', known.prefixes.job .. job.id, job.body, 'NX')
@@ -50,13 +53,13 @@ if place == 'recovery' or place == 'checks' or place == 'parked' then
   redis.call('PERSIST', KEYS[1])
 end
 if place == 'recovery' then
-  ensure(known.job, KEYS[8], 'NX')
+  ensure(known.job, KEYS[9], 'NX')
 elseif place == 'checks' then
   redis.call('ZADD', KEYS[4], due, order)
-  ensure(known.job, KEYS[9], 'LT')
+  ensure(known.job, KEYS[10], 'LT')
 elseif place == 'parked' then
   redis.call('ZADD', KEYS[5], 'NX', now, order)
-  ensure(known.job, KEYS[10], 'NX')
+  ensure(known.job, KEYS[11], 'NX')
 else
   local status = redis.call('HGET', KEYS[1], 'status')
   redis.call('HDEL', KEYS[1], 'again')
@@ -66,9 +69,11 @@ else
   if status == 'failed' then
     redis.call('ZADD', KEYS[3], now, order)
   end
-  if place == 'ended' and due ~= '' then
+  if due ~= '' and place == 'waiting' then
+    redis.call('ZADD', KEYS[8], due, order)
+  elseif due ~= '' then
     redis.call('ZADD', KEYS[7], due, order)
-    ensure(known.job, KEYS[11], 'LT')
+    ensure(known.job, KEYS[12], 'LT')
   end
 
   -- Memory stays bounded: what is past its time, and what a very busy store has beyond its share, goes.

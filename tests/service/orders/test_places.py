@@ -11,7 +11,7 @@ from service.orders import places as module
 from service.orders.breaker import Breaker
 from service.orders.entry import Entry, Stage, Status
 from service.orders.jobs import CHECK, PROBE, RECOVERY, WINDOW
-from service.orders.keys import checks_key, entry_key, failed_key, index_key, parked_key
+from service.orders.keys import checks_key, entry_key, failed_key, index_key, parked_key, waiting_key
 from service.orders.ledger import Ledger
 from service.orders.places import FIRST_PROBE_S, Places, Superseded
 from service.orders.queue import Accepted, Queue, Webhook
@@ -32,7 +32,7 @@ MOVES: dict[str, Move] = {
     "recover": lambda places, entry: places.recover(entry, 5.0),
     "check": lambda places, entry: places.check(entry, 0.5),
     "park": lambda places, entry: places.park(entry),
-    "wait": lambda places, entry: places.wait(entry),
+    "wait": lambda places, entry: places.wait(entry, ask_in=900.0),
     "end": end,
 }
 
@@ -62,6 +62,8 @@ async def where(redis: ArqRedis, order_id: int = ORDER) -> list[str]:
         found += [name] if await redis.zscore(key, str(order_id)) is not None else []
     status = await redis.hget(entry_key(STORE, order_id), "status")  # type: ignore[misc]
     found += [] if status in (None, b"queued") else ["waiting" if status == b"waiting" else "ended"]
+    is_asked_for = await redis.zscore(waiting_key(STORE), str(order_id)) is not None
+    assert is_asked_for == (found == ["waiting"]), found
     return found
 
 
@@ -250,9 +252,9 @@ async def test_a_status_that_changed_during_the_look_has_the_order_looked_at_aga
     entry, _ = await places.begin(STORE, ORDER)
     assert await queue.accept(webhook(status=True)) is Accepted.IGNORED
 
-    assert not await places.wait(entry)
+    assert not await places.wait(entry, ask_in=900.0)
     assert (entry.status, await where(redis)) == (Status.QUEUED, ["window"])
-    assert await places.wait(entry)
+    assert await places.wait(entry, ask_in=900.0)
     assert await where(redis) == ["waiting"]
 
 
@@ -261,7 +263,7 @@ async def test_an_order_that_waits_is_woken_with_fresh_patience(redis: ArqRedis)
     await queue.accept(webhook())
     entry, _ = await places.begin(STORE, ORDER)
     entry.recovering_since = NOW - 86_400
-    await places.wait(entry)
+    await places.wait(entry, ask_in=900.0)
 
     assert await queue.accept(webhook(status=True)) is Accepted.QUEUED
 
@@ -279,7 +281,7 @@ async def test_trimming_deletes_neither_failures_nor_orders_that_have_not_ended(
     monkeypatch.setattr(module, "MOST_ENTRIES", 2)
     places = places_on(redis)
     await queue_on(redis).accept(webhook(1))
-    await places.wait(Entry(STORE, 2))
+    await places.wait(Entry(STORE, 2), ask_in=900.0)
     await places.end(Entry(STORE, 3, status=Status.FAILED))
     for order_id in range(4, 30):
         await places_on(redis, NOW + order_id).end(Entry(STORE, order_id, status=Status.CREATED))
