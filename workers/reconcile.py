@@ -6,6 +6,7 @@ Where webhooks fail altogether, the store is watched: asked for its newest order
 """
 
 import math
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ log = structlog.get_logger()
 OVERLAP_S = 300.0
 # The watch has no time for the whole overlap; orders that are placed together may show up in another order, though.
 LATE_IDS = 10
+
+# Stores that began together do not go on together, with all their lists in memory at the same moment: each turn comes
+# up to so much, as a share, before it is due.
+SPREAD = 0.2
 
 # One turn reads so many pages; the next goes on from there.
 MOST_PAGES = 10
@@ -106,11 +111,13 @@ class Reconcile:
         *,
         every_s: float = 60.0,
         watch_every_s: float = 3.0,
+        spread: float = SPREAD,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._resources = resources
         self._every_s = every_s
         self._watch_every_s = watch_every_s
+        self._spread = spread
         self._clock = clock
         self._chore = Chore(RECONCILE.function, every_s=every_s)
         self._watches = Watches(resources.redis, clock=clock)
@@ -143,6 +150,7 @@ class Reconcile:
             return 0.0
         # It may have been started meanwhile.
         every_s = self._watch_every_s if await self._watches.get(store.hash) else self._every_s
+        every_s *= 1.0 - random.uniform(0.0, self._spread)  # noqa: S311 - jitter, not a secret
         return max(0.0, began + every_s - self._clock())
 
     async def _cursor(self, store: str) -> Cursor:

@@ -40,7 +40,7 @@ class Reconciled:
 
     def restart(self) -> None:
         """Another worker takes over."""
-        self.job = Reconcile(self.resources, clock=self.clock)
+        self.job = Reconcile(self.resources, spread=0.0, clock=self.clock)
 
     async def turn(self, after_s: float = 0.0) -> float:
         """One turn, so many seconds later; in how many seconds the next is due."""
@@ -581,6 +581,15 @@ async def test_a_watch_that_starts_during_a_turn_sets_the_pace_of_the_next(
 
 async def everything(store: Reconciled) -> dict[bytes, bytes | None]:
     return {key: await store.house.redis.dump(key) for key in await store.house.redis.keys("*")}
+
+
+async def test_stores_that_began_together_do_not_go_on_together(store: Reconciled) -> None:
+    store.job = Reconcile(store.resources, clock=store.clock)
+
+    pauses = [await store.turn() for _ in range(20)]
+
+    assert len(set(pauses)) > 10
+    assert 48.0 <= min(pauses) <= max(pauses) <= 60.0
 
 
 # ── orders that wait for their status ───────────────────────────────────────────────────────────────────────────
