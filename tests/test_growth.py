@@ -14,7 +14,10 @@ FIGURES = {
 }
 
 ORDERS_PER_S = FIGURES["verified, one process (floor: bare httpx)"]
-STEADY_MS = FIGURES["worker, CPU an order, 100/s over 200 stores, second looks too"]
+LONG = dict(
+    re.findall(r"\| steady \| worker, (after|CPU)[^|]*\| ([\d.]+) ", (DEPLOY / "benchmarks/long/README.md").read_text())
+)
+STEADY_MS, AFTER_MB = float(LONG["CPU"]), float(LONG["after"])
 WEBHOOKS_PER_S = FIGURES["accepted, closed loop, 32 connections"]
 REDIS_MS = FIGURES["Redis, CPU an order, the bench's own questions too"]
 
@@ -30,7 +33,8 @@ def number(pattern: str) -> float:
     ("sentence", "measured"),
     [
         ("| a worker process | one core | # ms of it", STEADY_MS),
-        ("while orders come evenly | # orders a second", 1000 / STEADY_MS),
+        ("while orders come evenly](benchmarks/long/README.md) | # orders a second", 1000 / STEADY_MS),
+        ("a worker # MB", AFTER_MB),
         ("| # ms of it in a burst", 1000 / ORDERS_PER_S),
         ("share a call | # orders a second", ORDERS_PER_S),
         ("| a receiver process | one core | # ms of it", 1000 / WEBHOOKS_PER_S),
