@@ -20,7 +20,7 @@ child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=os.environ | {
 child.wait()
 """
 CHILD = """
-import os, signal, sys
+import os, signal, sys, time
 from service.parent import end_with_parent
 def leave(*_):
     print("told to end", flush=True)
@@ -28,7 +28,7 @@ def leave(*_):
 signal.signal(signal.SIGTERM, leave)
 end_with_parent()
 print(os.getpid(), flush=True)
-signal.pause()
+while True: time.sleep(0.05)  # signal.pause would miss one that comes just before it
 """
 
 

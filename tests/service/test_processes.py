@@ -16,21 +16,22 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 
-# Each writes what happens to it as a line of one shared file, under the name that is its first argument.
+# Each writes what happens to it as a line of one shared file, under the name that is its first argument. They sleep in
+# short spans: signal.pause would miss a signal that comes just before it.
 MODULES = {
     "orderly": """
-import signal, sys
+import signal, sys, time
 from diary import write
 signal.signal(signal.SIGTERM, lambda *_: (write("ended"), sys.exit(0)))
 write("ready")
-while True: signal.pause()
+while True: time.sleep(0.05)
 """,
     "stubborn": """
-import signal
+import signal, time
 from diary import write
 signal.signal(signal.SIGTERM, lambda *_: write("no"))
 write("ready")
-while True: signal.pause()
+while True: time.sleep(0.05)
 """,
     "brief": """
 import sys
@@ -41,7 +42,7 @@ print("to stderr", file=sys.stderr)
 sys.exit(3)
 """,
     "slow": """
-import signal, time
+import time
 from diary import write
 write("began")
 time.sleep(0.3)
@@ -49,7 +50,7 @@ from service.hangup import Hangup
 hangup = Hangup()
 hangup.tell = lambda: write("told")
 write("ready")
-while True: signal.pause()
+while True: time.sleep(0.05)
 """,
     "diary": """
 import os, sys
