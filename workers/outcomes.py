@@ -4,7 +4,7 @@ import structlog
 
 from service.errors import CredentialsRefused
 from service.logs import Event
-from service.orders.entry import Entry, Stage, Status
+from service.orders.entry import Entry, Stage
 from service.orders.window import LENGTH_S
 from service.redisdb import PASSING
 from service.retrying import insist
@@ -24,8 +24,8 @@ PATIENCE_S = 2.0
 async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
     """Record the order's end, say so in one line, and have what we wrote looked at once more."""
     entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
+    look_again_in = SECOND_LOOK_S if entry.status.is_written else None
     # When only the answer was lost the order has ended, and nobody would come back to say so.
-    look_again_in = SECOND_LOOK_S if entry.status in (Status.CREATED, Status.UPDATED) else None
     await insist(
         lambda: resources.places.end(entry, look_again_in=look_again_in),
         on=PASSING,

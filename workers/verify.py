@@ -216,8 +216,8 @@ class Verifier:
 
 
 def _may_be_lost(entry: Entry) -> bool:
-    """Whether the order has ended with values of ours on its record, which were not put back before."""
-    return entry.status in (Status.CREATED, Status.UPDATED) and entry.sent is not None and not entry.repaired
+    """Whether there are values of ours on the order's record that were not put back before."""
+    return entry.status.is_written and entry.sent is not None and not entry.repaired
 
 
 def _written_at(entry: Entry) -> float:

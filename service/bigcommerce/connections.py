@@ -6,7 +6,6 @@ are under way. What matters here is told from aiohttp's errors, too: whether a c
 Imported only by what makes calls: the receiver makes none, and aiohttp takes 8 MB.
 """
 
-import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +15,12 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from service.stores import is_loopback
+
 MAX_CONNECTIONS = 400
 """Far more than orders in hand: a store whose calls hang must not keep another store's from going out."""
 
 KEEP_ALIVE_S = 30.0
-
-# A proxy cannot reach these: it would find itself. (A sandbox listens on one.)
-_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 # What is compressed may grow a thousandfold, so it is not to come in large pieces.
 _PIECE_BYTES = 16_384
@@ -83,7 +81,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _proxy(self, scheme: str, host: str) -> str | None:
         """The environment's proxy for this host. aiohttp would look it up for each call, in a thread."""
         if (scheme, host) not in self._proxies:
-            is_direct = proxy_bypass(host) or _LOOPBACK.fullmatch(host)
+            # A proxy that was asked for this machine would find itself. (A sandbox listens here.)
+            is_direct = proxy_bypass(host) or is_loopback(host)
             self._proxies[scheme, host] = None if is_direct else getproxies().get(scheme)
         return self._proxies[scheme, host]
 

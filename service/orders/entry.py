@@ -23,6 +23,11 @@ class Status(StrEnum):
         """Whether nothing more will come of the order by itself."""
         return self not in (Status.QUEUED, Status.WAITING)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the order has ended with values of ours on its record."""
+        return self in (Status.CREATED, Status.UPDATED)
+
 
 class Stage(StrEnum):
     """The stages of an order's ten seconds, in their order."""

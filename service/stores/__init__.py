@@ -6,7 +6,7 @@ secret is in no message and in no ``repr``.
 
 from service.stores.files import Files, Stamp, stamp
 from service.stores.loading import Reading, read_stores
-from service.stores.models import Endpoints, Rule, Store, StoresFile, plain_number
+from service.stores.models import Endpoints, Rule, Store, StoresFile, is_loopback, plain_number
 from service.stores.problems import rule_place
 from service.stores.sentences import did_you_mean, nearest
 
@@ -19,6 +19,7 @@ __all__ = [
     "Store",
     "StoresFile",
     "did_you_mean",
+    "is_loopback",
     "nearest",
     "plain_number",
     "read_stores",

@@ -86,12 +86,13 @@ def _url(text: str) -> str:
         raise refused("expected a URL that begins with https://", cure)
     if url.username is not None or any(sign in text for sign in "?#"):
         raise refused("expected a URL without user, password, query and fragment", cure)
-    if url.scheme == "http" and not _is_loopback(host):
+    if url.scheme == "http" and not is_loopback(host):
         raise refused("plain http would send the access token in clear", "Write https://, or a loopback address.")
     return text.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, by its name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -120,7 +121,7 @@ class Endpoints(Table):
     @property
     def is_local(self) -> bool:
         """Whether the core API is on this machine: a sandbox, and not BigCommerce."""
-        return _is_loopback(urlsplit(self.api_url).hostname or "")
+        return is_loopback(urlsplit(self.api_url).hostname or "")
 
 
 # Below, a field is checked together with those above it. One that was refused itself is not in info.data; then its

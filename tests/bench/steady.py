@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.bench.feeder import Feeder
 from tests.bench.lengths import Lengths
-from tests.bench.report import Figure, Target
+from tests.bench.memory import MOST_MB
+from tests.bench.report import Figure
 from tests.bench.rig import rigged, rss_mb
 from tests.fakes.deployment import Process
 
@@ -48,10 +49,10 @@ async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[s
         details[MEMORY] = samples
         load = f"{ORDERS_PER_S}/s over {STORES} stores"
         orders = f"{len(feeder.fed):,} orders, {load}"
-        most_mb, target = max(mb for _, mb in samples), Target("value", "≤", 80)
+        most_mb = max(mb for _, mb in samples)
         return [
-            Figure("steady", f"worker, after {orders} (floor: idle)", "MB", samples[-1][1], idle_mb, target),
-            Figure("steady", f"worker, at most in {orders} (floor: idle)", "MB", most_mb, idle_mb, target),
+            Figure("steady", f"worker, after {orders} (floor: idle)", "MB", samples[-1][1], idle_mb, MOST_MB),
+            Figure("steady", f"worker, at most in {orders} (floor: idle)", "MB", most_mb, idle_mb, MOST_MB),
             Figure("steady", f"worker, CPU an order, {load}, second looks too", "ms of CPU", cpu_ms),
         ]
 
