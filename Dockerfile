@@ -33,7 +33,7 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8000 9400
 # Asks whichever runs here: the receiver, or a worker.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-m", "service.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-m", "service.process.healthcheck"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["enrich"]
 CMD ["--help"]

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import Kind, troubles_in
-from service.orders.jobs import CHECK, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW
-from service.orders.keys import failed_key, hook_key, parked_key, watch_key
-from service.orders.queue import Queue
+from service.orders.state.jobs import CHECK, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW
+from service.orders.state.keys import failed_key, hook_key, parked_key, watch_key
+from service.orders.state.queue import Queue
 
 QUEUES = {
     "window": WINDOW.queue,

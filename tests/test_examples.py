@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from service.rules import Configuration, load_configuration
+from service.configuration import Configuration, load_configuration
 from service.stores import Endpoints, Rule, Store
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "deploy" / "examples").glob("*.toml"))

@@ -15,12 +15,12 @@ import structlog
 
 from service import logs
 from service.logs import Event
-from service.orders.entry import Entry, Stage, Status
-from service.web.authentication import Refusal
+from service.orders.state.entry import Entry, Stage, Status
+from service.receiver.authentication import Refusal
+from tests.fakes.log_table import SHARED, TABLE, Row, section
 from tests.fakes.logs import logging_put_back
-from tests.fakes.runbook import SHARED, TABLE, Row, section
-from workers.telling import tell_end, tell_later
-from workers.verdicts import Later
+from workers.order_log import tell_end, tell_later
+from workers.results import Later
 
 log = structlog.get_logger()
 

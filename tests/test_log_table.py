@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.logs import Event
-from service.orders.entry import Entry, Status
-from tests.fakes.runbook import RUNBOOK, SHARED, TABLE, names, read_table
-from workers.telling import tell_end, tell_later
-from workers.verdicts import Later
+from service.orders.state.entry import Entry, Status
+from tests.fakes.log_table import RUNBOOK, SHARED, TABLE, names, read_table
+from workers.order_log import tell_end, tell_later
+from workers.results import Later
 
 ROOT = Path(__file__).parent.parent
 

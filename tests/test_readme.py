@@ -18,21 +18,21 @@ from structlog.testing import LogCapture
 
 from service import logs
 from service.cli import app
-from service.cli.later import Later
+from service.cli.common.lazy import Later
+from service.configuration import Configuration, load_configuration
 from service.metrics import ReceiverMetrics
-from service.orders.entry import Entry, Stage, Status
-from service.orders.queue import Queue
-from service.orders.skipping import SkipReason
-from service.rules import Configuration, load_configuration
+from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.queue import Queue
+from service.orders.values.skip import SkipReason
+from service.receiver.app import create_app
+from service.receiver.authentication import StoreBook
+from service.receiver.webhooks import _STATUS
 from service.rules.expression import ROOTS
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from service.settings import REDIS_SCHEMES, Settings
 from service.stores import Endpoints, Rule, Store
-from service.web.app import create_app
-from service.web.authentication import StoreBook
-from service.web.webhooks import _STATUS
-from workers import telling
+from workers import order_log as telling
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -13,17 +13,17 @@ from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
 from service.bigcommerce.models import Record
-from service.orders.cache import Cache
-from service.orders.composing import Composed, compose, read_configs
-from service.orders.document import Document, read_order, read_people
-from service.orders.merge import PO_NUMBER, merge
-from service.redisdb import connect
+from service.orders.document.cache import Cache
+from service.orders.document.loading import Document, read_order, read_people
+from service.orders.values.merge import PO_NUMBER, merge
+from service.orders.values.resolution import Composed, compose, read_configs
+from service.redis.client import connect
 from service.rules import RuleSet, compile_rules
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from service.stores import Store
-from service.stores.recipes import RECIPES, Place
-from tests.fakes.command import Enrich, enrich, folder
+from service.stores.rule_templates import RECIPES, Place
+from tests.fakes.cli import Enrich, enrich, folder
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
 __all__ = ["enrich", "folder"]

@@ -2,9 +2,9 @@
 
 import re
 
-from service.web.authentication import Refusal
-from service.web.webhooks import Answer
-from tests.fakes.runbook import PAGE, RUNBOOK, TABLE, names, section
+from service.receiver.authentication import Refusal
+from service.receiver.webhooks import Answer
+from tests.fakes.log_table import PAGE, RUNBOOK, TABLE, names, section
 from tests.test_readme import commands
 
 # What alerts link to: these paragraphs keep their names.

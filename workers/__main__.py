@@ -2,10 +2,10 @@
 
 import sys
 
-from service.memory import load_unadorned
+from service.process.gc_tuning import load_unadorned
 
 if __name__ == "__main__":
     load_unadorned()
-    from workers.starting import main
+    from workers.startup import main
 
     sys.exit(main())

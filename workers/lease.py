@@ -20,10 +20,10 @@ from arq import Worker
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.utils import timestamp_ms
 
-from service import scripts
 from service.errors import EnrichError
 from service.logs import Event
-from service.redisdb import PASSING
+from service.redis import scripts
+from service.redis.client import PASSING
 
 log = structlog.get_logger()
 
@@ -82,9 +82,9 @@ class LeasedWorker(Worker):
         self._held: dict[str, _Held] = {}
         self._stopping = False
         self._lost = False
-        self._claim = scripts.load(self.pool, "service.orders", "claim")
-        self._renew = scripts.load(self.pool, "service.orders", "renew")
-        self._finish = scripts.load(self.pool, "service.orders", "finish")
+        self._claim = scripts.load(self.pool, "workers", "claim")
+        self._renew = scripts.load(self.pool, "workers", "renew")
+        self._finish = scripts.load(self.pool, "workers", "finish")
 
     @property
     def running(self) -> int:

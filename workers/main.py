@@ -13,21 +13,21 @@ import structlog
 from arq.typing import WorkerCoroutine
 from arq.worker import func
 
+from service.configuration import Configuration
+from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
-from service.orders.jobs import CHECK, GUARD, PROBE, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW, Kind
-from service.orders.keys import checks_key, parked_key, second_looks_key
-from service.redisdb import PASSING
-from service.reloading import Changes, LiveConfiguration
-from service.rules import Configuration
-from workers.chores import Intervals, ensure_chores
-from workers.hooks import Guardian
-from workers.jobs import Jobs
+from service.orders.state.jobs import CHECK, GUARD, PROBE, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW, Kind
+from service.orders.state.keys import checks_key, parked_key, second_looks_key
+from service.redis.client import PASSING
+from workers.attempts import Jobs
 from workers.lease import LeasedWorker, end, store_of
-from workers.monitoring import monitored
-from workers.reconcile import Reconcile
+from workers.metrics_server import monitored
+from workers.periodic.hook_monitor import Guardian
+from workers.periodic.reconcile import Reconcile
+from workers.periodic.task import Intervals, ensure_chores
 from workers.resources import Resources, open_resources
-from workers.verify import Verifier
-from workers.waking import wake
+from workers.verification import Verifier
+from workers.wakeups import wake
 
 log = structlog.get_logger()
 

@@ -4,13 +4,13 @@ import structlog
 
 from service.errors import CredentialsRefused
 from service.logs import Event
-from service.orders.entry import Entry, Stage
-from service.orders.window import LENGTH_S
-from service.redisdb import PASSING
-from service.retrying import insist
+from service.orders.create_window import LENGTH_S
+from service.orders.state.entry import Entry, Stage
+from service.redis.client import PASSING
+from service.retry import insist
+from workers.order_log import tell_end
 from workers.resources import Resources
-from workers.telling import tell_end
-from workers.verdicts import Ended
+from workers.results import Ended
 
 log = structlog.get_logger()
 

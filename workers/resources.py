@@ -9,17 +9,17 @@ from arq import ArqRedis
 
 from service.bigcommerce import Transport
 from service.bigcommerce.budget import Budget
-from service.bigcommerce.connections import http_client
+from service.bigcommerce.http_client import http_client
+from service.configuration import Configuration
 from service.metrics import WorkerMetrics
-from service.orders.breaker import Breaker
-from service.orders.jobs import from_json, to_json
-from service.orders.keys import checks_key, second_looks_key, waiting_key
-from service.orders.ledger import Ledger
-from service.orders.looks import Looks
-from service.orders.places import Places
-from service.orders.queue import Queue
-from service.redisdb import connect
-from service.rules import Configuration
+from service.orders.state.breaker import Breaker
+from service.orders.state.due_orders import Looks
+from service.orders.state.jobs import from_json, to_json
+from service.orders.state.keys import checks_key, second_looks_key, waiting_key
+from service.orders.state.ledger import Ledger
+from service.orders.state.queue import Queue
+from service.orders.state.transitions import Places
+from service.redis.client import connect
 from workers.tracing import Tracer, open_tracer
 
 

@@ -19,11 +19,11 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service import scripts
 from service.bigcommerce.apis import Api
 from service.bigcommerce.quota import Quota
 from service.errors import OutOfBudget
 from service.logs import Event
+from service.redis import scripts
 
 PATIENCE_S = 1.0
 """No call waits longer than this for Redis: it goes out unbudgeted then."""

@@ -5,8 +5,8 @@
 
 from typing import Any
 
+from service.bigcommerce.error_mapping import of_envelope
 from service.bigcommerce.transport import Account, Answer, Call
-from service.bigcommerce.verdicts import of_envelope
 from service.errors import TryAgain
 
 Document = dict[str, Any]

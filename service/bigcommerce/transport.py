@@ -15,7 +15,7 @@ import httpx
 import structlog
 from pydantic import SecretStr
 
-from service.bigcommerce import verdicts
+from service.bigcommerce import error_mapping
 from service.bigcommerce.apis import Api
 from service.bigcommerce.budget import Budget, Priority, Spent
 from service.bigcommerce.clock import UpstreamClock
@@ -190,7 +190,7 @@ class Transport:
                 async with aclosing(response):
                     return response, await _read(response), sent_at, answered_at
         except (httpx.RequestError, TimeoutError) as error:
-            raise verdicts.of_failure(call.operation, error, is_write=call.is_write) from error
+            raise error_mapping.of_failure(call.operation, error, is_write=call.is_write) from error
 
     def _root(self, account: Account, api: Api) -> str:
         if api is Api.CORE:
@@ -296,7 +296,7 @@ def _judge(call: Call, status: int, body: Any, quota: Quota | None, token: Secre
     if 200 <= status < 300:
         if body is not _UNREADABLE:
             return None
-        return verdicts.passing(call.operation, "the answer cannot be read", is_write=call.is_write, status=status)
-    message = verdicts.message_of(status, body, hide=token.get_secret_value())
+        return error_mapping.passing(call.operation, "the answer cannot be read", is_write=call.is_write, status=status)
+    message = error_mapping.message_of(status, body, hide=token.get_secret_value())
     resets_in_s = quota.resets_in_s if quota else None
-    return verdicts.of_answer(call.operation, status, message, is_write=call.is_write, resets_in_s=resets_in_s)
+    return error_mapping.of_answer(call.operation, status, message, is_write=call.is_write, resets_in_s=resets_in_s)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli.later import Later
+from service.cli.common.lazy import Later
 
 
 class Commands(TyperGroup):
@@ -22,10 +22,10 @@ class Commands(TyperGroup):
             ("up", "Run receiver and workers together on this machine.", "up:up"),
             ("web", "Run the webhook receiver alone.", "web:web"),
             ("worker", "Run the workers alone.", "worker:worker"),
-            ("backfill", "Enrich orders that are already there.", "backfill:backfill"),
+            ("backfill", "Enrich orders that are already there.", "backfill.command:backfill"),
             ("sandbox", "Run a local stand-in for BigCommerce.", "sandbox:sandbox"),
-            ("preview", "Show what would be sent for a real order, and why.", "preview:show_preview"),
-            ("hooks", "The stores' webhooks: through them BigCommerce tells of orders.", "hooks:app"),
+            ("preview", "Show what would be sent for a real order, and why.", "preview.command:show_preview"),
+            ("hooks", "The stores' webhooks: through them BigCommerce tells of orders.", "hooks.commands:app"),
             ("orders", "What happened to each order, and what can be done about it.", "orders:app"),
         ):
             self.add_command(Later(name, purpose, f"service.cli.{place}"))
@@ -77,7 +77,7 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         # Here, as it loads the libraries whose errors it knows.
-        from service.cli.mistakes import in_words
+        from service.cli.common.error_messages import in_words
 
         words = in_words(error)
         if words is None:

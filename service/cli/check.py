@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.checking import Finding, Level, check_file, check_redis, check_stores, counted, of_clock
-from service.cli.answers import open_console, print_json
-from service.cli.options import AnyStoreOption, choose_stores
-from service.cli.session import open_session
-from service.rules import ConfiguredStore
+from service.checks import Finding, Level, check_file, check_redis, check_stores, counted, of_clock
+from service.cli.common.options import AnyStoreOption, choose_stores
+from service.cli.common.output import open_console, print_json
+from service.cli.common.session import open_session
+from service.configuration import ConfiguredStore
 from service.settings import Settings
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}

@@ -21,8 +21,8 @@ from rich.text import Text
 from service import logs
 from service.cli.orders import COLOURS
 from service.demo.run import Placed, run
-from service.orders.entry import Status
-from service.orders.window import LENGTH_S
+from service.orders.create_window import LENGTH_S
+from service.orders.state.entry import Status
 
 
 def demo(

@@ -12,12 +12,12 @@ from typing import Annotated
 
 import typer
 
+from service.configuration import load_configuration
 from service.errors import ConfigError, Problem
 from service.hooks import WEBHOOK_PATH
-from service.rules import load_configuration
 from service.settings import Settings
-from service.stores.recipes import RECIPES, Place
-from service.stores.writing import NewStore, as_toml
+from service.stores.rule_templates import RECIPES, Place
+from service.stores.writer import NewStore, as_toml
 
 STDOUT = Path("-")
 PLACES = ", ".join(RECIPES)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import logs
-from service.parent import end_with_parent
+from service.process.parent_death import end_with_parent
 from service.sandbox.app import serve
 from service.sandbox.options import Faults, Options
 from service.settings import Settings

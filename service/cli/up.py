@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 import structlog
 
 from service import logs
-from service.cli.options import HostOption, PortOption
-from service.embedded_redis import EmbeddedRedis
+from service.cli.common.options import HostOption, PortOption
+from service.configuration import load_configuration
 from service.errors import ConfigError
-from service.hangup import Hangup
-from service.listening import listen
 from service.logs import Event
-from service.processes import Processes
-from service.rules import load_configuration
+from service.process.sighup import Hangup
+from service.process.sockets import listen
+from service.process.supervisor import Processes
+from service.redis.embedded import EmbeddedRedis
 from service.settings import Settings
 
 # Whether our own Redis is alive; as often, one that cannot be started is tried again.

@@ -1,12 +1,12 @@
 """``enrich web``: the receiver alone."""
 
-from service.cli.options import HostOption, PortOption
-from service.reloading import Changes, LiveConfiguration
-from service.starting import start
+from service.cli.common.options import HostOption, PortOption
+from service.configuration.reloading import Changes, LiveConfiguration
+from service.receiver.app import create_app, redis_queue
+from service.receiver.authentication import StoreBook
+from service.receiver.server import serve
+from service.startup import start
 from service.stores import Store
-from service.web.app import create_app, redis_queue
-from service.web.authentication import StoreBook
-from service.web.server import serve
 
 
 def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:

@@ -13,17 +13,17 @@ import httpx
 import stamina
 
 from service.bigcommerce import Account, StoreApi, Transport
-from service.bigcommerce.connections import http_client
 from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
+from service.bigcommerce.http_client import http_client
+from service.configuration import load_configuration
 from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
-from service.embedded_redis import EmbeddedRedis
 from service.errors import EnrichError
-from service.orders.entry import Entry, Stage, Status
-from service.orders.ledger import Ledger
-from service.orders.window import LENGTH_S
-from service.processes import Processes
-from service.redisdb import connect
-from service.rules import load_configuration
+from service.orders.create_window import LENGTH_S
+from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.ledger import Ledger
+from service.process.supervisor import Processes
+from service.redis.client import connect
+from service.redis.embedded import EmbeddedRedis
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 
 STORE = "sandbox"

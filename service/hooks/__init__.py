@@ -1,9 +1,7 @@
 """A store's webhooks: what they must be, what is wrong with them, what is remembered of them, how they are set up."""
 
 from service.hooks.listing import Listed, read_listed
-from service.hooks.memory import Known, is_in_trouble, point_to, remember, troubles_in
-from service.hooks.registering import Did, Outcome, Step, destination_of, find_ours, register, remove, repair
-from service.hooks.troubles import (
+from service.hooks.problems import (
     WEBHOOK_PATH,
     Kind,
     Trouble,
@@ -13,6 +11,8 @@ from service.hooks.troubles import (
     is_receiver,
     scopes_of,
 )
+from service.hooks.registration import Did, Outcome, Step, destination_of, find_ours, register, remove, repair
+from service.hooks.state import Known, is_in_trouble, point_to, remember, troubles_in
 
 __all__ = [
     "WEBHOOK_PATH",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from service.bigcommerce.core import Core
 from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, without_secrets
-from service.hooks.troubles import Kind, about_orders, find_troubles, first_destination, has_headers
+from service.hooks.problems import Kind, about_orders, find_troubles, first_destination, has_headers
 from service.stores import Store
 
 

@@ -6,12 +6,14 @@ from enum import StrEnum
 from typing import Any
 
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values
-from service.orders.composing import Composed, fit_found
-from service.orders.document import Document
-from service.orders.gathering import Gathered
-from service.orders.merge import Merged, merge
-from service.orders.skipping import skip_reason
-from service.rules import ConfiguredStore, Evaluation, Trace, fit
+from service.configuration import ConfiguredStore
+from service.orders.document.loading import Document
+from service.orders.document.partial_loader import Gathered
+from service.orders.values.field_validation import fit
+from service.orders.values.merge import Merged, merge
+from service.orders.values.resolution import Composed, fit_found
+from service.orders.values.skip import skip_reason
+from service.rules import Evaluation, Trace
 from service.rules.expression import Expression, ExpressionError
 from service.rules.pattern import Pattern
 from service.rules.ruleset import CompiledRule

@@ -1,22 +1,5 @@
-"""From an order document to a PO number and extra fields. Pure: nothing here does I/O but reading the stores file."""
+"""From an order document to a PO number and extra fields. Pure: nothing here does I/O."""
 
-from service.rules.configuration import Configuration, ConfiguredStore, load_configuration
-from service.rules.fit import Dropped, Fitted, fit, meant_by, nearest_to, why_unfit
 from service.rules.ruleset import Evaluation, Needs, RuleSet, Trace, compile_rules
 
-__all__ = [
-    "Configuration",
-    "ConfiguredStore",
-    "Dropped",
-    "Evaluation",
-    "Fitted",
-    "Needs",
-    "RuleSet",
-    "Trace",
-    "compile_rules",
-    "fit",
-    "load_configuration",
-    "meant_by",
-    "nearest_to",
-    "why_unfit",
-]
+__all__ = ["Evaluation", "Needs", "RuleSet", "Trace", "compile_rules"]

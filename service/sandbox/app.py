@@ -16,8 +16,8 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs
-from service.listening import OrderlyServer, listen
-from service.sandbox import b2b_api, b2b_people, core_v2, core_v3, hooks_api
+from service.process.sockets import OrderlyServer, listen
+from service.sandbox.apis import b2b_orders, b2b_people, core_hooks, core_v2, core_v3
 from service.sandbox.control import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
 from service.sandbox.gateway import Gateway
@@ -58,8 +58,8 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
     apis = [
         *core_v2.routes(gateway),
         *core_v3.routes(gateway),
-        *hooks_api.routes(gateway, webhooks),
-        *b2b_api.routes(gateway),
+        *core_hooks.routes(gateway, webhooks),
+        *b2b_orders.routes(gateway),
         *b2b_people.routes(gateway),
     ]
     control = Control(sandbox, Shop(sandbox, webhooks), gateway.operations)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from service.sandbox.documents import ORDER_FIELDS
+from service.sandbox.apis.documents import ORDER_FIELDS
 from service.sandbox.options import Seconds
 
 SANDBOX_ACCESS_TOKEN = "sandbox-access-token"  # noqa: S105 - opens nothing but the sandbox

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from zlib import crc32
 
-from service.sandbox.documents import order_document, product_document, shipping_document
+from service.sandbox.apis.documents import order_document, product_document, shipping_document
 from service.sandbox.faults import Chance
 from service.sandbox.options import ApiName, Faults, Options
 from service.sandbox.quota import Quota

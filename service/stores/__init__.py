@@ -4,11 +4,11 @@ Everything wrong in a file is reported at once, each problem with its table, its
 secret is in no message and in no ``repr``.
 """
 
-from service.stores.files import Files, Stamp, stamp
+from service.stores.file_stamps import Files, Stamp, stamp
 from service.stores.loading import Reading, read_stores
+from service.stores.messages import did_you_mean, nearest
 from service.stores.models import Endpoints, Rule, Store, StoresFile, is_loopback, plain_number
-from service.stores.problems import rule_place
-from service.stores.sentences import did_you_mean, nearest
+from service.stores.validation_errors import rule_place
 
 __all__ = [
     "Endpoints",

@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.errors import ConfigError, Problem
-from service.stores.files import Files, UnreadableError
+from service.stores.file_stamps import Files, UnreadableError
+from service.stores.messages import dotted
 from service.stores.models import Endpoints, Rule, Store, StoresFile, Tables
-from service.stores.problems import problems_of, rule_place, unknown_key
 from service.stores.secrets import Surroundings, is_reference, listed
-from service.stores.sentences import dotted
+from service.stores.validation_errors import problems_of, rule_place, unknown_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from service.stores.messages import EXAMPLES, refused
 from service.stores.secrets import HeaderSecrets, Secrets, listed
-from service.stores.sentences import EXAMPLES, refused
 
 
 def plain_number(number: float | Decimal) -> str | None:

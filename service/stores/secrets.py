@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr, ValidationInfo
 
-from service.stores.files import Files, UnreadableError
-from service.stores.sentences import refused, shown
+from service.stores.file_stamps import Files, UnreadableError
+from service.stores.messages import refused, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import lengths, memory, receiver, steady, window, workers
+from tests.bench import durations, memory, receiver, steady, window, workers
 from tests.bench.report import Figure, machine, plain_table, write, write_long
 from tests.bench.rig import rigged
 
@@ -20,17 +20,17 @@ FOLDER = Path("deploy/benchmarks")
 class Bench:
     """The parts, by name."""
 
-    def __init__(self, lengths: lengths.Lengths) -> None:
-        self._lengths = lengths
+    def __init__(self, durations: durations.Lengths) -> None:
+        self._lengths = durations
         self._began = time.monotonic()
         self.details: dict[str, Any] = {}
         self.parts: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
-            "receiver": lambda: receiver.measure(lengths, self.tell),
-            "window": lambda: window.measure(lengths, self.tell),
-            "worker": lambda: workers.measure(lengths, self.tell, self.details),
-            "stores": lambda: workers.measure_stores(lengths, self.tell),
-            "memory": lambda: memory.measure(lengths, self.tell, self.details),
-            "steady": lambda: steady.measure(lengths, self.tell, self.details),
+            "receiver": lambda: receiver.measure(durations, self.tell),
+            "window": lambda: window.measure(durations, self.tell),
+            "worker": lambda: workers.measure(durations, self.tell, self.details),
+            "stores": lambda: workers.measure_stores(durations, self.tell),
+            "memory": lambda: memory.measure(durations, self.tell, self.details),
+            "steady": lambda: steady.measure(durations, self.tell, self.details),
         }
 
     def tell(self, progress: str) -> None:
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
     parser.add_argument("--write", type=Path, metavar="DIR", help=f"where to write; all in full and --long: {FOLDER}")
     given = parser.parse_args()
-    bench = Bench(lengths.QUICK if given.quick else lengths.LONG if given.long else lengths.FULL)
+    bench = Bench(durations.QUICK if given.quick else durations.LONG if given.long else durations.FULL)
     names = ["steady"] if given.long else given.only or list(bench.parts)
     if unknown := set(names) - bench.parts.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}, only {', '.join(bench.parts)}")

@@ -22,12 +22,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.bigcommerce.connections import http_client
-from service.orders.jobs import from_json, to_json
-from service.redisdb import connect
+from service.bigcommerce.http_client import http_client
+from service.orders.state.jobs import from_json, to_json
+from service.receiver.server import serve
+from service.redis.client import connect
 from service.settings import Settings
-from service.web.server import serve
-from tests.bench.shop import ACCOUNT_FIELD, CUSTOMER_ID, po_number
+from tests.bench.fake_store import ACCOUNT_FIELD, CUSTOMER_ID, po_number
 
 # ── the receiver ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import service
-from tests.bench.feeder import Feeder
-from tests.bench.lengths import Lengths
+from tests.bench.durations import Lengths
+from tests.bench.job_feeder import Feeder
 from tests.bench.receiver import CONNECTIONS
 from tests.bench.report import Figure, Target
 from tests.bench.rig import STORES, Rig, rigged, rss_mb, run_module

@@ -5,7 +5,7 @@ from itertools import count
 from statistics import median
 from typing import Any
 
-from tests.bench.lengths import Lengths
+from tests.bench.durations import Lengths
 from tests.bench.report import Figure, Target
 from tests.bench.rig import HOST, STORES, Rig, answers, free_port_number, rigged, run_module
 

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from service.embedded_redis import EmbeddedRedis
-from service.orders.jobs import from_json, to_json
-from service.orders.ledger import Ledger
-from service.orders.queue import Queue
-from service.redisdb import connect
-from tests.bench.shop import ACCOUNT_FIELD, PO_FIELD
+from service.orders.state.jobs import from_json, to_json
+from service.orders.state.ledger import Ledger
+from service.orders.state.queue import Queue
+from service.redis.client import connect
+from service.redis.embedded import EmbeddedRedis
+from tests.bench.fake_store import ACCOUNT_FIELD, PO_FIELD
 from tests.fakes.deployment import Process
 from tests.fakes.sandbox import free_port
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench.feeder import Feeder
-from tests.bench.lengths import Lengths
+from tests.bench.durations import Lengths
+from tests.bench.job_feeder import Feeder
 from tests.bench.memory import MOST_MB
 from tests.bench.report import Figure
 from tests.bench.rig import rigged, rss_mb

@@ -9,14 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
-from service.bigcommerce.connections import http_client
 from service.bigcommerce.hooks import read_blocked_domains, read_hooks
+from service.bigcommerce.http_client import http_client
 from service.bigcommerce.models import Values
 from service.errors import AlreadyExists, NotFound
-from service.orders.window import Window
+from service.orders.create_window import Window
+from tests.bench.fake_store import ACCOUNT_FIELD, po_number
 from tests.bench.floors import Mix
 from tests.bench.report import Figure, Target, machine, percentile, plain_table, table, write, write_long
-from tests.bench.shop import ACCOUNT_FIELD, po_number
 from tests.bench.upstream import serve
 
 WANTED = Values("PO-7", {ACCOUNT_FIELD: "ERP-10001"})

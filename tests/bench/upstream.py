@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 import uvloop
 
-from tests.bench.shop import Answer, Request, Shop
+from tests.bench.fake_store import Answer, Request, Shop
 
 _STATUS = {200: b"200 OK", 204: b"204 No Content", 400: b"400 Bad Request", 404: b"404 Not Found"}
 

@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from tests.bench.feeder import Feeder
-from tests.bench.lengths import Lengths
+from tests.bench.durations import Lengths
+from tests.bench.job_feeder import Feeder
 from tests.bench.load import Sender, Target
 from tests.bench.report import Figure, percentile
 from tests.bench.report import Target as Goal

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-from service.orders.entry import Entry
-from service.orders.jobs import RECONCILE
-from service.orders.places import Places
-from service.redisdb import connect
-from tests.bench.feeder import IN_HAND, Feeder, verified_per_s
+from service.orders.state.entry import Entry
+from service.orders.state.jobs import RECONCILE
+from service.orders.state.transitions import Places
+from service.redis.client import connect
+from tests.bench.durations import Lengths
 from tests.bench.floors import Mix
-from tests.bench.lengths import Lengths
+from tests.bench.job_feeder import IN_HAND, Feeder, verified_per_s
 from tests.bench.report import Figure, Target
 from tests.bench.rig import STORES, Counts, Rig, rigged, run_module
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.figures import Report
-from tests.chaos.shoppers import Shoppers
+from tests.chaos.load_generator import Shoppers
 from tests.fakes.deployment import deployed
 
 pytestmark = [pytest.mark.chaos]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from service.orders.queue import PATIENCE_S
+from service.orders.state.queue import PATIENCE_S
 from tests.chaos.figures import Report
-from tests.chaos.shoppers import PLENTY, Shoppers, until
+from tests.chaos.load_generator import PLENTY, Shoppers, until
 from tests.fakes.deployment import deployed
 from tests.fakes.redis_sentinel import running_redis_with_sentinels
 

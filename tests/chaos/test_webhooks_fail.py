@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from service.orders.entry import Stage
+from service.orders.state.entry import Stage
 from tests.chaos.figures import Report
-from tests.chaos.shoppers import PLENTY, Outcome, Shoppers, until
+from tests.chaos.load_generator import PLENTY, Outcome, Shoppers, until
 from tests.fakes.deployment import Deployment, deployed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]

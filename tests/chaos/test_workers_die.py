@@ -10,10 +10,10 @@ import pytest
 from arq import ArqRedis
 from arq.constants import in_progress_key_prefix
 
-from service.orders.jobs import WINDOW
-from service.redisdb import connect
+from service.orders.state.jobs import WINDOW
+from service.redis.client import connect
 from tests.chaos.figures import Report
-from tests.chaos.shoppers import PLENTY, Placed, Shoppers, until
+from tests.chaos.load_generator import PLENTY, Placed, Shoppers, until
 from tests.fakes.deployment import Deployment, Process, deployed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]

@@ -8,8 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from service.rules import load_configuration
-from service.web.server import GRACE_S
+from service.configuration import load_configuration
+from service.receiver.server import GRACE_S
 from workers.main import FINISH_IN_HAND_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"

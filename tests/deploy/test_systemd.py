@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from service.receiver.server import GRACE_S
 from service.settings import Settings
-from service.web.server import GRACE_S
 from workers.main import FINISH_IN_HAND_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"

@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from service.orders.entry import Entry, Status
-from service.orders.ledger import Ledger
-from service.orders.queue import Queue
-from service.redisdb import connect
+from service.orders.state.entry import Entry, Status
+from service.orders.state.ledger import Ledger
+from service.orders.state.queue import Queue
+from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from tests.fakes.redis_server import RedisServer, running_redis

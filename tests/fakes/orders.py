@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.orders.entry import Entry, Sent, Stage, Status
-from service.orders.ledger import Ledger
-from service.orders.places import Places
-from service.orders.queue import Queue
-from service.redisdb import connect
-from tests.fakes.command import STORES, Ran
+from service.orders.state.entry import Entry, Sent, Stage, Status
+from service.orders.state.ledger import Ledger
+from service.orders.state.queue import Queue
+from service.orders.state.transitions import Places
+from service.redis.client import connect
+from tests.fakes.cli import STORES, Ran
 
 CREATED = 1_768_078_800.0
 """2026-01-10T21:00:00Z"""

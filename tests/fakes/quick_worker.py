@@ -7,9 +7,9 @@ import os
 
 import uvloop
 
-from service.starting import start
-from workers.chores import Intervals
+from service.startup import start
 from workers.main import work
+from workers.periodic.task import Intervals
 
 RECONCILE_S = float(os.environ.get("TEST_RECONCILE_S", "5.0"))
 INTERVALS = Intervals(reconcile_s=RECONCILE_S, watch_s=0.5, guard_s=1.0, trouble_s=1.0)

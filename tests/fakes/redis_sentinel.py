@@ -14,7 +14,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from service.embedded_redis import _find_server
+from service.redis.embedded import _find_server
 from tests.fakes.redis_server import RedisServer
 
 HOST = "127.0.0.1"

@@ -12,9 +12,9 @@ import pytest
 from redis import Redis
 
 from service.bigcommerce import budget
-from service.embedded_redis import EmbeddedRedis
-from service.orders import queue
-from service.redisdb import connect
+from service.orders.state import queue
+from service.redis.client import connect
+from service.redis.embedded import EmbeddedRedis
 
 PATIENCE_S = 30.0
 

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook as Signer
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from service.orders.queue import Accepted, Counts, Queue, Webhook
+from service.orders.state.queue import Accepted, Counts, Queue, Webhook
 from service.stores import Store
 
 SECRET = "the client secret of abc123"

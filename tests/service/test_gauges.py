@@ -9,12 +9,12 @@ from arq.constants import in_progress_key_prefix
 from service.bigcommerce import Api, Budget, Priority
 from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
 from service.hooks import Kind, Trouble, remember
-from service.orders.entry import Entry, Status
-from service.orders.jobs import WINDOW
-from service.orders.keys import watch_key
-from service.orders.places import Places
-from service.orders.queue import Queue
-from service.redisdb import connect
+from service.orders.state.entry import Entry, Status
+from service.orders.state.jobs import WINDOW
+from service.orders.state.keys import watch_key
+from service.orders.state.queue import Queue
+from service.orders.state.transitions import Places
+from service.redis.client import connect
 
 NOW = 1_700_000_000.0
 

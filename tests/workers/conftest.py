@@ -13,25 +13,25 @@ from arq import ArqRedis
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
-from service.orders.breaker import Breaker
-from service.orders.cache import Cache
-from service.orders.entry import Entry, Stage
-from service.orders.keys import checks_key, second_looks_key, waiting_key
-from service.orders.ledger import Ledger
-from service.orders.looks import Looks
-from service.orders.places import Places
-from service.orders.queue import Queue
-from service.orders.reading import OrderReader
-from service.redisdb import connect
-from service.rules import Configuration, ConfiguredStore, load_configuration
+from service.configuration import Configuration, ConfiguredStore, load_configuration
+from service.orders.document.batch_loader import OrderReader
+from service.orders.document.cache import Cache
+from service.orders.state.breaker import Breaker
+from service.orders.state.due_orders import Looks
+from service.orders.state.entry import Entry, Stage
+from service.orders.state.keys import checks_key, second_looks_key, waiting_key
+from service.orders.state.ledger import Ledger
+from service.orders.state.queue import Queue
+from service.orders.state.transitions import Places
+from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Endpoints
+from tests.fakes.job_stack import workshop
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
-from tests.fakes.workshop import workshop
-from workers.life import Life
+from workers.lifecycle import Life
 from workers.resources import Resources
-from workers.verdicts import Ended, Verdict, Written
-from workers.verify import judge
+from workers.results import Ended, Verdict, Written
+from workers.verification import judge
 
 __all__ = ["workshop"]
 

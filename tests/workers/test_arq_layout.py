@@ -6,8 +6,8 @@ import json
 from arq import ArqRedis, Worker, constants
 from arq.jobs import deserialize_job_raw
 
-from service.orders.jobs import WINDOW, from_json, to_json
-from service.redisdb import connect
+from service.orders.state.jobs import WINDOW, from_json, to_json
+from service.redis.client import connect
 
 
 def test_the_names_of_arqs_keys_are_the_known_ones() -> None:

@@ -13,8 +13,8 @@ from arq.worker import func
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
-from service.orders.jobs import WINDOW, from_json, to_json
-from service.redisdb import connect
+from service.orders.state.jobs import WINDOW, from_json, to_json
+from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
 from workers import lease
 from workers.lease import LeasedWorker, LeaseLost

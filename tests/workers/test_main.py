@@ -7,9 +7,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
-from service.orders.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW
-from service.orders.keys import checks_key, parked_key, second_looks_key
-from tests.fakes.workshop import Workshop
+from service.orders.state.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW
+from service.orders.state.keys import checks_key, parked_key, second_looks_key
+from tests.fakes.job_stack import Workshop
 from workers import main
 
 

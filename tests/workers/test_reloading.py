@@ -7,12 +7,12 @@ import pytest
 from arq import ArqRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.orders.entry import Status
-from service.orders.jobs import GUARD, PROBE, RECONCILE
-from service.reloading import Changes
-from service.rules import Configuration, load_configuration
+from service.configuration import Configuration, load_configuration
+from service.configuration.reloading import Changes
+from service.orders.state.entry import Status
+from service.orders.state.jobs import GUARD, PROBE, RECONCILE
+from tests.fakes.job_stack import STORES, Workshop
 from tests.fakes.upstream import STORE_HASH
-from tests.fakes.workshop import STORES, Workshop
 from workers import main
 
 CHANGED = Changes(added=[], removed=[], changed=[STORE_HASH])

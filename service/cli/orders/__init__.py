@@ -3,10 +3,10 @@
 import typer
 
 from service.cli.orders.companies import assign_orders, reassign_orders
-from service.cli.orders.entries import COLOURS
-from service.cli.orders.listing import list_orders
-from service.cli.orders.retrying import retry_orders
-from service.cli.orders.showing import show_order
+from service.cli.orders.entry_format import COLOURS
+from service.cli.orders.list_command import list_orders
+from service.cli.orders.retry_command import retry_orders
+from service.cli.orders.show_command import show_order
 
 __all__ = ["COLOURS", "app"]
 

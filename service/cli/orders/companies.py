@@ -13,9 +13,10 @@ from redis.asyncio import Redis
 from service.bigcommerce import StoreApi
 from service.bigcommerce.core import PER_PAGE, Core
 from service.bigcommerce.models import to_int
-from service.cli.answers import print_json
-from service.cli.options import DryRunOption, StoreOption, YesOption, confirm
-from service.cli.orders.queueing import (
+from service.cli.common.options import DryRunOption, StoreOption, YesOption, confirm
+from service.cli.common.output import print_json
+from service.cli.common.session import Session, open_session
+from service.cli.orders.requeue import (
     Item,
     Manner,
     TimeoutOption,
@@ -24,11 +25,10 @@ from service.cli.orders.queueing import (
     exit_unless_well,
     show,
 )
-from service.cli.session import Session, open_session
 from service.errors import ConfigError, NotFound, Problem
-from service.orders.cache import Cache
-from service.orders.entry import Entry, Status
-from service.orders.ledger import Ledger
+from service.orders.document.cache import Cache
+from service.orders.state.entry import Entry, Status
+from service.orders.state.ledger import Ledger
 
 CustomerOption = Annotated[
     int, typer.Option("--customer", metavar="ID", min=1, help="The buyer's customer id in the store.")

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.orders.entries import to_ms
-from service.orders.entry import Entry, Stage
-from service.orders.window import LENGTH_S
+from service.cli.orders.entry_format import to_ms
+from service.orders.create_window import LENGTH_S
+from service.orders.state.entry import Entry, Stage
 
 # Four characters a second: a whole line stays within the 80 columns of a terminal.
 WIDTH = 40

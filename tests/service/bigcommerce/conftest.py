@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 from arq import ArqRedis
 
-from service.redisdb import connect
+from service.redis.client import connect
 
 
 @pytest.fixture

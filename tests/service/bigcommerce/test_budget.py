@@ -11,7 +11,7 @@ from service.bigcommerce import Api, Budget, BudgetState, Priority
 from service.bigcommerce.budget import KEEP_S, Spent
 from service.bigcommerce.quota import Quota
 from service.errors import OutOfBudget
-from service.redisdb import connect
+from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
 from tests.fakes.sandbox import StillClock
 

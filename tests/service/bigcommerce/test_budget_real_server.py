@@ -10,7 +10,7 @@ from arq import ArqRedis
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, Api, Budget, Priority, StoreApi, Transport
-from service.bigcommerce.connections import http_client
+from service.bigcommerce.http_client import http_client
 from service.bigcommerce.transport import Call
 from service.errors import WaitUntil
 from service.sandbox.demo import DEMO_STORE_HASH

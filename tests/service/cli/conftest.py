@@ -1,3 +1,3 @@
-from tests.fakes.command import enrich, folder, keep
+from tests.fakes.cli import enrich, folder, keep
 
 __all__ = ["enrich", "folder", "keep"]

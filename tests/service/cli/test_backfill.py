@@ -16,18 +16,18 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
-from service.cli.backfill import _span
-from service.cli.backfill_progress import BackfillProgress
+from service.cli.backfill.command import _span
+from service.cli.backfill.progress import BackfillProgress
 from service.errors import ConfigError
-from service.orders.backfill_course import Course, Old
-from service.orders.entry import Entry, Status
-from service.orders.jobs import RECOVERY
-from service.orders.keys import backfill_lock_key
-from service.orders.places import Places
-from service.orders.queue import Queue
-from service.redisdb import connect
-from tests.fakes.command import Enrich, Keep
-from tests.fakes.served import ServedSandbox, served_sandbox
+from service.orders.backfill.progress import Course, Old
+from service.orders.state.entry import Entry, Status
+from service.orders.state.jobs import RECOVERY
+from service.orders.state.keys import backfill_lock_key
+from service.orders.state.queue import Queue
+from service.orders.state.transitions import Places
+from service.redis.client import connect
+from tests.fakes.cli import Enrich, Keep
+from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
 
 pytestmark = pytest.mark.integration
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from service.checking import Finding, Level
+from service.checks import Finding, Level
 from service.cli.check import Report, Section, _progress, _show
-from tests.fakes.command import Enrich, Ran
+from tests.fakes.cli import Enrich, Ran
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
 GOOD = """

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.orders.entry import Entry, Status
-from tests.fakes.command import COMMAND, Keep
+from service.orders.state.entry import Entry, Status
+from tests.fakes.cli import COMMAND, Keep
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("folder")]
 

@@ -13,8 +13,8 @@ from service.cli import demo
 from service.cli.demo import percentile, summary
 from service.demo.orders import comment, form_field, guest, late
 from service.demo.run import DemoError, Placed
-from service.orders.entry import Entry, Stage, Status
-from tests.fakes.command import Enrich
+from service.orders.state.entry import Entry, Stage, Status
+from tests.fakes.cli import Enrich
 
 
 def placed(order_id: int, make: Any = form_field, age: float | None = None, **values: Any) -> Placed:

@@ -14,9 +14,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.hooks import Known, point_to
-from service.redisdb import connect
+from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE_HASH
-from tests.fakes.command import Enrich, Ran
+from tests.fakes.cli import Enrich, Ran
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
 pytestmark = pytest.mark.integration

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.rules import Configuration, load_configuration
-from service.stores.recipes import RECIPES, Place
-from service.stores.writing import NewStore, as_toml, toml_text
-from tests.fakes.command import COMMAND, Enrich, Ran
+from service.configuration import Configuration, load_configuration
+from service.stores.rule_templates import RECIPES, Place
+from service.stores.writer import NewStore, as_toml, toml_text
+from tests.fakes.cli import COMMAND, Enrich, Ran
 
 FLAGS = ("--store", "abc123", "--po-from", "form_field", "--po-field", "PO Number")
 SECRETS = {"ABC123_ACCESS_TOKEN": "token", "ABC123_CLIENT_SECRET": "secret"}

@@ -13,10 +13,10 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 from typer.main import get_group
 
 from service.cli import app
-from service.cli.later import Later
-from service.cli.orders import finding
+from service.cli.common.lazy import Later
+from service.cli.orders import search
 from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
-from tests.fakes.command import Enrich, Ran
+from tests.fakes.cli import Enrich, Ran
 
 
 def commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -189,7 +189,7 @@ def test_a_dead_redis_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatc
 def test_a_redis_that_refuses_the_user_is_one_line(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(finding, "find_redis", raising(error))
+    monkeypatch.setattr(search, "find_redis", raising(error))
     ran = enrich("orders", "list")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == f"REDIS_URL: Redis refuses this user or password ({error}).\n"
@@ -205,7 +205,7 @@ def test_a_redis_that_refuses_the_user_is_one_line(
 def test_a_redis_that_is_none_or_refuses_a_command_is_one_line(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
-    monkeypatch.setattr(finding, "find_redis", raising(error))
+    monkeypatch.setattr(search, "find_redis", raising(error))
     assert enrich("orders", "list") == Ran(2, "", f"REDIS_URL: {line}\n")
 
 
@@ -228,12 +228,12 @@ def test_a_redis_that_is_none_or_refuses_a_command_is_one_line(
 def test_a_call_that_failed_is_one_line_with_what_to_do(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
-    monkeypatch.setattr(finding, "find_redis", raising(error))
+    monkeypatch.setattr(search, "find_redis", raising(error))
     assert enrich("orders", "list") == Ran(2, "", f"{line}\n")
 
 
 def test_an_error_holds_nothing_that_a_terminal_obeys(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "find_redis", raising(EnrichError("first \x1b]0;evil\x07\nsecond \x9b31m")))
+    monkeypatch.setattr(search, "find_redis", raising(EnrichError("first \x1b]0;evil\x07\nsecond \x9b31m")))
     assert enrich("orders", "list") == Ran(2, "", "first ]0;evil\nsecond 31m\n")
 
 
@@ -247,7 +247,7 @@ def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch
 
 
 def test_interrupted_is_130_without_a_word(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "find_redis", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(search, "find_redis", raising(KeyboardInterrupt()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == Ran(130, "", "")
 
@@ -255,13 +255,13 @@ def test_interrupted_is_130_without_a_word(enrich: Enrich, monkeypatch: pytest.M
 def test_a_question_that_is_not_answered_is_130_on_a_line_of_its_own(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "find_redis", raising(typer.Abort()))
+    monkeypatch.setattr(search, "find_redis", raising(typer.Abort()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == Ran(130, "", "\n")
 
 
 def test_a_bug_of_ours_keeps_its_traceback(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "find_redis", raising(RuntimeError("a bug")))
+    monkeypatch.setattr(search, "find_redis", raising(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         enrich("orders", "list")
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from service.orders.entry import Entry, Status
-from service.orders.places import Places
-from service.redisdb import connect
-from tests.fakes.command import Enrich, Ran
-from tests.fakes.served import ServedSandbox, served_sandbox
+from service.orders.state.entry import Entry, Status
+from service.orders.state.transitions import Places
+from service.redis.client import connect
+from tests.fakes.cli import Enrich, Ran
+from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
 
 ADA, CLEO, ZOE, GUEST = 101, 103, 199, 0
 

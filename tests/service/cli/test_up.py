@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.cli import up
-from service.embedded_redis import EmbeddedRedis
 from service.errors import ConfigError, Problem
+from service.redis.embedded import EmbeddedRedis
 
 
 class DyingRedis(EmbeddedRedis):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.bigcommerce import Account, StoreApi, Transport
+from service.configuration import Configuration, load_configuration
 from service.demo.orders import (
     GUEST,
     STORES_FILE,
@@ -22,12 +23,11 @@ from service.demo.orders import (
     no_company,
     no_po,
 )
-from service.orders.cache import Cache
-from service.orders.composing import Composed, compose, read_configs
-from service.orders.document import NoCompanyUser, read_order, read_people
-from service.orders.entry import Status
-from service.redisdb import connect
-from service.rules import Configuration, load_configuration
+from service.orders.document.cache import Cache
+from service.orders.document.loading import NoCompanyUser, read_order, read_people
+from service.orders.state.entry import Status
+from service.orders.values.resolution import Composed, compose, read_configs
+from service.redis.client import connect
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
 ENRICHED = [form_field, metafield, comment, no_po, incomplete, duplicate, late]

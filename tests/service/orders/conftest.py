@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 from arq import ArqRedis
 
-from service.redisdb import connect
-from tests.fakes.reading import house, open_house
+from service.redis.client import connect
+from tests.fakes.loader_stack import house, open_house
 
 __all__ = ["house", "open_house", "redis"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from service.bigcommerce.models import ExtraFieldConfig, Record
+from service.configuration import load_configuration
 from service.errors import EnrichError, TryAgain
-from service.orders.document import NoCompanyUser
-from service.orders.gathering import Gathered
+from service.orders.document.loading import NoCompanyUser
+from service.orders.document.partial_loader import Gathered
 from service.orders.preview import Outcome, Preview, Tried, preview, try_expression
-from service.rules import load_configuration
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
 

@@ -13,12 +13,12 @@ from arq import ArqRedis
 
 from service.bigcommerce.core import Core
 from service.cli.orders import companies
-from service.orders.cache import Cache
-from service.orders.entry import Entry, Status
-from service.orders.ledger import Ledger
-from service.orders.places import Places
-from service.redisdb import connect
-from tests.fakes.command import Enrich, Ran
+from service.orders.document.cache import Cache
+from service.orders.state.entry import Entry, Status
+from service.orders.state.ledger import Ledger
+from service.orders.state.transitions import Places
+from service.redis.client import connect
+from tests.fakes.cli import Enrich, Ran
 from tests.fakes.orders import working
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 

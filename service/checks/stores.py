@@ -1,0 +1,84 @@
+"""Stores as they are in BigCommerce now. Nothing is changed, there or in Redis; nothing here raises UpstreamError."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.bigcommerce import Account, PatientApi, Priority, Transport
+from service.bigcommerce.models import ExtraFieldConfig
+from service.checks.environment import of_quotas
+from service.checks.extra_fields import check_fields
+from service.checks.findings import Finding
+from service.checks.token_access import of_all_tokens, try_token
+from service.checks.webhooks import check_webhooks
+from service.configuration import ConfiguredStore
+from service.hooks import Known
+from service.orders.document.cache import Cache
+from service.orders.values.resolution import remembered_configs
+from service.stores import Endpoints
+
+TIMEOUT_S = 15.0
+AT_ONCE = 10
+"""So many stores are looked at at the same time."""
+
+
+async def check_stores(
+    transport: Transport,
+    stores: Sequence[ConfiguredStore],
+    endpoints: Endpoints,
+    redis: Redis | None,
+    *,
+    tell: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.time,
+) -> list[list[Finding]]:
+    """The findings of each store, in the order of the stores. ``tell`` is given how many are done."""
+    places = asyncio.Semaphore(AT_ONCE)
+    done = 0
+
+    async def check(configured: ConfiguredStore) -> list[Finding]:
+        nonlocal done
+        async with places:
+            findings = await check_store(transport, configured, endpoints, redis, now=clock())
+        done += 1
+        tell(done)
+        return findings
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(check(configured)) for configured in stores]
+    return [task.result() for task in tasks]
+
+
+async def check_store(
+    transport: Transport, configured: ConfiguredStore, endpoints: Endpoints, redis: Redis | None, *, now: float
+) -> list[Finding]:
+    """Everything that BigCommerce can tell of one store's part of the stores file."""
+    store, rules = configured.store, configured.rules
+    tried = [
+        await try_token(
+            PatientApi(transport, Account(store.hash, (token,)), timeout_s=TIMEOUT_S, priority=Priority.BACKGROUND),
+            rules.needs,
+            endpoints,
+            now=now,
+        )
+        for token in store.access_tokens
+    ]
+    main, findings = of_all_tokens(store.hash, tried)
+    earlier, destination = await _remembered(redis, store.hash)
+    if main.configs is not None:
+        findings += check_fields(store.hash, rules, main.configs, earlier)
+    if main.is_accepted:
+        findings += await check_webhooks(main.api.core, store, endpoints, destination)
+    return [*findings, *of_quotas(store.hash, main.api.quotas)]
+
+
+async def _remembered(redis: Redis | None, store: str) -> tuple[list[ExtraFieldConfig], str | None]:
+    """The extra-field configs and the webhooks' destination as they are remembered in Redis, if there is one."""
+    if redis is None:
+        return [], None
+    try:
+        return await remembered_configs(Cache(redis, store)), (await Known.read(redis, store)).destination
+    except RedisError:
+        return [], None

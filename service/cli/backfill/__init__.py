@@ -1,0 +1,1 @@
+"""``enrich backfill``: enrich orders that are already there."""

@@ -1,0 +1,39 @@
+"""What the user or the network did wrong, in words: a line each."""
+
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
+from typer.exceptions import TyperException
+
+from service.cli.common.output import harmless, with_cure
+from service.errors import EnrichError
+from service.redis.client import PASSING
+
+
+def in_words(error: Exception) -> str | None:
+    """What is wrong, as a terminal may show it; None when the error is a bug of ours."""
+    match error:
+        case TyperException():
+            words = _usage(error)
+        case EnrichError():
+            words = with_cure(error)
+        case AuthenticationError() | NoPermissionError():
+            words = f"REDIS_URL: Redis refuses this user or password ({error})."
+        case _ if isinstance(error, PASSING):
+            words = f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is this its URL?"
+        case InvalidResponse():
+            words = "REDIS_URL: what answers there is not Redis. Is this its URL?"
+        case ResponseError():
+            words = f"REDIS_URL: Redis refuses what it is asked ({error})."
+        case _:
+            return None
+    return harmless(words)
+
+
+def _usage(error: TyperException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None or message.startswith("Usage:"):  # a group without a command shows its help
+        return message
+    message = message.replace("Value error, ", "").replace("Input should be", "must be")
+    message = " ".join(message.split())
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"{context.command_path}: {message}{stop} See `{context.command_path} --help`."

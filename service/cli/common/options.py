@@ -1,0 +1,88 @@
+"""Options that several commands share, and how their words are read."""
+
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from service.errors import ConfigError, Problem
+from service.redis.embedded import running_url
+from service.settings import Settings
+from service.stores import nearest
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", metavar="HASH", help="The store's hash; may be left out where one store is configured."),
+]
+
+AnyStoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="HASH", help="Only this store; left out: all stores.")
+]
+
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where there is no terminal to ask on.")]
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
+    """The store that is meant. Raises ConfigError when it is not configured, or not told and not the only one."""
+    if wanted is None:
+        if len(stores) == 1:
+            return stores[0]
+        raise ConfigError(Problem("--store", f"is needed: {len(stores)} stores are configured.", _names(stores)))
+    if wanted in stores:
+        return wanted
+    near = nearest(wanted, stores)
+    cure = f"Did you mean {near}?" if near else _names(stores)
+    raise ConfigError(Problem(f"--store {wanted}", "is not in the stores file.", cure))
+
+
+def choose_stores(wanted: str | None, stores: Sequence[str]) -> Sequence[str]:
+    """The store that is meant, all of them when none is told. Raises ConfigError when it is not configured."""
+    return stores if wanted is None else [choose_store(wanted, stores)]
+
+
+def parse_since(text: str, *, now: datetime | None = None, option: str = "--since") -> datetime:
+    """A point in time, in UTC: ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it says otherwise), ``30m``, ``7d``."""
+    try:
+        if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
+            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            Problem(f"{option} {text}", "is not a time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
+        ) from None
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return when a person on the terminal agrees, or ``--yes`` has. Not to be called inside a running event loop.
+
+    Raises ConfigError where there is nobody to ask, Exit when the answer is no, and Abort on Ctrl-C.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(Problem("--yes", "is needed where there is no terminal to ask on.", f"Asked was: {question}"))
+    if not typer.confirm(question, err=True):
+        typer.echo("Nothing was done.", err=True)
+        raise typer.Exit(1)
+
+
+def find_redis(settings: Settings) -> str:
+    """REDIS_URL, else the Redis of an ``enrich up`` that runs on this machine. Raises ConfigError for neither."""
+    if settings.redis_url is None and (url := running_url(settings.enrich_data_dir)):
+        return url
+    return settings.require_redis_url()
+
+
+def _names(stores: Sequence[str]) -> str:
+    shown = ", ".join(stores[:10])
+    return f"One of: {shown}, …" if len(stores) > 10 else f"One of: {shown}."

@@ -1,0 +1,1 @@
+"""``enrich hooks``: a store's webhooks."""

@@ -1,0 +1,138 @@
+"""How webhooks, and what was done about them, are shown: tables and sentences for people, dicts for scripts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.common.output import with_cure
+from service.errors import EnrichError
+from service.hooks import Did, Kind, Listed, Outcome, Step, is_receiver
+
+STATES = {
+    Kind.MISSING: "missing",
+    Kind.INACTIVE: "inactive",
+    Kind.HEADERS: "headers differ",
+    Kind.BLOCKED: "blocked",
+    Kind.FOREIGN: "foreign",
+}
+DONE = {
+    Did.KEPT: "already right",
+    Did.CREATED: "created; it can take a minute to work",
+    Did.ACTIVATED: "switched on",
+    Did.HEADERS_SET: "headers set",
+    Did.MOVED: "moved here",
+    Did.DELETED: "deleted",
+    Did.FAILED: "failed",
+}
+
+
+def notes(outcomes: Mapping[str, Outcome]) -> Iterable[str]:
+    """What else there is to say of each store."""
+    for name, outcome in outcomes.items():
+        for domain, seconds in outcome.blocked.items():
+            span = "" if seconds is None else f" for {_span(seconds)} more"
+            yield f"{name}: BigCommerce sends nothing to {domain}{span}. That can only be waited for."
+        for destination in outcome.elsewhere:
+            told = f"{name}: {destination} gets these events too, and was left alone."
+            cure = f" If nobody is there any more: enrich hooks remove --store {name} --url {destination}"
+            yield told + (cure if is_receiver(destination) else "")
+
+
+def listed_table(results: Mapping[str, Sequence[Listed] | EnrichError]) -> Table:
+    """The webhooks of all stores; of a store that failed, why."""
+    table = _table("STORE", "ID", "SCOPE", "DESTINATION", "UPDATED (UTC)", "STATE")
+    for name, result in results.items():
+        if isinstance(result, EnrichError):
+            table.add_row(name, "", "", "", "", Text(with_cure(result), "red"))
+            continue
+        for line in result:
+            updated = _moment(line.updated_at)
+            table.add_row(
+                name,
+                str(line.hook_id or ""),
+                Text(line.scope),
+                Text(line.destination),
+                f"{updated:%Y-%m-%d %H:%M:%S}" if updated else "",
+                _state(line),
+            )
+    return table
+
+
+def _state(line: Listed) -> Text:
+    left = "" if line.blocked_s is None else f" {_span(line.blocked_s)} left"
+    words = [STATES[kind] + (left if kind is Kind.BLOCKED else "") for kind in line.troubles]
+    colour = "green" if not words else "yellow" if line.troubles == (Kind.FOREIGN,) else "red"
+    return Text(", ".join(words) or "active", colour)
+
+
+def steps_table(steps: Mapping[str, Sequence[Step]]) -> Table:
+    """What was done for each store."""
+    table = _table("STORE", "ID", "SCOPE", "DESTINATION", "DONE")
+    for name, of_store in steps.items():
+        for step in of_store:
+            done = f"{DONE[step.did]}: {step.reason}" if step.reason else DONE[step.did]
+            colour = "green" if step.is_done else "red"
+            table.add_row(name, str(step.hook_id or ""), Text(step.scope), Text(step.destination), Text(done, colour))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        # On a narrow terminal the long ones are folded; nothing is left out.
+        table.add_column(column, no_wrap=column in ("STORE", "ID", "SCOPE"), overflow="fold")
+    return table
+
+
+def _span(seconds: int) -> str:
+    """``2 min 10 s``."""
+    minutes, seconds = divmod(max(0, seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def listed_as_dicts(store: str, result: Sequence[Listed] | EnrichError) -> list[dict[str, Any]]:
+    """One dict a webhook, or one with the store's failure."""
+    if isinstance(result, EnrichError):
+        return [result_as_dict(store, result)]
+    return [
+        {
+            "store": store,
+            "id": line.hook_id,
+            "scope": line.scope,
+            "destination": line.destination or None,
+            "is_active": line.is_active,
+            "troubles": line.troubles,
+            "blocked_s": line.blocked_s,
+            "updated_at": f"{updated:%Y-%m-%dT%H:%M:%SZ}" if (updated := _moment(line.updated_at)) else None,
+        }
+        for line in result
+    ]
+
+
+def result_as_dict(store: str, result: Outcome | EnrichError) -> dict[str, Any]:
+    """What was done for a store, or why it failed."""
+    if isinstance(result, EnrichError):
+        return {"store": store, "error": str(result)}
+    return {"store": store, **asdict(result), "steps": [step_as_dict(step) for step in result.steps]}
+
+
+def step_as_dict(step: Step) -> dict[str, Any]:
+    """One thing that was done."""
+    return {
+        "did": step.did,
+        "scope": step.scope,
+        "id": step.hook_id,
+        "destination": step.destination,
+        "reason": step.reason,
+    }
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    except (OverflowError, OSError, ValueError):  # BigCommerce's word, and no time that there is
+        return None

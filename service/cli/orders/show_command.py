@@ -1,0 +1,75 @@
+"""``enrich orders show``: all that is known of one order."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.common.options import StoreOption, choose_store
+from service.cli.common.output import open_console, print_json
+from service.cli.orders.entry_format import as_dict, why
+from service.cli.orders.search import open_ledger
+from service.cli.orders.timeline import longest_step, timeline
+from service.errors import ConfigError, Problem
+from service.orders.state.entry import Entry
+from service.orders.state.ledger import Ledger
+
+
+def show_order(
+    order_id: Annotated[int, typer.Argument(metavar="ORDER", help="The order's id in the store.", min=1)],
+    store: StoreOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")] = False,
+) -> None:
+    """Show what happened to one order, and where its ten seconds went.
+
+    AT is a stage's time since the order, STEP its time since the stage before. The bars draw the steps on the ten
+    seconds of the order's window, which ends at the |; the longest step is drawn with #, and > is what came after.
+
+    Example: enrich orders show 250 --store abc123
+    """
+    entry = asyncio.run(_show(store, order_id))
+    if as_json:
+        print_json(as_dict(entry))
+        return
+    console = open_console()
+    console.print(_facts(entry))
+    console.print(timeline(entry))
+    if longest := longest_step(entry):
+        console.print(longest)
+
+
+async def _show(store: str | None, order_id: int) -> Entry:
+    async with open_ledger() as (redis, stores):
+        name = choose_store(store, stores)
+        entry = await Ledger(redis).get(name, order_id)
+    if entry is None:
+        raise ConfigError(
+            Problem(
+                f"order {order_id}",
+                f"is not known for store {name}.",
+                "Entries are kept for 30 days (failures 90); `enrich orders list` shows what there is.",
+            )
+        )
+    return entry
+
+
+def _facts(entry: Entry) -> Table:
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    rows = {
+        "order": f"{entry.order_id} of {entry.store}",
+        "outcome": entry.status.value + (f": {why(entry)}" if why(entry) else ""),
+        "verified": {True: "yes", False: "no", None: "" if entry.status.is_final else "not yet"}[entry.verified],
+        "PO number": entry.po_number or "none",
+        **{f"field {name}": value for name, value in entry.fields.items()},
+        **{f"left out {name}": reason for name, reason in entry.dropped.items()},
+        **({"kept": ", ".join(entry.kept) + " (somebody else's value stays)"} if entry.kept else {}),
+        "attempts": f"{entry.attempts}, {entry.upstream_calls} calls to BigCommerce",
+        "told by": entry.source or "",
+    }
+    for name, value in rows.items():
+        facts.add_row(Text(name), Text(value))
+    return facts

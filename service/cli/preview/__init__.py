@@ -1,0 +1,1 @@
+"""``enrich preview``: what would be sent for real orders."""

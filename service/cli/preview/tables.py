@@ -1,0 +1,290 @@
+"""How ``enrich preview`` shows what it found: tables and facts for people, plain values for scripts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.table import Table
+from rich.text import Text
+
+from service.bigcommerce.models import Record
+from service.cli.common.output import to_json
+from service.orders.document.partial_loader import Gathered
+from service.orders.preview import Outcome, Preview, RuleResult, Tried
+
+GAP = "—"
+
+SHOWN_LENGTH = 200
+"""Of what an expression found a table shows so many characters; --json has all of them."""
+
+_COLOURS = {Outcome.SENT: "green", Outcome.WAITING: "yellow", Outcome.SKIPPED: "dim"}
+
+_OUTCOMES = {
+    Outcome.SENT: "would be sent",
+    Outcome.WAITING: "would wait until its status changes",
+    Outcome.SKIPPED: "would be skipped",
+    Outcome.FAILED: "would fail",
+    Outcome.UNREAD: "could not be read",
+}
+
+
+def coloured_json(value: Any) -> Text:
+    """JSON for people."""
+    return JSONHighlighter()(to_json(value))
+
+
+def as_dict(preview: Preview, store: str) -> dict[str, Any]:
+    """What would come of an order, for scripts."""
+    record, merged = preview.record, preview.merged
+    return {
+        "store": store,
+        "order_id": preview.gathered.order_id,
+        "order_created_at": _time(preview.gathered, "%Y-%m-%dT%H:%M:%SZ"),
+        "customer_id": preview.gathered.customer_id,
+        "company_user": preview.is_company_user,
+        "outcome": preview.outcome.value,
+        "reason": preview.reason,
+        "payload": preview.payload,
+        "rules": [_result_as_dict(result) for result in preview.results],
+        "required_by_bigcommerce": list(preview.unfilled),
+        "record": record and {"po_number": record.po_number, "fields": record.extra_fields},
+        "update": merged.values.body() if merged and merged.values else None,
+        "kept": list(merged.kept) if merged else [],
+    }
+
+
+def tried_as_dict(gathered: Gathered, tried: Tried, store: str) -> dict[str, Any]:
+    """What an expression gives for an order, for scripts."""
+    return {
+        "store": store,
+        "order_id": gathered.order_id,
+        "order_created_at": _time(gathered, "%Y-%m-%dT%H:%M:%SZ"),
+        "customer_id": gathered.customer_id,
+        "raw": tried.raw,
+        "text": tried.text,
+        "value": tried.value,
+        "error": tried.error,
+        "not_read": {part: str(error) for part, error in gathered.gaps.items()},
+    }
+
+
+def _result_as_dict(result: RuleResult) -> dict[str, Any]:
+    return {
+        "rule": result.trace.name,
+        "required": result.required,
+        "kind": result.trace.kind,
+        "source": result.trace.source,
+        "raw": result.trace.raw,
+        "text": result.trace.text,
+        "field": result.field,
+        "sent": result.sent,
+        "dropped": result.dropped,
+        "error": result.error,
+    }
+
+
+# ── one order ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def preview_parts(preview: Preview, store: str) -> Iterator[RenderableType]:
+    """All that is told of one order, part by part."""
+    yield _facts(_preview_facts(preview, store))
+    yield ""
+    yield _results_table(preview)
+    if preview.payload:
+        # For an order that has a record it is too late.
+        yield f"\nCreate an Order {'would have sent in time' if preview.record else 'would send'}:"
+        yield coloured_json(preview.payload)
+    if preview.record:
+        yield ""
+        yield from _record_parts(preview.record, preview)
+
+
+def tried_facts(tried: Tried, *, with_pattern: bool) -> Table:
+    """What an expression gives for one order."""
+    rows = {"raw": coloured_json(tried.raw), "text": Text(tried.text or f"{GAP} (no value)")}
+    if with_pattern:
+        rows["match"] = Text(tried.value or f"{GAP} (does not match)")
+    if tried.error:
+        rows["error"] = Text(tried.error, "red")
+    return _facts(rows)
+
+
+def _preview_facts(preview: Preview, store: str) -> dict[str, Text]:
+    gathered = preview.gathered
+    outcome = _OUTCOMES[preview.outcome] + (f": {preview.reason}" if preview.reason else "")
+    rows = {
+        "order": Text(f"{gathered.order_id} of {store}, {_time(gathered) or 'no date'}"),
+        "buyer": Text(_buyer(preview)),
+        "outcome": Text(outcome, _COLOURS.get(preview.outcome, "red")),
+    }
+    if preview.unfilled and preview.payload:
+        rows["note"] = Text(_unfilled(preview.unfilled), "yellow")
+    return rows
+
+
+def _results_table(preview: Preview) -> Table:
+    table = _table("RULE", "VALUE", "HOW")
+    for result in preview.results:
+        table.add_row(Text(result.trace.name), Text(result.sent or GAP), Text("\n".join(_how(result))))
+    return table
+
+
+def _how(result: RuleResult) -> Iterator[str]:
+    trace = result.trace
+    if trace.kind == "from":
+        yield f"from {trace.source}"
+        if trace.raw != result.sent:
+            yield f"found {_short(trace.raw)}"
+    else:
+        yield "no value" + (", and it is required" if result.required else "") if trace.kind == "none" else trace.kind
+    if result.field not in (None, "poNumber", trace.name):
+        yield f"sent as {result.field}"
+    if result.dropped:
+        yield f"dropped: {result.dropped}"
+    if result.error:
+        yield f"error: {result.error}"
+
+
+def _record_parts(record: Record, preview: Preview) -> Iterator[RenderableType]:
+    held = {"PO number": record.po_number, **record.extra_fields}
+    yield "B2B Edition's record holds:"
+    yield _facts({f"  {name}": Text(_as_text(value) or GAP) for name, value in held.items()})
+    merged = preview.merged
+    if merged is None:
+        return
+    if merged.kept:
+        yield Text(f"Kept, as somebody else wrote it: {', '.join(merged.kept)}")
+    if merged.values:
+        yield "Update an Order would send:"
+        yield coloured_json(merged.values.body())
+    else:
+        yield "Nothing would be sent."
+
+
+def _buyer(preview: Preview) -> str:
+    gathered = preview.gathered
+    if not gathered.customer_id:
+        return "a guest"
+    company = gathered.document["user"].get("companyId")
+    of = f"user of Company {company}" if preview.is_company_user else "no Company user"
+    return f"customer {gathered.customer_id}, {of}"
+
+
+# ── many orders ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def previews_table(previews: Sequence[Preview]) -> Table:
+    """A row an order, a column a rule."""
+    names = [_column(result) for result in previews[0].results]
+    table = _table("ORDER", "CREATED (UTC)", "CUSTOMER", *names, "NOTE")
+    for preview in previews:
+        skipped = preview.outcome in (Outcome.SKIPPED, Outcome.UNREAD)
+        table.add_row(
+            *_order_cells(preview.gathered),
+            *(Text(result.sent or GAP) for result in preview.results),
+            Text("; ".join(_order_notes(preview))),
+            style="dim" if skipped else None,
+        )
+    return table
+
+
+def _column(result: RuleResult) -> str:
+    return "PO NUMBER" if result.is_po_number else result.trace.name
+
+
+def _order_notes(preview: Preview) -> Iterator[str]:
+    if preview.outcome is not Outcome.SENT:
+        yield f"{preview.outcome.value}: {preview.reason}"
+    # Why, is told where the order is shown alone.
+    if dropped := [result.trace.name for result in preview.results if result.dropped]:
+        yield f"dropped: {', '.join(dropped)}"
+    if broken := [result.trace.name for result in preview.results if result.error and result.sent is None]:
+        yield f"error: {', '.join(broken)}"
+
+
+def summary(previews: Sequence[Preview]) -> str:
+    """How many of the orders that are the store's own have a PO, and which fields stay empty."""
+    counts = {outcome: sum(preview.outcome is outcome for preview in previews) for outcome in Outcome}
+    ours = [preview for preview in previews if preview.outcome not in (Outcome.SKIPPED, Outcome.UNREAD)]
+    said = []
+    for column in zip(*(preview.results for preview in ours), strict=True):
+        filled = sum(result.sent is not None for result in column)
+        if column[0].is_po_number:
+            said.append(f"{filled} of {len(ours)} have a PO")
+        elif filled < len(ours):
+            said.append(f"{column[0].trace.name} is empty on {len(ours) - filled}")
+    unfilled = [name for name in (ours[0].unfilled if ours else ()) if all(name in each.unfilled for each in ours)]
+    if unfilled:
+        said.append(_unfilled(unfilled))
+    if counts[Outcome.FAILED]:
+        said.append(f"{counts[Outcome.FAILED]} would fail")
+    if counts[Outcome.SKIPPED]:
+        said.append(f"{counts[Outcome.SKIPPED]} of {len(previews)} orders would be skipped")
+    if counts[Outcome.UNREAD]:
+        said.append(f"{counts[Outcome.UNREAD]} of {len(previews)} orders could not be read")
+    return "; ".join(said or ["no field is empty"]) + "."
+
+
+def tried_table(tried: Iterable[tuple[Gathered, Tried]], *, with_pattern: bool) -> Table:
+    """A row an order: what an expression gives for it."""
+    table = _table("ORDER", "CREATED (UTC)", "CUSTOMER", "RAW", "TEXT", *(["MATCH"] if with_pattern else []), "NOTE")
+    for gathered, one in tried:
+        gaps = dict.fromkeys(str(error) for error in gathered.gaps.values())
+        table.add_row(
+            *_order_cells(gathered),
+            Text(_short(one.raw)),
+            Text(one.text or GAP),
+            *([Text(one.value or GAP)] if with_pattern else []),
+            Text("; ".join([*gaps, *([one.error] if one.error else [])])),
+        )
+    return table
+
+
+def tried_summary(tried: Sequence[tuple[Gathered, Tried]]) -> str:
+    """For how many orders there is a value."""
+    return f"{sum(one.value is not None for _, one in tried)} of {len(tried)} orders have a value."
+
+
+# ── small things ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold", no_wrap=column in ("ORDER", "CREATED (UTC)"))
+    return table
+
+
+def _facts(rows: dict[str, Text]) -> Table:
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in rows.items():
+        facts.add_row(Text(name), value)
+    return facts
+
+
+def _order_cells(gathered: Gathered) -> tuple[str, ...]:
+    return str(gathered.order_id), _time(gathered) or GAP, str(gathered.customer_id or "guest")
+
+
+def _time(gathered: Gathered, form: str = "%Y-%m-%d %H:%M:%S") -> str | None:
+    created = gathered.created_at
+    return None if created is None else datetime.fromtimestamp(created, UTC).strftime(form)
+
+
+def _unfilled(names: Iterable[str]) -> str:
+    return f"BigCommerce requires {', '.join(names)}, which stays empty"
+
+
+def _short(raw: Any) -> str:
+    text = " ".join(to_json(raw).split())
+    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]} …"
+
+
+def _as_text(value: Any) -> str:
+    """What somebody else wrote on a record: usually text, else JSON."""
+    return value if isinstance(value, str) else to_json(value)

@@ -1,0 +1,231 @@
+"""Registers, repairs and removes a store's webhooks. All of it may be done again: what is right is left alone."""
+
+import re
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from service.bigcommerce.core import Core
+from service.bigcommerce.envelope import Document
+from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, without_secrets
+from service.bigcommerce.models import to_int
+from service.errors import ConfigError, Problem, UpstreamError
+from service.hooks.problems import (
+    WEBHOOK_PATH,
+    about_orders,
+    first_destination,
+    has_headers,
+    is_receiver,
+    scopes_of,
+)
+from service.stores import Store
+
+
+class Did(StrEnum):
+    """What was done about a webhook."""
+
+    KEPT = "kept"
+    CREATED = "created"
+    ACTIVATED = "activated"
+    HEADERS_SET = "headers_set"
+    MOVED = "moved"
+    DELETED = "deleted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was done, or could not be done for a ``reason``. ``destination`` has no secrets in it."""
+
+    did: Did
+    scope: str
+    destination: str
+    hook_id: int | None = None
+    reason: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is so now."""
+        return self.did is not Did.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done for a store whose webhooks go to ``destination``.
+
+    ``elsewhere`` are other places that the same events go to; they were left alone. ``blocked`` holds the
+    destination's domain, and for how many seconds more, when BigCommerce sends nothing there now.
+    """
+
+    destination: str
+    steps: tuple[Step, ...]
+    elsewhere: tuple[str, ...]
+    blocked: Mapping[str, int | None]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing failed."""
+        return all(step.is_done for step in self.steps)
+
+
+def destination_of(url: str, *, from_sandbox: bool = False) -> str:
+    """Where webhooks go that are registered with ``--url``: the receiver's path is added to a mere host.
+
+    BigCommerce calls https on port 443 only ("Create a Webhook"); a sandbox calls any URL. Raises ConfigError.
+    """
+    place, example = f"--url {without_secrets(url)}", "For example: https://enrich.example.com."
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError(Problem(place, "is not a URL.", example)) from None
+    if not host or not re.fullmatch(r"[!-~]+", url) or parts.scheme not in ("http", "https"):
+        raise ConfigError(Problem(place, "is not a URL that begins with https://.", example))
+    if not from_sandbox and (parts.scheme == "http" or port not in (None, 443)):
+        raise ConfigError(Problem(place, "cannot be reached: BigCommerce calls https on port 443 only.", example))
+    if parts.username is not None or any(sign in url for sign in "?#"):
+        cure = "Leave that out; what vouches for a webhook is client_secret and webhook_headers in the stores file."
+        raise ConfigError(Problem(place, "has a user, a password, a query or a fragment.", cure))
+    path = WEBHOOK_PATH if parts.path.rstrip("/") in ("", WEBHOOK_PATH) else parts.path
+    default_port = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port).removesuffix(':')}{path}"
+
+
+async def register(core: Core, store: Store, destination: str, *, move: bool = False) -> Outcome:
+    """See to it that the store's webhooks go to ``destination`` with the first secret of each header.
+
+    With ``move``, one that goes to another receiver is sent here instead of making a new one. What could not be done
+    is among the steps; raises UpstreamError when not even the webhooks could be read.
+    """
+    hooks = about_orders(await read_hooks(core), store)
+    first = {name: secrets[:1] for name, secrets in store.webhook_headers.items()}
+    return await _put_right(core, store, hooks, destination, first, move=move)
+
+
+async def repair(core: Core, store: Store, known: str | None) -> Outcome:
+    """Put right what is wrong with the webhooks to the ``known`` destination, else to where ours seem to go.
+
+    Raises ConfigError when there is neither, UpstreamError as ``register`` does.
+    """
+    hooks = about_orders(await read_hooks(core), store)
+    destination = known or first_destination(hooks)
+    if destination is None:
+        cure = f"Run `enrich hooks register --store {store.hash} --url https://…`."
+        raise ConfigError(Problem("webhooks", "there is none of ours to repair.", cure))
+    return await _put_right(core, store, hooks, destination, store.webhook_headers)
+
+
+async def find_ours(core: Core, known: str | None, url: str | None = None) -> list[Hook]:
+    """The webhooks about orders that go to ``url``, else to the ``known`` destination, else to the only receiver.
+
+    ``url`` may be a mere host, and is compared without secrets. Raises ConfigError when there are several receivers
+    and nothing tells which is ours.
+    """
+    hooks = [hook for hook in await read_hooks(core) if hook.is_about_orders]
+    if url is not None:
+        wanted = {without_secrets(url), without_secrets(url).rstrip("/") + WEBHOOK_PATH}
+        return [hook for hook in hooks if without_secrets(hook.destination) in wanted]
+    receivers = [known] if known else sorted({hook.destination for hook in hooks if is_receiver(hook.destination)})
+    if len(receivers) > 1:
+        cure = f"One of: {', '.join(map(without_secrets, receivers))}."
+        raise ConfigError(Problem("--url", "is needed: these webhooks go to several receivers.", cure))
+    return [hook for hook in hooks if hook.destination in receivers]
+
+
+async def remove(core: Core, hooks: Iterable[Hook]) -> list[Step]:
+    """Delete these webhooks."""
+    steps = []
+    for hook in hooks:
+        step = _step(Did.DELETED, hook)
+        steps += [_without_id(hook)] if hook.id is None else await _done(core.delete_hook(hook.id), step)
+    return steps
+
+
+async def _put_right(
+    core: Core,
+    store: Store,
+    hooks: Sequence[Hook],
+    destination: str,
+    accepted: Mapping[str, Sequence[SecretStr]],
+    *,
+    move: bool = False,
+) -> Outcome:
+    blocked = await read_blocked_domains(core)
+    ours = [hook for hook in hooks if hook.destination == destination]
+    others = [hook for hook in hooks if hook.destination != destination]
+    steps = [step for hook in ours for step in await _correct(core, store, hook, accepted)]
+    for scope in scopes_of(store):
+        if any(hook.covers(scope) for hook in ours):
+            continue
+        old = _movable(others, scope) if move else None
+        if old is None:
+            headers = _headers(store)
+            step = Step(Did.CREATED, scope, without_secrets(destination))
+            steps += await _done(core.create_hook(scope, destination, headers), step, hide=headers.values())
+            continue
+        moved = replace(old, destination=destination)
+        headers = _headers(store, old)
+        steps += await _change(core, moved, headers, Did.MOVED, destination=destination, is_active=True)
+        if steps[-1].is_done:
+            others.remove(old)
+            ours.append(moved)
+    elsewhere = sorted({without_secrets(hook.destination) for hook in others})
+    host = host_of(destination)
+    here = {host: blocked[host]} if host in blocked else {}
+    return Outcome(without_secrets(destination), tuple(steps), tuple(elsewhere), here)
+
+
+def _movable(hooks: Iterable[Hook], scope: str) -> Hook | None:
+    """The webhook of another receiver that may be sent here instead; rather one that is active."""
+    found = [hook for hook in hooks if hook.covers(scope) and is_receiver(hook.destination) and hook.id is not None]
+    return min(found, key=lambda hook: not hook.is_active, default=None)
+
+
+async def _correct(core: Core, store: Store, hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> list[Step]:
+    """Switch it on and set its headers, as far as that is needed, in one call."""
+    headers = None if has_headers(hook, accepted) else _headers(store, hook)
+    needed = {Did.ACTIVATED: not hook.is_active, Did.HEADERS_SET: headers is not None}
+    if not any(needed.values()):
+        return [_step(Did.KEPT, hook)]
+    changes = {} if hook.is_active else {"is_active": True}
+    return await _change(core, hook, headers, *(did for did, is_so in needed.items() if is_so), **changes)
+
+
+async def _change(core: Core, hook: Hook, headers: Mapping[str, str] | None, *done: Did, **changes: Any) -> list[Step]:
+    """Change a webhook; ``done`` is what that means. Headers that are None stay as they are."""
+    if hook.id is None:
+        return [_without_id(hook)]
+    changes |= {} if headers is None else {"headers": headers}
+    work = core.update_hook(hook.id, **changes)
+    return await _done(work, *(_step(did, hook) for did in done), hide=(headers or {}).values())
+
+
+async def _done(work: Awaitable[Document | None], *steps: Step, hide: Iterable[str] = ()) -> list[Step]:
+    """The steps once the call has succeeded, else why it did not, without what is to be hidden."""
+    try:
+        written = await work or {}
+    except UpstreamError as error:
+        reason = str(error)
+        for secret in hide:  # BigCommerce may repeat what it was sent
+            reason = reason.replace(secret, "***")
+        return [replace(steps[0], did=Did.FAILED, reason=reason)]
+    return [replace(step, hook_id=step.hook_id or to_int(written.get("id"))) for step in steps]
+
+
+def _headers(store: Store, hook: Hook | None = None) -> dict[str, str]:
+    """The first secret of each of the store's headers, beside what else the webhook has."""
+    ours = {name.lower() for name in store.webhook_headers}
+    others = {name: value for name, value in hook.headers.items() if name.lower() not in ours} if hook else {}
+    return others | {name: secrets[0].get_secret_value() for name, secrets in store.webhook_headers.items()}
+
+
+def _step(did: Did, hook: Hook) -> Step:
+    return Step(did, hook.scope, without_secrets(hook.destination), hook.id)
+
+
+def _without_id(hook: Hook) -> Step:
+    return replace(_step(Did.FAILED, hook), reason="BigCommerce lists it without an id")

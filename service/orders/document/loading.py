@@ -1,0 +1,172 @@
+"""The order document that rules read: gathered from both APIs, and only what the rules name.
+
+Reads that do not need each other's answer go out at the same time.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from service.bigcommerce import StoreApi
+from service.bigcommerce.core import Core
+from service.bigcommerce.models import to_int
+from service.errors import EnrichError, NotFound
+from service.orders.document.cache import COMPANY_S, CUSTOMER_S, Cache
+from service.rules import Needs
+
+Document = dict[str, Any]
+
+
+class NoCompanyUser(EnrichError):
+    """B2B Edition knows no Company user behind the customer. Nothing else says so for sure."""
+
+
+Metafields = dict[str, dict[str, Any]]
+"""Values by their namespaces and keys."""
+
+
+async def read_order(api: StoreApi, order_id: int, needs: Needs) -> Document:
+    """The document's part that no other answer is needed for: the order and, when named, its metafields."""
+    return order_document(*await read_parts(api.core, order_id, needs))
+
+
+async def read_parts(
+    core: Core, order_id: int, needs: Needs, order: Document | None = None
+) -> tuple[Document, Metafields]:
+    """The order, unless it is known already, and its metafields when they are named."""
+    found, metafields = await asyncio.gather(
+        core.order(order_id, consignments=needs.consignments) if order is None else _known(order),
+        _metafields(core, order_id) if needs.metafields else _known({}),
+    )
+    return found, metafields
+
+
+def order_document(order: Document, metafields: Metafields) -> Document:
+    """The document's part that no other answer is needed for."""
+    return {
+        "order": order,
+        "products": _line_items(order),
+        "shipping_addresses": _shipping_addresses(order),
+        "metafields": metafields,
+    }
+
+
+async def read_people(api: StoreApi, cache: Cache, customer_id: int, needs: Needs) -> Document:
+    """The rest of the document: the customer, the Company user and the Company, as far as they are named.
+
+    Raises NoCompanyUser when the rules name the user or the Company and the customer is no Company user.
+    """
+    customer, user = await asyncio.gather(
+        _customer(api, cache, customer_id, needs) if needs.customer else _known({}),
+        read_user(api, cache, customer_id) if needs.user or needs.company else _known({}),
+    )
+    company_id = to_int(user.get("companyId"))
+    company = await _company(api, cache, company_id) if needs.company and company_id else {}
+    return {"customer": customer, "user": _by_name(user), "company": _by_name(company)}
+
+
+async def read_user(api: StoreApi, cache: Cache, customer_id: int) -> dict[str, Any]:
+    """The Company user of a customer; NoCompanyUser when there is none."""
+    try:
+        user: dict[str, Any] = await cache.get_or_read(
+            f"user:{customer_id}", lambda: api.b2b.user_of_customer(customer_id), fresh_s=CUSTOMER_S
+        )
+    except NotFound as missing:
+        raise NoCompanyUser(f"customer {customer_id} is no Company user") from missing
+    return user
+
+
+def by_namespace(metafields: Iterable[Mapping[str, Any]]) -> Metafields:
+    """One order's metafields, as rules read them."""
+    found: Metafields = {}
+    for metafield in metafields:
+        found.setdefault(str(metafield.get("namespace")), {})[str(metafield.get("key"))] = metafield.get("value")
+    return found
+
+
+async def _known(thing: dict[str, Any]) -> dict[str, Any]:
+    return thing
+
+
+async def _metafields(core: Core, order_id: int) -> Metafields:
+    return by_namespace(await core.metafields(order_id))
+
+
+async def _customer(api: StoreApi, cache: Cache, customer_id: int, needs: Needs) -> dict[str, Any]:
+    attributes, form_fields = needs.customer_attributes, needs.customer_form_fields
+    customer = await cache.get_or_read(
+        f"customer:{customer_id}:{attributes:d}{form_fields:d}",
+        lambda: api.core.customer(customer_id, attributes=attributes, form_fields=form_fields),
+        fresh_s=CUSTOMER_S,
+    )
+    if customer is None:
+        return {}
+    return {
+        **customer,
+        "attributes": await _attributes(api, cache, customer.get("attributes")) if attributes else {},
+        "form_fields": _pairs(customer.get("form_fields"), "name", "value"),
+    }
+
+
+async def _attributes(api: StoreApi, cache: Cache, listed: Any) -> dict[str, Any]:
+    """A customer's attributes by name. BigCommerce is documented to tell their ids only, and seen to tell both."""
+    items = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
+    names: Mapping[str, str] = {}
+    if any("attribute_name" not in item for item in items):
+        # JSON, which the cache is made of, has text keys only.
+        names = await cache.get_or_read("customer-attributes", lambda: _attribute_names(api), fresh_s=CUSTOMER_S)
+    return {
+        str(item.get("attribute_name") or names.get(str(item.get("attribute_id")), "")): item.get("attribute_value")
+        for item in items
+    }
+
+
+async def _attribute_names(api: StoreApi) -> dict[str, str]:
+    return {str(attribute_id): name for attribute_id, name in (await api.core.customer_attributes()).items()}
+
+
+async def _company(api: StoreApi, cache: Cache, company_id: int) -> dict[str, Any]:
+    company: dict[str, Any] = await cache.get_or_read(
+        f"company:{company_id}", lambda: api.b2b.company(company_id), fresh_s=COMPANY_S
+    )
+    return company
+
+
+def _by_name(thing: Mapping[str, Any]) -> dict[str, Any]:
+    """A user or Company with its extra fields as ``{name: value}``."""
+    return {**thing, "extraFields": _pairs(thing.get("extraFields"), "fieldName", "fieldValue")} if thing else {}
+
+
+def _pairs(listed: Any, name: str, value: str) -> dict[str, Any]:
+    items: Iterable[Any] = listed if isinstance(listed, list) else ()
+    return {str(item[name]): item.get(value) for item in items if isinstance(item, Mapping) and name in item}
+
+
+def _shipping(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+    consignments = order.get("consignments")
+    found = consignments.get("shipping") if isinstance(consignments, Mapping) else None
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _shipping_addresses(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in item.items() if key != "line_items"} for item in _shipping(order)]
+
+
+def _line_items(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All line items, whatever kind of consignment carries them (shipping, pick-up, download, gift by e-mail)."""
+    return [
+        item for items in _find(order.get("consignments"), "line_items") for item in items if isinstance(item, dict)
+    ]
+
+
+def _find(node: Any, key: str) -> Iterator[list[Any]]:
+    """Every list called ``key`` in nested objects and lists, in their order."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _find(item, key)
+    elif isinstance(node, Mapping):
+        if isinstance(node.get(key), list):
+            yield node[key]
+        else:
+            for value in node.values():
+                yield from _find(value, key)

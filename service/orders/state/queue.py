@@ -1,0 +1,215 @@
+"""The queue between the receiver and the workers.
+
+An order is queued by one script, so that a webhook that was acknowledged is wholly in Redis, a duplicate changes
+nothing, and trying again after a broken connection is harmless.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from typing import Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.bigcommerce.hooks import STATUS_UPDATED
+from service.errors import QueueUnavailable
+from service.orders.create_window import LENGTH_S
+from service.orders.state.entry import Stage
+from service.orders.state.jobs import RECOVERY, WINDOW, Kind
+from service.orders.state.keys import checks_key, entry_key, index_key, parked_key, waiting_key, webhook_seen_key
+from service.redis import scripts
+from service.redis.client import PASSING
+from service.retry import insist
+
+# BigCommerce's next try comes after the window has closed, so waiting a little is better than saying no at once.
+PATIENCE_S = 2.0
+
+# A worker that has not said so for this long is not counted as alive.
+WORKER_SILENCE_S = 10
+
+_WORKERS = "enrich:workers"
+
+BACKFILL = "backfill"
+"""The source of orders that were there before: the lowest class of the quota is theirs."""
+
+
+class Accepted(StrEnum):
+    """What became of a webhook."""
+
+    QUEUED = "queued"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An authentic webhook about an order. Times are seconds since the epoch; ``created_at`` is BigCommerce's."""
+
+    store_hash: str
+    order_id: int
+    webhook_id: str
+    scope: str
+    created_at: float | None
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many workers are alive and how many jobs wait for one."""
+
+    workers: int
+    queued: int
+
+
+class Queue:
+    """Puts orders in, for the receiver, for the workers and for the commands."""
+
+    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._accept = scripts.load(redis, "service.orders.state", "accept")
+
+    async def accept(self, webhook: Webhook) -> Accepted:
+        """Queue the order that a webhook tells of.
+
+        Raises QueueUnavailable when Redis does not take it within two seconds; it may then be sent again.
+        """
+        told_at = webhook.created_at or webhook.received_at
+        times = {Stage.RECEIVED: webhook.received_at}
+        if webhook.created_at is not None:
+            times[Stage.WEBHOOK_SENT] = webhook.created_at
+
+        def put() -> Awaitable[Accepted]:
+            return self._put(
+                webhook.store_hash,
+                webhook.order_id,
+                who="status" if webhook.scope == STATUS_UPDATED else "webhook",
+                told_at=told_at,
+                times=times,
+                fields={"source": "webhook", "webhook_id": webhook.webhook_id},
+            )
+
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await insist(put, on=PASSING, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05)
+        except (TimeoutError, RedisError) as error:
+            raise QueueUnavailable(f"Redis did not take the job in time ({type(error).__name__})") from error
+
+    async def tell(self, store: str, order_id: int, *, source: str, created_at: float | None = None) -> Accepted:
+        """Queue an order that no webhook told of, unless it is known. ``created_at`` is on BigCommerce's clock.
+
+        Errors are Redis's own.
+        """
+        times = {} if created_at is None else {Stage.CREATED: created_at}
+        told_at = self._clock() if created_at is None else created_at
+        return await self._put(store, order_id, who="found", told_at=told_at, times=times, fields={"source": source})
+
+    async def ask_again(self, store: str, order_id: int) -> Accepted:
+        """Queue an order that waits for its status: it may have changed with nobody telling. Errors are Redis's own."""
+        return await self._put(store, order_id, who="status", told_at=0.0, times={}, fields={})
+
+    async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:
+        """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
+        again: dict[str, object] = {
+            "start_over": True,
+            "reason": None,
+            "verified": None,
+            "kept": [],
+            "dropped": {},
+            "checks": 0,
+            "repaired": False,
+            "trouble": None,
+        }
+        return await self._put(
+            store, order_id, who="retry", told_at=self._clock(), times={}, fields=again | {"source": source}
+        )
+
+    async def _put(
+        self,
+        store: str,
+        order_id: int,
+        *,
+        who: Literal["webhook", "status", "found", "retry"],
+        told_at: float,
+        times: dict[Stage, float],
+        fields: dict[str, object],
+    ) -> Accepted:
+        now = self._clock()
+        kind, other = _kinds(who, told_at, now)
+        # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait. And an order that
+        # is queued again is due now: a job that is due when its first one was would be taken for that. In recovery,
+        # an old order must not stand before those that have been there for longer.
+        due = now if who in ("status", "retry") or kind is RECOVERY else min(told_at, now)
+        webhook_in_time = who in ("webhook", "status") and now - told_at < LENGTH_S
+        stored = {name: json.dumps(value) for name, value in fields.items()}
+        stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
+        answer = await self._accept(
+            keys=[
+                entry_key(store, order_id),
+                kind.key(store, order_id),
+                other.key(store, order_id),
+                kind.queue,
+                index_key(store),
+                checks_key(store),
+                parked_key(store),
+                webhook_seen_key(store),
+                waiting_key(store),
+            ],
+            args=[
+                kind.id(store, order_id),
+                kind.body(store, order_id, now=now),
+                int(due * 1000),
+                order_id,
+                int(now * 1000),
+                who,
+                int(webhook_in_time),
+                *chain.from_iterable(stored.items()),
+            ],
+        )
+        return Accepted(answer.decode())
+
+    async def say_alive(self, worker: str, running: int) -> None:
+        """A worker says that it lives and how many jobs it runs; to be said every few seconds."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.sadd(_WORKERS, worker)
+            pipe.set(f"{_WORKERS}:{worker}", running, ex=WORKER_SILENCE_S)
+            await pipe.execute()
+
+    async def say_gone(self, worker: str) -> None:
+        """A worker says goodbye."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.srem(_WORKERS, worker)
+            pipe.delete(f"{_WORKERS}:{worker}")
+            await pipe.execute()
+
+    async def recovering(self) -> int:
+        """How many orders are in recovery. Errors are Redis's own."""
+        return int(await self._redis.zcard(RECOVERY.queue))
+
+    async def counts(self) -> Counts:
+        """How many workers live and how many jobs wait. Errors are Redis's own."""
+        names = [name.decode() for name in await self._redis.smembers(_WORKERS)]  # type: ignore[misc]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(WINDOW.queue)
+            pipe.zcard(RECOVERY.queue)
+            for name in names:
+                pipe.get(f"{_WORKERS}:{name}")
+            window, recovery, *running = await pipe.execute()
+        dead = [name for name, runs in zip(names, running, strict=True) if runs is None]
+        if dead:
+            await self._redis.srem(_WORKERS, *dead)  # type: ignore[misc]
+        # arq leaves running jobs in the queue's set.
+        runs = sum(int(count) for count in running if count is not None)
+        return Counts(workers=len(names) - len(dead), queued=max(0, window + recovery - runs))
+
+
+def _kinds(who: str, told_at: float, now: float) -> tuple[Kind, Kind]:
+    """The job's kind and the other one: news that is older than a window must not stand before fresh orders."""
+    if who == "retry" or now - told_at > LENGTH_S:
+        return RECOVERY, WINDOW
+    return WINDOW, RECOVERY

@@ -1,0 +1,154 @@
+"""Where an order is: in one of the two queues, among the checks, parked, waiting for its status, or at its end.
+
+It is in one place at a time, and each move is one script. A look at an order begins with a number of its own
+(``attempts``), and only the last look that began may write: what a worker that was taken for dead still wants to
+say is refused.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any, Literal
+
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from redis.asyncio import Redis
+
+from service.errors import EnrichError
+from service.orders.state.entry import Entry, Status
+from service.orders.state.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW, Kind
+from service.orders.state.keys import (
+    breaker_key,
+    checks_key,
+    entry_key,
+    entry_prefix,
+    failed_key,
+    index_key,
+    parked_key,
+    second_looks_key,
+    waiting_key,
+)
+from service.redis import scripts
+
+DAY_MS = 86_400_000
+KEEP_FAILED_MS = 90 * DAY_MS
+KEEP_MS = 30 * DAY_MS
+# A store that outgrows this within its 30 days loses its oldest entries first (never failures):
+# at about 1 kB an entry that is 100 MB of Redis for the store.
+MOST_ENTRIES = 100_000
+
+FIRST_PROBE_S = 5.0
+"""After the credentials of a store were refused, when they are tried again for the first time."""
+
+Place = Literal["here", "recovery", "checks", "parked", "waiting", "ended"]
+
+# The job that an order needs at its place, or with others there. At its end it is the one for second looks.
+_JOBS: Mapping[str, Kind] = {"recovery": RECOVERY, "checks": CHECK, "parked": PROBE, "ended": SECOND_LOOK}
+
+
+class Superseded(EnrichError):
+    """A newer look at the order has begun, or it is at its end: this one has nothing more to say."""
+
+
+class Places:
+    """Moves orders. Errors are Redis's own, and Superseded."""
+
+    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._begin = scripts.load(redis, "service.orders.state", "begin")
+        self._move = scripts.load(redis, "service.orders.state", "move")
+
+    async def begin(self, store: str, order_id: int) -> tuple[Entry, bool]:
+        """Begin a look: the order's entry, and whether the store's credentials are refused at present."""
+        refused, flat = await self._begin(
+            keys=[entry_key(store, order_id), breaker_key(store)], args=[f"{self._clock():.3f}"]
+        )
+        texts = [raw.decode() for raw in flat]
+        stored = dict(zip(texts[::2], texts[1::2], strict=True))
+        return Entry.from_hash(store, order_id, stored), bool(refused)
+
+    async def note(self, entry: Entry) -> None:
+        """Keep where the order stands; it stays where it is."""
+        await self._go(entry, "here")
+
+    async def recover(self, entry: Entry, delay: float) -> None:
+        """To recovery, in ``delay`` seconds."""
+        await self._go(entry, "recovery", delay)
+
+    async def check(self, entry: Entry, delay: float) -> None:
+        """To the checks: its record is looked at in ``delay`` seconds."""
+        await self._go(entry, "checks", delay)
+
+    async def park(self, entry: Entry) -> bool:
+        """Aside, until the store's credentials are accepted; False when they are."""
+        return await self._go(entry, "parked", FIRST_PROBE_S) == "moved"
+
+    async def wait(self, entry: Entry, *, ask_in: float | None = None) -> bool:
+        """Aside, until the order's status changes; False when it just did: look again.
+
+        If nobody has told of a change in ``ask_in`` seconds, it is asked for.
+        """
+        entry.status, entry.recovering_since = Status.WAITING, None
+        if await self._go(entry, "waiting", ask_in) == "moved":
+            return True
+        entry.status = Status.QUEUED
+        return False
+
+    async def end(self, entry: Entry, *, look_again_in: float | None = None) -> None:
+        """To its end, with the status that the entry says; its record is looked at once more in so many seconds."""
+        entry.ended_at = self._clock()
+        await self._go(entry, "ended", look_again_in)
+
+    async def _go(self, entry: Entry, place: Place, delay: float | None = 0.0) -> str:
+        store, now = entry.store, self._clock()
+        if place in ("recovery", "checks", "parked"):
+            entry.status = Status.QUEUED
+        answer = await self._move(
+            keys=[
+                entry_key(store, entry.order_id),
+                index_key(store),
+                failed_key(store),
+                checks_key(store),
+                parked_key(store),
+                breaker_key(store),
+                second_looks_key(store),
+                waiting_key(store),
+                RECOVERY.queue,
+                CHECK.queue,
+                PROBE.queue,
+                SECOND_LOOK.queue,
+            ],
+            args=[
+                place,
+                entry.attempts,
+                entry.order_id,
+                int(now * 1000),
+                "" if delay is None else int((now + delay) * 1000),
+                json.dumps(_known(place, store, entry.order_id, now)),
+                *chain.from_iterable(entry.to_hash().items()),
+            ],
+        )
+        if answer == b"superseded":
+            raise Superseded(f"order {entry.order_id} of {store} has been taken up by another worker")
+        return str(answer.decode())
+
+
+def _known(place: Place, store: str, order_id: int, now: float) -> Mapping[str, Any]:
+    """The names, the job and the limits that the script needs to move an order to this place."""
+    if place == "here":
+        return {}
+    kind = _JOBS.get(place)
+    order = order_id if kind is RECOVERY else None
+    job = {"id": kind.id(store, order), "body": kind.body(store, order, now=now).decode()} if kind else None
+    return {
+        "job": job,
+        "jobs": [{"id": kind.id(store, order_id), "queue": kind.queue} for kind in (WINDOW, RECOVERY)],
+        "prefixes": {
+            "job": job_key_prefix,
+            "lease": in_progress_key_prefix,
+            "tries": retry_key_prefix,
+            "entry": entry_prefix(store),
+        },
+        "keep": {"ended": KEEP_MS, "failed": KEEP_FAILED_MS, "most": MOST_ENTRIES},
+    }

@@ -1,0 +1,1 @@
+"""From rule results to the values that are sent: validation, merging with the record, skipping."""

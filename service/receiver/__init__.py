@@ -1,0 +1,1 @@
+"""The receiver: takes webhooks, authenticates them, queues their orders."""

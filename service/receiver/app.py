@@ -1,0 +1,140 @@
+"""The receiver as a web application: its routes, and what it opens and closes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import structlog
+from arq import ArqRedis
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.hooks import WEBHOOK_PATH
+from service.logs import Event
+from service.metrics import ReceiverMetrics
+from service.orders.state.jobs import from_json, to_json
+from service.orders.state.queue import Queue
+from service.receiver import health
+from service.receiver.authentication import StoreBook
+from service.receiver.webhooks import Answer, Receiver
+from service.redis.client import connect
+
+log = structlog.get_logger()
+
+# A Redis that does not answer at the start is asked again so often.
+LOOK_EVERY_S = 1.0
+
+OpenQueue = Callable[[], AbstractAsyncContextManager[Queue]]
+KeepUp = Callable[[], Coroutine[Any, Any, None]]
+
+
+def redis_queue(redis_url: str) -> OpenQueue:
+    """Opens the queue in the Redis at this URL. Raises ConfigError when the URL cannot be used."""
+    redis = connect(redis_url, serializer=to_json, deserializer=from_json)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Queue]:
+        async with redis:
+            looking = asyncio.create_task(_look_for(redis))
+            yield Queue(redis)
+            looking.cancel()
+
+    return opened
+
+
+async def _look_for(redis: ArqRedis) -> None:
+    """Tell if Redis does not answer at the start, and when it does. Later, webhooks that it does not take tell."""
+    lost = False
+    while True:
+        try:
+            await redis.ping()
+            break
+        except RedisError as error:
+            if not lost:
+                log.warning(Event.REDIS_LOST, error=type(error).__name__)
+            lost = True
+        await asyncio.sleep(LOOK_EVERY_S)
+    if lost:
+        log.info(Event.REDIS_BACK)
+
+
+async def _nothing() -> None:
+    return
+
+
+def create_app(
+    book: StoreBook,
+    open_queue: OpenQueue,
+    *,
+    keep_up: KeepUp = _nothing,
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """The receiver for the stores in ``book``. ``open_queue`` is entered when it starts and left when it stops.
+
+    ``keep_up`` runs meanwhile, to keep the book up to date.
+    Redis need not be there at the start: until it is, webhooks are answered 503 and ``/readyz`` says so.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
+        metrics = ReceiverMetrics(tuple(Answer))
+        keeping_up = asyncio.create_task(keep_up())
+        async with open_queue() as queue:
+            yield {"receiver": Receiver(book, queue, metrics, clock), "queue": queue, "metrics": metrics}
+        keeping_up.cancel()
+
+    app = Starlette(
+        routes=[
+            Route(WEBHOOK_PATH, _webhook, methods=["POST"]),
+            Route("/healthz", health.healthz),
+            Route("/readyz", health.readyz),
+            Route("/metrics", health.metrics),
+        ],
+        middleware=[Middleware(InternalErrors)],
+        exception_handlers={HTTPException: _bare},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # a webhook is not sent again to where it is redirected
+    return app
+
+
+async def _webhook(request: Request) -> Response:
+    receiver: Receiver = request.state.receiver
+    return await receiver.receive(request)
+
+
+async def _bare(_: Request, error: Exception) -> Response:
+    """404 and 405 without a text."""
+    assert isinstance(error, HTTPException)
+    return Response(status_code=error.status_code, headers=error.headers)
+
+
+class InternalErrors:
+    """Answers 500 without a word when something of ours breaks, and logs it once."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            log.exception(Event.INTERNAL_ERROR, place="receiver")
+            if scope["type"] != "http" or started:
+                raise
+            await Response(status_code=500)(scope, receive, send)

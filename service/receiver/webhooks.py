@@ -1,0 +1,225 @@
+"""A webhook: read it, ask who vouches for it, queue its order, answer.
+
+BigCommerce asks for an answer without a body, and takes any 2xx as received. Nothing is answered with 200 before it
+is in Redis. ("Webhooks overview")
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+import structlog
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
+from service.bigcommerce.models import to_int, to_number
+from service.errors import QueueUnavailable
+from service.logs import Event
+from service.metrics import ReceiverMetrics
+from service.orders.state.queue import Accepted, Queue, Webhook
+from service.receiver.authentication import StoreBook
+
+log = structlog.get_logger()
+
+BODY_LIMIT = 64 * 1024
+
+# BigCommerce's bodies are some 200 bytes. Who takes longer is no sender of ours.
+BODY_TIMEOUT_S = 10.0
+
+
+class Answer(StrEnum):
+    """What a webhook was answered, as it is counted."""
+
+    QUEUED = "queued"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
+    NOT_A_WEBHOOK = "not_a_webhook"
+    REFUSED = "refused"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    DISCONNECTED = "disconnected"
+    NOT_QUEUED = "not_queued"
+
+
+_STATUS = {
+    Answer.QUEUED: 200,
+    Answer.DUPLICATE: 200,
+    Answer.IGNORED: 200,
+    Answer.NOT_A_WEBHOOK: 400,
+    Answer.REFUSED: 401,
+    Answer.TOO_LARGE: 413,
+    Answer.TOO_SLOW: 408,
+    Answer.DISCONNECTED: 400,  # nobody is there to read it
+    Answer.NOT_QUEUED: 503,
+}
+_HEADERS = {
+    Answer.TOO_SLOW: {"connection": "close"},
+    Answer.NOT_QUEUED: {"retry-after": "1"},
+}
+# Made once: they are the same for all webhooks.
+_RESPONSES = {answer: Response(status_code=_STATUS[answer], headers=_HEADERS.get(answer)) for answer in Answer}
+
+# What of a sender's text may not go into the log and the ledger.
+_UNFIT = re.compile(r"[^!-~]")
+
+
+def _short_text(value: object) -> str | None:
+    return str(value)[:255] if isinstance(value, str | int | float) else None
+
+
+def _unix_time(value: object) -> int | None:
+    moment = to_number(value)
+    return int(moment) if moment is not None and 0 <= moment < 2**53 else None
+
+
+class Payload(BaseModel):
+    """The body of a webhook, as far as it is read. Keys that BigCommerce may add are let pass."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    scope: Annotated[str, Field(min_length=1, max_length=255)]
+    producer: Annotated[str, Field(pattern=r"^stores/[A-Za-z0-9]{1,64}$")]
+    # Of what else stands there only an order's id is indispensable. An authentic webhook must not be sent again for
+    # two days because of a text where a number was expected.
+    data: Any = None
+    hash: Annotated[str | None, BeforeValidator(_short_text)] = None
+    created_at: Annotated[int | None, BeforeValidator(_unix_time)] = None
+
+    @model_validator(mode="after")
+    def _order_has_an_id(self) -> Self:
+        if self.is_order and self.order_id is None:
+            raise ValueError("an order's id is a positive integer")
+        return self
+
+    @property
+    def is_order(self) -> bool:
+        """Whether the event is about an order: its creation, or a change of its status."""
+        return self.scope in (ORDER_CREATED, STATUS_UPDATED)
+
+    @property
+    def order_id(self) -> int | None:
+        """The id of what the event is about; None when it is no positive integer."""
+        order_id = to_int(self.data.get("id")) if isinstance(self.data, dict) else None
+        return order_id if order_id is not None and 0 < order_id < 2**63 else None
+
+    @property
+    def store_hash(self) -> str:
+        """The store that the event comes from."""
+        return self.producer.removeprefix("stores/")
+
+
+class Receiver:
+    """Takes the webhooks of all stores."""
+
+    def __init__(
+        self,
+        book: StoreBook,
+        queue: Queue,
+        metrics: ReceiverMetrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._book = book
+        self._queue = queue
+        self._metrics = metrics
+        self._clock = clock
+
+    async def receive(self, request: Request) -> Response:
+        """Answer one webhook, log it and count it."""
+        began = time.perf_counter()
+        answer = await self._answer(request, self._clock(), began)
+        self._metrics.answered(answer, time.perf_counter() - began)
+        return _RESPONSES[answer]
+
+    async def _answer(self, request: Request, received_at: float, began: float) -> Answer:
+        try:
+            body = (await _read_body(request)).decode()
+            payload = Payload.model_validate_json(body)
+        except ClientDisconnect:
+            return Answer.DISCONNECTED
+        except _TooLarge:
+            return _refuse(Answer.TOO_LARGE, ms=_ms(began))
+        except TimeoutError:
+            return _refuse(Answer.TOO_SLOW, ms=_ms(began))
+        except (UnicodeDecodeError, ValidationError):
+            return _refuse(Answer.NOT_A_WEBHOOK, ms=_ms(began))
+
+        store = self._book.get(payload.store_hash)
+        refusal = self._book.refusal(payload.store_hash, request.headers, body)
+        if store is None or refusal is not None:
+            known = {"store": store.hash} if store else {}
+            log.warning(Event.WEBHOOK_REFUSED, reason=refusal, **known, ms=_ms(began))
+            return Answer.REFUSED
+
+        webhook_id = _bounded(request.headers.get("webhook-id") or payload.hash or "")
+        told = log.bind(store=store.hash, webhook_id=webhook_id)
+        order_id = payload.order_id
+        if not payload.is_order or order_id is None:
+            told.debug(Event.WEBHOOK_IGNORED, scope=_bounded(payload.scope), ms=_ms(began))
+            return Answer.IGNORED
+        told = told.bind(order_id=order_id)
+        webhook = Webhook(
+            store_hash=store.hash,
+            order_id=order_id,
+            webhook_id=webhook_id,
+            scope=payload.scope,
+            created_at=payload.created_at,
+            received_at=received_at,
+        )
+        try:
+            accepted = await self._queue.accept(webhook)
+        except QueueUnavailable:
+            told.error(Event.WEBHOOK_NOT_QUEUED, ms=_ms(began))
+            return Answer.NOT_QUEUED
+        _tell(told, accepted, payload.scope, _ms(began))
+        return Answer(accepted)
+
+
+def _tell(told: structlog.typing.FilteringBoundLogger, accepted: Accepted, scope: str, ms: float) -> None:
+    match accepted:
+        case Accepted.QUEUED:
+            told.info(Event.WEBHOOK_ACCEPTED, ms=ms)
+        case Accepted.DUPLICATE:
+            told.info(Event.WEBHOOK_DUPLICATE, ms=ms)
+        case Accepted.IGNORED:
+            told.debug(Event.WEBHOOK_IGNORED, scope=scope, ms=ms)
+
+
+def _refuse(answer: Answer, *, ms: float) -> Answer:
+    log.warning(Event.WEBHOOK_REFUSED, reason=answer.value, ms=ms)
+    return answer
+
+
+def _ms(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 1)
+
+
+def _bounded(text: str) -> str:
+    """Text of the sender's, as much of it as may go into the log and the ledger."""
+    return _UNFIT.sub("", text[:100])
+
+
+class _TooLarge(Exception):
+    pass
+
+
+async def _read_body(request: Request) -> bytes:
+    """The whole body. Raises _TooLarge, TimeoutError, ClientDisconnect.
+
+    Too large a body is not read to its end; what still comes, the server drops without keeping it.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > BODY_LIMIT):
+        raise _TooLarge
+    body = bytearray()
+    async with asyncio.timeout(BODY_TIMEOUT_S), aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise _TooLarge
+    return bytes(body)

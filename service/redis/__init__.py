@@ -1,0 +1,1 @@
+"""Redis: the client, Lua scripts, and the embedded server of `enrich up`."""

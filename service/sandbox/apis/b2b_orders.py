@@ -1,0 +1,249 @@
+"""B2B Edition's management API, Orders: the records and their extra fields."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+
+from starlette.routing import BaseRoute
+
+from service.sandbox.apis.b2b_people import done, number_of
+from service.sandbox.apis.documents import STATUSES
+from service.sandbox.apis.extra_fields import check, pairs, parse
+from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refusal
+from service.sandbox.state import Order, Record, Write
+
+ORDER_ID_OFFSET = 5_000_000
+USUAL_PER_PAGE = 10
+MOST_PER_PAGE = 200
+YEAR = 365 * 24 * 3600
+
+_LEGACY = dict.fromkeys(
+    (*(f"extraInt{i}" for i in range(1, 6)), *(f"extraStr{i}" for i in range(1, 6)), "extraText"), None
+)
+_MONEY = {
+    "currencyLocation": "left",
+    "currencyToken": "$",
+    "decimalToken": ".",
+    "decimalPlaces": 2,
+    "thousandsToken": ",",
+}
+
+
+def routes(gateway: Gateway) -> list[BaseRoute]:
+    """The calls about orders."""
+
+    def b2b(method: str, path: str, operation: str, handler: Handler) -> BaseRoute:
+        return gateway.route(Dialect.B2B, method, f"/api/v3/io{path}", operation, handler)
+
+    return [
+        b2b("GET", "/orders", "Get All Orders", all_orders),
+        b2b("POST", "/orders", "Create an Order", create),
+        b2b("GET", "/orders/extra-fields", "Get Order Extra Field Configs", extra_field_configs),
+        b2b("GET", "/orders/{order_id:int}", "Get an Order", get),
+        b2b("PUT", "/orders/{order_id:int}", "Update an Order", update),
+        b2b("GET", "/orders/{order_id:int}/products", "Get Order Products", products),
+    ]
+
+
+def create(call: Call) -> Done:
+    """The record, made before B2B Edition makes its own; only inside the window after the order's creation."""
+    order = call.store.orders.get(number_of(call, "bcOrderId"))
+    if order is None:
+        raise _no_order()
+    order.creates += 1
+    user = call.store.user(number_of(call, "customerId"))
+    if user is None:
+        raise refused_customer()
+    if order.record(call.now) or call.now >= order.placed_at + call.sandbox.options.create_window:
+        raise Refusal(400, "The order already exists.")
+    po_number, extra_fields = _po_number(call), parse(call.fields)
+    check(call, extra_fields or {}, order, whole=extra_fields)
+    record = Record(call.now, user.company_id, po_number, extra_fields or {})
+    _accept(call, order, "Create an Order", record, po_number, extra_fields)
+    return done(_document(call, order, record, extra=True))
+
+
+def refused_customer() -> Refusal:
+    """Create an Order for somebody who is no Company user. BigCommerce does not say what it answers: a guess."""
+    return Refusal(404, "User does not exist or action not support for this user.")
+
+
+def _no_order() -> Refusal:
+    return Refusal(404, "Order Does Not Exist.")
+
+
+def get(call: Call) -> Done:
+    """The record, as it was ``read_lag`` seconds ago."""
+    order = call.store.orders.get(call.path["order_id"])
+    record = order.record(call.now - call.sandbox.faults.read_lag) if order else None
+    if order is None or not _is_of_company(record):
+        raise _no_order()
+    return done(_detail(call, order, record))
+
+
+def update(call: Call) -> Done:
+    """Write onto the record; 404 while there is none."""
+    order = call.store.orders.get(call.path["order_id"])
+    if order is None:
+        raise _no_order()
+    order.updates += 1
+    record = order.record(call.now)
+    if not _is_of_company(record):
+        raise _no_order()
+    po_number, extra_fields = _po_number(call), parse(call.fields)
+    if po_number is None and extra_fields is None:
+        raise Refusal(400, "At least one of poNumber and extraFields is required.")
+    merged = {**record.extra_fields, **(extra_fields or {})}
+    replaces = call.sandbox.options.update_extra_fields == "replace"
+    # Required fields have to be sent even where they are on the record already, unless the update merges.
+    check(call, extra_fields or {}, order, whole=extra_fields if replaces else extra_fields and merged)
+    written = record.rewritten(
+        call.now,
+        po_number=record.po_number if po_number is None else po_number,
+        extra_fields=extra_fields if replaces and extra_fields is not None else merged,
+    )
+    _accept(call, order, "Update an Order", written, po_number, extra_fields)
+    return done(_detail(call, order, written))
+
+
+def products(call: Call) -> Done:
+    """The order's line items."""
+    order = call.store.orders.get(call.path["order_id"])
+    if order is None or order.record(call.now) is None:
+        raise Refusal(404, "The order does not exist.")
+    return done(
+        [
+            {
+                "productId": product["product_id"],
+                "productName": product["name"],
+                "variantId": product["variant_id"],
+                "variantSku": product["sku"],
+                "quantity": product["quantity"],
+                "options": product["product_options"],
+            }
+            for product in order.products
+        ]
+    )
+
+
+def _is_of_company(record: Record | None) -> TypeGuard[Record]:
+    """A B2C order has an entry in Get All Orders and nothing that could be read or updated by itself: a guess."""
+    return record is not None and record.company_id is not None
+
+
+def _accept(
+    call: Call,
+    order: Order,
+    operation: str,
+    record: Record,
+    po_number: str | None,
+    extra_fields: Mapping[str, str] | None,
+) -> None:
+    order.versions.append(record)
+    order.writes.append(Write(operation, call.now, po_number, extra_fields))
+
+
+def _po_number(call: Call) -> str | None:
+    value = call.fields.get("poNumber")
+    if value is not None and not isinstance(value, str):
+        raise Refusal(422, "poNumber has to be text.")
+    return value
+
+
+def all_orders(call: Call) -> Done:
+    """Every order that B2B Edition knows by now, B2C and guest orders too. Times are exclusive, as documented."""
+    at = call.now - call.sandbox.faults.read_lag
+    known = [(order, record) for order in call.store.orders.values() if (record := order.record(at))]
+    wanted = [(order, record) for order, record in known if _is_wanted(call, order, record)]
+    by = call.query.get("sortBy", "updatedAt")
+    direction = call.query.get("orderBy", "DESC")
+    if by not in {"createdAt", "updatedAt"} or direction not in {"ASC", "DESC"}:
+        raise Refusal(400, "sortBy or orderBy is not valid.")
+    wanted.sort(
+        key=lambda entry: (entry[0].placed_at if by == "createdAt" else entry[1].written_at, entry[0].id),
+        reverse=direction == "DESC",
+    )
+    limit, offset = _page(call)
+    extra = call.query.get("showExtra", "").lower() in {"true", "1"}
+    page = [_document(call, order, record, extra=extra) for order, record in wanted[offset : offset + limit]]
+    return _listing(page, len(wanted), limit, offset)
+
+
+def _is_wanted(call: Call, order: Order, record: Record) -> bool:
+    created, updated = (int(call.sandbox.shown(at)) for at in (order.placed_at, record.written_at))
+    limits = {name: call.number(name) for name in ("minCreated", "maxCreated", "minModified", "maxModified")}
+    if not any(limits.values()) and max(created, updated) < call.sandbox.shown(call.now) - YEAR:
+        return False
+    for value, least, most in (
+        (created, limits["minCreated"], limits["maxCreated"]),
+        (updated, limits["minModified"], limits["maxModified"]),
+    ):
+        if (least and value <= least) or (most and value >= most):
+            return False
+    order_id, company_id = call.number("bcOrderId"), call.number("companyId")
+    channels = call.query.getlist("channelIds[]")
+    return (
+        (not order_id or order.id == order_id)
+        and (not company_id or record.company_id == company_id)
+        and (not channels or str(order.document["channel_id"]) in channels)
+    )
+
+
+def extra_field_configs(call: Call) -> Done:
+    """The store's extra fields, page by page."""
+    limit, offset = _page(call)
+    configs = [
+        {
+            "id": number,
+            "uuid": "",
+            **config.model_dump(by_alias=True),
+            "labelName": config.label_name or config.field_name,
+        }
+        for number, config in enumerate(call.store.extra_fields, start=1)
+    ]
+    return _listing(configs[offset : offset + limit], len(configs), limit, offset)
+
+
+def _page(call: Call) -> tuple[int, int]:
+    limit, offset = call.number("limit") or USUAL_PER_PAGE, call.number("offset") or 0
+    if not 1 <= limit <= MOST_PER_PAGE or offset < 0:
+        raise Refusal(400, f"limit has to be from 1 to {MOST_PER_PAGE}, offset not below 0.")
+    return limit, offset
+
+
+def _document(call: Call, order: Order, record: Record, *, extra: bool) -> dict[str, Any]:
+    fields, shown = order.document, call.sandbox.shown
+    status = STATUSES[fields["status_id"]]
+    total = float(fields["total_inc_tax"])
+    document = {
+        "id": ORDER_ID_OFFSET + order.id,
+        "bcOrderId": str(order.id) if call.sandbox.options.bc_order_id_as == "text" else order.id,
+        "totalIncTax": total,
+        "usdIncTax": total,
+        "poNumber": record.po_number,
+        "status": status,
+        "customStatus": status,
+        "statusCode": fields["status_id"],
+        "cartId": fields["cart_id"],
+        "items": sum(product["quantity"] for product in order.products),
+        "companyId": record.company_id,
+        "currencyCode": fields["currency_code"],
+        "money": _MONEY,
+        "isArchived": fields["is_deleted"],
+        "channelId": fields["channel_id"],
+        "channelName": "Sandbox",
+        "createdAt": int(shown(order.placed_at)),
+        "updatedAt": int(shown(record.written_at)),
+    }
+    extras: dict[str, Any] = {**_LEGACY, "extraInfo": {}, "extraFields": pairs(record.extra_fields)} if extra else {}
+    return document | extras
+
+
+def _detail(call: Call, order: Order, record: Record) -> Any:
+    invoice = {"isInvoiceOrder": int(order.is_invoice_order), "invoiceId": None, "invoiceNumber": None}
+    document = _document(call, order, record, extra=True) | invoice | {"invoiceStatus": None}
+    return [document] if call.sandbox.options.record_data_as == "array" else document
+
+
+def _listing(page: Sequence[Any], total: int, limit: int, offset: int) -> Done:
+    pagination = {"totalCount": total, "limit": limit, "offset": offset}
+    return Done({"code": 200, "data": list(page), "meta": {"message": "SUCCESS", "pagination": pagination}})

@@ -1,0 +1,102 @@
+"""Orders for the workers: put into the queue as the receiver puts them there, and asserted to have come out right."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from service.bigcommerce.hooks import ORDER_CREATED
+from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.queue import Accepted, Webhook
+from tests.bench.fake_store import ACCOUNT_FIELD, po_number
+from tests.bench.rig import Rig
+
+IN_HAND = 200
+"""So many orders are fed and not yet created."""
+
+_LOOK_EVERY_S = 0.02
+_DRAIN_EVERY_S = 0.2
+_READ_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class Feeder:
+    """Feeds the rig's stores in turn, with ids that follow one another in each."""
+
+    rig: Rig
+    first_id: int = 1001
+    fed: list[tuple[str, int]] = field(default_factory=list)
+
+    async def feed(self, seconds: float, *, in_hand: int = IN_HAND, most: int | None = None) -> None:
+        """Keep so many orders in hand for so long, or until ``most`` were fed."""
+        created_before, fed_before = (await self.rig.counts()).created, len(self.fed)
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            fed, created = len(self.fed) - fed_before, (await self.rig.counts()).created - created_before
+            room = in_hand - (fed - created)
+            if most is not None:
+                room = min(room, most - fed)
+                if not room and fed == most:
+                    return
+            await asyncio.gather(*(self.feed_one() for _ in range(room)))
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def feed_one(self) -> None:
+        """Queue one order, as a receiver does."""
+        stores, now = self.rig.stores, time.time()
+        store, order_id = stores[len(self.fed) % len(stores)], self.first_id + len(self.fed) // len(stores)
+        self.fed.append((store, order_id))
+        webhook = Webhook(store, order_id, f"bench-{order_id}", ORDER_CREATED, float(int(now)), now)
+        accepted = await self.rig.queue.accept(webhook)
+        assert accepted is Accepted.QUEUED, f"{store}:{order_id} is {accepted}"
+
+    async def all_verified(self, within_s: float = 60.0) -> list[Entry]:
+        """The entries of all that were fed, once they have ended.
+
+        AssertionError unless each was created, once and with its own values, and verified.
+        """
+        open_by_store = self._by_store()
+        async with asyncio.timeout(within_s):
+            while True:
+                open_by_store = await self._still_open(open_by_store)
+                if not open_by_store:
+                    break
+                await asyncio.sleep(_DRAIN_EVERY_S)
+        entries = await self._entries()
+        assert len(entries) == len(self.fed), f"{len(self.fed)} were fed, {len(entries)} are known"
+        counts = await self.rig.counts()
+        assert counts.created == len(self.fed), f"{len(self.fed)} were fed, {counts.created} created"
+        assert not any(name.startswith("unknown") for name in counts.calls), counts.calls
+        for entry in entries:
+            wrong = entry.status is not Status.CREATED or not entry.verified
+            wrong |= entry.po_number != po_number(entry.order_id) or entry.fields != {ACCOUNT_FIELD: "ERP-10001"}
+            assert not wrong, f"an order has not ended as it should: {entry}"
+        return entries
+
+    async def _still_open(self, ids_by_store: dict[str, list[int]]) -> dict[str, list[int]]:
+        """Those of the orders that have not ended."""
+        still_open = {}
+        for store, ids in ids_by_store.items():
+            statuses = await self.rig.ledger.statuses(store, ids)
+            if left := [order_id for order_id in ids if not statuses[order_id].is_final]:
+                still_open[store] = left
+        return still_open
+
+    async def _entries(self) -> list[Entry]:
+        return [
+            entry
+            for store, ids in self._by_store().items()
+            for first in range(0, len(ids), _READ_AT_ONCE)
+            for entry in await self.rig.ledger.get_many(store, ids[first : first + _READ_AT_ONCE])
+        ]
+
+    def _by_store(self) -> dict[str, list[int]]:
+        by_store: dict[str, list[int]] = {}
+        for store, order_id in self.fed:
+            by_store.setdefault(store, []).append(order_id)
+        return by_store
+
+
+def verified_per_s(entries: list[Entry], begin: float) -> float:
+    """Orders a second from ``begin`` (Unix seconds), when the first was fed, until the last was found right."""
+    later = [entry.times[Stage.VERIFIED] for entry in entries if entry.times[Stage.RECEIVED] >= begin]
+    return len(later) / (max(later) - begin)

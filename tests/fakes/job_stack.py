@@ -1,0 +1,256 @@
+"""The workers' jobs, run by hand: a scripted BigCommerce, a real Redis, and a clock that the test moves.
+
+Jobs are taken from the queues and closed with the worker's own script, one at a time, whichever is due first.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from arq import ArqRedis, Retry
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+
+from service.configuration import Configuration, load_configuration
+from service.orders.document.cache import Cache
+from service.orders.state.breaker import Breaker
+from service.orders.state.due_orders import Looks
+from service.orders.state.entry import Entry
+from service.orders.state.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW, from_json
+from service.orders.state.keys import checks_key, second_looks_key, waiting_key
+from service.orders.state.ledger import Ledger
+from service.orders.state.queue import Accepted, Queue, Webhook
+from service.orders.state.transitions import Places
+from service.redis import scripts
+from tests.fakes.sandbox import StillClock
+from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
+from workers.attempts import Jobs
+from workers.main import _guard
+from workers.resources import Resources
+from workers.verification import Verifier
+
+ORDER = 1
+CUSTOMER = 7
+CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
+"""Half a second before a still clock begins."""
+
+QUEUES = (WINDOW.queue, RECOVERY.queue, CHECK.queue, SECOND_LOOK.queue, PROBE.queue)
+
+STORES = """
+[stores.abc123]
+access_token = "access-token"
+client_secret = "s"
+{keys}
+po_number = "order.customer_message"
+[stores.abc123.extra_fields]
+"F" = "order.staff_notes"
+{fields}
+"""
+ACCOUNT = """"Acc" = 'company.extraFields."ERP"'\n"""
+"""A field that needs the Company."""
+
+RECORD = "/api/v3/io/orders/1"
+
+
+def failure(status: int, message: str) -> tuple[int, dict[str, Any]]:
+    return status, {"code": status, "data": {"errMsg": message}, "meta": {"message": message}}
+
+
+class ScriptedRecord:
+    """B2B Edition's record of the order: None until something makes it."""
+
+    def __init__(self) -> None:
+        self.po_number: str | None = None
+        self.fields: dict[str, Any] = {}
+
+    def make(self, po_number: str = "", **fields: Any) -> None:
+        """It is there, with these values."""
+        self.po_number, self.fields = po_number, fields
+
+    def read(self, _: httpx.Request) -> Any:
+        if self.po_number is None:
+            return failure(404, "Order Does Not Exist.")
+        return {"code": 200, "data": self._document(), "meta": {}}
+
+    def create(self, request: httpx.Request) -> Any:
+        if self.po_number is not None:
+            return failure(400, "The order already exists.")
+        self.po_number = ""
+        return self.update(request)
+
+    def update(self, request: httpx.Request) -> Any:
+        if self.po_number is None:
+            return failure(404, "Order Does Not Exist.")
+        body = json.loads(request.content)
+        self.po_number = body.get("poNumber", self.po_number)
+        self.fields |= {field["fieldName"]: field["fieldValue"] for field in body.get("extraFields", [])}
+        return {"code": 200, "data": {}, "meta": {}}
+
+    def _document(self) -> dict[str, Any]:
+        fields = [{"fieldName": name, "fieldValue": value} for name, value in self.fields.items()]
+        return {"bcOrderId": str(ORDER), "poNumber": self.po_number, "companyId": 12, "extraFields": fields}
+
+
+class Workshop:
+    """One store and one order of a Company user, whose PO is PO1 and whose field F is fv."""
+
+    def __init__(self, folder: Path, redis: ArqRedis, clock: StillClock, upstream: FakeUpstream) -> None:
+        self.folder, self.redis, self.clock, self.upstream = folder, redis, clock, upstream
+        self.record = ScriptedRecord()
+        self.order: dict[str, Any] = {
+            "id": ORDER,
+            "customer_id": CUSTOMER,
+            "date_created": CREATED,
+            "status_id": 11,
+            "customer_message": "PO1",
+            "staff_notes": "fv",
+        }
+        self.resources: Resources
+        self.jobs: Jobs
+        self._verifier: Verifier
+        self._finish = scripts.load(redis, "workers", "finish")
+        configs = [{"fieldName": name, "fieldType": 0, "labelName": name} for name in ("F", "Acc")]
+        upstream.on("GET /v2/orders/1", lambda _: self.order)
+        upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": configs, "meta": {}})
+        upstream.on(f"GET /api/v3/io/users/customer/{CUSTOMER}", {"code": 200, "data": {"id": 1, "companyId": 12}})
+        self.company_has({"ERP": "E1"})
+        upstream.on(f"GET {RECORD}", self.record.read)
+        upstream.on(f"PUT {RECORD}", self.record.update)
+        upstream.on("POST /api/v3/io/orders", self.record.create)
+
+    def company_has(self, fields: dict[str, str]) -> None:
+        rows = [{"fieldName": name, "fieldValue": value} for name, value in fields.items()]
+        self.upstream.on("GET /api/v3/io/companies/12", {"code": 200, "data": {"extraFields": rows}})
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        transport = await stack.enter_async_context(transport_to(self.upstream, clock=self.clock))
+        self.resources = Resources(
+            self.configuration(),
+            self.redis,
+            transport,
+            Ledger(self.redis),
+            Queue(self.redis, clock=self.clock),
+            Places(self.redis, clock=self.clock),
+            Looks(self.redis, checks_key, clock=self.clock),
+            Looks(self.redis, second_looks_key, clock=self.clock),
+            Looks(self.redis, waiting_key, clock=self.clock),
+            Breaker(self.redis, clock=self.clock),
+        )
+        self.configure()
+
+    def configuration(self, *, keys: str = "", fields: str = "") -> Configuration:
+        path = self.folder / "stores.toml"
+        path.write_text(STORES.format(keys=keys, fields=fields))
+        return load_configuration(path)
+
+    def configure(self, *, keys: str = "", fields: str = "") -> None:
+        """Start the workers anew, with these lines in the stores file."""
+        resources = self.resources
+        self.resources = Resources(
+            self.configuration(keys=keys, fields=fields),
+            resources.redis,
+            resources.transport,
+            resources.ledger,
+            resources.queue,
+            resources.places,
+            resources.checks,
+            resources.second_looks,
+            resources.waiting,
+            resources.breaker,
+        )
+        self.jobs = Jobs(self.resources, clock=self.clock)
+        self._verifier = Verifier(self.resources, clock=self.clock)
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(self.redis, STORE_HASH, clock=self.clock)
+
+    async def webhook(self, *, status: bool = False) -> Accepted:
+        """BigCommerce tells of the order now."""
+        scope = "store/order/statusUpdated" if status else "store/order/created"
+        now = self.clock()
+        return await self.resources.queue.accept(Webhook(STORE_HASH, ORDER, "msg_1", scope, float(int(now)), now))
+
+    async def retry(self) -> Accepted:
+        return await self.resources.queue.retry(STORE_HASH, ORDER)
+
+    async def entry(self) -> Entry:
+        entry = await self.resources.ledger.get(STORE_HASH, ORDER)
+        assert entry is not None
+        return entry
+
+    async def queued(self) -> list[str]:
+        """The ids of all jobs."""
+        return [job_id for job_id, _, _ in await self._due()]
+
+    async def turn(self) -> str:
+        """Run the job that is due first, and move the clock to when it is; its id."""
+        job_id, queue, due_ms = (await self._due())[0]
+        self.clock.now = max(self.clock.now, due_ms / 1000)
+        raw = await self.redis.get(job_key_prefix + job_id)
+        assert raw is not None, "a job without its body"
+        job = from_json(raw)
+        await self.redis.set(in_progress_key_prefix + job_id, "me")
+        tries = await self.redis.incr(retry_key_prefix + job_id)
+
+        async def hold(_: str) -> None:
+            return
+
+        queued_at = datetime.fromtimestamp(job["et"] / 1000, UTC)
+        ctx = {"job_id": job_id, "job_try": tries, "hold": hold, "enqueue_time": queued_at}
+        functions: dict[str, Any] = {
+            "window": self.jobs.window,
+            "recover": self.jobs.recover,
+            "check": self._verifier.check,
+            "second_look": self._verifier.look_again,
+            "probe": self.jobs.probe,
+        }
+        done, again_ms = 1, due_ms
+        try:
+            await functions[job["f"]](ctx, *job["a"])
+        except Retry as retry:
+            done, again_ms = 0, int(self.clock() * 1000) + (retry.defer_score or 0)
+        keys = [prefix + job_id for prefix in (in_progress_key_prefix, job_key_prefix, retry_key_prefix)]
+        guard = _guard(job_id)
+        await self._finish(
+            keys=[*keys, queue, *([guard] if guard else [])], args=["me", job_id, due_ms, done, again_ms]
+        )
+        return job_id
+
+    async def ended(self, *, most: int = 100) -> Entry:
+        """Run jobs until the order has ended."""
+        for _ in range(most):
+            entry = await self.entry()
+            if entry.status.is_final:
+                return entry
+            await self.turn()
+        raise AssertionError(f"the order does not end: {await self.entry()}")
+
+    async def _due(self) -> list[tuple[str, str, int]]:
+        found = [
+            (job_id.decode(), queue, int(due))
+            for queue in QUEUES
+            for job_id, due in await self.redis.zrange(queue, 0, -1, withscores=True)
+        ]
+        return sorted(found, key=lambda job: job[2])
+
+
+@pytest.fixture
+async def workshop(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workshop]:
+    """A workshop with an order that BigCommerce has not told of yet. Whoever sleeps moves the clock."""
+    clock, sleep = StillClock(), asyncio.sleep
+
+    async def skip_ahead(seconds: float, *_: object) -> None:
+        clock.tick(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", skip_ahead)
+    async with AsyncExitStack() as stack:
+        workshop = Workshop(tmp_path, redis, clock, FakeUpstream())
+        await workshop.open(stack)
+        yield workshop

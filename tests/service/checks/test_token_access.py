@@ -1,0 +1,311 @@
+"""Access tokens: what BigCommerce may answer to each call, and what is made of it."""
+
+import socket
+import ssl
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from service.bigcommerce import PatientApi
+from service.checks.token_access import NO_ORDER, Access, of_all_tokens, try_token
+from service.rules import Needs
+from service.stores import Endpoints
+from tests.fakes.checks import lines
+from tests.fakes.loader_stack import NOTHING
+from tests.fakes.upstream import FakeUpstream, account, transport_to
+
+NOW = 1_768_078_800.0
+EVERYTHING = replace(NOTHING, metafields=True, customer=True, customer_attributes=True, customer_form_fields=True)
+
+ORDERS, METAFIELDS, CUSTOMERS = "GET /v2/orders", "GET /v3/orders/metafields", "GET /v3/customers"
+CONFIGS = "GET /api/v3/io/orders/extra-fields"
+WRITE = f"PUT /api/v3/io/orders/{NO_ORDER}"
+
+ACCEPTED = "ok  access_token  BigCommerce accepts it."
+CAN_READ = "ok  orders  can be read (scope Orders: read-only)."
+ANSWERS = "ok  B2B Edition  answers: orders have 1 extra field."
+MAY_WRITE = "ok  B2B Edition, writing  is allowed (scope B2B Edition: modify)."
+
+AT = "in the store's control panel, Settings, API accounts"
+OF_THIS_STORE = "Is B2B Edition installed in this store, and is the token of this store?"
+PROXY = "Is a proxy in between? Look at [bigcommerce] in the stores file too."
+
+
+def core_lacks(subject: str, scope: str) -> str:
+    return f"error  {subject}  the access token lacks the scope {scope} (403). Give its API account that scope {AT}."
+
+
+def failure(status: int, message: str) -> tuple[int, Any]:
+    return status, {"code": status, "data": {"errMsg": message}, "meta": {"message": message}}
+
+
+def caused_by(cause: Exception, text: str = "lost") -> httpx.ConnectError:
+    error = httpx.ConnectError(text)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.fixture
+def upstream() -> FakeUpstream:
+    """All is well: an order that is not there is not there."""
+    upstream = FakeUpstream()
+    upstream.on(ORDERS, 204)
+    upstream.on(METAFIELDS, {"data": []})
+    upstream.on(CUSTOMERS, {"data": []})
+    upstream.on(CONFIGS, {"code": 200, "data": [{"fieldName": "note"}], "meta": {}})
+    upstream.on(WRITE, failure(404, "Order Does Not Exist."))
+    return upstream
+
+
+async def tried(upstream: FakeUpstream, needs: Needs = NOTHING, token: str = "access-token") -> Access:
+    async with transport_to(upstream) as transport:
+        return await try_token(PatientApi(transport, account(token)), needs, Endpoints(), now=NOW)
+
+
+async def found(upstream: FakeUpstream, needs: Needs = NOTHING) -> list[str]:
+    return lines((await tried(upstream, needs)).findings)
+
+
+async def test_a_token_that_may_do_everything_is_fine(upstream: FakeUpstream) -> None:
+    access = await tried(upstream, EVERYTHING)
+    assert lines(access.findings) == [
+        ACCEPTED,
+        CAN_READ,
+        "ok  order metafields  can be read (scope Orders: read-only).",
+        "ok  customers  can be read (scope Customers: read-only).",
+        ANSWERS,
+        MAY_WRITE,
+    ]
+    assert access.is_accepted is True
+    assert [config.field_name for config in access.configs or []] == ["note"]
+
+
+async def test_only_what_the_rules_need_is_asked(upstream: FakeUpstream) -> None:
+    await tried(upstream)
+    assert upstream.asked == [ORDERS, CONFIGS, WRITE]
+
+
+async def test_no_answer_is_a_long_list(upstream: FakeUpstream) -> None:
+    await tried(upstream, EVERYTHING)
+    orders, metafields, customers, *_ = (dict(request.url.params) for request in upstream.requests)
+    assert orders["limit"] == "1"
+    assert metafields["date_created:min"] == "2026-01-10T21:00:00"
+    assert customers == {"id:in": "1", "include": "attributes,formfields"}
+
+
+async def test_nothing_is_written_but_to_an_order_that_cannot_exist(upstream: FakeUpstream) -> None:
+    await tried(upstream, EVERYTHING)
+    assert [route for route in upstream.asked if not route.startswith("GET ")] == [
+        "PUT /api/v3/io/orders/9007199254740991"
+    ]
+    assert upstream.bodies(WRITE) == [{"poNumber": "enrich check"}]
+
+
+@pytest.mark.parametrize(
+    ("route", "line"),
+    [
+        (ORDERS, core_lacks("orders", "Orders: read-only")),
+        (METAFIELDS, core_lacks("order metafields", "Orders: read-only")),
+        (CUSTOMERS, core_lacks("customers", "Customers: read-only")),
+        (CONFIGS, core_lacks("B2B Edition", "B2B Edition: modify")),
+        (WRITE, core_lacks("B2B Edition, writing", "B2B Edition: modify")),
+    ],
+)
+async def test_403_is_a_scope_that_is_missing(upstream: FakeUpstream, route: str, line: str) -> None:
+    upstream.on(route, (403, {}))
+    told = await found(upstream, EVERYTHING)
+    assert [other for other in told if not other.startswith("ok")] == [line]
+    assert told[0] == ACCEPTED
+
+
+async def test_401_is_a_token_that_is_not_valid(upstream: FakeUpstream) -> None:
+    upstream.on(ORDERS, (401, {"title": "X-Auth-Token header is invalid"}))
+    access = await tried(upstream)
+    assert access.is_accepted is False
+    assert lines(access.findings) == [
+        "error  access_token  BigCommerce refuses it (401: X-Auth-Token header is invalid): it is mistyped, revoked,"
+        f" or another store's. Compare it with the API account {AT}."
+    ]
+    assert upstream.asked == [ORDERS]
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (
+            (401, {"meta": {"message": "Store hash and token do not match."}}),
+            "error  B2B Edition  refuses the access token (401: Store hash and token do not match.)."
+            f" {OF_THIS_STORE} Its API account needs the scope B2B Edition: modify ({AT}).",
+        ),
+        (
+            failure(404, "No such store."),
+            f"error  B2B Edition  answers, but not for this store (404: No such store.). {OF_THIS_STORE}",
+        ),
+        (
+            failure(400, "Not enabled."),
+            f"error  B2B Edition  answers, but not for this store (400: Not enabled.). {OF_THIS_STORE}",
+        ),
+        (
+            httpx.Response(404, text="<h1>nothing here</h1>"),
+            "error  B2B Edition  what answers at api-b2b.bigcommerce.com is not BigCommerce's API (404: Not Found)."
+            f" {PROXY}",
+        ),
+        (
+            httpx.Response(302, headers={"Location": "https://login.example"}),
+            "error  B2B Edition  what answers at api-b2b.bigcommerce.com is not BigCommerce's API (302: Found)."
+            f" {PROXY}",
+        ),
+        (
+            httpx.Response(200, text="<h1>Welcome</h1>"),
+            "error  B2B Edition  what answers at api-b2b.bigcommerce.com is not BigCommerce's API"
+            f" (200: the answer cannot be read). {PROXY}",
+        ),
+        (
+            (503, {"meta": {"message": "Down."}}),
+            "error  B2B Edition  BigCommerce has trouble of its own (503: Down.)."
+            " Run the check again in some minutes; status.bigcommerce.com tells of disturbances.",
+        ),
+        (
+            httpx.Response(429, headers={"X-Request-Window-Resets-After": "45 s"}, json={}),
+            "warning  B2B Edition  could not be looked at: the store's quota is spent for 45 s more."
+            " Run the check again then.",
+        ),
+        (
+            caused_by(socket.gaierror(-2, "Name or service not known")),
+            "error  B2B Edition  there is no host api-b2b.bigcommerce.com, as far as this machine can tell."
+            " Does this machine's DNS work? Is the URL under [bigcommerce] in the stores file right?",
+        ),
+        (
+            caused_by(ssl.SSLCertVerificationError(1, "self-signed")),
+            "error  B2B Edition  no safe connection to api-b2b.bigcommerce.com (ConnectError: lost)."
+            " If a proxy opens TLS here, name its certificate authority in SSL_CERT_FILE.",
+        ),
+        (
+            httpx.ConnectTimeout("slow"),
+            "error  B2B Edition  api-b2b.bigcommerce.com does not answer in time."
+            " Is the way out to api-b2b.bigcommerce.com open (firewall, proxy)?",
+        ),
+        (
+            caused_by(ConnectionRefusedError(111, "refused")),
+            "error  B2B Edition  no connection to api-b2b.bigcommerce.com (ConnectError: lost)."
+            " Is the way out to api-b2b.bigcommerce.com open (firewall, proxy)?",
+        ),
+    ],
+)
+async def test_what_b2b_edition_may_answer(upstream: FakeUpstream, answer: Any, line: str) -> None:
+    upstream.on(CONFIGS, answer)
+    access = await tried(upstream)
+    assert lines(access.findings) == [ACCEPTED, CAN_READ, line]
+    assert access.configs is None
+    assert WRITE not in upstream.asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (
+            httpx.ConnectTimeout("slow"),
+            "error  core API  api.bigcommerce.com does not answer in time."
+            " Is the way out to api.bigcommerce.com open (firewall, proxy)?",
+        ),
+        (
+            (404, {"title": "No such store"}),
+            "error  core API  BigCommerce knows nothing of this store (404: No such store). Is the store hash right?",
+        ),
+        (
+            (422, {"title": "Odd"}),
+            "error  core API  BigCommerce refuses Get All Orders (422: Odd). Is the store hash right?",
+        ),
+    ],
+)
+async def test_a_core_api_that_does_not_serve_is_told_once_beside_b2b_edition(
+    upstream: FakeUpstream, answer: Any, line: str
+) -> None:
+    upstream.on(ORDERS, answer)
+    access = await tried(upstream, EVERYTHING)
+    assert lines(access.findings) == [line, ANSWERS, MAY_WRITE]
+    assert access.is_accepted is None
+
+
+DOUBT = "warning  B2B Edition, writing  whether the token may write could not be told"
+LOOK = f"Look whether its API account has the scope B2B Edition: modify ({AT})."
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (failure(422, "Odd."), "ok  B2B Edition, writing  seems to be allowed (422: Odd.)."),
+        ((503, {}), f"{DOUBT} (503: Service Unavailable). {LOOK}"),
+        (httpx.ReadTimeout("late"), f"{DOUBT} (no answer: ReadTimeout: late). {LOOK}"),
+        ({"code": 200, "data": {}}, f"{DOUBT} (an order that cannot exist was found). {LOOK}"),
+        (
+            httpx.Response(429, headers={"X-Request-Window-Resets-After": "45 s"}, json={}),
+            f"{DOUBT} (429: Too Many Requests). {LOOK}",
+        ),
+    ],
+)
+async def test_whether_it_may_write_is_not_guessed(upstream: FakeUpstream, answer: Any, line: str) -> None:
+    upstream.on(WRITE, answer)
+    assert (await found(upstream))[-1] == line
+
+
+async def test_no_finding_holds_the_token(upstream: FakeUpstream) -> None:
+    upstream.on(ORDERS, (401, {"title": "access-token is no token"}))
+    upstream.on(CONFIGS, (401, {"title": "access-token is no token"}))
+    assert "*** is no token" in str(await found(upstream))
+    assert "access-token" not in str(await found(upstream))
+
+
+# ── several tokens ──────────────────────────────────────────────────────────────────────────────────────────────
+
+REFUSED = "access_token (item {})  BigCommerce refuses it (401: Unauthorized)"
+
+
+async def all_found(upstream: FakeUpstream, *answers: Any) -> tuple[Access, list[str]]:
+    """What is said of as many tokens as there are answers to Get All Orders."""
+    upstream.on(ORDERS, *answers)
+    main, findings = of_all_tokens("abc123", [await tried(upstream, token=f"token{n}") for n in range(len(answers))])
+    return main, lines(findings)
+
+
+async def test_a_spare_token_is_one_line(upstream: FakeUpstream) -> None:
+    main, told = await all_found(upstream, 204, 204)
+    assert told == [
+        "ok  access_token (item 1)  BigCommerce accepts it.",
+        CAN_READ,
+        ANSWERS,
+        MAY_WRITE,
+        "ok  access_token (item 2)  BigCommerce accepts it too, for all that is needed.",
+    ]
+    assert main.api.account == account("token0")
+
+
+async def test_a_refused_token_beside_a_good_one_is_a_warning(upstream: FakeUpstream) -> None:
+    main, told = await all_found(upstream, 401, 204)
+    assert told[0].startswith(f"warning  {REFUSED.format(1)}")
+    assert told[1:] == ["ok  access_token (item 2)  BigCommerce accepts it.", CAN_READ, ANSWERS, MAY_WRITE]
+    assert main.api.account == account("token1")
+
+
+async def test_refused_tokens_alone_are_errors(upstream: FakeUpstream) -> None:
+    main, told = await all_found(upstream, 401, 401)
+    assert [line.startswith(f"error  {REFUSED.format(n)}") for n, line in enumerate(told, start=1)] == [True, True]
+    assert main.is_accepted is False
+
+
+async def test_a_scope_that_a_spare_token_lacks_is_a_warning(upstream: FakeUpstream) -> None:
+    _, told = await all_found(upstream, 204, (403, {}))
+    lacks = core_lacks("access_token (item 2), orders", "Orders: read-only")
+    assert told[-1] == lacks.replace("error", "warning", 1)
+
+
+async def test_a_network_that_is_gone_is_told_once(upstream: FakeUpstream) -> None:
+    main, told = await all_found(upstream, *[httpx.ConnectTimeout("slow")] * 2)
+    assert [line.split("  ")[:2] for line in told] == [
+        ["error", "core API"],
+        ["ok", "B2B Edition"],
+        ["ok", "B2B Edition, writing"],
+    ]
+    assert main.is_accepted is None

@@ -1,0 +1,123 @@
+"""``enrich orders list`` against a real Redis."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from service.orders.state.entry import Entry, Status
+from tests.fakes.cli import Enrich, Keep, Ran
+from tests.fakes.orders import enriched, failed, listed, on_its_way, with_stores
+
+pytestmark = pytest.mark.integration
+
+
+def test_list_shows_a_row_an_order_the_last_changed_first(enrich: Enrich, keep: Keep) -> None:
+    keep(enriched(), age=60)
+    keep(failed())
+    head, *rows = enrich("orders", "list").out.splitlines()
+
+    assert re.split(r"  +", head.strip()) == [
+        "CHANGED (UTC)",
+        "STORE",
+        "ORDER",
+        "OUTCOME",
+        "VERIFIED",
+        "PO NUMBER",
+        "SENT AT",
+        "REASON",
+    ]
+    changed = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert len(rows) == 2
+    assert re.fullmatch(rf"{changed} +abc123 +251 +failed +Cost Center *", rows[0])
+    assert re.fullmatch(rf"{changed} +abc123 +250 +created +yes +PO-4711 +1\.8 s *", rows[1])
+
+
+def test_in_a_pipe_no_row_is_cut_or_folded(enrich: Enrich, keep: Keep) -> None:
+    reason = "a reason of many words " * 20
+    keep(failed(reason=reason.strip()))
+    assert reason.strip() in enrich("orders", "list").out
+
+
+@pytest.mark.parametrize("text", ["[/x]", "[red]PO[/red]", "[Account No] is a required extra field"])
+def test_words_of_others_are_shown_as_they_are(enrich: Enrich, keep: Keep, text: str) -> None:
+    order = failed(reason=text)
+    order.po_number, order.fields, order.dropped = text, {text: text}, {text: text}
+    keep(order)
+
+    assert enrich("orders", "list").out.count(text) == 2
+    assert enrich("orders", "show", "251").out.count(text) == 6
+
+
+def test_list_without_orders_says_so(enrich: Enrich, keep: Keep) -> None:
+    assert enrich("orders", "list") == Ran(0, "No orders.\n", "")
+    assert enrich("orders", "list", "--json") == Ran(0, "[]\n", "")
+
+
+def test_list_as_json_holds_whole_orders(enrich: Enrich, keep: Keep) -> None:
+    keep(enriched(), failed())
+    orders = json.loads(enrich("orders", "list", "--json").out)
+
+    assert [order["order_id"] for order in orders] == [251, 250]
+    assert orders[1] == json.loads(enrich("orders", "show", "250", "--json").out)
+
+
+def test_list_is_of_all_stores_or_of_one(enrich: Enrich, keep: Keep, folder: Path) -> None:
+    with_stores(folder, "abc123", "def456")
+    keep(enriched(1), age=30)
+    keep(enriched(1, "def456"), age=20)
+    keep(enriched(2), age=10)
+
+    assert listed(enrich("orders", "list", "--json")) == [("abc123", 2), ("def456", 1), ("abc123", 1)]
+    assert listed(enrich("orders", "list", "--json", "--store", "def456")) == [("def456", 1)]
+
+
+@pytest.mark.parametrize(("status", "ids"), [("failed", [3]), ("created", [2, 1]), ("waiting", [])])
+def test_list_is_of_one_status_when_asked(enrich: Enrich, keep: Keep, status: str, ids: list[int]) -> None:
+    keep(enriched(1), age=30)
+    keep(enriched(2), age=20)
+    keep(failed(3), age=10)
+    assert [number for _, number in listed(enrich("orders", "list", "--json", "--status", status))] == ids
+
+
+@pytest.mark.parametrize(("since", "ids"), [("30m", [3]), ("12h", [3, 2]), ("7d", [3, 2, 1]), ("9999-12-31", [])])
+def test_list_goes_back_to_a_time_when_asked(enrich: Enrich, keep: Keep, since: str, ids: list[int]) -> None:
+    keep(enriched(1), age=86_400)
+    keep(enriched(2), age=3600)
+    keep(enriched(3))
+    assert [number for _, number in listed(enrich("orders", "list", "--json", "--since", since))] == ids
+
+
+def test_list_is_no_longer_than_its_limit_whatever_the_number_of_stores(
+    enrich: Enrich, keep: Keep, folder: Path
+) -> None:
+    with_stores(folder, "abc123", "def456")
+    for number in range(4):
+        keep(enriched(number + 1, "abc123" if number % 2 else "def456"), age=60 - number)
+    assert listed(enrich("orders", "list", "--json", "--limit", "3")) == [("abc123", 4), ("def456", 3), ("abc123", 2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ("--reason COST", [2, 1]),
+        ("--reason cost --status failed", [1]),
+        ("--reason cost --po po-47", [2]),
+        ("--po 4711", [3, 2]),
+        ("--po 4711 --limit 1", [3]),
+        ("--po [4711]", []),
+        ("--reason credentials", [4]),
+    ],
+)
+def test_list_is_of_orders_that_meet_every_filter(
+    enrich: Enrich, keep: Keep, redis_url: str, words: str, ids: list[int]
+) -> None:
+    skipped = enriched(2)
+    skipped.status, skipped.reason = Status.SKIPPED, "no Cost Center"
+    keep(failed(1), age=30)
+    keep(skipped, age=20)
+    keep(enriched(3), age=10)
+    on_its_way(redis_url, Entry("abc123", 4, trouble="BigCommerce refuses the store's credentials"))
+
+    assert [number for _, number in listed(enrich("orders", "list", "--json", *words.split()))] == ids

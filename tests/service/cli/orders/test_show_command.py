@@ -1,0 +1,111 @@
+"""``enrich orders show`` against a real Redis."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from service.orders.state.entry import Entry
+from tests.fakes.cli import Enrich, Keep, Ran
+from tests.fakes.orders import enriched, listed, on_its_way, with_stores
+
+pytestmark = pytest.mark.integration
+
+
+def test_show_tells_what_happened_and_when(enrich: Enrich, keep: Keep) -> None:
+    keep(enriched())
+    lines = [re.split(r"  +", line.strip()) for line in enrich("orders", "show", "250").out.splitlines()]
+
+    assert lines == [
+        ["order", "250 of abc123"],
+        ["outcome", "created"],
+        ["verified", "yes"],
+        ["PO number", "PO-4711"],
+        ["field Cost Center", "CC-210"],
+        ["left out Ship Window", "longer than 200 characters"],
+        ["kept", "Source (somebody else's value stays)"],
+        ["attempts", "1, 4 calls to BigCommerce"],
+        ["told by", "webhook"],
+        ["STAGE", "AT (MS)", "STEP (MS)", "0 s", "10 s|"],
+        ["created", "0", "|"],
+        ["webhook sent", "1000", "1000", "####", "|"],
+        ["sent", "1750", "750", "===", "|"],
+        ["longest: from created to webhook sent, 1000 ms"],
+    ]
+
+
+def test_show_of_an_order_that_was_not_read_yet_tells_the_times(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+    on_its_way(redis_url, Entry("abc123", 250, trouble="Get an Order: 503: down"))
+    lines = enrich("orders", "show", "250").out.splitlines()
+
+    assert re.fullmatch(r"outcome +queued: Get an Order: 503: down *", lines[1])
+    assert re.fullmatch(r"STAGE +AT \(UTC\) *", lines[-3])
+    assert re.fullmatch(r"queued +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", lines[-2])
+    assert lines[-1].startswith("picked up")
+
+
+def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
+    keep(enriched(), age=0)
+    order = json.loads(enrich("orders", "show", "250", "--json").out)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", order.pop("ended_at"))
+    assert order == {
+        "store": "abc123",
+        "order_id": 250,
+        "outcome": "created",
+        "reason": None,
+        "verified": True,
+        "po_number": "PO-4711",
+        "fields": {"Cost Center": "CC-210"},
+        "kept": ["Source"],
+        "dropped": {"Ship Window": "longer than 200 characters"},
+        "trouble": None,
+        "source": "webhook",
+        "webhook_id": "msg_1",
+        "customer_id": 101,
+        "attempts": 1,
+        "upstream_calls": 4,
+        "sent": {
+            "by": "create",
+            "po_number": "PO-4711",
+            "extra_fields": {"Cost Center": "CC-210"},
+            "answered": True,
+        },
+        "order_created_at": "2026-01-10T21:00:00.000Z",
+        "timeline_ms": {"created": 0, "webhook_sent": 1000, "sent": 1750},
+    }
+
+
+def test_show_of_an_unknown_order_is_one_line(enrich: Enrich, keep: Keep) -> None:
+    keep(enriched())
+    ran = enrich("orders", "show", "999")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "order 999: is not known for store abc123. Entries are kept for 30 days (failures 90); "
+        "`enrich orders list` shows what there is.\n"
+    )
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", "250")], ids=" ".join)
+def test_an_unknown_store_is_one_line(enrich: Enrich, keep: Keep, folder: Path, words: tuple[str, ...]) -> None:
+    with_stores(folder, "abc123", "def456")
+    ran = enrich("orders", *words, "--store", "abc124")
+    assert ran == Ran(2, "", "--store abc124: is not in the stores file. Did you mean abc123?\n")
+
+
+def test_show_needs_the_store_where_there_are_several(enrich: Enrich, keep: Keep, folder: Path) -> None:
+    with_stores(folder, "abc123", "def456")
+    keep(enriched(250, "def456"))
+
+    ran = enrich("orders", "show", "250")
+    assert ran == Ran(2, "", "--store: is needed: 2 stores are configured. One of: abc123, def456.\n")
+    assert enrich("orders", "show", "250", "--store", "def456").code == 0
+
+
+def test_the_redis_of_a_running_up_is_found_without_its_url(
+    enrich: Enrich, keep: Keep, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    keep(enriched())
+    monkeypatch.delenv("REDIS_URL")
+    monkeypatch.setenv("ENRICH_DATA_DIR", str(Path(redis_url.removeprefix("unix://")).parent))
+    assert listed(enrich("orders", "list", "--json")) == [("abc123", 250)]

@@ -1,0 +1,68 @@
+"""The stores file and its rules, read together."""
+
+from pathlib import Path
+
+import pytest
+
+from service.configuration import load_configuration
+from service.errors import ConfigError
+
+GOOD = """
+[bigcommerce]
+api_url = "http://localhost:9100"
+
+[stores.abc123]
+access_token = "t"
+client_secret = "env:SECRET"
+po_number = "order.customer_message"
+extra_fields."Cost Center" = { from = "metafields.checkout.cost_center", default = "UNASSIGNED" }
+
+[stores.def456]
+access_token = "env:SECRET"
+client_secret = "env:SECRET"
+po_number = { from = "user.email", match = "^[^@]+" }
+"""
+
+
+def test_each_store_has_its_rules(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    path.write_text(GOOD)
+    configuration = load_configuration(path, {"SECRET": "s"})
+    assert configuration.endpoints.api_url == "http://localhost:9100"
+    assert configuration.literal_secrets == ("stores.abc123.access_token",)
+    assert list(configuration.stores) == ["abc123", "def456"]
+    first, second = configuration.stores.values()
+    assert (first.store.hash, second.store.hash) == ("abc123", "def456")
+    assert first.rules.needs.metafields
+    evaluation = second.rules.evaluate({"user": {"email": "ada@example.com"}})
+    assert evaluation.po_number == "ada"
+
+
+def test_problems_of_the_file_and_of_its_rules_come_together(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    path.write_text(
+        GOOD.replace("env:SECRET", "env:NOPE", 1)
+        .replace("order.customer_message", "ordr.customer_message")
+        .replace("^[^@]+", "(?<=x)")
+        .replace("default", "defalt")
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_configuration(path, {"SECRET": "s"})
+    assert [problem.place.removeprefix(f"{path}: ") for problem in caught.value.problems] == [
+        "[stores.abc123] client_secret",
+        '[stores.abc123.extra_fields."Cost Center"] defalt',
+        "[stores.abc123.po_number] from",
+        "[stores.def456.po_number] match",
+    ]
+
+
+def test_rules_alone_can_be_the_problem(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    path.write_text(GOOD.replace("user.email", "users.email"))
+    with pytest.raises(ConfigError, match='Did you mean "user"'):
+        load_configuration(path, {"SECRET": "s"})
+
+
+def test_a_missing_file_is_reported_as_by_the_loader(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_configuration(tmp_path / "none.toml", {})

@@ -1,0 +1,63 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.orders.state.entry import Entry, Sent, Stage, Status
+
+texts = st.text(max_size=20)
+sents = st.builds(
+    Sent,
+    by=st.sampled_from(["create", "update"]),
+    po_number=st.none() | texts,
+    extra_fields=st.dictionaries(texts, texts, max_size=3),
+    answered=st.booleans(),
+)
+entries = st.builds(
+    Entry,
+    store=st.just("abc123"),
+    order_id=st.just(250),
+    status=st.sampled_from(Status),
+    reason=st.none() | texts,
+    verified=st.none() | st.booleans(),
+    po_number=st.none() | texts,
+    fields=st.dictionaries(texts, texts, max_size=3),
+    kept=st.lists(texts, max_size=3),
+    dropped=st.dictionaries(texts, texts, max_size=3),
+    customer_id=st.none() | st.integers(1),
+    source=st.none() | texts,
+    times=st.dictionaries(st.sampled_from(Stage), st.integers(1, 10**10).map(float)),
+    ended_at=st.none() | st.integers(1, 10**10).map(float),
+    sent=st.none() | sents,
+    written=st.dictionaries(texts, st.lists(texts, max_size=2), max_size=2),
+    composed=st.booleans(),
+    exists=st.booleans(),
+    start_over=st.booleans(),
+    checks=st.integers(0, 9),
+    repaired=st.booleans(),
+    trouble=st.none() | texts,
+)
+
+
+@given(entries)
+def test_an_entry_comes_back_from_redis_as_it_went_in(entry: Entry) -> None:
+    assert Entry.from_hash("abc123", 250, entry.to_hash()) == entry
+
+
+@given(entries, entries)
+def test_writing_an_entry_over_an_older_one_leaves_nothing_of_the_older(older: Entry, newer: Entry) -> None:
+    stored = older.to_hash() | newer.to_hash()
+    read = Entry.from_hash("abc123", 250, stored)
+    for name in ("status", "reason", "verified", "po_number", "fields", "kept", "dropped", "sent", "trouble"):
+        assert getattr(read, name) == getattr(newer, name)
+
+
+def test_fields_of_a_newer_version_are_ignored() -> None:
+    assert Entry.from_hash("abc123", 1, {"status": "created", "colour": '"red"'}).status is Status.CREATED
+
+
+def test_ages_are_told_on_bigcommerces_clock() -> None:
+    entry = Entry("abc123", 250, skew=7.0)
+    entry.times = {Stage.CREATED: 1000.0, Stage.WEBHOOK_SENT: 1001.0, Stage.SENT: 995.5}
+
+    assert entry.age_at(Stage.WEBHOOK_SENT) == 1.0
+    assert entry.age_at(Stage.SENT) == 2.5
+    assert entry.age_at(Stage.VERIFIED) is None

@@ -1,0 +1,82 @@
+import pytest
+from arq import ArqRedis
+
+from service.orders.state import transitions as module
+from service.orders.state.entry import Entry, Sent, Status
+from service.orders.state.keys import entry_key, failed_key, index_key
+from service.orders.state.ledger import Ledger
+from service.orders.state.transitions import DAY_MS, Places
+
+NOW = 1_700_000_000.0
+
+
+def places_on(redis: ArqRedis, now: float = NOW) -> Places:
+    return Places(redis, clock=lambda: now)
+
+
+async def listed(ledger: Ledger, *, failed_only: bool = False, since: float = 0.0) -> list[int]:
+    entries = ledger.entries("abc123", failed_only=failed_only, since=since, batch=2)
+    return [entry.order_id async for entry in entries]
+
+
+async def test_an_order_nobody_told_of_is_none(redis: ArqRedis) -> None:
+    assert await Ledger(redis).get("abc123", 1) is None
+
+
+async def test_an_end_is_kept_thirty_days_and_a_failure_ninety(redis: ArqRedis) -> None:
+    places = places_on(redis)
+    await places.end(Entry("abc123", 1, status=Status.CREATED))
+    await places.end(Entry("abc123", 2, status=Status.FAILED))
+
+    assert 29 * DAY_MS < await redis.pttl(entry_key("abc123", 1)) <= 30 * DAY_MS
+    assert 89 * DAY_MS < await redis.pttl(entry_key("abc123", 2)) <= 90 * DAY_MS
+
+
+async def test_a_note_does_not_expire(redis: ArqRedis) -> None:
+    await places_on(redis).note(Entry("abc123", 1, sent=Sent("create", "A-1", {"Centre": "7"})))
+
+    assert await redis.pttl(entry_key("abc123", 1)) == -1
+    entry = await Ledger(redis).get("abc123", 1)
+    assert entry is not None
+    assert entry.sent == Sent("create", "A-1", {"Centre": "7"})
+
+
+async def test_the_list_shows_the_last_changed_first_and_failures_that_left_the_index(redis: ArqRedis) -> None:
+    for order_id in range(1, 6):
+        status = Status.FAILED if order_id == 1 else Status.CREATED
+        await places_on(redis, NOW + order_id).end(Entry("abc123", order_id, status=status))
+    await redis.zrem(index_key("abc123"), 1)
+
+    ledger = Ledger(redis)
+    assert await listed(ledger) == [5, 4, 3, 2, 1]
+    assert await listed(ledger, since=NOW + 4) == [5, 4]
+    assert await listed(ledger, failed_only=True) == [1]
+
+
+async def test_an_order_that_got_well_is_no_longer_among_the_failed(redis: ArqRedis) -> None:
+    places = places_on(redis)
+    await places.end(Entry("abc123", 1, status=Status.FAILED))
+    await places.end(Entry("abc123", 1, status=Status.UPDATED))
+
+    assert await listed(Ledger(redis), failed_only=True) == []
+
+
+async def test_what_is_past_its_time_leaves_the_indexes(redis: ArqRedis) -> None:
+    await places_on(redis, NOW - 31 * 86400).end(Entry("abc123", 1, status=Status.CREATED))
+    await places_on(redis, NOW - 91 * 86400).end(Entry("abc123", 2, status=Status.FAILED))
+    await places_on(redis).end(Entry("abc123", 3, status=Status.CREATED))
+
+    assert await redis.zrange(index_key("abc123"), 0, -1) == [b"3"]
+    assert await redis.zcard(failed_key("abc123")) == 0
+
+
+async def test_a_very_busy_store_loses_its_oldest_entries_but_no_failure(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ENTRIES", 2)
+    for order_id, status in enumerate((Status.FAILED, Status.CREATED, Status.CREATED, Status.CREATED), start=1):
+        await places_on(redis, NOW + order_id).end(Entry("abc123", order_id, status=status))
+
+    ledger = Ledger(redis)
+    assert [await ledger.get("abc123", order_id) is None for order_id in range(1, 5)] == [False, True, False, False]
+    assert await listed(ledger) == [4, 3, 1]

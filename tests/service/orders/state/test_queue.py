@@ -1,0 +1,242 @@
+"""The queue against a real Redis: what a webhook leaves there, and what a second one does not."""
+
+import asyncio
+import json
+
+import pytest
+from arq import ArqRedis
+
+from service.errors import QueueUnavailable
+from service.orders.state import queue as orders_queue
+from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.keys import entry_key
+from service.orders.state.ledger import Ledger
+from service.orders.state.queue import Accepted, Counts, Queue, Webhook
+from service.orders.state.transitions import Places
+from service.redis.client import connect
+from tests.fakes.redis_server import running_redis
+
+NOW = 1_700_000_000.0
+
+
+def webhook(order_id: int = 250, *, created_at: float | None = NOW - 1, status: bool = False) -> Webhook:
+    scope = "store/order/statusUpdated" if status else "store/order/created"
+    return Webhook("abc123", order_id, "msg_1", scope, created_at, NOW - 0.5)
+
+
+def queue_on(redis: ArqRedis) -> Queue:
+    return Queue(redis, clock=lambda: NOW)
+
+
+async def test_a_webhook_becomes_a_job_and_an_entry(redis: ArqRedis) -> None:
+    assert await queue_on(redis).accept(webhook()) is Accepted.QUEUED
+
+    assert await redis.zrange(WINDOW.queue, 0, -1, withscores=True) == [(b"window:abc123:250", (NOW - 1) * 1000)]
+    job = json.loads(await redis.get("arq:job:window:abc123:250") or b"")
+    assert job == {"t": None, "f": "window", "a": ["abc123", 250], "k": {}, "et": int(NOW * 1000)}
+    assert await redis.ttl("arq:job:window:abc123:250") == -1, "a job must outlive any outage"
+    entry = await Ledger(redis).get("abc123", 250)
+    assert entry == Entry(
+        "abc123",
+        250,
+        source="webhook",
+        webhook_id="msg_1",
+        times={Stage.WEBHOOK_SENT: NOW - 1, Stage.RECEIVED: NOW - 0.5, Stage.QUEUED: NOW},
+    )
+
+
+async def test_a_second_webhook_for_the_same_order_changes_nothing(redis: ArqRedis) -> None:
+    queue = queue_on(redis)
+    await queue.accept(webhook())
+    before = {key: await redis.dump(key) for key in await redis.keys("*")}
+
+    assert await queue.accept(webhook()) is Accepted.DUPLICATE
+
+    assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status.is_final])
+async def test_a_webhook_for_an_order_that_has_ended_is_a_duplicate(redis: ArqRedis, status: Status) -> None:
+    await Places(redis).end(Entry("abc123", 250, status=status))
+
+    assert await queue_on(redis).accept(webhook()) is Accepted.DUPLICATE
+
+    assert await redis.zcard(WINDOW.queue) == 0
+
+
+async def test_an_order_that_is_in_recovery_is_not_queued_again(redis: ArqRedis) -> None:
+    await Places(redis, clock=lambda: NOW).recover(Entry("abc123", 250), 5.0)
+
+    assert await queue_on(redis).accept(webhook()) is Accepted.DUPLICATE
+
+    assert await redis.zrange(RECOVERY.queue, 0, -1, withscores=True) == [(b"recover:abc123:250", (NOW + 5) * 1000)]
+
+
+async def test_a_late_webhook_goes_to_recovery_behind_nobody_who_is_in_time(redis: ArqRedis) -> None:
+    await queue_on(redis).accept(webhook(created_at=NOW - 60))
+
+    assert await redis.zcard(WINDOW.queue) == 0
+    assert await redis.zrange(RECOVERY.queue, 0, -1) == [b"recover:abc123:250"]
+
+
+async def test_an_old_order_stands_behind_those_that_are_in_recovery_already(redis: ArqRedis) -> None:
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW - 5)
+    await places.recover(Entry("abc123", 1), 0.0)
+
+    await queue.tell("abc123", 2, source="backfill", created_at=NOW - 86_400)
+
+    assert await redis.zrange(RECOVERY.queue, 0, -1, withscores=True) == [
+        (b"recover:abc123:1", (NOW - 5) * 1000),
+        (b"recover:abc123:2", NOW * 1000),
+    ]
+
+
+async def test_orders_wait_in_the_order_of_their_creation(redis: ArqRedis) -> None:
+    queue = queue_on(redis)
+    for order_id, age in ((1, 2), (2, 7), (3, 4)):
+        await queue.accept(webhook(order_id, created_at=NOW - age))
+
+    assert await redis.zrange(WINDOW.queue, 0, -1) == [b"window:abc123:2", b"window:abc123:3", b"window:abc123:1"]
+
+
+async def test_an_order_of_a_clock_that_is_ahead_is_due_at_once(redis: ArqRedis) -> None:
+    await queue_on(redis).accept(webhook(created_at=NOW + 7))
+
+    assert await redis.zscore(WINDOW.queue, "window:abc123:250") == NOW * 1000
+
+
+async def test_a_webhook_without_a_time_counts_from_its_arrival(redis: ArqRedis) -> None:
+    await queue_on(redis).accept(webhook(created_at=None))
+
+    assert await redis.zscore(WINDOW.queue, "window:abc123:250") == (NOW - 0.5) * 1000
+
+
+async def test_a_status_change_wakes_only_an_order_that_waits_for_it(redis: ArqRedis) -> None:
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    assert await queue.accept(webhook(1, status=True)) is Accepted.IGNORED
+
+    await places.wait(Entry("abc123", 2))
+    assert await queue.accept(webhook(2)) is Accepted.DUPLICATE
+    assert await queue.accept(webhook(2, status=True)) is Accepted.QUEUED
+    assert await redis.ttl(entry_key("abc123", 2)) == -1
+
+
+async def test_a_status_change_that_comes_while_the_order_is_parked_is_not_lost(redis: ArqRedis) -> None:
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    await queue.accept(webhook())
+    assert await queue.accept(webhook(status=True)) is Accepted.IGNORED
+
+    entry = await Ledger(redis).get("abc123", 250)
+    assert entry is not None
+    assert not await places.wait(entry), "whoever parks it must look again"
+    assert await places.wait(entry), "but only once"
+
+
+async def test_a_retry_starts_over_and_keeps_what_was_sent(redis: ArqRedis) -> None:
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    await places.end(Entry("abc123", 250, status=Status.FAILED, reason="po_number", checks=3, attempts=4))
+
+    assert await queue.retry("abc123", 250) is Accepted.QUEUED
+
+    entry = await Ledger(redis).get("abc123", 250)
+    assert entry is not None
+    assert (entry.status, entry.reason, entry.start_over, entry.attempts) == (Status.QUEUED, None, True, 4)
+    assert await redis.zcard(RECOVERY.queue) == 1
+
+
+async def test_two_hundred_webhooks_at_once_for_one_order_make_one_job(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        queue = queue_on(redis)
+        answers = await asyncio.gather(*(queue.accept(webhook()) for _ in range(200)))
+
+        assert sorted(answers) == [Accepted.DUPLICATE] * 199 + [Accepted.QUEUED]
+        assert await redis.zcard(WINDOW.queue) == 1
+
+
+async def test_counts_tell_living_workers_and_waiting_jobs(redis: ArqRedis) -> None:
+    queue = queue_on(redis)
+    for order_id in range(1, 4):
+        await queue.accept(webhook(order_id))
+    await queue.say_alive("a", 1)
+    await queue.say_alive("b", 0)
+    assert await queue.counts() == Counts(workers=2, queued=2)
+
+    await redis.delete("enrich:workers:b")
+    assert await queue.counts() == Counts(workers=1, queued=2), "a silent worker is dead"
+    await queue.say_gone("a")
+    assert await queue.counts() == Counts(workers=0, queued=3)
+
+
+async def test_redis_that_comes_back_in_time_loses_no_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders_queue, "PATIENCE_S", 30.0)
+    async with running_redis() as server, connect(server.url) as redis:
+        queue = queue_on(redis)
+        await queue.accept(webhook(1))
+        await all_is_written_out(redis)
+        server.kill()
+        accepting = asyncio.create_task(queue.accept(webhook(2)))
+        await server.restart()
+
+        assert await accepting is Accepted.QUEUED
+        assert await redis.zcard(WINDOW.queue) == 2, "and what was acknowledged before is still there"
+
+
+async def all_is_written_out(redis: ArqRedis) -> None:
+    """Return when the kernel has all that Redis has taken, so that a kill -9 of Redis loses none of it.
+
+    With ``appendfsync everysec`` Redis puts off writing to its file while an fsync runs, for up to two seconds.
+    """
+    async with asyncio.timeout(30):
+        while True:
+            state = await redis.info("persistence")
+            if not state["aof_buffer_length"] and not state["aof_pending_bio_fsync"]:
+                return
+            await asyncio.sleep(0.005)
+
+
+async def test_redis_that_stays_away_is_queue_unavailable() -> None:
+    async with running_redis() as server, connect(server.url) as redis:
+        queue = queue_on(redis)
+        server.kill()
+        with pytest.raises(QueueUnavailable):
+            await queue.accept(webhook())
+
+
+async def test_redis_that_hangs_is_queue_unavailable() -> None:
+    async with running_redis() as server, connect(server.url) as redis:
+        queue = queue_on(redis)
+        await queue.accept(webhook(1))
+        server.pause()
+        with pytest.raises(QueueUnavailable):
+            await queue.accept(webhook(2))
+        server.resume()
+        assert await queue.accept(webhook(2)) in (Accepted.QUEUED, Accepted.DUPLICATE)
+
+
+@pytest.mark.parametrize(("trouble", "well"), [(("min-replicas-to-write", 1), 0), (("maxmemory", 1), 0)], ids=str)
+async def test_redis_that_cannot_write_for_a_moment_loses_no_webhook(
+    redis: ArqRedis, trouble: tuple[str, int], well: int
+) -> None:
+    await redis.config_set(*trouble)
+    try:
+        accepting = asyncio.create_task(queue_on(redis).accept(webhook()))
+        await asyncio.sleep(0.3)
+        assert not accepting.done(), "the next try of BigCommerce's comes after the window"
+    finally:
+        await redis.config_set(trouble[0], well)
+
+    assert await accepting is Accepted.QUEUED
+
+
+async def test_an_order_that_is_woken_in_the_second_of_its_creation_has_a_job_of_its_own(redis: ArqRedis) -> None:
+    """A worker that still closes the job before knows its own by when that was due."""
+    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    await queue.accept(webhook(created_at=NOW - 1))
+    before = await redis.zscore(WINDOW.queue, "window:abc123:250")
+    entry, _ = await places.begin("abc123", 250)
+    await places.wait(entry)
+
+    await queue.accept(webhook(created_at=NOW - 1, status=True))
+
+    assert await redis.zscore(WINDOW.queue, "window:abc123:250") == NOW * 1000 != before

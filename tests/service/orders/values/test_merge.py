@@ -1,0 +1,97 @@
+from typing import Any
+
+from service.bigcommerce.models import Record, Values
+from service.orders.state.entry import Sent
+from service.orders.values.merge import holds, merge, same
+
+
+def record(po_number: str = "", **extra_fields: Any) -> Record:
+    fields = [{"fieldName": name, "fieldValue": value} for name, value in extra_fields.items()]
+    return Record.model_validate({"bcOrderId": 250, "poNumber": po_number, "extraFields": fields})
+
+
+def test_a_record_that_holds_the_values_needs_nothing() -> None:
+    merged = merge(record("A-1", Centre="7"), Values("A-1", {"Centre": "7"}), {}, "keep")
+
+    assert merged.values is None
+    assert merged.kept == ()
+
+
+def test_empty_values_are_filled() -> None:
+    merged = merge(record(), Values("A-1", {"Centre": "7"}), {}, "keep")
+
+    assert merged.values == Values("A-1", {"Centre": "7"})
+
+
+def test_what_a_buyer_typed_is_kept() -> None:
+    merged = merge(record("BUYER-9"), Values("A-1", {"Centre": "7"}), {}, "keep")
+
+    assert merged.values == Values(None, {"Centre": "7"})
+    assert merged.kept == ("po_number",)
+
+
+def test_a_record_whose_every_value_is_somebody_elses_is_left_alone() -> None:
+    merged = merge(record("BUYER-9", Centre="8"), Values("A-1", {"Centre": "7"}), {}, "keep")
+
+    assert merged.values is None
+    assert merged.kept == ("po_number", "Centre")
+
+
+def test_replace_overwrites() -> None:
+    merged = merge(record("BUYER-9", Centre="8"), Values("A-1", {"Centre": "7"}), {}, "replace")
+
+    assert merged.values == Values("A-1", {"Centre": "7"})
+    assert merged.kept == ()
+
+
+def test_a_value_that_we_sent_earlier_is_ours_to_change() -> None:
+    written = {"po_number": ["A-0", "A-1"], "Centre": ["7"]}
+
+    merged = merge(record("A-0", Centre="7"), Values("A-2", {"Centre": "8"}), written, "keep")
+
+    assert merged.values == Values("A-2", {"Centre": "8"})
+
+
+def test_a_value_of_an_undocumented_shape_is_somebody_elses_and_carried_as_it_is() -> None:
+    there = record("", Centre=["a", "b"], Theirs={"x": 1})
+
+    merged = merge(there, Values("A-1", {"Centre": "7"}), {}, "keep")
+
+    assert merged.values == Values("A-1", {}, {"Centre": ["a", "b"], "Theirs": {"x": 1}})
+    assert merged.kept == ("Centre",)
+
+
+def test_empty_fields_and_those_to_be_left_out_are_not_carried() -> None:
+    merged = merge(record("", Empty="", Bad="x", Good="y"), Values("A-1", {}), {}, "keep", leave_out={"Bad"})
+
+    assert merged.values == Values("A-1", {}, {"Good": "y"})
+
+
+def test_an_update_carries_the_records_own_fields_along() -> None:
+    merged = merge(record("A-1", Theirs="x"), Values("A-1", {"Centre": "7"}), {}, "keep")
+
+    assert merged.values == Values(None, {"Centre": "7"}, {"Theirs": "x"})
+
+
+def test_a_missing_po_alone_still_carries_the_fields() -> None:
+    merged = merge(record("", Theirs="x"), Values("A-1", {}), {}, "keep")
+
+    assert merged.values == Values("A-1", {}, {"Theirs": "x"})
+
+
+def test_numbers_may_come_back_written_another_way() -> None:
+    assert same("5.50", "5.5")
+    assert same(" 5 ", "5")
+    assert not same("007", "7")
+    assert not same("1e3", "1000")
+    assert not same("5.50", "5.5", exact=True)
+    assert same("line\nline", "line\r\nline")
+
+
+def test_a_record_holds_what_was_sent_only_if_every_value_is_there() -> None:
+    sent = Sent("create", "A-1", {"Centre": "7"})
+
+    assert holds(record("A-1", Centre="7", Theirs="x"), sent)
+    assert not holds(record("A-1"), sent)
+    assert not holds(record("", Centre="7"), sent)
+    assert holds(record("", Centre="7"), Sent("update", None, {"Centre": "7"}))

@@ -1,0 +1,247 @@
+"""Child processes, as real ones: tiny modules in a folder of their own."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.process.supervisor import Processes
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+
+# Each writes what happens to it as a line of one shared file, under the name that is its first argument. They sleep in
+# short spans: signal.pause would miss a signal that comes just before it.
+MODULES = {
+    "orderly": """
+import signal, sys, time
+from diary import write
+signal.signal(signal.SIGTERM, lambda *_: (write("ended"), sys.exit(0)))
+write("ready")
+while True: time.sleep(0.05)
+""",
+    "stubborn": """
+import signal, time
+from diary import write
+signal.signal(signal.SIGTERM, lambda *_: write("no"))
+write("ready")
+while True: time.sleep(0.05)
+""",
+    "brief": """
+import sys
+from diary import write
+write("ready")
+print("to stdout")
+print("to stderr", file=sys.stderr)
+sys.exit(3)
+""",
+    "slow": """
+import time
+from diary import write
+write("began")
+time.sleep(0.3)
+from service.process.sighup import Hangup
+hangup = Hangup()
+hangup.tell = lambda: write("told")
+write("ready")
+while True: time.sleep(0.05)
+""",
+    "diary": """
+import os, sys
+def write(what):
+    fd = os.open(os.environ["DIARY"], os.O_WRONLY | os.O_APPEND)
+    os.write(fd, f"{sys.argv[1]} {what}\\n".encode())
+    os.close(fd)
+""",
+}
+
+
+class Diary:
+    """What the children wrote."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.path.read_text().splitlines()
+
+    async def until(self, condition: Callable[[list[str]], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition(self.lines):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def has(self, *lines: str) -> None:
+        await self.until(lambda written: all(line in written for line in lines))
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Diary:
+    for name, text in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    return Diary(tmp_path / "diary")
+
+
+@asynccontextmanager
+async def processes(
+    diary: Diary, *, patience: float = 30.0, log_folder: Path | None = None
+) -> AsyncIterator[Processes]:
+    environ = {"PYTHONPATH": f"{diary.path.parent}{os.pathsep}{ROOT}", "DIARY": str(diary.path)}
+    running = Processes(environ, log_folder=log_folder, patience=patience, restart_pause=0.01)
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+async def test_all_end_in_order_the_last_started_first(diary: Diary) -> None:
+    async with processes(diary) as running:
+        children = [await running.start(name, "orderly", name) for name in ("one", "two", "three")]
+        await diary.has("one ready", "two ready", "three ready")
+        await running.stop()
+
+    assert diary.lines[3:] == ["three ended", "two ended", "one ended"]
+    assert [child.returncode for child in children] == [0, 0, 0]
+
+
+async def test_one_that_does_not_end_in_time_is_killed(diary: Diary) -> None:
+    async with processes(diary, patience=0.2) as running:
+        child = await running.start("one", "stubborn", "one")
+        await diary.has("one ready")
+        await running.stop()
+
+    assert child.returncode == -signal.SIGKILL
+
+
+async def test_one_that_dies_is_started_again_and_ended_in_the_end(diary: Diary) -> None:
+    with capture_logs() as lines:
+        async with processes(diary) as running:
+            child = await running.start("one", "orderly", "one")
+            await diary.has("one ready")
+            child.kill()
+            await diary.until(lambda written: written == ["one ready", "one ready"])
+
+    assert lines == [{"log_level": "error", "event": "process_ended", "process": "one", "exit_code": -signal.SIGKILL}]
+    assert diary.lines == ["one ready", "one ready", "one ended"]
+
+
+async def test_one_that_ends_again_and_again_is_started_again_and_again(diary: Diary) -> None:
+    with capture_logs() as lines:
+        async with processes(diary) as running:
+            await running.start("brief", "brief", "brief")
+            await diary.until(lambda written: len(written) >= 3)
+
+    assert {line["exit_code"] for line in lines} == {3}
+
+
+async def test_one_that_cannot_be_started_this_time_is_tried_again(diary: Diary, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    with capture_logs() as lines:
+        async with processes(diary, log_folder=folder) as running:
+            child = await running.start("one", "orderly", "one")
+            await diary.has("one ready")
+            folder.rename(tmp_path / "away")
+            child.kill()
+            async with asyncio.timeout(30):
+                while len(lines) < 3:  # noqa: ASYNC110 - until two starts have failed
+                    await asyncio.sleep(0.01)
+            (tmp_path / "away").rename(folder)
+            await diary.until(lambda written: written == ["one ready", "one ready"])
+
+
+async def test_one_that_need_not_live_is_not_started_again(diary: Diary) -> None:
+    async with processes(diary) as running:
+        child = await running.start("brief", "brief", "brief", keep_alive=False)
+        assert await child.wait() == 3
+        await running.stop()
+
+    assert diary.lines == ["brief ready"]
+
+
+async def test_nothing_is_started_again_once_all_are_told_to_stop(diary: Diary) -> None:
+    with capture_logs() as lines:
+        async with processes(diary) as running:
+            await running.start("one", "orderly", "one")
+            await diary.has("one ready")
+            await running.stop()
+            assert all(task.done() for task in running._watching)
+
+    assert lines == []
+    assert diary.lines == ["one ready", "one ended"]
+
+
+async def test_stop_may_be_called_twice(diary: Diary) -> None:
+    async with processes(diary) as running:
+        await running.start("one", "orderly", "one")
+        await diary.has("one ready")
+        await running.stop()
+        await running.stop()
+
+    assert diary.lines == ["one ready", "one ended"]
+
+
+async def test_ctrl_c_does_not_reach_the_children(diary: Diary) -> None:
+    """A terminal sends it to the foreground process group; a child is in a session, and so a group, of its own."""
+    async with processes(diary) as running:
+        child = await running.start("one", "orderly", "one")
+        await diary.has("one ready")
+        assert os.getpgid(child.pid) == os.getsid(child.pid) == child.pid
+        assert os.getpgid(child.pid) != os.getpgid(0)
+
+
+async def test_a_signal_is_passed_on_to_all_that_run(diary: Diary) -> None:
+    async with processes(diary) as running:
+        brief = await running.start("brief", "brief", "brief", keep_alive=False)
+        await brief.wait()
+        children = [await running.start(name, "slow", name) for name in ("one", "two")]
+        await diary.has("one ready", "two ready")
+        running.pass_on(signal.SIGHUP)
+        await diary.has("one told", "two told")
+        assert [child.returncode for child in children] == [None, None]
+
+
+async def test_a_hangup_does_not_end_a_child_that_is_still_starting(diary: Diary) -> None:
+    async with processes(diary) as running:
+        child = await running.start("slow", "slow", "slow")
+        await diary.has("slow began")
+        running.pass_on(signal.SIGHUP)
+        await diary.has("slow ready")
+        assert child.returncode is None
+        running.pass_on(signal.SIGHUP)
+        await diary.has("slow told")
+
+
+async def test_output_goes_to_a_file_a_child_when_there_is_a_folder(diary: Diary, tmp_path: Path) -> None:
+    async with processes(diary, log_folder=tmp_path) as running:
+        child = await running.start("brief", "brief", "brief", keep_alive=False)
+        await child.wait()
+
+    assert sorted((tmp_path / "brief.log").read_text().splitlines()) == ["to stderr", "to stdout"]
+
+
+async def test_children_know_whose_they_are(diary: Diary, tmp_path: Path) -> None:
+    (tmp_path / "tell.py").write_text("import os; print(os.environ['ENRICH_PARENT_PID'])")
+    async with processes(diary, log_folder=tmp_path) as running:
+        await (await running.start("tell", "tell", keep_alive=False)).wait()
+
+    assert (tmp_path / "tell.log").read_text() == f"{os.getpid()}\n"
+
+
+async def test_modules_in_the_current_folder_do_not_take_the_place_of_ours(
+    diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "brief.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(here)
+    async with processes(diary) as running:
+        child = await running.start("brief", "brief", "brief", keep_alive=False)
+        assert await child.wait() == 3

@@ -1,0 +1,86 @@
+"""What the receiver opens, runs and closes beside its answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from service.hooks import WEBHOOK_PATH
+from service.logs import Event
+from service.receiver import app as web_app
+from service.receiver.app import create_app, redis_queue
+from service.receiver.authentication import StoreBook
+from tests.fakes.redis_server import running_redis
+from tests.fakes.webhooks import FakeQueue, a_body, a_store, client_of, signed
+
+BODY = a_body()
+
+
+async def logged(logs: list[MutableMapping[str, Any]], event: Event) -> MutableMapping[str, Any]:
+    """The first line of this event, once it is there."""
+    async with asyncio.timeout(30):
+        while True:
+            for line in logs:
+                if line["event"] == event:
+                    return line
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.integration
+async def test_a_redis_that_is_away_at_the_start_is_told_once_and_so_is_its_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(web_app, "LOOK_EVERY_S", 0.01)
+    async with running_redis() as redis:
+        redis.kill()
+        with capture_logs() as logs:
+            async with redis_queue(redis.url)():
+                lost = await logged(logs, Event.REDIS_LOST)
+                await redis.restart()
+                await logged(logs, Event.REDIS_BACK)
+    assert lost == {"event": "redis_lost", "log_level": "warning", "error": "ConnectionError"}
+    assert [line["event"] for line in logs] == ["redis_lost", "redis_back"]
+
+
+@pytest.mark.integration
+async def test_a_redis_that_answers_is_no_line(redis_url: str) -> None:
+    with capture_logs() as logs:
+        async with redis_queue(redis_url)() as queue:
+            await queue.counts()
+    assert logs == []
+
+
+def posting(client: httpx.AsyncClient, secret: str) -> Callable[[], Awaitable[int]]:
+    async def post() -> int:
+        return (await client.post(WEBHOOK_PATH, content=BODY, headers=signed(BODY, secret))).status_code
+
+    return post
+
+
+async def test_a_book_that_is_kept_up_decides_from_the_next_webhook_on_and_until_the_end() -> None:
+    book, rotate, ended = (
+        StoreBook({"abc123": a_store(client_secret=SecretStr("old"))}),
+        asyncio.Event(),
+        asyncio.Event(),
+    )
+
+    async def keep_up() -> None:
+        try:
+            await rotate.wait()
+            book.replace({"abc123": a_store(client_secret=SecretStr("new"))})
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with client_of(create_app(book, FakeQueue().opened, keep_up=keep_up)) as client:
+        old, new = posting(client, "old"), posting(client, "new")
+        assert (await old(), await new()) == (200, 401)
+        rotate.set()
+        await asyncio.sleep(0)
+        assert (await old(), await new()) == (401, 200)
+    async with asyncio.timeout(30):
+        await ended.wait()

@@ -1,0 +1,124 @@
+"""Commands of the same moment share an exchange with Redis, and nobody notices but the clock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+from arq import ArqRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import DataError, ResponseError
+
+from service.redis import client as redisdb
+from service.redis import scripts
+from service.redis.client import connect
+from tests.fakes.redis_server import running_redis
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    async with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many commands each exchange had."""
+    sizes: list[int] = []
+    exchange = redisdb._Redis._exchange
+
+    async def counted(self: redisdb._Redis, asked: list[redisdb._Asked]) -> None:
+        sizes.append(len(asked))
+        await exchange(self, asked)
+
+    monkeypatch.setattr(redisdb._Redis, "_exchange", counted)
+    return sizes
+
+
+async def test_commands_of_one_moment_go_out_together_and_each_gets_its_answer(
+    redis: ArqRedis, exchanges: list[int]
+) -> None:
+    answers = await asyncio.gather(*(redis.incrby("n", step) for step in (1, 10, 100)), redis.get("other"))
+    assert answers == [1, 11, 111, None]
+    assert exchanges == [4]
+
+
+async def test_one_after_the_other_they_go_out_one_by_one(redis: ArqRedis, exchanges: list[int]) -> None:
+    await redis.set("n", 1)
+    assert await redis.incr("n") == 2
+    assert exchanges == [1, 1]
+
+
+async def test_many_are_cut_into_several_exchanges(redis: ArqRedis, exchanges: list[int]) -> None:
+    answers = await asyncio.gather(*(redis.incr("n") for _ in range(250)))
+    assert sorted(answers) == list(range(1, 251))
+    assert exchanges == [100, 100, 50]
+
+
+async def test_a_command_that_fails_does_so_for_nobody_else(redis: ArqRedis, exchanges: list[int]) -> None:
+    await redis.set("text", "x")
+    good, bad, other = await asyncio.gather(
+        redis.incr("n"), redis.incr("text"), redis.incr("n"), return_exceptions=True
+    )
+    assert (good, other) == (1, 2)
+    assert isinstance(bad, ResponseError)
+    assert exchanges == [1, 3]
+
+
+async def test_a_command_that_cannot_be_written_down_fails_for_nobody_else(redis: ArqRedis) -> None:
+    commands = [("INCR", "n"), ("SET", "x", None), ("SET", "x", "\ud800"), ("INCR", "n")]
+    asked = [redis.execute_command(*command) for command in commands]  # type: ignore[no-untyped-call]
+    good, nothing, half, other = await asyncio.gather(*asked, return_exceptions=True)
+    assert {good, other} == {1, 2}
+    assert (type(nothing), type(half)) == (DataError, UnicodeEncodeError)
+
+
+async def test_scripts_that_redis_does_not_know_yet_are_loaded_for_all(redis: ArqRedis) -> None:
+    await redis.script_flush()
+    begin = scripts.load(redis, "service.orders.state", "begin")
+    looks = [begin(keys=[f"entry:{number}", "breaker"], args=["1.0"]) for number in range(5)]
+    assert [refused for refused, _ in await asyncio.gather(*looks)] == [0] * 5
+
+
+async def test_who_gives_up_takes_nobody_along(redis: ArqRedis) -> None:
+    first, second = asyncio.ensure_future(redis.incr("n")), asyncio.ensure_future(redis.incr("n"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second in (1, 2)
+    with suppress(asyncio.CancelledError):
+        await first
+
+
+async def test_a_connection_that_breaks_is_told_to_all_who_shared_it() -> None:
+    async with running_redis() as server, connect(server.url) as redis:
+        await redis.ping()
+        server.kill()
+        answers = await asyncio.gather(*(redis.get("n") for _ in range(3)), return_exceptions=True)
+    assert [isinstance(answer, RedisConnectionError) for answer in answers] == [True] * 3
+
+
+async def test_closing_waits_for_what_is_on_its_way(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        asked = asyncio.ensure_future(redis.set("n", 7))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert await asked is True
+
+
+async def test_what_was_given_up_before_it_was_sent_is_not_sent(redis: ArqRedis) -> None:
+    given_up = asyncio.ensure_future(redis.set("n", 7))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with suppress(asyncio.CancelledError):
+        await given_up
+    assert await redis.get("n") is None
+
+
+async def test_closing_waits_for_what_was_asked_for_just_before_and_leaves_no_connection(redis_url: str) -> None:
+    redis = connect(redis_url)
+    asked = asyncio.ensure_future(redis.set("n", 7))
+    await asyncio.sleep(0)
+    await redis.aclose()
+    assert await asked is True
+    pool = redis.connection_pool
+    assert not any(connection.is_connected for connection in [*pool._available_connections, *pool._in_use_connections])

@@ -1,0 +1,286 @@
+"""The embedded Redis, as real processes."""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from service.errors import ConfigError
+from service.redis import embedded as embedded_redis
+from service.redis.embedded import EmbeddedRedis, running_url
+from tests.fakes.webhooks import raising
+
+pytestmark = pytest.mark.integration
+
+
+@contextlib.contextmanager
+def client(url: str) -> Iterator[Any]:
+    with Redis.from_url(url) as redis:
+        yield redis
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_data_is_there_again_after_an_orderly_stop(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "data") as server, client(server.url) as redis:
+        redis.set("order", "250")
+    with EmbeddedRedis(tmp_path / "data") as server, client(server.url) as redis:
+        assert redis.get("order") == b"250"
+
+
+def test_data_is_there_again_after_kill_9_of_redis(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
+        redis.set("order", "250")
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        wait_for(lambda: server.pid is None)
+    with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
+        assert redis.get("order") == b"250"
+
+
+def kill(server: EmbeddedRedis) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    wait_for(lambda: server.pid is None)
+
+
+@pytest.mark.parametrize("folder", ["data", "x" * 110], ids=["in the folder", "in a private folder"])
+def test_a_server_that_died_is_started_again_at_the_same_address(tmp_path: Path, folder: str) -> None:
+    with EmbeddedRedis(tmp_path / folder) as server:
+        url = server.url
+        for number in range(3):
+            with client(url) as redis:
+                redis.set(str(number), "250")
+            kill(server)
+            server.restart()
+        with client(url) as redis:
+            assert [redis.get(str(number)) for number in range(3)] == [b"250"] * 3
+        assert server.url == url == running_url(tmp_path / folder)
+    assert running_url(tmp_path / folder) is None
+
+
+def test_a_restart_that_fails_leaves_nothing_behind_and_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EmbeddedRedis(tmp_path) as server:
+        url = server.url
+        kill(server)
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", str(tmp_path))
+            patch.setattr(importlib.util, "find_spec", lambda _: None)
+            with pytest.raises(ConfigError):
+                server.restart()
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", raising(OSError(28, "No space left on device")))
+            with pytest.raises(ConfigError, match="No space left on device"):
+                server.restart()
+        with monkeypatch.context() as patch:
+            silent = tmp_path / "bin" / "redis-server"
+            silent.parent.mkdir()
+            silent.write_text("#!/bin/sh\nexec sleep 60\n")
+            silent.chmod(0o700)
+            patch.setenv("PATH", f"{silent.parent}:{os.environ['PATH']}")
+            patch.setattr(embedded_redis, "_SILENCE_S", 0.2)
+            with pytest.raises(ConfigError, match="does not answer"):
+                server.restart()
+        assert server.pid is None
+
+        server.restart()
+        assert server.pid is not None
+        with client(url) as redis:
+            assert redis.ping()
+
+
+async def test_works_as_an_async_context_manager(tmp_path: Path) -> None:
+    async with EmbeddedRedis(tmp_path) as server:
+        with client(server.url) as redis:
+            assert redis.ping()
+        assert server.pid is not None
+    assert server.pid is None
+    assert running_url(tmp_path) is None
+
+
+async def test_cancelled_start_leaves_no_server(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path)
+    starting = asyncio.create_task(server.__aenter__())
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert server.pid is None
+    assert running_url(tmp_path) is None
+
+
+def test_answers_on_a_private_socket_only(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "new" / "data") as server, client(server.url) as redis:
+        config = redis.config_get("*")
+        assert config["port"] == "0"
+        assert config["appendonly"] == "yes"
+        assert config["appendfsync"] == "everysec"
+        assert config["save"] == ""
+        assert config["maxmemory-policy"] == "noeviction"
+        redis.set("order", "250")
+    folder = tmp_path / "new" / "data"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in folder.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_long_folder_gets_a_short_private_socket(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 25) / "with space and % sign"
+    with EmbeddedRedis(folder) as server, client(server.url) as redis:
+        assert redis.ping()
+        socket_folder = Path(server.url.removeprefix("unix://")).parent
+        assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700
+        assert running_url(folder) == server.url
+    assert not socket_folder.exists()
+
+
+def test_odd_characters_in_the_folder_are_kept(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "a b%20#?") as server, client(server.url) as redis:
+        assert redis.ping()
+
+
+def test_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path), pytest.raises(ConfigError) as refused:
+        EmbeddedRedis(tmp_path).start()
+    assert str(tmp_path) in str(refused.value)
+    assert f"process {os.getpid()}" in str(refused.value)
+
+
+def test_running_url_tells_who_serves_a_folder(tmp_path: Path) -> None:
+    assert running_url(tmp_path / "nothing here") is None
+    with EmbeddedRedis(tmp_path) as server:
+        assert running_url(tmp_path) == server.url
+    assert running_url(tmp_path) is None
+
+
+# Starts a Redis, says so, and waits to be killed.
+OWNER = """
+import sys, time
+from pathlib import Path
+from typing import Any
+from service.redis.embedded import EmbeddedRedis
+with EmbeddedRedis(Path(sys.argv[1])) as server:
+    print(server.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def orphan(tmp_path: Path) -> Iterator[int]:
+    """The process id of a Redis on ``tmp_path`` whose owner was killed."""
+    with subprocess.Popen([sys.executable, "-c", OWNER, tmp_path], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        pid = int(owner.stdout.readline())
+        owner.kill()
+    assert running_url(tmp_path) is not None
+    yield pid
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_redis_left_over_by_a_killed_owner_is_shut_down_and_its_data_kept(tmp_path: Path, orphan: int) -> None:
+    url = running_url(tmp_path)
+    assert url is not None
+    with client(url) as redis:
+        redis.set("order", "250")
+    with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
+        assert server.pid != orphan
+        assert redis.get("order") == b"250"
+
+
+def test_hung_left_over_is_named(tmp_path: Path, orphan: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_redis, "_STOP_S", 0.1)
+    os.kill(orphan, signal.SIGSTOP)
+    with pytest.raises(ConfigError, match=f"kill -9 {orphan}"):
+        EmbeddedRedis(tmp_path).start()
+    assert running_url(tmp_path) is not None
+
+
+def test_ctrl_c_does_not_reach_redis(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path) as server:
+        assert server.pid is not None
+        assert os.getsid(server.pid) == server.pid != os.getsid(0)
+
+
+def test_server_that_dies_at_once_shows_its_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "appendonly.aof"
+    with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
+        redis.set("order", "250")
+    if not log.exists():  # Redis 7 keeps it in a folder
+        log = next((tmp_path / "appendonlydir").glob("*.incr.aof"))
+    log.write_bytes(b"nonsense\r\n" + log.read_bytes())
+    with pytest.raises(ConfigError, match=r"(?s)Redis ended at once.*[Bb]ad file format"):
+        EmbeddedRedis(tmp_path).start()
+    assert running_url(tmp_path) is None
+
+
+def test_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = tmp_path / "bin" / "redis-server"
+    silent.parent.mkdir()
+    silent.write_text("#!/bin/sh\necho hello from the shell\nexec sleep 60\n")
+    silent.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{silent.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(embedded_redis, "_SILENCE_S", 2.0)  # time enough for the shell to say hello
+    server = EmbeddedRedis(tmp_path / "data")
+    with pytest.raises(ConfigError, match=r"(?s)does not answer.*hello from the shell"):
+        server.start()
+    assert server.pid is None
+    assert running_url(tmp_path / "data") is None
+
+
+def test_server_that_is_deaf_to_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_redis, "_STOP_S", 0.1)
+    with EmbeddedRedis(tmp_path) as server:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+    assert server.pid is None
+    assert running_url(tmp_path) is None
+
+
+def test_without_any_redis_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match="Install Redis, or set REDIS_URL"):
+        EmbeddedRedis(tmp_path).start()
+
+
+def test_redis_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "redis-server"
+    broken.write_text("#!/bin/sh\necho this is the one on the PATH\n")
+    broken.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ConfigError, match="this is the one on the PATH"):
+        EmbeddedRedis(tmp_path / "data").start()
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=f"{tmp_path}/file/data.*Not a directory.*ENRICH_DATA_DIR"):
+        EmbeddedRedis(tmp_path / "file" / "data").start()
+
+
+def test_large_data_is_loaded_before_the_start_is_over(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
+        redis.execute_command("DEBUG", "POPULATE", "300000")
+        redis.execute_command("BGREWRITEAOF")
+        wait_for(lambda: not redis.info("persistence")["aof_rewrite_in_progress"])
+    with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
+        assert redis.dbsize() == 300_000

@@ -1,0 +1,174 @@
+"""What the log says of an order, held whole."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.orders.state.entry import Entry, Stage, Status
+from workers.order_log import tell_end, tell_later
+from workers.results import Later
+
+CREATED = 1_768_078_800.0
+"""When the order came to be, on BigCommerce's clock, which is 0.25 s ahead of ours."""
+
+ENRICHED = Entry(
+    "abc123",
+    250,
+    status=Status.CREATED,
+    verified=True,
+    po_number="PO-4711",
+    fields={"Source": "web", "Cost Center": "CC-210"},
+    skew=0.25,
+    attempts=1,
+    upstream_calls=4,
+    create_age=1.75,
+    times={
+        Stage.CREATED: CREATED,
+        Stage.WEBHOOK_SENT: CREATED + 1,
+        Stage.RECEIVED: CREATED + 1.1,
+        Stage.QUEUED: CREATED + 1.102,
+        Stage.PICKED_UP: CREATED + 1.12,
+        Stage.READ: CREATED + 1.4,
+        Stage.SENT: CREATED + 1.5,
+        Stage.ANSWERED: CREATED + 1.8,
+        Stage.VERIFIED: CREATED + 2,
+    },
+    ended_at=CREATED + 2.001,
+)
+
+
+def line_of(entry: Entry) -> dict[str, Any]:
+    with capture_logs() as lines:
+        tell_end(entry)
+    (line,) = lines
+    return dict(line)
+
+
+def test_an_order_that_was_created_in_time_tells_its_age_and_margin() -> None:
+    assert line_of(ENRICHED) == {
+        "log_level": "info",
+        "event": "order_enriched",
+        "outcome": "created",
+        "verified": True,
+        "reason": None,
+        "po_number": "PO-4711",
+        "fields": ["Cost Center", "Source"],
+        "kept": [],
+        "age_ms": 1750,
+        "margin_ms": 8250,
+        "attempts": 1,
+        "upstream_calls": 4,
+        "queue_ms": 18,
+        "duration_ms": 881,
+    }
+
+
+def test_a_create_that_went_out_after_the_window_has_a_negative_margin() -> None:
+    line = line_of(replace(ENRICHED, create_age=10.04))
+
+    assert (line["age_ms"], line["margin_ms"]) == (10_040, -40)
+
+
+def test_an_order_that_was_updated_tells_the_age_of_its_create_and_not_of_the_update() -> None:
+    times = {**ENRICHED.times, Stage.SENT: CREATED + 20}
+    updated = replace(ENRICHED, status=Status.UPDATED, times=times, kept=["po_number"], attempts=3)
+
+    assert line_of(updated) == {
+        **line_of(ENRICHED),
+        "outcome": "updated",
+        "kept": ["po_number"],
+        "attempts": 3,
+    }
+
+
+@pytest.mark.parametrize("status", [Status.UNCHANGED, Status.UPDATED])
+def test_an_order_that_was_never_sent_to_create_has_no_age_and_margin(status: Status) -> None:
+    without = replace(ENRICHED, status=status, create_age=None)
+
+    assert line_of(without) == {
+        **line_of(ENRICHED),
+        "outcome": status.value,
+        "age_ms": None,
+        "margin_ms": None,
+    }
+
+
+def test_an_order_that_was_skipped_tells_why() -> None:
+    skipped = Entry(
+        "abc123",
+        250,
+        status=Status.SKIPPED,
+        reason="guest",
+        attempts=1,
+        upstream_calls=1,
+        times={Stage.CREATED: CREATED, Stage.QUEUED: CREATED + 1, Stage.PICKED_UP: CREATED + 1.5},
+        ended_at=CREATED + 1.75,
+    )
+    assert line_of(skipped) == {
+        "log_level": "info",
+        "event": "order_skipped",
+        "outcome": "skipped",
+        "verified": None,
+        "reason": "guest",
+        "po_number": None,
+        "fields": [],
+        "kept": [],
+        "age_ms": None,
+        "margin_ms": None,
+        "attempts": 1,
+        "upstream_calls": 1,
+        "queue_ms": 500,
+        "duration_ms": 250,
+    }
+
+
+def test_an_order_that_failed_is_an_error() -> None:
+    failed = Entry(
+        "abc123",
+        250,
+        status=Status.FAILED,
+        reason="Cost Center",
+        attempts=2,
+        upstream_calls=3,
+        times={Stage.PICKED_UP: CREATED + 1.5},
+        ended_at=CREATED + 1.75,
+    )
+    assert line_of(failed) == {
+        "log_level": "error",
+        "event": "order_failed",
+        "outcome": "failed",
+        "verified": None,
+        "reason": "Cost Center",
+        "po_number": None,
+        "fields": [],
+        "kept": [],
+        "age_ms": None,
+        "margin_ms": None,
+        "attempts": 2,
+        "upstream_calls": 3,
+        "queue_ms": None,
+        "duration_ms": 250,
+    }
+
+
+@pytest.mark.parametrize("secret", ["CC-210", "web"])
+def test_the_values_of_fields_are_not_told(secret: str) -> None:
+    assert secret not in str(line_of(ENRICHED))
+
+
+def test_an_order_that_is_looked_at_again_tells_why_and_when() -> None:
+    entry = Entry("abc123", 250, attempts=2)
+    with capture_logs() as lines:
+        tell_later(entry, Later("Create an Order: 503: down"), 1.2344)
+
+    assert lines == [
+        {
+            "log_level": "info",
+            "event": "order_recovering",
+            "trouble": "Create an Order: 503: down",
+            "again_in_ms": 1234,
+            "attempts": 2,
+        }
+    ]

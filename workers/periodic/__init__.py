@@ -1,0 +1,1 @@
+"""Periodic tasks, run for each store: reconcile, polling fallback, hook monitor."""

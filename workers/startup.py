@@ -1,0 +1,23 @@
+"""How a worker process starts and ends."""
+
+import sys
+
+import uvloop
+
+from service.errors import ConfigError
+from service.process.gc_tuning import settle
+from service.startup import start
+from workers.main import work
+
+
+def main() -> int:
+    """Run the workers until they are told to stop; the process's exit code, 2 for an error of the user's."""
+    try:
+        settings, redis_url, live = start()
+        metrics_at = settings.enrich_metrics_host, settings.enrich_metrics_port
+        settle()
+        uvloop.run(work(live, redis_url, metrics_at=metrics_at))
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the user's own mistake belongs on the terminal, not in the log
+        return 2
+    return 0

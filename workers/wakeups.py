@@ -1,0 +1,50 @@
+"""Waking the workers when an order is queued, so that it need not wait for their next look.
+
+Whoever queues an order publishes the queue's name. Nothing depends on it: a message that gets lost, or a Redis whose
+user may not listen, costs an order the time to the next look.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+from service.logs import Event
+from service.redis.client import PASSING
+
+log = structlog.get_logger()
+
+CHANNEL = "enrich:wake"
+
+# A connection that is silent for so long is tried with a PING.
+LISTEN_S = 5.0
+PAUSE_S = 0.5
+
+
+async def wake(redis: Redis, wakers: Mapping[str, Callable[[], None]]) -> None:
+    """Call the waker of each queue that is told of, until cancelled. Redis may go and come back meanwhile."""
+    while True:
+        try:
+            await _listen(redis, wakers)
+        except PASSING:
+            pass
+        except NoPermissionError as error:
+            log.warning(Event.NOT_WOKEN, error=str(error))
+            return
+        except Exception:
+            log.exception(Event.INTERNAL_ERROR, place="waking")
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _listen(redis: Redis, wakers: Mapping[str, Callable[[], None]]) -> None:
+    async with redis.pubsub(ignore_subscribe_messages=True) as messages:
+        await messages.subscribe(CHANNEL)
+        for waker in wakers.values():
+            waker()  # for what was told while nobody listened
+        while True:
+            message = await messages.get_message(timeout=LISTEN_S)
+            told_of = message["data"].decode() if message else ""
+            if told_of in wakers:
+                wakers[told_of]()
