@@ -9,21 +9,21 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from redis.asyncio import Redis
 
 from service.bigcommerce import Api, Budget, BudgetState
-from service.hooks import Kind, troubles_in
-from service.orders.state.jobs import CHECK, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW
-from service.orders.state.keys import failed_key, hook_key, parked_key, watch_key
+from service.hooks import ProblemKind, parse_problems
+from service.orders.state.jobs import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
+from service.orders.state.keys import failed_key, hook_key, parked_key, polling_key
 from service.orders.state.queue import Queue
 
 QUEUES = {
     "window": WINDOW.queue,
     "recovery": RECOVERY.queue,
-    "checks": CHECK.queue,
-    "second_looks": SECOND_LOOK.queue,
-    "chores": RECONCILE.queue,
+    "verification": VERIFY.queue,
+    "reverification": REVERIFY.queue,
+    "periodic": RECONCILE.queue,
 }
 
 # So many of a queue's due jobs are looked at for one that nobody holds.
-LOOK_AT = 500
+DUE_SCAN_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class StoreState:
 
     failed: int
     parked: int
-    is_watched: bool
-    hook_troubles: frozenset[Kind]
+    is_polled: bool
+    hook_troubles: frozenset[ProblemKind]
     quota: Mapping[Api, BudgetState]
 
 
@@ -72,7 +72,7 @@ class Gauges:
         now_ms = self._clock() * 1000
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(queue)
-            pipe.zrangebyscore(queue, "-inf", now_ms, start=0, num=LOOK_AT, withscores=True)
+            pipe.zrangebyscore(queue, "-inf", now_ms, start=0, num=DUE_SCAN_LIMIT, withscores=True)
             jobs, due = await pipe.execute()
         if not due:
             return QueueState(jobs, 0.0)
@@ -86,7 +86,7 @@ class Gauges:
             for store in stores:
                 pipe.zcard(failed_key(store))
                 pipe.zcard(parked_key(store))
-                pipe.exists(watch_key(store))
+                pipe.exists(polling_key(store))
                 pipe.hget(hook_key(store), "troubles")
             answers = await pipe.execute()
         quotas = await self._budget.left_of(stores)
@@ -96,7 +96,7 @@ class Gauges:
                 failed,
                 parked,
                 bool(watched),
-                frozenset(trouble.kind for trouble in troubles_in(troubles)),
+                frozenset(trouble.kind for trouble in parse_problems(troubles)),
                 quotas[store],
             )
             for store, (failed, parked, watched, troubles) in by_store
@@ -119,15 +119,15 @@ def metrics_text(state: State) -> bytes:
 
     failed = gauge("failed_orders", "Failed orders, which wait for a person.", "store")
     parked = gauge("parked_orders", "Orders that wait until the store's credentials are accepted.", "store")
-    watched = gauge("watch", "1 while a store's orders are polled for, because its webhooks fail.", "store")
+    watched = gauge("polling", "1 while a store's orders are polled for, because its webhooks fail.", "store")
     trouble = gauge("hook_trouble", "1 where something is wrong with a store's webhooks.", "store", "kind")
     left = gauge("quota_left", "Calls left in the present window of a store's quota.", "store", "api")
     limit = gauge("quota_limit", "Calls in a window of a store's quota.", "store", "api")
     for store, at in state.stores.items():
         failed.labels(store).set(at.failed)
         parked.labels(store).set(at.parked)
-        watched.labels(store).set(at.is_watched)
-        for kind in Kind:
+        watched.labels(store).set(at.is_polled)
+        for kind in ProblemKind:
             trouble.labels(store, kind.value).set(kind in at.hook_troubles)
         for api, quota in at.quota.items():
             left.labels(store, api.value).set(quota.left)

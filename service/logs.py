@@ -37,14 +37,14 @@ class Event(StrEnum):
     WORKER_STARTED = "worker_started"
     WORKER_STOPPING = "worker_stopping"
     WORKER_STOPPED = "worker_stopped"
-    NOT_WOKEN = "not_woken"
+    WAKEUPS_UNAVAILABLE = "wakeups_unavailable"
     METRICS_NOT_SERVED = "metrics_not_served"
     TRACING_OFF = "tracing_off"
     REDIS_LOST = "redis_lost"
     REDIS_BACK = "redis_back"
 
     LEASE_LOST = "lease_lost"
-    JOB_PUT_BACK = "job_put_back"
+    JOB_REQUEUED = "job_requeued"
     JOB_CRASHED = "job_crashed"
     JOB_UNREADABLE = "job_unreadable"
 
@@ -63,10 +63,10 @@ class Event(StrEnum):
     CREDENTIALS_ACCEPTED = "credentials_accepted"
 
     # what is done for a store again and again
-    CHORE_POSTPONED = "chore_postponed"
+    PERIODIC_TASK_POSTPONED = "periodic_task_postponed"
     ORDERS_FOUND = "orders_found"
-    WATCH_STARTED = "watch_started"
-    WATCH_ENDED = "watch_ended"
+    POLLING_STARTED = "polling_started"
+    POLLING_ENDED = "polling_ended"
     HOOK_MISSING = "hook_missing"
     HOOK_FOREIGN = "hook_foreign"
     HOOK_REACTIVATED = "hook_reactivated"

@@ -8,14 +8,14 @@ import stamina
 
 T = TypeVar("T")
 
-Passing = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool | float]
+RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool | float]
 """What is tried again: by its type, or as a function says; a number is how many seconds to wait before."""
 
 
-async def insist(
+async def call_with_retry(
     call: Callable[[], Awaitable[T]],
     *,
-    on: Passing,
+    on: RetryOn,
     wait_initial: float,
     wait_max: float,
     wait_jitter: float = 0.0,

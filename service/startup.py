@@ -2,8 +2,8 @@
 
 from service import logs
 from service.configuration.reloading import LiveConfiguration
-from service.process.parent_death import end_with_parent
-from service.process.sighup import Hangup
+from service.process.parent_death import terminate_with_parent
+from service.process.sighup import SighupHandler
 from service.settings import Settings
 
 
@@ -12,8 +12,8 @@ def start() -> tuple[Settings, str, LiveConfiguration]:
 
     Raises ConfigError.
     """
-    hangup = Hangup()
-    end_with_parent()
+    hangup = SighupHandler()
+    terminate_with_parent()
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     redis_url = settings.require_redis_url()

@@ -19,8 +19,8 @@ from service.orders.state.entry import Entry, Stage, Status
 from service.receiver.authentication import Refusal
 from tests.fakes.log_table import SHARED, TABLE, Row, section
 from tests.fakes.logs import logging_put_back
-from workers.order_log import tell_end, tell_later
-from workers.results import Later
+from workers.order_log import log_finished, log_retry_later
+from workers.results import RetryLater
 
 log = structlog.get_logger()
 
@@ -97,11 +97,11 @@ class Product:
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             entry = Entry(store, order_id, status=status, ended_at=2.0, **known)
             entry.times = {Stage.QUEUED: 0.5, Stage.PICKED_UP: 1.0}
-            tell_end(entry)
+            log_finished(entry)
 
     def try_again(self, store: str, order_id: int) -> None:
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
-            tell_later(Entry(store, order_id, attempts=1), Later("Get an Order: 503: down"), 2.0)
+            log_retry_later(Entry(store, order_id, attempts=1), RetryLater("Get an Order: 503: down"), 2.0)
 
 
 @pytest.fixture

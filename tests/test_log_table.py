@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from service.logs import Event
 from service.orders.state.entry import Entry, Status
 from tests.fakes.log_table import RUNBOOK, SHARED, TABLE, names, read_table
-from workers.order_log import tell_end, tell_later
-from workers.results import Later
+from workers.order_log import log_finished, log_retry_later
+from workers.results import RetryLater
 
 ROOT = Path(__file__).parent.parent
 
@@ -184,14 +184,14 @@ def test_what_is_bound_is_told_as_on_any_line() -> None:
 @pytest.mark.parametrize("status", [Status.CREATED, Status.SKIPPED, Status.FAILED])
 def test_line_of_an_order_that_ended_is_in_fact_as_it_was_read(status: Status) -> None:
     with capture_logs() as lines:
-        tell_end(Entry("abc123", 250, status=status))
+        log_finished(Entry("abc123", 250, status=status))
     (line,) = lines
     assert_told(line)
 
 
 def test_line_of_an_order_that_goes_on_is_in_fact_as_it_was_read() -> None:
     with capture_logs() as lines:
-        tell_later(Entry("abc123", 250), Later("Get an Order: 503: down"), 2.0)
+        log_retry_later(Entry("abc123", 250), RetryLater("Get an Order: 503: down"), 2.0)
     assert_told(lines[0])
 
 

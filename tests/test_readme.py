@@ -18,14 +18,14 @@ from structlog.testing import LogCapture
 
 from service import logs
 from service.cli import app
-from service.cli.common.lazy import Later
+from service.cli.common.lazy import LazyCommand
 from service.configuration import Configuration, load_configuration
 from service.metrics import ReceiverMetrics
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.queue import Queue
 from service.orders.values.skip import SkipReason
 from service.receiver.app import create_app
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from service.receiver.webhooks import _STATUS
 from service.rules.expression import ROOTS
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -64,7 +64,7 @@ def commands() -> Iterator[tuple[str, Any]]:
     """Every command by the words behind ``enrich``."""
     pending: list[tuple[str, Any]] = [("", typer.main.get_command(app))]
     for prefix, listed in pending:
-        command = listed.load() if isinstance(listed, Later) else listed
+        command = listed.load() if isinstance(listed, LazyCommand) else listed
         if subcommands := getattr(command, "commands", None):
             pending += [(f"{prefix} {name}".strip(), sub) for name, sub in subcommands.items()]
         else:
@@ -135,12 +135,12 @@ def test_every_fixed_reason_of_a_failure_is_told() -> None:
 
 
 def reasons_in_code(status: str) -> set[str]:
-    """The constants that the workers end an order with: ``Ended(Status.SKIPPED, "guest")``."""
+    """The constants that the workers end an order with: ``Finished(Status.SKIPPED, "guest")``."""
     calls = [
         node
-        for path in (ROOT / "workers").glob("*.py")
+        for path in (ROOT / "workers").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Ended"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finished"
     ]
     reasons = [call.args[1] for call in calls if call.args[1:] and ast.unparse(call.args[0]) == f"Status.{status}"]
     constants = {str(reason.value) for reason in reasons if isinstance(reason, ast.Constant)}
@@ -225,7 +225,7 @@ def test_every_path_and_answer_of_the_receiver_is_told() -> None:
     async def unused() -> Any:
         yield Queue
 
-    paths = [route.path for route in create_app(StoreBook({}), unused).routes if isinstance(route, Route)]
+    paths = [route.path for route in create_app(StoreRegistry({}), unused).routes if isinstance(route, Route)]
     assert [path for path in paths if path not in README] == []
     assert {int(row[0]) for row in rows("answer")} == {*_STATUS.values(), 500}
 
@@ -240,7 +240,7 @@ def test_log_line_has_the_keys_that_an_order_is_told_with(monkeypatch: pytest.Mo
     shown = json.loads(block("json"))
     capture = LogCapture()
     monkeypatch.setattr(telling, "log", structlog.wrap_logger(None, [capture], structlog.BoundLogger))
-    telling.tell_end(Entry("abc123", 1002, status=Status.CREATED))
+    telling.log_finished(Entry("abc123", 1002, status=Status.CREATED))
     (line,) = capture.entries
     assert list(shown)[:6] == list(logs._FIRST)
     assert set(shown) - set(logs._FIRST) == set(line) - {"event", "log_level"}

@@ -16,7 +16,7 @@ from service.bigcommerce.models import Record
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, read_order, read_people
 from service.orders.values.merge import PO_NUMBER, merge
-from service.orders.values.resolution import Composed, compose, read_configs
+from service.orders.values.resolution import ResolvedValues, read_configs, resolve_values
 from service.redis.client import connect
 from service.rules import RuleSet, compile_rules
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -128,7 +128,7 @@ async def test_an_example_gives_what_the_page_claims(
 
 async def placed_and_read(
     store: Store, data: dict[str, Any], settings: list[dict[str, Any]], record: dict[str, Any] | None, redis_url: str
-) -> tuple[Document, Composed, Record | None]:
+) -> tuple[Document, ResolvedValues, Record | None]:
     """Place an order that carries the data; what rules see, what they give, and the record as it is by then."""
     rules: RuleSet = compile_rules(store)
     async with (
@@ -142,7 +142,7 @@ async def placed_and_read(
         api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)
         document = await read_order(api, placed["id"], rules.needs)
         document |= await read_people(api, cache, CUSTOMER, rules.needs)
-        composed = compose(rules, document, await read_configs(api, cache, store))
+        composed = resolve_values(rules, document, await read_configs(api, cache, store))
         return document, composed, await api.b2b.order(placed["id"]) if record else None
 
 
@@ -173,7 +173,7 @@ def holds(whole: Any, part: Any) -> bool:
     return bool(whole == part)
 
 
-def outcome(composed: Composed, store: Store, record: Record | None) -> dict[str, str] | str:
+def outcome(composed: ResolvedValues, store: Store, record: Record | None) -> dict[str, str] | str:
     """The values that the record has in the end, or why the order fails."""
     if composed.failure:
         return composed.failure

@@ -2,10 +2,10 @@
 
 import sys
 
-from service.process.gc_tuning import load_unadorned
+from service.process.gc_tuning import import_without_rich
 
 if __name__ == "__main__":
-    load_unadorned()
+    import_without_rich()
     from workers.startup import main
 
     sys.exit(main())

@@ -7,32 +7,32 @@ import structlog
 from arq import Retry
 
 from service.logs import Event
-from service.orders.state.transitions import Superseded
-from service.redis.client import PASSING
+from service.orders.state.transitions import StaleAttempt
+from service.redis.client import TRANSIENT_ERRORS
 from workers.lease import LeaseLost
 
 log = structlog.get_logger()
 
-LONGEST_PAUSE_S = 900.0
+MAX_BACKOFF_S = 900.0
 
 # For old orders: somebody may be watching them come.
-LONGEST_OLD_PAUSE_S = 60.0
+MAX_BACKFILL_BACKOFF_S = 60.0
 
 
-def growing(tries: int, *, longest_s: float = LONGEST_PAUSE_S) -> float:
+def exponential_backoff(tries: int, *, longest_s: float = MAX_BACKOFF_S) -> float:
     """Seconds to wait after so many tries: doubling from two seconds, jittered."""
     return min(longest_s, 2.0 ** min(tries, 20)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
-def put_back(ctx: dict[str, Any], error: Exception) -> Retry:
+def requeue(ctx: dict[str, Any], error: Exception) -> Retry:
     """What was not foreseen, a lost Redis or a look that another voided included: the job stays, and is run again.
 
     The pause before grows.
     """
     if isinstance(error, LeaseLost):
         log.warning(Event.LEASE_LOST, job=ctx["job_id"])
-    elif isinstance(error, (Superseded, *PASSING)):
-        log.warning(Event.JOB_PUT_BACK, job=ctx["job_id"], error=type(error).__name__)
+    elif isinstance(error, (StaleAttempt, *TRANSIENT_ERRORS)):
+        log.warning(Event.JOB_REQUEUED, job=ctx["job_id"], error=type(error).__name__)
     else:
         log.error(Event.JOB_CRASHED, job=ctx["job_id"], error=type(error).__name__, exc_info=error)
-    return Retry(defer=growing(ctx["job_try"]))
+    return Retry(defer=exponential_backoff(ctx["job_try"]))

@@ -23,16 +23,16 @@ from arq.utils import timestamp_ms
 from service.errors import EnrichError
 from service.logs import Event
 from service.redis import scripts
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 
 log = structlog.get_logger()
 
 LEASE_S = 2.0
 RENEW_EVERY_S = 0.5
 # However many orders come in, so much lies between two looks at a queue: one look serves many.
-REST_S = 0.005
+MIN_POLL_GAP_S = 0.005
 # One look at the queue covers this many ids, so that running jobs at its front hide no waiting ones behind them.
-LOOK_AT = 5000
+QUEUE_READ_LIMIT = 5000
 
 
 class LeaseLost(EnrichError):
@@ -47,21 +47,21 @@ class LeasedWorker(Worker):
         *args: Any,
         guards: Callable[[str], str | None] = lambda _: None,
         rebuild: Callable[[str], bytes | None] = lambda _: None,
-        look_every_s: float,
+        poll_interval_s: float,
         on_lease_lost: Callable[[], None] = lambda: None,
         **kwargs: Any,
     ) -> None:
         """``guards`` names, for a job's id, the sorted set that it works off: the job stays while that has any.
 
         ``rebuild`` makes a job from its id alone; None for an id that is not ours. ``on_lease_lost`` is called for each
-        job that another worker took over. The queue is looked at every ``look_every_s``, and whenever ``wake`` is
+        job that another worker took over. The queue is looked at every ``poll_interval_s``, and whenever ``wake`` is
         called.
         """
         super().__init__(
             *args,
             # The pause between two looks is ours.
             poll_delay=0.0,
-            queue_read_limit=LOOK_AT,
+            queue_read_limit=QUEUE_READ_LIMIT,
             handle_signals=False,
             keep_result=0,
             # Our code decides when an order is given up; arq must never drop one.
@@ -75,9 +75,9 @@ class LeasedWorker(Worker):
         self._guards = guards
         self._rebuild = rebuild
         self._on_lease_lost = on_lease_lost
-        self._look_every_s = look_every_s
+        self._poll_interval_s = poll_interval_s
         self._woken = asyncio.Event()
-        self.ctx["hold"] = self.hold
+        self.ctx["ensure_lease"] = self.ensure_lease
         self.owner = uuid.uuid4().hex
         self._held: dict[str, _Held] = {}
         self._stopping = False
@@ -100,9 +100,9 @@ class LeasedWorker(Worker):
         if self._lost:
             self._lost = False
             log.info(Event.REDIS_BACK, queue=self.queue_name)
-        await asyncio.sleep(REST_S)
+        await asyncio.sleep(MIN_POLL_GAP_S)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._look_every_s):
+            async with asyncio.timeout(self._poll_interval_s):
                 await self._woken.wait()
         self._woken.clear()
 
@@ -176,7 +176,7 @@ class LeasedWorker(Worker):
             await self.pool.set(job_key_prefix + job_id, body)
         await self.finish_job(job_id, body is None, None, None, False, 1000, None)
 
-    async def hold(self, job_id: str) -> None:
+    async def ensure_lease(self, job_id: str) -> None:
         """Make sure that the job is still ours, before something is done that cannot be undone.
 
         Raises LeaseLost when another worker has it. Only after a pause, of this process or of Redis, that is longer
@@ -189,14 +189,14 @@ class LeasedWorker(Worker):
             raise LeaseLost(job_id)
 
     async def serve(self) -> None:
-        """Poll the queue until ``finish_in_hand``. Redis may go and come back; jobs in hand run on meanwhile."""
+        """Poll the queue until ``drain``. Redis may go and come back; jobs in hand run on meanwhile."""
         renewing = asyncio.create_task(self._keep_leases())
         while not self._stopping:
             try:
                 await self.async_run()
             except asyncio.CancelledError:
                 break
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 if not self._lost:
                     log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
                 self._lost = True
@@ -205,7 +205,7 @@ class LeasedWorker(Worker):
             await asyncio.sleep(RENEW_EVERY_S)
         renewing.cancel()
 
-    async def finish_in_hand(self, patience_s: float) -> int:
+    async def drain(self, patience_s: float) -> int:
         """Take nothing new, wait for the jobs in hand, and end ``serve``.
 
         Returns how many were not done after ``patience_s``; they are stopped and go back to the queue.
@@ -217,7 +217,7 @@ class LeasedWorker(Worker):
                     await asyncio.wait(list(self.tasks.values()))
                     # The next look lets go of what is done.
                     self.wake()
-                    await asyncio.sleep(REST_S)
+                    await asyncio.sleep(MIN_POLL_GAP_S)
         left = [task for task in self.tasks.values() if not task.done()]
         await end(left)
         self._stopping = True
@@ -233,7 +233,7 @@ class LeasedWorker(Worker):
                 continue
             try:
                 lost = await self._extend(held)
-            except PASSING:
+            except TRANSIENT_ERRORS:
                 continue
             except Exception:
                 # Whatever it is, an end of this loop would make every longer job run twice.

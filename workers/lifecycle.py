@@ -36,24 +36,24 @@ from service.errors import (
 )
 from service.logs import Event
 from service.orders.create_window import Window
-from service.orders.document.batch_loader import OrderReader
+from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
 from service.orders.state.entry import Entry, Sent, Stage, Status
 from service.orders.state.queue import BACKFILL
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.orders.values.merge import PO_NUMBER, holds, merge, shows_any
 from service.orders.values.resolution import (
-    Composed,
-    compose,
+    ResolvedValues,
     culprits,
     droppable,
     missing_required_field,
     read_configs,
+    resolve_values,
 )
 from service.orders.values.skip import skip_reason
-from service.retry import insist
-from workers.results import Ended, Incomplete, Later, LockedOut, Verdict, Written
+from service.retry import call_with_retry
+from workers.results import AttemptResult, AwaitingCredentials, AwaitingStatus, Finished, RetryLater, Written
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -73,14 +73,14 @@ _RECORD_WITHIN_S = {BACKFILL: 0.0, "retry": 0.0, "assign": 30.0, "reassign": 30.
 class Step(Protocol):
     """A step of an order's life: the next one, or how the look ends."""
 
-    def __call__(self) -> Awaitable["Step | Verdict"]: ...
+    def __call__(self) -> Awaitable["Step | AttemptResult"]: ...
 
 
 async def _nothing() -> None:
     return
 
 
-class Life:
+class Lifecycle:
     """One look at one order: from where its entry says it stands to a verdict."""
 
     def __init__(
@@ -88,24 +88,24 @@ class Life:
         entry: Entry,
         configured: ConfiguredStore,
         api: StoreApi,
-        reader: OrderReader,
-        places: Places,
+        reader: OrderLoader,
+        transitions: Transitions,
         cache: Cache,
         upstream_clock: UpstreamClock,
         *,
-        hold: Callable[[], Awaitable[None]] = _nothing,
+        ensure_lease: Callable[[], Awaitable[None]] = _nothing,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``hold`` is awaited before each call: it raises when the order is another worker's by now."""
+        """``ensure_lease`` is awaited before each call: it raises when the order is another worker's by now."""
         self.entry = entry
         self._store = configured.store
         self._rules = configured.rules
         self._api = api
         self._reader = reader
-        self._places = places
+        self._transitions = transitions
         self._cache = cache
         self._upstream = upstream_clock
-        self._hold = hold
+        self._ensure_lease = ensure_lease
         self._clock = clock
         self._window = _expected_window(entry)
         self._document: Document = {}
@@ -116,20 +116,20 @@ class Life:
         self._update_with = self._wanted
         self._left_out: set[str] = set()
 
-    async def run(self) -> Verdict:
+    async def run(self) -> AttemptResult:
         """Follow the order until it has ended, must wait, or needs another look later. Never raises for upstream."""
-        step: Step | Verdict = self._first_step()
+        step: Step | AttemptResult = self._first_step()
         try:
-            while not isinstance(step, Verdict):
+            while not isinstance(step, AttemptResult):
                 step = await step()
         except WaitUntil as wait:
-            return Later(str(wait), wait.seconds)
+            return RetryLater(str(wait), wait.seconds)
         except CredentialsRefused as refused:
-            return LockedOut(refused)
+            return AwaitingCredentials(refused)
         except TryAgain as trouble:
-            return Later(str(trouble))
+            return RetryLater(str(trouble))
         except Refused as refused:
-            return Ended(Status.FAILED, str(refused))
+            return Finished(Status.FAILED, str(refused))
         finally:
             self.entry.upstream_calls += self._api.calls
             self.entry.skew = self._upstream.skew
@@ -162,10 +162,10 @@ class Life:
 
     # ── what the order says ─────────────────────────────────────────────────────────────────────────────────
 
-    async def _read(self) -> Step | Verdict:
+    async def _read(self) -> Step | AttemptResult:
         self.entry.composed = False
         try:
-            self._document = await self._insist(
+            self._document = await self._call_with_retry(
                 lambda: self._reader.read(
                     self._api, self.entry.order_id, self._rules.needs, created_hint=self._window.opened_at or None
                 ),
@@ -173,31 +173,31 @@ class Life:
             )
         except NotFound:
             # BigCommerce may tell of an order before it can be read.
-            return Ended(Status.FAILED, "order_not_found")
+            return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
         try:
             self._window = Window.of_order(str(order.get("date_created")))
         except ValueError:
-            return Ended(Status.FAILED, "the order has no date_created that can be read")
+            return Finished(Status.FAILED, "the order has no date_created that can be read")
         self.entry.times[Stage.CREATED] = self._window.opened_at
         self.entry.times[Stage.READ] = self._clock()
         self.entry.customer_id = to_int(order.get("customer_id"))
         return await self._skip(order) or self._compose
 
-    async def _skip(self, order: dict[str, Any]) -> Verdict | None:
+    async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
         reason = skip_reason(order, self._store)
         if reason == "incomplete" and self._store.incomplete_orders == "wait":
-            return Incomplete()
+            return AwaitingStatus()
         if reason:
-            return Ended(Status.SKIPPED, reason)
+            return Finished(Status.SKIPPED, reason)
         if await self._cache.is_no_company_user(self.entry.customer_id or 0):
-            return Ended(Status.SKIPPED, "not_a_company_user")
+            return Finished(Status.SKIPPED, "not_a_company_user")
         return None
 
-    async def _compose(self) -> Step | Verdict:
+    async def _compose(self) -> Step | AttemptResult:
         customer_id = self.entry.customer_id or 0
         try:
-            people, self._configs = await self._insist(
+            people, self._configs = await self._call_with_retry(
                 lambda: asyncio.gather(
                     read_people(self._api, self._cache, customer_id, self._rules.needs),
                     read_configs(self._api, self._cache, self._store),
@@ -207,28 +207,28 @@ class Life:
             return await self._no_company_user()
         except NotFound as missing:
             # The user's Company, or the configs: what a rule needs is not to be had, which says nothing of the buyer.
-            return Later(str(missing))
+            return RetryLater(str(missing))
         self._document |= people
-        return self._take(compose(self._rules, self._document, self._configs))
+        return self._take(resolve_values(self._rules, self._document, self._configs))
 
-    def _take(self, composed: Composed) -> Step | Verdict:
+    def _take(self, composed: ResolvedValues) -> Step | AttemptResult:
         self._note_dropped(composed.dropped)
         self._wanted = composed.values
         self.entry.po_number = composed.values.po_number
         self.entry.fields = dict(composed.values.extra_fields)
         if composed.failure:
-            return Ended(Status.FAILED, composed.failure)
+            return Finished(Status.FAILED, composed.failure)
         if composed.values.po_number is None and not composed.values.extra_fields:
-            return Ended(Status.SKIPPED, "no_values")
+            return Finished(Status.SKIPPED, "no_values")
         self.entry.composed = True
         return self._create if self.entry.sent is None and self._can_create() else self._settle
 
     # ── inside the window ───────────────────────────────────────────────────────────────────────────────────
 
-    async def _create(self) -> Step | Verdict:
+    async def _create(self) -> Step | AttemptResult:
         customer_id, earlier = self.entry.customer_id or 0, self.entry.sent
         self._intend("create", self._wanted)
-        await self._places.note(self.entry)
+        await self._transitions.save(self.entry)
 
         async def create() -> Record:
             self.entry.times[Stage.SENT] = self._clock()
@@ -236,7 +236,7 @@ class Life:
             return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._wanted)
 
         try:
-            await self._insist(create)
+            await self._call_with_retry(create)
         except AlreadyExists:
             # Not a verdict: an earlier try of ours, the storefront's own call, or B2B Edition by itself.
             self.entry.exists = True
@@ -256,17 +256,17 @@ class Life:
 
     # ── a record is there, or may be ────────────────────────────────────────────────────────────────────────
 
-    async def _settle(self) -> Step | Verdict:
+    async def _settle(self) -> Step | AttemptResult:
         """Read the record and decide by what it holds."""
         try:
-            record = await self._insist(self._record)
+            record = await self._call_with_retry(self._record)
         except NotFound:
             if self._is_open():
                 # Known to exist but not yet to be seen: reads lag behind. Otherwise no try got through.
                 return await self._pause_for(self._settle) if self.entry.exists else self._create
             return await self._no_record(will_come=not self._is_without_record())
         if record.is_invoice_order:
-            return Ended(Status.SKIPPED, "invoice_payment")
+            return Finished(Status.SKIPPED, "invoice_payment")
         if not record.company_id and not await self._is_company_user():
             return await self._no_company_user()
         merged = merge(
@@ -290,25 +290,25 @@ class Life:
             await self._api.spend_ahead(Api.B2B, 2, operation="Get an Order")
         return await self._api.b2b.order(self.entry.order_id)
 
-    def _there(self, record: Record) -> Ended:
+    def _there(self, record: Record) -> Finished:
         """The record needs nothing: an earlier try of ours whose answer was lost did it, or somebody else."""
         sent = self.entry.sent
         if sent is None or not shows_any(record, sent):
-            return Ended(Status.UNCHANGED, verified=True)
+            return Finished(Status.UNCHANGED, verified=True)
         status = Status.CREATED if sent.by == "create" else Status.UPDATED
-        return Ended(status, verified=holds(record, sent))
+        return Finished(status, verified=holds(record, sent))
 
-    async def _update(self) -> Step | Verdict:
+    async def _update(self) -> Step | AttemptResult:
         values, earlier = self._update_with, self.entry.sent
         self._intend("update", values)
-        await self._places.note(self.entry)
+        await self._transitions.save(self.entry)
 
         async def update() -> Record | None:
             self.entry.times[Stage.SENT] = self._clock()
             return await self._api.b2b.update_order(self.entry.order_id, values)
 
         try:
-            await self._insist(update)
+            await self._call_with_retry(update)
         except NotFound:
             return await self._no_record()
         except Refused as refused:
@@ -323,7 +323,7 @@ class Life:
 
     # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _refused(self, refused: Refused, carried: Collection[str] = ()) -> Step | Verdict:
+    async def _refused(self, refused: Refused, carried: Collection[str] = ()) -> Step | AttemptResult:
         """B2B Edition will not take the values: because of who ordered, of a stale config, or of one bad field."""
         if not await self._is_company_user():
             return await self._no_company_user()
@@ -333,18 +333,20 @@ class Life:
             return self._settle
         if not self._refused_before and self._wanted.extra_fields:
             self._refused_before = True
-            self._configs = await self._insist(lambda: read_configs(self._api, self._cache, self._store, refresh=True))
+            self._configs = await self._call_with_retry(
+                lambda: read_configs(self._api, self._cache, self._store, refresh=True)
+            )
             if not self._document:
                 # This run began at the record; the values have to be worked out anew.
                 return self._read
-            composed = compose(self._rules, self._document, self._configs)
+            composed = resolve_values(self._rules, self._document, self._configs)
             if composed.failure or composed.values != self._wanted:
                 return self._take(composed)
         if field := missing_required_field(refused.message):
-            return Ended(Status.FAILED, field)
+            return Finished(Status.FAILED, field)
         bad = droppable(self._rules, self._configs, self._wanted, refused.message)
         if not bad:
-            return Ended(Status.FAILED, refused.message)
+            return Finished(Status.FAILED, refused.message)
         self._note_dropped(dict.fromkeys(bad, f"BigCommerce refused it: {refused.message}"))
         left = {name: value for name, value in self._wanted.extra_fields.items() if name not in bad}
         self._wanted = replace(self._wanted, extra_fields=left)
@@ -353,23 +355,23 @@ class Life:
 
     async def _is_company_user(self) -> bool:
         try:
-            await self._insist(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
+            await self._call_with_retry(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
         except NoCompanyUser:
             return False
         return True
 
-    async def _no_company_user(self) -> Verdict:
+    async def _no_company_user(self) -> AttemptResult:
         await self._cache.remember_no_company_user(self.entry.customer_id or 0)
-        return Ended(Status.SKIPPED, "not_a_company_user")
+        return Finished(Status.SKIPPED, "not_a_company_user")
 
-    async def _no_record(self, *, will_come: bool = True) -> Verdict:
+    async def _no_record(self, *, will_come: bool = True) -> AttemptResult:
         """B2B Edition makes the record of a Company user's order by itself; nobody else's has one to wait for."""
         if not await self._is_company_user():
             return await self._no_company_user()
         if will_come:
-            return Later("B2B Edition has no record of the order yet")
+            return RetryLater("B2B Edition has no record of the order yet")
         assign = f"enrich orders assign --customer {self.entry.customer_id}"
-        return Ended(
+        return Finished(
             Status.FAILED, f"B2B Edition has no record of this order; if its buyer joined the Company later: `{assign}`"
         )
 
@@ -422,7 +424,7 @@ class Life:
         await asyncio.sleep(min(pause, self._window.left(self._upstream.now())))
         return step
 
-    async def _insist(
+    async def _call_with_retry(
         self, call: Callable[[], Awaitable[T]], *, passing: tuple[type[Exception], ...] = (TryAgain,)
     ) -> T:
         """Make a call; while the window is open, try again what may pass. After it, the first trouble is raised."""
@@ -436,11 +438,11 @@ class Life:
             return isinstance(error, passing) and not isinstance(error, Unsure) and left > 0
 
         async def held() -> T:
-            await self._hold()
+            await self._ensure_lease()
             self._api.priority = self._priority()
             return await call()
 
-        return await insist(held, on=tell, wait_initial=0.05, wait_max=1.0, wait_jitter=0.1)
+        return await call_with_retry(held, on=tell, wait_initial=0.05, wait_max=1.0, wait_jitter=0.1)
 
     def _priority(self) -> Priority:
         """Nothing goes before an order that can still be created; for all else there is time."""

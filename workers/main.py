@@ -16,15 +16,15 @@ from arq.worker import func
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
-from service.orders.state.jobs import CHECK, GUARD, PROBE, RECONCILE, RECOVERY, SECOND_LOOK, WINDOW, Kind
-from service.orders.state.keys import checks_key, parked_key, second_looks_key
-from service.redis.client import PASSING
+from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
+from service.orders.state.keys import parked_key, reverify_key, verify_key
+from service.redis.client import TRANSIENT_ERRORS
 from workers.attempts import Jobs
 from workers.lease import LeasedWorker, end, store_of
 from workers.metrics_server import monitored
-from workers.periodic.hook_monitor import Guardian
-from workers.periodic.reconcile import Reconcile
-from workers.periodic.task import Intervals, ensure_chores
+from workers.periodic.hook_monitor import HookMonitor
+from workers.periodic.reconcile import Reconciler
+from workers.periodic.task import Intervals, ensure_periodic_jobs
 from workers.resources import Resources, open_resources
 from workers.verification import Verifier
 from workers.wakeups import wake
@@ -35,18 +35,18 @@ log = structlog.get_logger()
 WINDOW_JOBS = 200
 RECOVERY_JOBS = 50
 STORE_JOBS = 50
-SECOND_LOOK_JOBS = 10
+REVERIFY_JOBS = 10
 
 # Fresh orders wake the workers (``waking``); this is for tries that are due again, and for a wake-up that got lost.
-LOOK_AT_WINDOW_S = 0.05
-LOOK_AT_OTHERS_S = 0.1
-LOOK_AT_SECOND_LOOKS_S = 1.0
+WINDOW_POLL_INTERVAL_S = 0.05
+POLL_INTERVAL_S = 0.1
+REVERIFY_POLL_INTERVAL_S = 1.0
 
 # A little more than a window, so that an order picked up in the last moment still gets its full chance.
-FINISH_IN_HAND_S = 12.0
+DRAIN_TIMEOUT_S = 12.0
 
-SAY_ALIVE_EVERY_S = 2.0
-CHORES_EVERY_S = 60.0
+HEARTBEAT_INTERVAL_S = 2.0
+ENSURE_JOBS_INTERVAL_S = 60.0
 
 
 async def work(
@@ -70,41 +70,44 @@ async def work(
         name = f"{socket.gethostname()}:{os.getpid()}"
         serving = [asyncio.create_task(worker.serve()) for worker in workers]
         waking = asyncio.create_task(wake(resources.redis, {worker.queue_name: worker.wake for worker in workers}))
-        alive = asyncio.create_task(_say_alive(resources, name, workers))
-        chores = asyncio.create_task(_keep_chores(resources))
+        alive = asyncio.create_task(_heartbeat(resources, name, workers))
+        periodic = asyncio.create_task(_ensure_periodic_jobs(resources))
         following = asyncio.create_task(live.follow(lambda changes: _take(resources, live.current, changes)))
         log.info(Event.WORKER_STARTED, worker=name, stores=len(live.current.stores))
         await stop.wait()
 
-        log.info(Event.WORKER_STOPPING, in_hand=sum(worker.running for worker in workers))
-        left = await asyncio.gather(*(worker.finish_in_hand(FINISH_IN_HAND_S) for worker in workers))
-        await end([waking, alive, chores, following])
+        log.info(Event.WORKER_STOPPING, running=sum(worker.running for worker in workers))
+        left = await asyncio.gather(*(worker.drain(DRAIN_TIMEOUT_S) for worker in workers))
+        await end([waking, alive, periodic, following])
         await asyncio.gather(*serving, return_exceptions=True)
-        with suppress(*PASSING):
-            await resources.queue.say_gone(name)
-        log.info(Event.WORKER_STOPPED, put_back=sum(left))
+        with suppress(*TRANSIENT_ERRORS):
+            await resources.queue.remove_heartbeat(name)
+        log.info(Event.WORKER_STOPPED, requeued=sum(left))
 
 
 def _workers(resources: Resources, intervals: Intervals) -> list[LeasedWorker]:
     jobs, verifier = Jobs(resources), Verifier(resources, clock=time.time)
-    reconcile = Reconcile(resources, every_s=intervals.reconcile_s, watch_every_s=intervals.watch_s)
-    guardian = Guardian(resources, every_s=intervals.guard_s, trouble_every_s=intervals.trouble_s)
+    reconcile = Reconciler(resources, every_s=intervals.reconcile_s, watch_every_s=intervals.watch_s)
+    guardian = HookMonitor(resources, every_s=intervals.guard_s, trouble_every_s=intervals.trouble_s)
     return [
-        _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, LOOK_AT_WINDOW_S),
-        _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, LOOK_AT_OTHERS_S),
-        _worker(resources, {CHECK: verifier.check}, STORE_JOBS, LOOK_AT_OTHERS_S),
-        _worker(resources, {SECOND_LOOK: verifier.look_again}, SECOND_LOOK_JOBS, LOOK_AT_SECOND_LOOKS_S),
+        _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
+        _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
+        _worker(resources, {VERIFY: verifier.check}, STORE_JOBS, POLL_INTERVAL_S),
+        _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(
             resources,
-            {RECONCILE: reconcile.reconcile, GUARD: guardian.guard, PROBE: jobs.probe},
+            {RECONCILE: reconcile.reconcile, MONITOR_HOOKS: guardian.guard, PROBE: jobs.probe},
             STORE_JOBS,
-            LOOK_AT_OTHERS_S,
+            POLL_INTERVAL_S,
         ),
     ]
 
 
 def _worker(
-    resources: Resources, functions: Mapping[Kind, Callable[..., Awaitable[None]]], max_jobs: int, look_every_s: float
+    resources: Resources,
+    functions: Mapping[JobKind, Callable[..., Awaitable[None]]],
+    max_jobs: int,
+    poll_interval_s: float,
 ) -> LeasedWorker:
     (queue,) = {kind.queue for kind in functions}
 
@@ -117,7 +120,7 @@ def _worker(
         queue_name=queue,
         redis_pool=resources.redis,
         max_jobs=max_jobs,
-        look_every_s=look_every_s,
+        poll_interval_s=poll_interval_s,
         guards=_guard,
         rebuild=rebuild,
         on_lease_lost=resources.metrics.leases_lost.inc,
@@ -129,25 +132,25 @@ def _worker(
 def _guard(job_id: str) -> str | None:
     """The list that a store's job works off."""
     match job_id.partition(":")[0]:
-        case CHECK.function:
-            return checks_key(store_of(job_id))
-        case SECOND_LOOK.function:
-            return second_looks_key(store_of(job_id))
+        case VERIFY.function:
+            return verify_key(store_of(job_id))
+        case REVERIFY.function:
+            return reverify_key(store_of(job_id))
         case PROBE.function:
             return parked_key(store_of(job_id))
         case _:
             return None
 
 
-async def _say_alive(resources: Resources, name: str, workers: list[LeasedWorker]) -> None:
+async def _heartbeat(resources: Resources, name: str, workers: list[LeasedWorker]) -> None:
     while True:
         try:
-            await resources.queue.say_alive(name, sum(worker.running for worker in workers))
-        except PASSING:
+            await resources.queue.heartbeat(name, sum(worker.running for worker in workers))
+        except TRANSIENT_ERRORS:
             pass
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="alive")
-        await asyncio.sleep(SAY_ALIVE_EVERY_S)
+        await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 
 async def _take(
@@ -159,18 +162,18 @@ async def _take(
 ) -> None:
     """Go on with another configuration. An order in hand is finished as it was begun."""
     resources.configuration = configuration
-    with suppress(*PASSING):  # then those of new stores are put there within the minute
-        await ensure_chores(resources.redis, [*changes.added, *changes.changed], now_due=True, clock=clock)
+    with suppress(*TRANSIENT_ERRORS):  # then those of new stores are put there within the minute
+        await ensure_periodic_jobs(resources.redis, [*changes.added, *changes.changed], now_due=True, clock=clock)
 
 
-async def _keep_chores(resources: Resources) -> None:
-    """See to it that every store has its chores in the queue, from the start on and after a Redis that lost them."""
+async def _ensure_periodic_jobs(resources: Resources) -> None:
+    """See to it that every store has its periodic in the queue, from the start on and after a Redis that lost them."""
     while True:
         try:
-            await ensure_chores(resources.redis, resources.configuration.stores)
-        except PASSING:
-            await asyncio.sleep(SAY_ALIVE_EVERY_S)
+            await ensure_periodic_jobs(resources.redis, resources.configuration.stores)
+        except TRANSIENT_ERRORS:
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
             continue
         except Exception:
-            log.exception(Event.INTERNAL_ERROR, place="chores")
-        await asyncio.sleep(CHORES_EVERY_S)
+            log.exception(Event.INTERNAL_ERROR, place="periodic")
+        await asyncio.sleep(ENSURE_JOBS_INTERVAL_S)

@@ -5,12 +5,12 @@ import structlog
 from service.logs import Event
 from service.orders.create_window import LENGTH_S
 from service.orders.state.entry import Entry, Stage, Status
-from workers.results import Later
+from workers.results import RetryLater
 
 log = structlog.get_logger()
 
 
-def tell_end(entry: Entry) -> None:
+def log_finished(entry: Entry) -> None:
     """The canonical line: everything that is worth knowing of an order that has ended."""
     age = entry.create_age
     line = {
@@ -36,9 +36,9 @@ def tell_end(entry: Entry) -> None:
             log.info(Event.ORDER_ENRICHED, **line)
 
 
-def tell_later(entry: Entry, later: Later, pause: float) -> None:
+def log_retry_later(entry: Entry, later: RetryLater, pause: float) -> None:
     """The order did not end; why, and when it is looked at again."""
-    log.info(Event.ORDER_RECOVERING, trouble=later.trouble, again_in_ms=_ms(pause), attempts=entry.attempts)
+    log.info(Event.ORDER_RECOVERING, trouble=later.trouble, retry_in_ms=_ms(pause), attempts=entry.attempts)
 
 
 def _between(entry: Entry, start: Stage, end: float | None) -> int | None:

@@ -6,34 +6,34 @@ from service.errors import CredentialsRefused
 from service.logs import Event
 from service.orders.create_window import LENGTH_S
 from service.orders.state.entry import Entry, Stage
-from service.redis.client import PASSING
-from service.retry import insist
-from workers.order_log import tell_end
+from service.redis.client import TRANSIENT_ERRORS
+from service.retry import call_with_retry
+from workers.order_log import log_finished
 from workers.resources import Resources
-from workers.results import Ended
+from workers.results import Finished
 
 log = structlog.get_logger()
 
 # When an order that was enriched is looked at once more; from 20 to 60 s will do, so that one call serves many.
-SECOND_LOOK_S = 45.0
+REVERIFY_AFTER_S = 45.0
 
 # With a Redis that does not answer; then the order is looked at once more as a whole.
 PATIENCE_S = 2.0
 
 
-async def end(resources: Resources, entry: Entry, ended: Ended) -> None:
+async def end(resources: Resources, entry: Entry, ended: Finished) -> None:
     """Record the order's end, say so in one line, and have what we wrote looked at once more."""
     entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
-    look_again_in = SECOND_LOOK_S if entry.status.is_written else None
+    reverify_in = REVERIFY_AFTER_S if entry.status.is_written else None
     # When only the answer was lost the order has ended, and nobody would come back to say so.
-    await insist(
-        lambda: resources.places.end(entry, look_again_in=look_again_in),
-        on=PASSING,
+    await call_with_retry(
+        lambda: resources.transitions.finish(entry, reverify_in=reverify_in),
+        on=TRANSIENT_ERRORS,
         at_most_s=PATIENCE_S,
         wait_initial=0.05,
         wait_max=0.5,
     )
-    tell_end(entry)
+    log_finished(entry)
     _count(resources, entry)
 
 
@@ -52,7 +52,7 @@ def _count(resources: Resources, entry: Entry) -> None:
 async def park(resources: Resources, entry: Entry) -> bool:
     """Set the order aside until the store's credentials are accepted, and say so; False when they are."""
     entry.trouble = "BigCommerce refuses the store's credentials"
-    if not await resources.places.park(entry):
+    if not await resources.transitions.park(entry):
         return False
     log.info(Event.ORDER_PARKED)
     return True

@@ -24,7 +24,7 @@ MOST_TROUBLES = 3
 BARE_S = 3600.0
 
 
-class Span(NamedTuple):
+class CreatedRange(NamedTuple):
     """When a record may have been made, in Unix seconds on B2B Edition's clock."""
 
     earliest: float
@@ -48,14 +48,14 @@ class Records:
     """What went wrong last."""
 
 
-class RecordReader:
+class RecordLoader:
     """Reads records by lists where they stand close together, else one by one."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._bare_until: dict[str, float] = {}
 
-    async def read(self, api: StoreApi, entries: Collection[Entry], spans: Mapping[int, Span]) -> Records:
+    async def read(self, api: StoreApi, entries: Collection[Entry], spans: Mapping[int, CreatedRange]) -> Records:
         """The records of orders that were written. ``spans`` tells of some when they were made: these may be listed.
 
         Raises CredentialsRefused; other errors are told. Without quota it returns what it has.
@@ -74,11 +74,13 @@ class RecordReader:
         return records
 
 
-async def _list_crowds(api: StoreApi, wanted: Mapping[int, Entry], spans: Mapping[int, Span], records: Records) -> None:
+async def _list_crowds(
+    api: StoreApi, wanted: Mapping[int, Entry], spans: Mapping[int, CreatedRange], records: Records
+) -> None:
     for crowd in _crowds(wanted.keys() & spans.keys()):
         if crowd <= records.found.keys():  # a list of others has shown them
             continue
-        span = Span(
+        span = CreatedRange(
             min(spans[order_id].earliest for order_id in crowd), max(spans[order_id].latest for order_id in crowd)
         )
         try:
@@ -89,7 +91,9 @@ async def _list_crowds(api: StoreApi, wanted: Mapping[int, Entry], spans: Mappin
             records.trouble = trouble
 
 
-async def _list(api: StoreApi, crowd: set[int], span: Span, wanted: Mapping[int, Entry], records: Records) -> None:
+async def _list(
+    api: StoreApi, crowd: set[int], span: CreatedRange, wanted: Mapping[int, Entry], records: Records
+) -> None:
     """Find those of the wanted records that a list of this span shows.
 
     What was written a moment ago is looked for most often, so the newest come first. Records that are made

@@ -13,12 +13,12 @@ from service.bigcommerce.http_client import http_client
 from service.configuration import Configuration
 from service.metrics import WorkerMetrics
 from service.orders.state.breaker import Breaker
-from service.orders.state.due_orders import Looks
+from service.orders.state.due_orders import DueOrders
 from service.orders.state.jobs import from_json, to_json
-from service.orders.state.keys import checks_key, second_looks_key, waiting_key
+from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from workers.tracing import Tracer, open_tracer
 
@@ -32,10 +32,10 @@ class Resources:
     transport: Transport
     ledger: Ledger
     queue: Queue
-    places: Places
-    checks: Looks
-    second_looks: Looks
-    waiting: Looks
+    transitions: Transitions
+    to_verify: DueOrders
+    to_reverify: DueOrders
+    awaiting_status: DueOrders
     breaker: Breaker
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
@@ -61,10 +61,10 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             transport,
             Ledger(redis),
             Queue(redis),
-            Places(redis),
-            Looks(redis, checks_key),
-            Looks(redis, second_looks_key),
-            Looks(redis, waiting_key),
+            Transitions(redis),
+            DueOrders(redis, verify_key),
+            DueOrders(redis, reverify_key),
+            DueOrders(redis, waiting_key),
             Breaker(redis),
             metrics,
             tracer,

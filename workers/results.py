@@ -7,7 +7,7 @@ from service.orders.state.entry import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Finished:
     """The order has its outcome."""
 
     status: Status
@@ -16,7 +16,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class RetryLater:
     """The order needs another look, in ``seconds`` or, where that is None, after the next growing pause."""
 
     trouble: str
@@ -24,7 +24,7 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class Incomplete:
+class AwaitingStatus:
     """The order is incomplete, and the store wants it enriched only when its status changes."""
 
 
@@ -34,10 +34,10 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class LockedOut:
+class AwaitingCredentials:
     """BigCommerce does not accept the store's credentials."""
 
     refused: CredentialsRefused
 
 
-Verdict = Ended | Later | Incomplete | Written | LockedOut
+AttemptResult = Finished | RetryLater | AwaitingStatus | Written | AwaitingCredentials

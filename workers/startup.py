@@ -5,7 +5,7 @@ import sys
 import uvloop
 
 from service.errors import ConfigError
-from service.process.gc_tuning import settle
+from service.process.gc_tuning import freeze_gc
 from service.startup import start
 from workers.main import work
 
@@ -15,7 +15,7 @@ def main() -> int:
     try:
         settings, redis_url, live = start()
         metrics_at = settings.enrich_metrics_host, settings.enrich_metrics_port
-        settle()
+        freeze_gc()
         uvloop.run(work(live, redis_url, metrics_at=metrics_at))
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the user's own mistake belongs on the terminal, not in the log

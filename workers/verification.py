@@ -17,22 +17,22 @@ from service.bigcommerce.models import Record
 from service.errors import CredentialsRefused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.transitions import Superseded
+from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import holds, is_lost
 from workers import outcomes
-from workers.backoff import put_back
-from workers.record_loader import RecordReader, Span
+from workers.backoff import requeue
+from workers.record_loader import CreatedRange, RecordLoader
 from workers.resources import Resources
-from workers.results import Ended
+from workers.results import Finished
 
 log = structlog.get_logger()
 
 # Before the first look. Verifying is not urgent, and a moment later there are often more records to look at.
-FIRST_LOOK_S = 0.5
+VERIFY_AFTER_S = 0.5
 # A read may lag behind a write: how long to wait before each further look.
 LAG_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 # Second looks may come so much earlier than they are due, so that one call serves many.
-SECOND_LOOK_AHEAD_S = 20.0
+REVERIFY_AHEAD_S = 20.0
 
 MOST_AT_ONCE = 200
 """Get All Orders shows so many a page."""
@@ -48,11 +48,11 @@ TROUBLE_PAUSE_S = 5.0
 REFUSED_PAUSE_S = 60.0
 # A record that cannot be read is asked for here for so long: after the write, after the order's end.
 VERIFY_FOR_S = 60.0
-LOOK_AGAIN_FOR_S = 600.0
+REVERIFY_FOR_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Recheck:
+class ReadAgain:
     """The record does not yet show what was sent: look again in so many seconds."""
 
     seconds: float
@@ -63,17 +63,17 @@ class Repair:
     """The values are not on the record: they have to be put back."""
 
 
-def judge(entry: Entry, record: Record | None) -> Ended | Recheck | Repair:
+def judge(entry: Entry, record: Record | None) -> Finished | ReadAgain | Repair:
     """Hold the record, None when there is none to be seen, against what was sent; counts the look on the entry."""
     sent = entry.sent
     assert sent is not None, "only what was sent can be checked"
     if record is not None and holds(record, sent):
-        return Ended(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
+        return Finished(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
     entry.checks += 1
     if entry.checks <= len(LAG_PAUSES_S):
-        return Recheck(LAG_PAUSES_S[entry.checks - 1])
+        return ReadAgain(LAG_PAUSES_S[entry.checks - 1])
     if entry.repaired:
-        return Ended(Status.FAILED, "not_persisted", verified=False)
+        return Finished(Status.FAILED, "not_persisted", verified=False)
     return Repair()
 
 
@@ -83,28 +83,28 @@ class Verifier:
     def __init__(self, resources: Resources, *, clock: Callable[[], float]) -> None:
         self._resources = resources
         self._clock = clock
-        self._reader = RecordReader(clock=clock)
+        self._reader = RecordLoader(clock=clock)
 
     async def check(self, ctx: dict[str, Any], store: str) -> None:
         """Hold the records that are due against what was sent, in one call where there are several."""
         async with self._turn(ctx, store) as api:
-            due = await self._resources.checks.due(store, most=MOST_AT_ONCE)
+            due = await self._resources.to_verify.due(store, most=MOST_AT_ONCE)
             entries = [
                 entry for entry in await self._resources.ledger.get_many(store, due) if not entry.status.is_final
             ]
             # Of an order that has ended or expired meanwhile there is nothing to verify.
-            await self._resources.checks.done(store, *(set(due) - {entry.order_id for entry in entries}))
+            await self._resources.to_verify.done(store, *(set(due) - {entry.order_id for entry in entries}))
             if api is None:
                 # The store is gone from the stores file: its orders wait in recovery for it to come back.
-                await self._each(entries, lambda entry: self._resources.places.recover(entry, 0.0))
+                await self._each(entries, lambda entry: self._resources.transitions.to_recovery(entry, 0.0))
             elif entries:
                 await self._verify_all(api, entries)
 
-    async def look_again(self, ctx: dict[str, Any], store: str) -> None:
+    async def reverify(self, ctx: dict[str, Any], store: str) -> None:
         """Look once more at the records of orders that have ended, and put back what got lost."""
         async with self._turn(ctx, store) as api:
-            looks = self._resources.second_looks
-            due = await looks.due(store, ahead_s=SECOND_LOOK_AHEAD_S, most=MOST_AT_ONCE)
+            looks = self._resources.to_reverify
+            due = await looks.due(store, ahead_s=REVERIFY_AHEAD_S, most=MOST_AT_ONCE)
             entries = [entry for entry in await self._resources.ledger.get_many(store, due) if _may_be_lost(entry)]
             # An order that is looked at anew comes back when it ends; and of a store that is gone nothing is put back.
             await looks.done(store, *(set(due) - {entry.order_id for entry in entries if api}))
@@ -127,7 +127,7 @@ class Verifier:
             elif entry.order_id in records.unreadable and self._clock() - _written_at(entry) > VERIFY_FOR_S:
                 # There it is tried with growing pauses, and given up in the end; here it would stand before others.
                 entry.trouble = str(records.trouble)
-                await self._resources.places.recover(entry, TROUBLE_PAUSE_S)
+                await self._resources.transitions.to_recovery(entry, TROUBLE_PAUSE_S)
 
         await self._each(entries, verify)
         if records.trouble:
@@ -136,25 +136,25 @@ class Verifier:
     async def _look_again_at_all(self, api: StoreApi, entries: list[Entry]) -> None:
         api.priority = Priority.BACKGROUND
         spans = {
-            entry.order_id: Span(entry.recorded_at - EXCLUSIVE_S, entry.recorded_at + EXCLUSIVE_S)
+            entry.order_id: CreatedRange(entry.recorded_at - EXCLUSIVE_S, entry.recorded_at + EXCLUSIVE_S)
             for entry in entries
             if entry.recorded_at is not None
         }
         records = await self._reader.read(api, entries, spans)
 
-        async def look_again(entry: Entry) -> None:
+        async def reverify(entry: Entry) -> None:
             record = records.found.get(entry.order_id)
             if record and entry.sent and is_lost(record, entry.sent):
                 log.warning(Event.VALUES_LOST, outcome=entry.status.value)
                 await self._repair(entry)
 
-        await self._each(entries, look_again)
+        await self._each(entries, reverify)
         given_up = [
             entry.order_id
             for entry in entries
-            if entry.order_id in records.unreadable and self._clock() - (entry.ended_at or 0.0) > LOOK_AGAIN_FOR_S
+            if entry.order_id in records.unreadable and self._clock() - (entry.ended_at or 0.0) > REVERIFY_FOR_S
         ]
-        await self._resources.second_looks.done(api.account.store_hash, *records.found, *given_up)
+        await self._resources.to_reverify.done(api.account.store_hash, *records.found, *given_up)
         if records.trouble:
             raise records.trouble
 
@@ -163,7 +163,7 @@ class Verifier:
         for entry in entries:
             with (
                 structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id),
-                suppress(Superseded),
+                suppress(StaleAttempt),
             ):
                 await do(entry)
 
@@ -178,7 +178,7 @@ class Verifier:
                 tokens = configured.store.access_tokens if configured else ()
                 yield StoreApi(self._resources.transport, Account(store, tokens)) if configured else None
             except WaitUntil as wait:
-                raise Retry(defer=max(wait.seconds, FIRST_LOOK_S)) from wait
+                raise Retry(defer=max(wait.seconds, VERIFY_AFTER_S)) from wait
             except UpstreamError as trouble:
                 log.info(Event.CHECK_POSTPONED, trouble=str(trouble))
                 is_refused = isinstance(trouble, CredentialsRefused)
@@ -186,9 +186,9 @@ class Verifier:
             except Retry:
                 raise
             except Exception as error:
-                raise put_back(ctx, error) from error
+                raise requeue(ctx, error) from error
 
-    def _span_of(self, entry: Entry) -> Span | None:
+    def _span_of(self, entry: Entry) -> CreatedRange | None:
         """When the record of an order that we wrote may have been made."""
         created, now = entry.times.get(Stage.CREATED), self._clock()
         if created is None:
@@ -196,23 +196,23 @@ class Verifier:
         # It was there when our write was answered; after an outage it may be hours younger than its order.
         answered = entry.times.get(Stage.ANSWERED, now) + entry.skew
         latest = created if created < now - OLD_S else answered
-        return Span(created - CLOCKS_DIFFER_S, latest + CLOCKS_DIFFER_S)
+        return CreatedRange(created - CLOCKS_DIFFER_S, latest + CLOCKS_DIFFER_S)
 
     async def _verify(self, entry: Entry, record: Record | None) -> None:
         entry.upstream_calls += 1
         match judge(entry, record):
-            case Ended() as ended:
+            case Finished() as ended:
                 entry.times[Stage.VERIFIED] = self._clock()
                 entry.recorded_at = record.created_at if record else None
                 await outcomes.end(self._resources, entry, ended)
-            case Recheck(seconds):
-                await self._resources.places.check(entry, seconds)
+            case ReadAgain(seconds):
+                await self._resources.transitions.to_verification(entry, seconds)
             case Repair():
                 await self._repair(entry)
 
     async def _repair(self, entry: Entry) -> None:
         entry.repaired, entry.checks = True, 0
-        await self._resources.places.recover(entry, 0.0)
+        await self._resources.transitions.to_recovery(entry, 0.0)
 
 
 def _may_be_lost(entry: Entry) -> bool:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from service.logs import Event
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 
 log = structlog.get_logger()
 
@@ -28,10 +28,10 @@ async def wake(redis: Redis, wakers: Mapping[str, Callable[[], None]]) -> None:
     while True:
         try:
             await _listen(redis, wakers)
-        except PASSING:
+        except TRANSIENT_ERRORS:
             pass
         except NoPermissionError as error:
-            log.warning(Event.NOT_WOKEN, error=str(error))
+            log.warning(Event.WAKEUPS_UNAVAILABLE, error=str(error))
             return
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="waking")

@@ -5,7 +5,7 @@
 
 from service.bigcommerce.apis import Api
 from service.bigcommerce.budget import Budget, BudgetState, Priority
-from service.bigcommerce.store_api import PatientApi, StoreApi
+from service.bigcommerce.store_api import QuotaWaitingApi, StoreApi
 from service.bigcommerce.transport import Account, Transport
 
-__all__ = ["Account", "Api", "Budget", "BudgetState", "PatientApi", "Priority", "StoreApi", "Transport"]
+__all__ = ["Account", "Api", "Budget", "BudgetState", "Priority", "QuotaWaitingApi", "StoreApi", "Transport"]

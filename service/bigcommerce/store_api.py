@@ -42,7 +42,7 @@ class StoreApi(Caller):
         return Storefront(self)
 
 
-class PatientApi(StoreApi):
+class QuotaWaitingApi(StoreApi):
     """Waits for the store's quota: work of several calls must not begin anew each time that it lacks the last.
 
     ``longest_wait_s`` may be set by whoever has the time for a longer one.

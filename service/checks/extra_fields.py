@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from service.bigcommerce.models import ExtraFieldConfig, FieldType
 from service.checks.findings import Finding, Level
-from service.orders.values.field_validation import meant_by, nearest_to, why_unfit
+from service.orders.values.field_validation import configs_for_key, rejection_reason, suggest_field
 from service.rules import RuleSet
 from service.rules.ruleset import CompiledRule
 from service.rules.text import clean
@@ -25,7 +25,7 @@ def check_fields(
     for rule in rules.rules:
         if rule.is_po_number:
             continue
-        match meant_by(rule.name, configs):
+        match configs_for_key(rule.name, configs):
             case [config]:
                 findings += _of_rule(store, rule, config, filled.get(config.field_name))
                 filled.setdefault(config.field_name, rule)
@@ -56,7 +56,7 @@ def _of_rule(store: str, rule: CompiledRule, config: ExtraFieldConfig, other: Co
 def _misfits(store: str, rule: CompiledRule, config: ExtraFieldConfig) -> Iterator[Finding]:
     """What stands in the file and would be refused. What ``from`` finds is looked at order by order."""
     for key, text in _constants(rule).items():
-        if reason := why_unfit(text, config):
+        if reason := rejection_reason(text, config):
             yield _finding(Level.ERROR, store, rule, f'the {key} "{text}" does not fit: {reason}', _options(config))
 
 
@@ -74,9 +74,9 @@ def _options(config: ExtraFieldConfig) -> str:
 def _unknown(
     store: str, rule: CompiledRule, configs: Sequence[ExtraFieldConfig], earlier: Sequence[ExtraFieldConfig]
 ) -> Finding:
-    near = nearest_to(rule.name, configs)
+    near = suggest_field(rule.name, configs)
     names = f"The store has {_listed([config.field_name for config in configs])}." if configs else ""
-    if meant_by(rule.name, earlier):
+    if configs_for_key(rule.name, earlier):
         message = "the field was there lately, and is no longer: it was renamed or deleted in BigCommerce."
         cure = f"{near} Write its new name here, or take the rule out. {'' if near else names}"
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.bigcommerce import Account, PatientApi, Priority, Transport
+from service.bigcommerce import Account, Priority, QuotaWaitingApi, Transport
 from service.bigcommerce.models import ExtraFieldConfig
 from service.checks.environment import of_quotas
 from service.checks.extra_fields import check_fields
@@ -15,7 +15,7 @@ from service.checks.findings import Finding
 from service.checks.token_access import of_all_tokens, try_token
 from service.checks.webhooks import check_webhooks
 from service.configuration import ConfiguredStore
-from service.hooks import Known
+from service.hooks import HookState
 from service.orders.document.cache import Cache
 from service.orders.values.resolution import remembered_configs
 from service.stores import Endpoints
@@ -58,7 +58,9 @@ async def check_store(
     store, rules = configured.store, configured.rules
     tried = [
         await try_token(
-            PatientApi(transport, Account(store.hash, (token,)), timeout_s=TIMEOUT_S, priority=Priority.BACKGROUND),
+            QuotaWaitingApi(
+                transport, Account(store.hash, (token,)), timeout_s=TIMEOUT_S, priority=Priority.BACKGROUND
+            ),
             rules.needs,
             endpoints,
             now=now,
@@ -79,6 +81,6 @@ async def _remembered(redis: Redis | None, store: str) -> tuple[list[ExtraFieldC
     if redis is None:
         return [], None
     try:
-        return await remembered_configs(Cache(redis, store)), (await Known.read(redis, store)).destination
+        return await remembered_configs(Cache(redis, store)), (await HookState.read(redis, store)).destination
     except RedisError:
         return [], None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli.common.lazy import Later
+from service.cli.common.lazy import LazyCommand
 
 
 class Commands(TyperGroup):
@@ -28,7 +28,7 @@ class Commands(TyperGroup):
             ("hooks", "The stores' webhooks: through them BigCommerce tells of orders.", "hooks.commands:app"),
             ("orders", "What happened to each order, and what can be done about it.", "orders:app"),
         ):
-            self.add_command(Later(name, purpose, f"service.cli.{place}"))
+            self.add_command(LazyCommand(name, purpose, f"service.cli.{place}"))
 
 
 app = typer.Typer(

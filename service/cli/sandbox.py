@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import logs
-from service.process.parent_death import end_with_parent
+from service.process.parent_death import terminate_with_parent
 from service.sandbox.app import serve
 from service.sandbox.options import Faults, Options
 from service.settings import Settings
@@ -45,7 +45,7 @@ def sandbox(
 
     Example: enrich sandbox --read-lag 1.5 --error-rate 0.2
     """
-    end_with_parent()
+    terminate_with_parent()
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     faults = Faults(

@@ -11,9 +11,9 @@ from service.cli.common.options import HostOption, PortOption
 from service.configuration import load_configuration
 from service.errors import ConfigError
 from service.logs import Event
-from service.process.sighup import Hangup
+from service.process.sighup import SighupHandler
 from service.process.sockets import listen
-from service.process.supervisor import Processes
+from service.process.supervisor import Supervisor
 from service.redis.embedded import EmbeddedRedis
 from service.settings import Settings
 
@@ -31,7 +31,7 @@ def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 
     Example: enrich up --port 8000
     """
-    hangup = Hangup()
+    hangup = SighupHandler()
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     load_configuration(settings.enrich_config)
@@ -39,15 +39,15 @@ def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     asyncio.run(_up(settings, host, port, hangup))
 
 
-async def _up(settings: Settings, host: str, port: int, hangup: Hangup) -> None:
+async def _up(settings: Settings, host: str, port: int, hangup: SighupHandler) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         redis_url = await _redis(settings, stack)
-        processes = Processes({"REDIS_URL": redis_url, "ENRICH_LOG_FORMAT": settings.enrich_log_format})
+        processes = Supervisor({"REDIS_URL": redis_url, "ENRICH_LOG_FORMAT": settings.enrich_log_format})
         stack.push_async_callback(processes.stop)
-        hangup.tell = lambda: processes.pass_on(signal.SIGHUP)
+        hangup.tell = lambda: processes.forward_signal(signal.SIGHUP)
         # The receiver stops first: nothing new comes in while the worker finishes what is in hand.
         await processes.start("worker", "workers")
         await processes.start("web", "service.cli", "web", "--host", host, "--port", str(port))

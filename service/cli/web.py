@@ -3,7 +3,7 @@
 from service.cli.common.options import HostOption, PortOption
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.receiver.app import create_app, redis_queue
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from service.receiver.server import serve
 from service.startup import start
 from service.stores import Store
@@ -18,7 +18,7 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     Example: REDIS_URL=redis://localhost:6379/0 enrich web --host 0.0.0.0
     """
     _, redis_url, live = start()
-    book = StoreBook(_stores(live))
+    book = StoreRegistry(_stores(live))
 
     async def take(_: Changes) -> None:
         book.replace(_stores(live))

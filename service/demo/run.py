@@ -21,7 +21,7 @@ from service.errors import EnrichError
 from service.orders.create_window import LENGTH_S
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.ledger import Ledger
-from service.process.supervisor import Processes
+from service.process.supervisor import Supervisor
 from service.redis.client import connect
 from service.redis.embedded import EmbeddedRedis
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
@@ -142,7 +142,7 @@ async def _everything(folder: Path) -> AsyncIterator[Addresses]:
             "SANDBOX_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
             "SANDBOX_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
         }
-        processes = Processes(environ, log_folder=folder)
+        processes = Supervisor(environ, log_folder=folder)
         try:
             await processes.start("sandbox", "service.cli", "sandbox", "--port", sandbox.rpartition(":")[2])
             await processes.start("receiver", "service.cli", "web", "--port", receiver.rpartition(":")[2])

@@ -1,41 +1,50 @@
 """A store's webhooks: what they must be, what is wrong with them, what is remembered of them, how they are set up."""
 
-from service.hooks.listing import Listed, read_listed
+from service.hooks.listing import ListedHook, read_listed
 from service.hooks.problems import (
     WEBHOOK_PATH,
-    Kind,
-    Trouble,
+    HookProblem,
+    ProblemKind,
     about_orders,
-    find_troubles,
+    find_problems,
     first_destination,
     is_receiver,
     scopes_of,
 )
-from service.hooks.registration import Did, Outcome, Step, destination_of, find_ours, register, remove, repair
-from service.hooks.state import Known, is_in_trouble, point_to, remember, troubles_in
+from service.hooks.registration import (
+    ChangeKind,
+    HookChange,
+    StoreChanges,
+    destination_of,
+    find_ours,
+    register,
+    remove,
+    repair,
+)
+from service.hooks.state import HookState, has_delivery_problem, parse_problems, save_hook_state, set_destination
 
 __all__ = [
     "WEBHOOK_PATH",
-    "Did",
-    "Kind",
-    "Known",
-    "Listed",
-    "Outcome",
-    "Step",
-    "Trouble",
+    "ChangeKind",
+    "HookChange",
+    "HookProblem",
+    "HookState",
+    "ListedHook",
+    "ProblemKind",
+    "StoreChanges",
     "about_orders",
     "destination_of",
     "find_ours",
-    "find_troubles",
+    "find_problems",
     "first_destination",
-    "is_in_trouble",
+    "has_delivery_problem",
     "is_receiver",
-    "point_to",
+    "parse_problems",
     "read_listed",
     "register",
-    "remember",
     "remove",
     "repair",
+    "save_hook_state",
     "scopes_of",
-    "troubles_in",
+    "set_destination",
 ]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from service.bigcommerce.core import Core
 from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, without_secrets
-from service.hooks.problems import Kind, about_orders, find_troubles, first_destination, has_headers
+from service.hooks.problems import ProblemKind, about_orders, find_problems, first_destination, has_headers
 from service.stores import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedHook:
     """A webhook, or one that is missing: that has no id.
 
     ``destination`` has no secrets in it, ``updated_at`` is in Unix seconds, ``blocked_s`` is for how many seconds
@@ -19,14 +19,14 @@ class Listed:
 
     scope: str
     destination: str
-    troubles: tuple[Kind, ...]
+    troubles: tuple[ProblemKind, ...]
     hook_id: int | None = None
     is_active: bool = False
     updated_at: float | None = None
     blocked_s: int | None = None
 
 
-async def read_listed(core: Core, store: Store, known: str | None) -> list[Listed]:
+async def read_listed(core: Core, store: Store, known: str | None) -> list[ListedHook]:
     """All webhooks of the store's API account, whatever they are about, those that are missing first.
 
     Ours are those that go to the ``known`` destination, else to where a receiver seems to be. Raises UpstreamError.
@@ -35,15 +35,15 @@ async def read_listed(core: Core, store: Store, known: str | None) -> list[Liste
     ordered = about_orders(found, store)
     destination = known or first_destination(ordered)
     missing = [
-        Listed(trouble.what, without_secrets(destination or ""), (trouble.kind,))
-        for trouble in find_troubles(ordered, store, destination, blocked)
-        if trouble.kind is Kind.MISSING
+        ListedHook(trouble.what, without_secrets(destination or ""), (trouble.kind,))
+        for trouble in find_problems(ordered, store, destination, blocked)
+        if trouble.kind is ProblemKind.MISSING
     ]
     return [*missing, *(_listed(hook, _wrong_with(hook, store, destination, blocked), blocked) for hook in found)]
 
 
-def _listed(hook: Hook, troubles: Sequence[Kind], blocked: Mapping[str, int | None]) -> Listed:
-    return Listed(
+def _listed(hook: Hook, troubles: Sequence[ProblemKind], blocked: Mapping[str, int | None]) -> ListedHook:
+    return ListedHook(
         hook.scope,
         without_secrets(hook.destination),
         tuple(troubles),
@@ -54,13 +54,15 @@ def _listed(hook: Hook, troubles: Sequence[Kind], blocked: Mapping[str, int | No
     )
 
 
-def _wrong_with(hook: Hook, store: Store, destination: str | None, blocked: Mapping[str, int | None]) -> list[Kind]:
+def _wrong_with(
+    hook: Hook, store: Store, destination: str | None, blocked: Mapping[str, int | None]
+) -> list[ProblemKind]:
     """What is wrong with one webhook. The headers of one that is not ours are none of our business."""
     is_ours = hook.destination == destination
     found = {
-        Kind.FOREIGN: not is_ours,
-        Kind.INACTIVE: not hook.is_active,
-        Kind.HEADERS: is_ours and not has_headers(hook, store.webhook_headers),
-        Kind.BLOCKED: host_of(hook.destination) in blocked,
+        ProblemKind.FOREIGN: not is_ours,
+        ProblemKind.INACTIVE: not hook.is_active,
+        ProblemKind.HEADERS: is_ours and not has_headers(hook, store.webhook_headers),
+        ProblemKind.BLOCKED: host_of(hook.destination) in blocked,
     }
     return [kind for kind, is_so in found.items() if is_so]

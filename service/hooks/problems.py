@@ -13,7 +13,7 @@ from service.stores import Store
 WEBHOOK_PATH = "/webhooks/bigcommerce"
 
 
-class Kind(StrEnum):
+class ProblemKind(StrEnum):
     """What can be wrong with a store's webhooks."""
 
     MISSING = "missing"
@@ -24,16 +24,16 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class HookProblem:
     """Something that is wrong, and with what: a scope, a domain or, for a foreign one, a destination."""
 
-    kind: Kind
+    kind: ProblemKind
     what: str
 
     @property
-    def keeps_webhooks_away(self) -> bool:
+    def blocks_delivery(self) -> bool:
         """Whether orders come without a webhook because of it."""
-        return self.kind is not Kind.FOREIGN
+        return self.kind is not ProblemKind.FOREIGN
 
 
 def scopes_of(store: Store) -> tuple[str, ...]:
@@ -66,9 +66,9 @@ def has_headers(hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> bool
     )
 
 
-def find_troubles(
+def find_problems(
     hooks: Sequence[Hook], store: Store, destination: str | None, blocked: Mapping[str, int | None]
-) -> list[Trouble]:
+) -> list[HookProblem]:
     """All that is wrong, the worst first.
 
     ``hooks`` are those about the store's orders, ``destination`` is where ours go, ``blocked`` are the domains that
@@ -78,9 +78,20 @@ def find_troubles(
     foreign = [hook for hook in hooks if hook.destination != destination]
     host = host_of(destination or "")
     return [
-        *(Trouble(Kind.MISSING, scope) for scope in scopes_of(store) if not any(hook.covers(scope) for hook in ours)),
-        *(Trouble(Kind.INACTIVE, hook.scope) for hook in ours if not hook.is_active),
-        *(Trouble(Kind.HEADERS, hook.scope) for hook in ours if not has_headers(hook, store.webhook_headers)),
-        *([Trouble(Kind.BLOCKED, host)] if host in blocked else []),
-        *(Trouble(Kind.FOREIGN, where) for where in sorted({without_secrets(hook.destination) for hook in foreign})),
+        *(
+            HookProblem(ProblemKind.MISSING, scope)
+            for scope in scopes_of(store)
+            if not any(hook.covers(scope) for hook in ours)
+        ),
+        *(HookProblem(ProblemKind.INACTIVE, hook.scope) for hook in ours if not hook.is_active),
+        *(
+            HookProblem(ProblemKind.HEADERS, hook.scope)
+            for hook in ours
+            if not has_headers(hook, store.webhook_headers)
+        ),
+        *([HookProblem(ProblemKind.BLOCKED, host)] if host in blocked else []),
+        *(
+            HookProblem(ProblemKind.FOREIGN, where)
+            for where in sorted({without_secrets(hook.destination) for hook in foreign})
+        ),
     ]

@@ -25,7 +25,7 @@ from service.hooks.problems import (
 from service.stores import Store
 
 
-class Did(StrEnum):
+class ChangeKind(StrEnum):
     """What was done about a webhook."""
 
     KEPT = "kept"
@@ -38,10 +38,10 @@ class Did(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class HookChange:
     """One thing that was done, or could not be done for a ``reason``. ``destination`` has no secrets in it."""
 
-    did: Did
+    did: ChangeKind
     scope: str
     destination: str
     hook_id: int | None = None
@@ -50,11 +50,11 @@ class Step:
     @property
     def is_done(self) -> bool:
         """Whether it is so now."""
-        return self.did is not Did.FAILED
+        return self.did is not ChangeKind.FAILED
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StoreChanges:
     """What was done for a store whose webhooks go to ``destination``.
 
     ``elsewhere`` are other places that the same events go to; they were left alone. ``blocked`` holds the
@@ -62,7 +62,7 @@ class Outcome:
     """
 
     destination: str
-    steps: tuple[Step, ...]
+    steps: tuple[HookChange, ...]
     elsewhere: tuple[str, ...]
     blocked: Mapping[str, int | None]
 
@@ -95,7 +95,7 @@ def destination_of(url: str, *, from_sandbox: bool = False) -> str:
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port).removesuffix(':')}{path}"
 
 
-async def register(core: Core, store: Store, destination: str, *, move: bool = False) -> Outcome:
+async def register(core: Core, store: Store, destination: str, *, move: bool = False) -> StoreChanges:
     """See to it that the store's webhooks go to ``destination`` with the first secret of each header.
 
     With ``move``, one that goes to another receiver is sent here instead of making a new one. What could not be done
@@ -106,7 +106,7 @@ async def register(core: Core, store: Store, destination: str, *, move: bool = F
     return await _put_right(core, store, hooks, destination, first, move=move)
 
 
-async def repair(core: Core, store: Store, known: str | None) -> Outcome:
+async def repair(core: Core, store: Store, known: str | None) -> StoreChanges:
     """Put right what is wrong with the webhooks to the ``known`` destination, else to where ours seem to go.
 
     Raises ConfigError when there is neither, UpstreamError as ``register`` does.
@@ -136,11 +136,11 @@ async def find_ours(core: Core, known: str | None, url: str | None = None) -> li
     return [hook for hook in hooks if hook.destination in receivers]
 
 
-async def remove(core: Core, hooks: Iterable[Hook]) -> list[Step]:
+async def remove(core: Core, hooks: Iterable[Hook]) -> list[HookChange]:
     """Delete these webhooks."""
     steps = []
     for hook in hooks:
-        step = _step(Did.DELETED, hook)
+        step = _step(ChangeKind.DELETED, hook)
         steps += [_without_id(hook)] if hook.id is None else await _done(core.delete_hook(hook.id), step)
     return steps
 
@@ -153,7 +153,7 @@ async def _put_right(
     accepted: Mapping[str, Sequence[SecretStr]],
     *,
     move: bool = False,
-) -> Outcome:
+) -> StoreChanges:
     blocked = await read_blocked_domains(core)
     ours = [hook for hook in hooks if hook.destination == destination]
     others = [hook for hook in hooks if hook.destination != destination]
@@ -164,19 +164,19 @@ async def _put_right(
         old = _movable(others, scope) if move else None
         if old is None:
             headers = _headers(store)
-            step = Step(Did.CREATED, scope, without_secrets(destination))
+            step = HookChange(ChangeKind.CREATED, scope, without_secrets(destination))
             steps += await _done(core.create_hook(scope, destination, headers), step, hide=headers.values())
             continue
         moved = replace(old, destination=destination)
         headers = _headers(store, old)
-        steps += await _change(core, moved, headers, Did.MOVED, destination=destination, is_active=True)
+        steps += await _change(core, moved, headers, ChangeKind.MOVED, destination=destination, is_active=True)
         if steps[-1].is_done:
             others.remove(old)
             ours.append(moved)
     elsewhere = sorted({without_secrets(hook.destination) for hook in others})
     host = host_of(destination)
     here = {host: blocked[host]} if host in blocked else {}
-    return Outcome(without_secrets(destination), tuple(steps), tuple(elsewhere), here)
+    return StoreChanges(without_secrets(destination), tuple(steps), tuple(elsewhere), here)
 
 
 def _movable(hooks: Iterable[Hook], scope: str) -> Hook | None:
@@ -185,17 +185,21 @@ def _movable(hooks: Iterable[Hook], scope: str) -> Hook | None:
     return min(found, key=lambda hook: not hook.is_active, default=None)
 
 
-async def _correct(core: Core, store: Store, hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> list[Step]:
+async def _correct(
+    core: Core, store: Store, hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]
+) -> list[HookChange]:
     """Switch it on and set its headers, as far as that is needed, in one call."""
     headers = None if has_headers(hook, accepted) else _headers(store, hook)
-    needed = {Did.ACTIVATED: not hook.is_active, Did.HEADERS_SET: headers is not None}
+    needed = {ChangeKind.ACTIVATED: not hook.is_active, ChangeKind.HEADERS_SET: headers is not None}
     if not any(needed.values()):
-        return [_step(Did.KEPT, hook)]
+        return [_step(ChangeKind.KEPT, hook)]
     changes = {} if hook.is_active else {"is_active": True}
     return await _change(core, hook, headers, *(did for did, is_so in needed.items() if is_so), **changes)
 
 
-async def _change(core: Core, hook: Hook, headers: Mapping[str, str] | None, *done: Did, **changes: Any) -> list[Step]:
+async def _change(
+    core: Core, hook: Hook, headers: Mapping[str, str] | None, *done: ChangeKind, **changes: Any
+) -> list[HookChange]:
     """Change a webhook; ``done`` is what that means. Headers that are None stay as they are."""
     if hook.id is None:
         return [_without_id(hook)]
@@ -204,7 +208,7 @@ async def _change(core: Core, hook: Hook, headers: Mapping[str, str] | None, *do
     return await _done(work, *(_step(did, hook) for did in done), hide=(headers or {}).values())
 
 
-async def _done(work: Awaitable[Document | None], *steps: Step, hide: Iterable[str] = ()) -> list[Step]:
+async def _done(work: Awaitable[Document | None], *steps: HookChange, hide: Iterable[str] = ()) -> list[HookChange]:
     """The steps once the call has succeeded, else why it did not, without what is to be hidden."""
     try:
         written = await work or {}
@@ -212,7 +216,7 @@ async def _done(work: Awaitable[Document | None], *steps: Step, hide: Iterable[s
         reason = str(error)
         for secret in hide:  # BigCommerce may repeat what it was sent
             reason = reason.replace(secret, "***")
-        return [replace(steps[0], did=Did.FAILED, reason=reason)]
+        return [replace(steps[0], did=ChangeKind.FAILED, reason=reason)]
     return [replace(step, hook_id=step.hook_id or to_int(written.get("id"))) for step in steps]
 
 
@@ -223,9 +227,9 @@ def _headers(store: Store, hook: Hook | None = None) -> dict[str, str]:
     return others | {name: secrets[0].get_secret_value() for name, secrets in store.webhook_headers.items()}
 
 
-def _step(did: Did, hook: Hook) -> Step:
-    return Step(did, hook.scope, without_secrets(hook.destination), hook.id)
+def _step(did: ChangeKind, hook: Hook) -> HookChange:
+    return HookChange(did, hook.scope, without_secrets(hook.destination), hook.id)
 
 
-def _without_id(hook: Hook) -> Step:
-    return replace(_step(Did.FAILED, hook), reason="BigCommerce lists it without an id")
+def _without_id(hook: Hook) -> HookChange:
+    return replace(_step(ChangeKind.FAILED, hook), reason="BigCommerce lists it without an id")

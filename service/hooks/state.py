@@ -7,16 +7,16 @@ from typing import Self
 
 from redis.asyncio import Redis
 
-from service.hooks.problems import Kind, Trouble
+from service.hooks.problems import HookProblem, ProblemKind
 from service.orders.state.keys import hook_key
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HookState:
     """What was known before a look. ``touched_at`` is when the webhooks were last touched, to keep them alive."""
 
     destination: str | None
-    troubles: frozenset[Trouble]
+    troubles: frozenset[HookProblem]
     touched_at: float | None
 
     @classmethod
@@ -26,19 +26,19 @@ class Known:
         destination, touched = stored.get(b"destination"), stored.get(b"touched_at")
         return cls(
             None if destination is None else destination.decode(),
-            troubles_in(stored.get(b"troubles")),
+            parse_problems(stored.get(b"troubles")),
             None if touched is None else float(touched),
         )
 
 
-async def is_in_trouble(redis: Redis, store: str) -> bool:
+async def has_delivery_problem(redis: Redis, store: str) -> bool:
     """Whether something was wrong, at the guardian's last look, that keeps webhooks away."""
     stored = await redis.hget(hook_key(store), "troubles")  # type: ignore[misc]
-    return any(trouble.keeps_webhooks_away for trouble in troubles_in(stored))
+    return any(trouble.blocks_delivery for trouble in parse_problems(stored))
 
 
-async def remember(
-    redis: Redis, store: str, destination: str | None, troubles: Iterable[Trouble], touched_at: float | None
+async def save_hook_state(
+    redis: Redis, store: str, destination: str | None, troubles: Iterable[HookProblem], touched_at: float | None
 ) -> None:
     """Keep what a look has found. A destination that is known already stays."""
     stored = {"troubles": json.dumps([astuple(trouble) for trouble in troubles])}
@@ -51,14 +51,14 @@ async def remember(
         await pipe.execute()
 
 
-async def point_to(redis: Redis, store: str, destination: str) -> None:
+async def set_destination(redis: Redis, store: str, destination: str) -> None:
     """From now on the webhooks that go to ``destination`` are ours: somebody has registered them there."""
     await redis.hset(hook_key(store), "destination", destination)  # type: ignore[misc]
 
 
-def troubles_in(stored: bytes | None) -> frozenset[Trouble]:
+def parse_problems(stored: bytes | None) -> frozenset[HookProblem]:
     """Troubles as they were remembered; those of another version are forgotten."""
     try:
-        return frozenset(Trouble(Kind(kind), str(what)) for kind, what in json.loads(stored or b"[]"))
+        return frozenset(HookProblem(ProblemKind(kind), str(what)) for kind, what in json.loads(stored or b"[]"))
     except (TypeError, ValueError):
         return frozenset()

@@ -8,10 +8,10 @@ from typing import Any
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values
 from service.configuration import ConfiguredStore
 from service.orders.document.loading import Document
-from service.orders.document.partial_loader import Gathered
-from service.orders.values.field_validation import fit
+from service.orders.document.partial_loader import LoadedOrder
+from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import Merged, merge
-from service.orders.values.resolution import Composed, fit_found
+from service.orders.values.resolution import ResolvedValues, validate_evaluation
 from service.orders.values.skip import skip_reason
 from service.rules import Evaluation, Trace
 from service.rules.expression import Expression, ExpressionError
@@ -56,7 +56,7 @@ class Preview:
     requires and no rule fills. ``record`` is B2B Edition's where there is one already, and ``merged`` what it needs.
     """
 
-    gathered: Gathered
+    gathered: LoadedOrder
     is_company_user: bool
     outcome: Outcome
     reason: str | None
@@ -77,7 +77,7 @@ class Preview:
 
 def preview(
     configured: ConfiguredStore,
-    gathered: Gathered,
+    gathered: LoadedOrder,
     configs: list[ExtraFieldConfig],
     record: Record | None = None,
     written: Mapping[str, Sequence[str]] | None = None,
@@ -88,7 +88,7 @@ def preview(
     """
     rules, store = configured.rules, configured.store
     found = rules.evaluate(gathered.document)
-    composed = fit_found(rules, found, configs)
+    composed = validate_evaluation(rules, found, configs)
     results = tuple(
         _result(rule, trace, found, composed, configs) for rule, trace in zip(rules.rules, found.traces, strict=True)
     )
@@ -110,7 +110,7 @@ def preview(
 
 
 def _outcome(
-    configured: ConfiguredStore, gathered: Gathered, composed: Composed, record: Record | None
+    configured: ConfiguredStore, gathered: LoadedOrder, composed: ResolvedValues, record: Record | None
 ) -> tuple[Outcome, str | None]:
     """In the order in which the order's life comes upon these."""
     store, needs = configured.store, configured.rules.needs
@@ -134,13 +134,13 @@ def _outcome(
 
 
 def _result(
-    rule: CompiledRule, trace: Trace, found: Evaluation, composed: Composed, configs: list[ExtraFieldConfig]
+    rule: CompiledRule, trace: Trace, found: Evaluation, composed: ResolvedValues, configs: list[ExtraFieldConfig]
 ) -> RuleResult:
     field = sent = dropped = None
     if rule.is_po_number:
         field, sent = "poNumber", trace.text
     elif trace.text is not None:
-        alone = fit({rule.name: trace.text}, (), configs)
+        alone = validate_fields({rule.name: trace.text}, (), configs)
         field, sent = next(iter(alone.fields.items()), (None, None))
         unfit = [drop.reason for drop in (*alone.dropped, alone.refused) if drop]
         # Beside the other fields it may be one too many.

@@ -9,7 +9,7 @@ _LIBRARIES = ("structlog", "httpx")
 _ORNAMENTS = ("rich", "pygments")
 
 
-def load_unadorned() -> None:
+def import_without_rich() -> None:
     """Import structlog and httpx as if rich were not there. To be called before whatever else imports them.
 
     Nothing of ours uses what they do with it, and a process that runs for months is 4 MB smaller. A command that draws
@@ -25,7 +25,7 @@ def load_unadorned() -> None:
             del sys.modules[name]
 
 
-def settle() -> None:
+def freeze_gc() -> None:
     """Have the garbage collector leave alone all that is there. To be called when a process has started.
 
     Modules and models stay anyway. Looking through them again and again is two thirds of what collecting takes, and

@@ -10,7 +10,7 @@ VARIABLE = "ENRICH_PARENT_PID"
 _LOOK_EVERY_S = 0.5
 
 
-def end_with_parent(environ: Mapping[str, str] = os.environ) -> None:
+def terminate_with_parent(environ: Mapping[str, str] = os.environ) -> None:
     """When this process was started by another of ours that has died, end as SIGTERM does. Else do nothing."""
     if parent := environ.get(VARIABLE):
         threading.Thread(target=_watch, args=(int(parent),), daemon=True, name="parent").start()

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 
 
-class Hangup:
+class SighupHandler:
     """From now on SIGHUP does not end this process but calls ``tell``, by default for nothing.
 
     When it was our terminal that hung up, nobody asks for anything: the process ends as by SIGTERM, as it would have

@@ -15,7 +15,7 @@ from service.errors import ConfigError, Problem
 BACKLOG = 4096
 
 
-class OrderlyServer(uvicorn.Server):
+class GracefulServer(uvicorn.Server):
     """A uvicorn that ends in order on SIGTERM and SIGINT, so that its process can exit 0."""
 
     @contextmanager

@@ -30,7 +30,7 @@ class _Child:
     process: asyncio.subprocess.Process
 
 
-class Processes:
+class Supervisor:
     """Starts Python modules as child processes, starts again what dies, and stops all in order.
 
     A child runs in a session of its own, so that Ctrl-C reaches only the parent, which then stops one after another.
@@ -64,7 +64,7 @@ class Processes:
             self._watching.append(asyncio.create_task(self._keep_alive(child)))
         return child.process
 
-    def pass_on(self, number: signal.Signals) -> None:
+    def forward_signal(self, number: signal.Signals) -> None:
         """Send a signal to every child that runs."""
         for child in self._children:
             with suppress(ProcessLookupError):

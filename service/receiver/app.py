@@ -23,7 +23,7 @@ from service.metrics import ReceiverMetrics
 from service.orders.state.jobs import from_json, to_json
 from service.orders.state.queue import Queue
 from service.receiver import health
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from service.receiver.webhooks import Answer, Receiver
 from service.redis.client import connect
 
@@ -71,7 +71,7 @@ async def _nothing() -> None:
 
 
 def create_app(
-    book: StoreBook,
+    book: StoreRegistry,
     open_queue: OpenQueue,
     *,
     keep_up: KeepUp = _nothing,

@@ -83,7 +83,7 @@ def _verdict(signer: Webhook, headers: dict[str, str], body: str) -> Refusal | N
     return None
 
 
-class StoreBook:
+class StoreRegistry:
     """The stores whose webhooks are taken. They can be replaced while the receiver runs."""
 
     def __init__(self, stores: Mapping[str, Store]) -> None:

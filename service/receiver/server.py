@@ -7,8 +7,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.logs import Event
-from service.process.gc_tuning import settle
-from service.process.sockets import BACKLOG, OrderlyServer, listen
+from service.process.gc_tuning import freeze_gc
+from service.process.sockets import BACKLOG, GracefulServer, listen
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ GRACE_S = 15
 _CONNECTIONS = 4096
 
 
-class Server(OrderlyServer):
+class Server(GracefulServer):
     """Serves one app on one port until SIGTERM or SIGINT, or until ``should_exit`` is set.
 
     The port is taken at once; ConfigError when it cannot be had. Port 0 takes a free one, ``port`` tells which.
@@ -70,5 +70,5 @@ class Server(OrderlyServer):
 def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError when the port cannot be had."""
     server = Server(app, host, port)
-    settle()
+    freeze_gc()
     server.run()

@@ -22,8 +22,8 @@ from service.bigcommerce.models import to_int, to_number
 from service.errors import QueueUnavailable
 from service.logs import Event
 from service.metrics import ReceiverMetrics
-from service.orders.state.queue import Accepted, Queue, Webhook
-from service.receiver.authentication import StoreBook
+from service.orders.state.queue import EnqueueResult, Queue, Webhook
+from service.receiver.authentication import StoreRegistry
 
 log = structlog.get_logger()
 
@@ -119,7 +119,7 @@ class Receiver:
 
     def __init__(
         self,
-        book: StoreBook,
+        book: StoreRegistry,
         queue: Queue,
         metrics: ReceiverMetrics,
         clock: Callable[[], float] = time.time,
@@ -180,13 +180,13 @@ class Receiver:
         return Answer(accepted)
 
 
-def _tell(told: structlog.typing.FilteringBoundLogger, accepted: Accepted, scope: str, ms: float) -> None:
+def _tell(told: structlog.typing.FilteringBoundLogger, accepted: EnqueueResult, scope: str, ms: float) -> None:
     match accepted:
-        case Accepted.QUEUED:
+        case EnqueueResult.QUEUED:
             told.info(Event.WEBHOOK_ACCEPTED, ms=ms)
-        case Accepted.DUPLICATE:
+        case EnqueueResult.DUPLICATE:
             told.info(Event.WEBHOOK_DUPLICATE, ms=ms)
-        case Accepted.IGNORED:
+        case EnqueueResult.IGNORED:
             told.debug(Event.WEBHOOK_IGNORED, scope=scope, ms=ms)
 
 

@@ -28,7 +28,7 @@ from redis.connection import HiredisRespSerializer
 from service.errors import ConfigError, Problem
 
 # What may have passed a moment later: no connection, no answer, a failover, a Redis that loads or is full.
-PASSING: tuple[type[Exception], ...] = (
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.BusyLoadingError,
@@ -70,8 +70,8 @@ def connect(
 ) -> ArqRedis:
     """A client for the Redis at ``url``. It connects when it is first used; ``aclose()`` closes its connections.
 
-    ``socket_timeout`` is in seconds and bounds each command. Errors are Redis's own; ``PASSING`` lists those that
-    are worth another try. Raises ConfigError when the URL cannot be used.
+    ``socket_timeout`` is in seconds and bounds each command. Errors are Redis's own; ``TRANSIENT_ERRORS`` lists
+    those that are worth another try. Raises ConfigError when the URL cannot be used.
     """
     address = _parse(url)
     common: dict[str, Any] = {

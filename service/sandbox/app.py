@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs
-from service.process.sockets import OrderlyServer, listen
+from service.process.sockets import GracefulServer, listen
 from service.sandbox.apis import b2b_orders, b2b_people, core_hooks, core_v2, core_v3
 from service.sandbox.control import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
@@ -84,7 +84,7 @@ async def serve(options: Options, host: str, port: int) -> None:
     with listen(host, port) as listener:
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         log.info(logs.Event.SANDBOX_STARTED, url=url, store=DEMO_STORE_HASH if options.demo_store else None)
-        await OrderlyServer(_config(create_app(options))).serve(sockets=[listener])
+        await GracefulServer(_config(create_app(options))).serve(sockets=[listener])
 
 
 @asynccontextmanager

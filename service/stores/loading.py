@@ -13,7 +13,7 @@ from service.errors import ConfigError, Problem
 from service.stores.file_stamps import Files, UnreadableError
 from service.stores.messages import dotted
 from service.stores.models import Endpoints, Rule, Store, StoresFile, Tables
-from service.stores.secrets import Surroundings, is_reference, listed
+from service.stores.secrets import SecretSources, is_reference, listed
 from service.stores.validation_errors import problems_of, rule_place, unknown_key
 
 
@@ -51,7 +51,7 @@ def read_stores(
         problems += problems_of(error, path, (), written)
 
     stores: dict[str, Store] = {}
-    surroundings = Surroundings(environ, path.parent, files)
+    surroundings = SecretSources(environ, path.parent, files)
     for store_hash, table in _store_tables(written):
         if "hash" in table:  # the hash is the table's name
             problems.append(unknown_key(path, ("stores", store_hash, "hash")))

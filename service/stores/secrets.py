@@ -13,7 +13,7 @@ from service.stores.messages import refused, shown
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SecretSources:
     """Where ``env:`` is looked up, the folder that relative ``file:`` paths start from, and what reads them."""
 
     environ: Mapping[str, str]
@@ -42,7 +42,7 @@ def _secret(written: Any, info: ValidationInfo) -> SecretStr:
         raise refused("expected text in quotes", "Write env:NAME, file:/path or the secret itself, in quotes.")
     if not is_reference(written):
         return _not_empty("the text", written)
-    if not isinstance(surroundings := info.context, Surroundings):
+    if not isinstance(surroundings := info.context, SecretSources):
         raise refused("env: and file: are looked up for a stores file only", "In code, give a SecretStr.")
     kind, _, where = written.partition(":")
     if kind == "env":

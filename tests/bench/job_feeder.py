@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from service.bigcommerce.hooks import ORDER_CREATED
 from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.queue import Accepted, Webhook
+from service.orders.state.queue import EnqueueResult, Webhook
 from tests.bench.fake_store import ACCOUNT_FIELD, po_number
 from tests.bench.rig import Rig
 
-IN_HAND = 200
+MAX_IN_FLIGHT = 200
 """So many orders are fed and not yet created."""
 
 _LOOK_EVERY_S = 0.02
@@ -26,7 +26,7 @@ class Feeder:
     first_id: int = 1001
     fed: list[tuple[str, int]] = field(default_factory=list)
 
-    async def feed(self, seconds: float, *, in_hand: int = IN_HAND, most: int | None = None) -> None:
+    async def feed(self, seconds: float, *, in_hand: int = MAX_IN_FLIGHT, most: int | None = None) -> None:
         """Keep so many orders in hand for so long, or until ``most`` were fed."""
         created_before, fed_before = (await self.rig.counts()).created, len(self.fed)
         until = time.perf_counter() + seconds
@@ -47,7 +47,7 @@ class Feeder:
         self.fed.append((store, order_id))
         webhook = Webhook(store, order_id, f"bench-{order_id}", ORDER_CREATED, float(int(now)), now)
         accepted = await self.rig.queue.accept(webhook)
-        assert accepted is Accepted.QUEUED, f"{store}:{order_id} is {accepted}"
+        assert accepted is EnqueueResult.QUEUED, f"{store}:{order_id} is {accepted}"
 
     async def all_verified(self, within_s: float = 60.0) -> list[Entry]:
         """The entries of all that were fed, once they have ended.

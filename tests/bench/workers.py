@@ -10,11 +10,11 @@ from typing import Any
 
 from service.orders.state.entry import Entry
 from service.orders.state.jobs import RECONCILE
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.bench.durations import Lengths
 from tests.bench.floors import Mix
-from tests.bench.job_feeder import IN_HAND, Feeder, verified_per_s
+from tests.bench.job_feeder import MAX_IN_FLIGHT, Feeder, verified_per_s
 from tests.bench.report import Figure, Target
 from tests.bench.rig import STORES, Counts, Rig, rigged, run_module
 
@@ -132,7 +132,7 @@ async def _run(
         run = Run(verified_per_s(entries, begin), counts)
         if with_floor:
             httpx_per_s = await _floor(rig, counts, lengths, "httpx", f"--in-hand={HTTPX_IN_HAND}")
-            ours_per_s = await _floor(rig, counts, lengths, "ours", f"--in-hand={IN_HAND}", "--on-ours")
+            ours_per_s = await _floor(rig, counts, lengths, "ours", f"--in-hand={MAX_IN_FLIGHT}", "--on-ours")
             run = replace(run, httpx_per_s=httpx_per_s, ours_per_s=ours_per_s)
         return run
 
@@ -156,9 +156,9 @@ async def _floor(rig: Rig, counts: Counts, lengths: Lengths, name: str, *options
 async def _fill(rig: Rig, count: int) -> None:
     """Put orders into recovery that are due in an hour."""
     async with connect(rig.redis_url) as redis:
-        places = Places(redis)
+        transitions = Transitions(redis)
         for number in range(count):
-            await places.recover(Entry(rig.stores[number % len(rig.stores)], 50_000_000 + number), _LATER_S)
+            await transitions.to_recovery(Entry(rig.stores[number % len(rig.stores)], 50_000_000 + number), _LATER_S)
 
 
 async def _spread_chores(rig: Rig) -> None:

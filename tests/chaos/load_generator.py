@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.orders.state.entry import Entry, Stage
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 from tests.chaos.figures import Figures
 from tests.fakes.deployment import Deployment
 
@@ -83,7 +83,7 @@ class Outcome:
         return f"{self.placed}\n  writes {writes}, record {self.seen['record']}\n  {self.entry}"
 
 
-class Shoppers:
+class LoadGenerator:
     """They order in one store; every tenth types a PO of their own."""
 
     def __init__(self, house: Deployment, store: str | None = None, *, buyers_po_every: int = 10) -> None:
@@ -125,7 +125,7 @@ class Shoppers:
         while waiting and time.monotonic() - began < within_s:
             try:
                 statuses = await self.house.ledger.statuses(self.store, waiting)
-            except PASSING:
+            except TRANSIENT_ERRORS:
                 statuses = {}
             waiting -= {order_id for order_id, status in statuses.items() if status.is_final}
             await asyncio.sleep(0.1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.figures import Report
-from tests.chaos.load_generator import Shoppers
+from tests.chaos.load_generator import LoadGenerator
 from tests.fakes.deployment import deployed
 
 pytestmark = [pytest.mark.chaos]
@@ -57,7 +57,7 @@ def test_best_possible_is_what_fits_into_the_quota() -> None:
 async def test_a_busy_minute_wastes_no_call_of_the_quota(tmp_path: Path, report: Report) -> None:
     """300 orders in a minute, where 150 calls a minute are allowed. The rest is updated as the quota comes back."""
     async with deployed(tmp_path, workers=2, faults={"latency": 0.1}) as house:
-        shoppers = Shoppers(house, buyers_po_every=50)
+        shoppers = LoadGenerator(house, buyers_po_every=50)
         await shoppers.come(300, per_s=5)
         outcomes = await shoppers.outcomes(within_s=360)
 
@@ -77,7 +77,7 @@ async def test_a_burst_of_one_store_is_not_noticed_by_another(tmp_path: Path, re
     """The quotas are as wide as BigCommerce's, their windows a third as long, to be done sooner."""
     quotas: dict[str, Any] = {"core_quota_window": 10.0, "b2b_quota_window": 20.0}
     async with deployed(tmp_path, workers=2, stores=("burst", "quiet"), faults={"latency": 0.1}, **quotas) as house:
-        busy, calm = Shoppers(house, "burst", buyers_po_every=40), Shoppers(house, "quiet")
+        busy, calm = LoadGenerator(house, "burst", buyers_po_every=40), LoadGenerator(house, "quiet")
         await asyncio.gather(busy.come(400, per_s=200), calm.come(40, per_s=1))
         quiet = await calm.outcomes(within_s=60)
         burst = await busy.outcomes(within_s=300)

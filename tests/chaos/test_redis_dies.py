@@ -7,7 +7,7 @@ import pytest
 
 from service.orders.state.queue import PATIENCE_S
 from tests.chaos.figures import Report
-from tests.chaos.load_generator import PLENTY, Shoppers, until
+from tests.chaos.load_generator import PLENTY, LoadGenerator, until
 from tests.fakes.deployment import deployed
 from tests.fakes.redis_sentinel import running_redis_with_sentinels
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 @pytest.mark.parametrize("down_s", [pytest.param(0.5, marks=pytest.mark.quick), 1.5])
 async def test_redis_that_is_killed_and_comes_back_costs_nothing(tmp_path: Path, report: Report, down_s: float) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.2}, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         coming = asyncio.create_task(shoppers.come(40, per_s=10))
         await until(lambda: len(shoppers.placed) >= 10)
         house.redis.kill()
@@ -39,7 +39,7 @@ async def test_redis_that_hangs_costs_no_more_than_the_webhooks_it_could_not_tak
 ) -> None:
     """Who waited in vain is told 503; BigCommerce's next try comes after 60 s, here after 15."""
     async with deployed(tmp_path, workers=2, faults={"latency": 0.2}, retry_scale=0.25, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         coming = asyncio.create_task(shoppers.come(80, per_s=10))
         await until(lambda: len(shoppers.placed) >= 20)
         house.redis.pause()
@@ -73,7 +73,7 @@ async def test_a_failover_costs_no_more_than_the_webhooks_it_could_not_take(tmp_
         retry_scale=0.25,
         **PLENTY,
     ) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         coming = asyncio.create_task(shoppers.come(120, per_s=10))
         await until(lambda: len(shoppers.placed) >= 20)
         house.redis.kill()

@@ -8,7 +8,7 @@ import pytest
 
 from service.orders.state.entry import Stage
 from tests.chaos.figures import Report
-from tests.chaos.load_generator import PLENTY, Shoppers
+from tests.chaos.load_generator import PLENTY, LoadGenerator
 from tests.fakes.deployment import deployed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 async def test_a_fifth_of_all_answers_are_errors_and_some_hang(tmp_path: Path, report: Report) -> None:
     faults = {"latency": 0.1, "error_rate": 0.2, "hang_rate": 0.03, "hang_seconds": 4.0, "seed": 7}
     async with deployed(tmp_path, workers=2, faults=faults, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         await shoppers.come(100, per_s=10)
         outcomes = await shoppers.outcomes(within_s=90)
 
@@ -31,7 +31,7 @@ async def test_a_fifth_of_all_answers_are_errors_and_some_hang(tmp_path: Path, r
 async def test_answers_that_get_lost_after_the_work_was_done_double_nothing(tmp_path: Path, report: Report) -> None:
     faults = {"latency": 0.1, "lost_answer_rate": 0.1, "seed": 8}
     async with deployed(tmp_path, workers=2, faults=faults, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         await shoppers.come(100, per_s=20)
         outcomes = await shoppers.outcomes(within_s=60)
 
@@ -41,7 +41,7 @@ async def test_answers_that_get_lost_after_the_work_was_done_double_nothing(tmp_
 
 async def test_reads_that_lag_double_nothing(tmp_path: Path, report: Report) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.1, "read_lag": 1.5}, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         await shoppers.come(100, per_s=10)
         outcomes = await shoppers.outcomes(within_s=60)
 
@@ -52,7 +52,7 @@ async def test_reads_that_lag_double_nothing(tmp_path: Path, report: Report) -> 
 
 async def test_orders_of_refused_credentials_end_once_these_are_accepted(tmp_path: Path, report: Report) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.1}, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         await shoppers.come(10, per_s=2)
         await house.sandbox.faults(latency=0.1, refuse_credentials=["sandbox"])
         await shoppers.come(40, per_s=2)
@@ -71,7 +71,7 @@ async def test_orders_of_refused_credentials_end_once_these_are_accepted(tmp_pat
 @pytest.mark.parametrize("skew", [7.0, -7.0])
 async def test_a_clock_that_is_off_costs_no_order_its_window(tmp_path: Path, report: Report, skew: float) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.2, "clock_skew": skew}, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         await shoppers.come(30, per_s=10)
         outcomes = await shoppers.outcomes(within_s=60)
 
@@ -81,7 +81,7 @@ async def test_a_clock_that_is_off_costs_no_order_its_window(tmp_path: Path, rep
 
 async def test_orders_of_an_outage_of_b2b_edition_are_updated_after_it(tmp_path: Path, report: Report) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.1}, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         coming = asyncio.create_task(shoppers.come(80, per_s=2))
         await asyncio.sleep(5)
         await house.sandbox.faults(latency=0.1, b2b_down=True)

@@ -9,7 +9,7 @@ import pytest
 
 from service.orders.state.entry import Stage
 from tests.chaos.figures import Report
-from tests.chaos.load_generator import PLENTY, Outcome, Shoppers, until
+from tests.chaos.load_generator import PLENTY, LoadGenerator, Outcome, until
 from tests.fakes.deployment import Deployment, deployed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
@@ -29,7 +29,7 @@ def count(house: Deployment, event: str) -> int:
 async def test_orders_whose_webhook_never_comes_are_found_within_a_minute(tmp_path: Path, report: Report) -> None:
     faults = {"latency": 0.1, "webhook_drop_rate": 0.1, "seed": 3}
     async with deployed(tmp_path, workers=2, faults=faults, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         await shoppers.come(100, per_s=10)
         outcomes = await shoppers.outcomes(within_s=120)
 
@@ -48,7 +48,7 @@ async def test_a_deactivated_webhook_costs_no_order_its_window(tmp_path: Path, r
     async with deployed(
         tmp_path, workers=2, worker_module=QUICK, faults={"latency": 0.1}, retry_scale=0.0001, **PLENTY
     ) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         await shoppers.come(5, per_s=2)
         house.web.kill()
         gone_at = time.monotonic()
@@ -75,7 +75,7 @@ async def test_a_blocklisted_domain_costs_no_order_its_window(tmp_path: Path, re
     async with deployed(
         tmp_path, workers=2, worker_module=QUICK, faults={"latency": 0.1}, retry_scale=0.1, **PLENTY
     ) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         house.web.kill()
         await shoppers.come(110, per_s=15)
         house.start_web()

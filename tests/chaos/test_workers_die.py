@@ -13,7 +13,7 @@ from arq.constants import in_progress_key_prefix
 from service.orders.state.jobs import WINDOW
 from service.redis.client import connect
 from tests.chaos.figures import Report
-from tests.chaos.load_generator import PLENTY, Placed, Shoppers, until
+from tests.chaos.load_generator import PLENTY, LoadGenerator, Placed, until
 from tests.fakes.deployment import Deployment, Process, deployed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -28,7 +28,7 @@ PICK_UP_S = 3.0
 class Holders:
     """Who holds which orders, by the leases in Redis."""
 
-    def __init__(self, house: Deployment, shoppers: Shoppers, redis: ArqRedis) -> None:
+    def __init__(self, house: Deployment, shoppers: LoadGenerator, redis: ArqRedis) -> None:
         self._house = house
         self._shoppers = shoppers
         self._redis = redis
@@ -105,7 +105,7 @@ async def test_orders_of_a_killed_worker_are_taken_over_inside_their_window(
         deployed(tmp_path, workers=2, **PLENTY) as house,
         connect(house.redis.url) as redis,
     ):
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         holders = Holders(house, shoppers, redis)
         victim, other = house.workers
         name, orders = await holders.give_all_but(other)
@@ -131,7 +131,7 @@ async def test_a_frozen_worker_that_thaws_has_no_second_effect(tmp_path: Path, r
         deployed(tmp_path, workers=2, **PLENTY) as house,
         connect(house.redis.url) as redis,
     ):
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         holders = Holders(house, shoppers, redis)
         victim, other = house.workers
         name, orders = await holders.give_all_but(other)
@@ -159,7 +159,7 @@ async def test_a_frozen_worker_that_thaws_has_no_second_effect(tmp_path: Path, r
 @pytest.mark.quick
 async def test_workers_are_replaced_under_load_without_a_trace(tmp_path: Path, report: Report) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.3}, **PLENTY) as house:
-        shoppers = Shoppers(house)
+        shoppers = LoadGenerator(house)
         for _ in range(2):
             coming = asyncio.create_task(shoppers.come(20, per_s=10))
             placed = len(shoppers.placed)
@@ -171,8 +171,8 @@ async def test_workers_are_replaced_under_load_without_a_trace(tmp_path: Path, r
         outcomes = await shoppers.outcomes(within_s=30)
 
         stopped = [line for worker in house.workers for line in worker.events("worker_stopped")]
-        put_back = sum(line["put_back"] for line in stopped)
-        report(outcomes.figures("SIGTERM of both workers, one by one, at 10 orders/s", remark=f"{put_back} put back"))
-        assert [line["put_back"] for line in stopped] == [0, 0]
+        requeued = sum(line["requeued"] for line in stopped)
+        report(outcomes.figures("SIGTERM of both workers, one by one, at 10 orders/s", remark=f"{requeued} requeued"))
+        assert [line["requeued"] for line in stopped] == [0, 0]
         assert not outcomes.not_created(), outcomes.describe(outcomes.not_created())
         assert set(outcomes.canonical_lines().values()) == {1}

@@ -53,4 +53,6 @@ def test_signals_reach_the_process_itself() -> None:
     """The exec form: no shell stands between the engine and the program."""
     assert re.search(r'^ENTRYPOINT \["enrich"\]$', FINAL_STAGE, re.MULTILINE)
     assert re.search(r"^STOPSIGNAL SIGTERM$", FINAL_STAGE, re.MULTILINE)
-    assert re.search(r'^HEALTHCHECK .+ CMD \["python", "-m", "service\.healthcheck"\]$', FINAL_STAGE, re.MULTILINE)
+    assert re.search(
+        r'^HEALTHCHECK .+ CMD \["python", "-m", "service\.process\.healthcheck"\]$', FINAL_STAGE, re.MULTILINE
+    )

@@ -10,7 +10,7 @@ import yaml
 
 from service.configuration import load_configuration
 from service.receiver.server import GRACE_S
-from workers.main import FINISH_IN_HAND_S
+from workers.main import DRAIN_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
@@ -49,7 +49,7 @@ def test_the_stores_file_is_one_that_can_be_read(tmp_path: Path) -> None:
     assert load_configuration(tmp_path / "stores.toml", {}).literal_secrets == ()
 
 
-@pytest.mark.parametrize(("name", "needs_s"), [("enrich-web", GRACE_S + 5), ("enrich-worker", FINISH_IN_HAND_S)])
+@pytest.mark.parametrize(("name", "needs_s"), [("enrich-web", GRACE_S + 5), ("enrich-worker", DRAIN_TIMEOUT_S)])
 def test_a_pod_has_time_to_finish_what_is_in_hand(name: str, needs_s: float) -> None:
     pod = _of_kind("Deployment")[name]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > needs_s

@@ -10,10 +10,10 @@ import pytest
 
 from service.receiver.server import GRACE_S
 from service.settings import Settings
-from workers.main import FINISH_IN_HAND_S
+from workers.main import DRAIN_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
-UNITS = {"enrich-web.service": GRACE_S, "enrich-worker@.service": FINISH_IN_HAND_S}
+UNITS = {"enrich-web.service": GRACE_S, "enrich-worker@.service": DRAIN_TIMEOUT_S}
 
 
 def _service(name: str) -> dict[str, str]:

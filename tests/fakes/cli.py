@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from service.cli import main
 from service.orders.state.entry import Entry
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 
 STORES = """
@@ -87,4 +87,4 @@ def keep(folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Keep:
 async def _end(redis_url: str, entries: tuple[Entry, ...], now: float) -> None:
     async with connect(redis_url) as redis:
         for entry in entries:
-            await Places(redis, clock=lambda: now).end(entry)
+            await Transitions(redis, clock=lambda: now).finish(entry)

@@ -19,13 +19,13 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 from service.configuration import Configuration, load_configuration
 from service.orders.document.cache import Cache
 from service.orders.state.breaker import Breaker
-from service.orders.state.due_orders import Looks
+from service.orders.state.due_orders import DueOrders
 from service.orders.state.entry import Entry
-from service.orders.state.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW, from_json
-from service.orders.state.keys import checks_key, second_looks_key, waiting_key
+from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
+from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
-from service.orders.state.queue import Accepted, Queue, Webhook
-from service.orders.state.transitions import Places
+from service.orders.state.queue import EnqueueResult, Queue, Webhook
+from service.orders.state.transitions import Transitions
 from service.redis import scripts
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
@@ -39,7 +39,7 @@ CUSTOMER = 7
 CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
 """Half a second before a still clock begins."""
 
-QUEUES = (WINDOW.queue, RECOVERY.queue, CHECK.queue, SECOND_LOOK.queue, PROBE.queue)
+QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue)
 
 STORES = """
 [stores.abc123]
@@ -96,7 +96,7 @@ class ScriptedRecord:
         return {"bcOrderId": str(ORDER), "poNumber": self.po_number, "companyId": 12, "extraFields": fields}
 
 
-class Workshop:
+class JobStack:
     """One store and one order of a Company user, whose PO is PO1 and whose field F is fv."""
 
     def __init__(self, folder: Path, redis: ArqRedis, clock: StillClock, upstream: FakeUpstream) -> None:
@@ -135,10 +135,10 @@ class Workshop:
             transport,
             Ledger(self.redis),
             Queue(self.redis, clock=self.clock),
-            Places(self.redis, clock=self.clock),
-            Looks(self.redis, checks_key, clock=self.clock),
-            Looks(self.redis, second_looks_key, clock=self.clock),
-            Looks(self.redis, waiting_key, clock=self.clock),
+            Transitions(self.redis, clock=self.clock),
+            DueOrders(self.redis, verify_key, clock=self.clock),
+            DueOrders(self.redis, reverify_key, clock=self.clock),
+            DueOrders(self.redis, waiting_key, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
         self.configure()
@@ -157,10 +157,10 @@ class Workshop:
             resources.transport,
             resources.ledger,
             resources.queue,
-            resources.places,
-            resources.checks,
-            resources.second_looks,
-            resources.waiting,
+            resources.transitions,
+            resources.to_verify,
+            resources.to_reverify,
+            resources.awaiting_status,
             resources.breaker,
         )
         self.jobs = Jobs(self.resources, clock=self.clock)
@@ -170,13 +170,13 @@ class Workshop:
     def cache(self) -> Cache:
         return Cache(self.redis, STORE_HASH, clock=self.clock)
 
-    async def webhook(self, *, status: bool = False) -> Accepted:
+    async def webhook(self, *, status: bool = False) -> EnqueueResult:
         """BigCommerce tells of the order now."""
         scope = "store/order/statusUpdated" if status else "store/order/created"
         now = self.clock()
         return await self.resources.queue.accept(Webhook(STORE_HASH, ORDER, "msg_1", scope, float(int(now)), now))
 
-    async def retry(self) -> Accepted:
+    async def retry(self) -> EnqueueResult:
         return await self.resources.queue.retry(STORE_HASH, ORDER)
 
     async def entry(self) -> Entry:
@@ -198,16 +198,16 @@ class Workshop:
         await self.redis.set(in_progress_key_prefix + job_id, "me")
         tries = await self.redis.incr(retry_key_prefix + job_id)
 
-        async def hold(_: str) -> None:
+        async def ensure_lease(_: str) -> None:
             return
 
         queued_at = datetime.fromtimestamp(job["et"] / 1000, UTC)
-        ctx = {"job_id": job_id, "job_try": tries, "hold": hold, "enqueue_time": queued_at}
+        ctx = {"job_id": job_id, "job_try": tries, "hold": ensure_lease, "enqueue_time": queued_at}
         functions: dict[str, Any] = {
             "window": self.jobs.window,
             "recover": self.jobs.recover,
             "check": self._verifier.check,
-            "second_look": self._verifier.look_again,
+            "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
         }
         done, again_ms = 1, due_ms
@@ -241,7 +241,7 @@ class Workshop:
 
 
 @pytest.fixture
-async def workshop(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workshop]:
+async def job_stack(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[JobStack]:
     """A workshop with an order that BigCommerce has not told of yet. Whoever sleeps moves the clock."""
     clock, sleep = StillClock(), asyncio.sleep
 
@@ -251,6 +251,6 @@ async def workshop(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(asyncio, "sleep", skip_ahead)
     async with AsyncExitStack() as stack:
-        workshop = Workshop(tmp_path, redis, clock, FakeUpstream())
-        await workshop.open(stack)
-        yield workshop
+        job_stack = JobStack(tmp_path, redis, clock, FakeUpstream())
+        await job_stack.open(stack)
+        yield job_stack

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, Budget, Priority, StoreApi, Transport
-from service.orders.document.batch_loader import OrderReader
+from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.loading import Document
 from service.rules import Needs
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
@@ -78,7 +78,7 @@ class House:
     wire: Wire
     transport: Transport
     account: Account
-    reader: OrderReader
+    reader: OrderLoader
     apis: list[StoreApi] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
 
@@ -149,7 +149,7 @@ async def open_house() -> AsyncIterator[OpenHouse]:
             http = await stack.enter_async_context(wire)
             transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock, budget=budget)
             account = Account("sandbox", (SecretStr("sandbox-access-token"),))
-            return House(sandbox, clock, wire, transport, account, OrderReader(transport, account))
+            return House(sandbox, clock, wire, transport, account, OrderLoader(transport, account))
 
         yield build
 

@@ -11,7 +11,7 @@ from typing import Any
 from service.orders.state.entry import Entry, Sent, Stage, Status
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import STORES, Ran
 
@@ -70,10 +70,10 @@ def on_its_way(redis_url: str, entry: Entry) -> None:
 
     async def recover() -> None:
         async with connect(redis_url) as redis:
-            await Queue(redis).tell(entry.store, entry.order_id, source="webhook")
-            begun, _ = await Places(redis).begin(entry.store, entry.order_id)
+            await Queue(redis).enqueue(entry.store, entry.order_id, source="webhook")
+            begun, _ = await Transitions(redis).begin_attempt(entry.store, entry.order_id)
             begun.trouble = entry.trouble
-            await Places(redis).recover(begun, 3600.0)
+            await Transitions(redis).to_recovery(begun, 3600.0)
 
     asyncio.run(recover())
 
@@ -85,15 +85,15 @@ def working(redis_url: str, look: Callable[[Entry], None], store: str = "abc123"
 
     async def work() -> None:
         async with connect(redis_url) as redis:
-            ledger, places = Ledger(redis), Places(redis)
+            ledger, transitions = Ledger(redis), Transitions(redis)
             while not stop.is_set():
-                await Queue(redis).say_alive("test", 0)
+                await Queue(redis).heartbeat("test", 0)
                 alive.set()
                 async for entry in ledger.entries(store):
                     if entry.status is Status.QUEUED:
-                        begun, _ = await places.begin(store, entry.order_id)
+                        begun, _ = await transitions.begin_attempt(store, entry.order_id)
                         look(begun)
-                        await (places.end(begun) if begun.status.is_final else places.note(begun))
+                        await (transitions.finish(begun) if begun.status.is_final else transitions.save(begun))
                 await asyncio.sleep(0.02)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()))

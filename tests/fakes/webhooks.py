@@ -12,7 +12,7 @@ from standardwebhooks import Webhook as Signer
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from service.orders.state.queue import Accepted, Counts, Queue, Webhook
+from service.orders.state.queue import Counts, EnqueueResult, Queue, Webhook
 from service.stores import Store
 
 SECRET = "the client secret of abc123"
@@ -58,10 +58,10 @@ class FakeQueue(Queue):
 
     def __init__(self) -> None:
         self.webhooks: list[Webhook] = []
-        self.answer: Callable[[], Accepted] = lambda: Accepted.QUEUED
+        self.answer: Callable[[], EnqueueResult] = lambda: EnqueueResult.QUEUED
         self.counted: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
 
-    async def accept(self, webhook: Webhook) -> Accepted:
+    async def accept(self, webhook: Webhook) -> EnqueueResult:
         answer = self.answer()
         self.webhooks.append(webhook)
         return answer

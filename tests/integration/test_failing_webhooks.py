@@ -56,7 +56,7 @@ async def test_a_deactivated_webhook_is_switched_on_and_orders_are_watched_for_m
             (await api.put(f"/stores/sandbox/v3/hooks/{hook['id']}", json={"is_active": False})).raise_for_status()
 
         await until_logged(worker, "hook_reactivated")
-        await until_logged(worker, "watch_started")
+        await until_logged(worker, "polling_started")
         await until_logged(worker, "hook_ok")
         hooks = (await api.get("/stores/sandbox/v3/hooks")).json()["data"]
         assert [hook["is_active"] for hook in hooks] == [True, True]

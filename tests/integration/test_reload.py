@@ -22,11 +22,11 @@ from tests.integration.test_commands import up
 pytestmark = pytest.mark.integration
 
 PER_S = 50
-IN_HAND = 10
+MAX_IN_FLIGHT = 10
 NEW_SECRET = "the-new-client-secret"
 
 
-class Shoppers:
+class LoadGenerator:
     """They place orders for as long as they may, so many a second; every tenth is a Company user's.
 
     A machine that is too slow for so many gets fewer: an order that waits for others would miss its window.
@@ -53,7 +53,7 @@ class Shoppers:
     async def _until_few_are_in_hand(self) -> None:
         while True:
             statuses = await self._house.ledger.statuses("sandbox", self.orders)
-            if len(self.orders) - sum(status.is_final for status in statuses.values()) < IN_HAND:
+            if len(self.orders) - sum(status.is_final for status in statuses.values()) < MAX_IN_FLIGHT:
                 return
             await asyncio.sleep(0.05)
 
@@ -121,7 +121,7 @@ async def answer_to(house: Deployment, store: str, order_id: int, secret: str) -
 async def test_no_webhook_is_refused_or_lost_while_the_stores_file_changes(tmp_path: Path) -> None:
     async with deployed(tmp_path, workers=1, core_quota=100_000, b2b_quota=100_000) as house:
         await subscribe(house, "other")
-        shoppers, file = Shoppers(house), StoresFile(house)
+        shoppers, file = LoadGenerator(house), StoresFile(house)
         worker = house.workers[0]
 
         both = file.first + RULES.format(store="other")

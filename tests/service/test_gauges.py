@@ -8,12 +8,12 @@ from arq.constants import in_progress_key_prefix
 
 from service.bigcommerce import Api, Budget, Priority
 from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
-from service.hooks import Kind, Trouble, remember
+from service.hooks import HookProblem, ProblemKind, save_hook_state
 from service.orders.state.entry import Entry, Status
 from service.orders.state.jobs import WINDOW
-from service.orders.state.keys import watch_key
+from service.orders.state.keys import polling_key
 from service.orders.state.queue import Queue
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 
 NOW = 1_700_000_000.0
@@ -30,14 +30,14 @@ async def read(redis: ArqRedis, *stores: str) -> State:
 
 
 async def due(redis: ArqRedis, order_id: int, ago_s: float) -> None:
-    await Queue(redis, clock=lambda: NOW).tell("abc123", order_id, source="reconcile", created_at=NOW - ago_s)
+    await Queue(redis, clock=lambda: NOW).enqueue("abc123", order_id, source="reconcile", created_at=NOW - ago_s)
 
 
 async def test_an_empty_redis_has_nothing_to_tell(redis: ArqRedis) -> None:
     state = await read(redis, "abc123")
     assert state.workers == 0
     assert set(state.queues.values()) == {QueueState(0, 0.0)}
-    assert state.stores == {"abc123": StoreState(0, 0, is_watched=False, hook_troubles=frozenset(), quota={})}
+    assert state.stores == {"abc123": StoreState(0, 0, is_polled=False, hook_troubles=frozenset(), quota={})}
 
 
 async def test_the_oldest_job_is_the_one_that_nobody_holds(redis: ArqRedis) -> None:
@@ -53,20 +53,20 @@ async def test_a_job_that_is_not_due_yet_does_not_wait(redis: ArqRedis) -> None:
 
 
 async def test_living_workers_are_counted(redis: ArqRedis) -> None:
-    await Queue(redis).say_alive("a", 0)
+    await Queue(redis).heartbeat("a", 0)
     assert (await read(redis)).workers == 1
 
 
 async def test_each_store_tells_its_failures_watch_and_hook(redis: ArqRedis) -> None:
-    places = Places(redis, clock=lambda: NOW)
-    await places.end(Entry("abc123", 7, Status.FAILED, "po_number"))
-    await redis.set(watch_key("abc123"), "{}")
-    await remember(redis, "abc123", None, [Trouble(Kind.INACTIVE, "store/order/created")], None)
+    transitions = Transitions(redis, clock=lambda: NOW)
+    await transitions.finish(Entry("abc123", 7, Status.FAILED, "po_number"))
+    await redis.set(polling_key("abc123"), "{}")
+    await save_hook_state(redis, "abc123", None, [HookProblem(ProblemKind.INACTIVE, "store/order/created")], None)
 
     stores = (await read(redis, "abc123", "other")).stores
-    assert (stores["abc123"].failed, stores["abc123"].is_watched) == (1, True)
-    assert stores["abc123"].hook_troubles == {Kind.INACTIVE}
-    assert (stores["other"].failed, stores["other"].is_watched, stores["other"].hook_troubles) == (
+    assert (stores["abc123"].failed, stores["abc123"].is_polled) == (1, True)
+    assert stores["abc123"].hook_troubles == {ProblemKind.INACTIVE}
+    assert (stores["other"].failed, stores["other"].is_polled, stores["other"].hook_troubles) == (
         0,
         False,
         frozenset(),
@@ -81,9 +81,9 @@ async def test_the_quota_is_told_where_something_is_known_of_it(redis: ArqRedis)
 
 
 async def test_prometheus_is_told_of_every_kind_of_trouble_also_where_there_is_none(redis: ArqRedis) -> None:
-    await remember(redis, "abc123", None, [Trouble(Kind.BLOCKED, "enrich.example.com")], None)
+    await save_hook_state(redis, "abc123", None, [HookProblem(ProblemKind.BLOCKED, "enrich.example.com")], None)
     lines = metrics_text(await read(redis, "abc123")).decode().splitlines()
     told = {line for line in lines if line.startswith("enrich_hook_trouble")}
     assert 'enrich_hook_trouble{kind="blocked",store="abc123"} 1.0' in told
     assert 'enrich_hook_trouble{kind="missing",store="abc123"} 0.0' in told
-    assert len(told) == len(Kind)
+    assert len(told) == len(ProblemKind)

@@ -14,26 +14,26 @@ from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
 from service.configuration import Configuration, ConfiguredStore, load_configuration
-from service.orders.document.batch_loader import OrderReader
+from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.state.breaker import Breaker
-from service.orders.state.due_orders import Looks
+from service.orders.state.due_orders import DueOrders
 from service.orders.state.entry import Entry, Stage
-from service.orders.state.keys import checks_key, second_looks_key, waiting_key
+from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Endpoints
-from tests.fakes.job_stack import workshop
+from tests.fakes.job_stack import job_stack
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
-from workers.lifecycle import Life
+from workers.lifecycle import Lifecycle
 from workers.resources import Resources
-from workers.results import Ended, Verdict, Written
+from workers.results import AttemptResult, Finished, Written
 from workers.verification import judge
 
-__all__ = ["workshop"]
+__all__ = ["job_stack"]
 
 RULES = r"""
 [po_number]
@@ -62,7 +62,7 @@ class House:
     clock: StillClock
     redis: ArqRedis
     ledger: Ledger
-    places: Places
+    transitions: Transitions
     transport: Transport
     folder: Path
 
@@ -95,10 +95,10 @@ class House:
             self.transport,
             self.ledger,
             Queue(self.redis, clock=self.clock),
-            self.places,
-            Looks(self.redis, checks_key, clock=self.clock),
-            Looks(self.redis, second_looks_key, clock=self.clock),
-            Looks(self.redis, waiting_key, clock=self.clock),
+            self.transitions,
+            DueOrders(self.redis, verify_key, clock=self.clock),
+            DueOrders(self.redis, reverify_key, clock=self.clock),
+            DueOrders(self.redis, waiting_key, clock=self.clock),
             Breaker(self.redis, clock=self.clock),
         )
 
@@ -109,28 +109,28 @@ class House:
     def api(self) -> StoreApi:
         return StoreApi(self.transport, self.account)
 
-    async def live(self, entry: Entry, rules: str = RULES, **keys: Any) -> Verdict:
+    async def live(self, entry: Entry, rules: str = RULES, **keys: Any) -> AttemptResult:
         """One look at the order."""
-        life = Life(
+        life = Lifecycle(
             entry,
             self.configured(rules, **keys),
             self.api(),
-            OrderReader(self.transport, self.account),
-            self.places,
+            OrderLoader(self.transport, self.account),
+            self.transitions,
             Cache(self.redis, DEMO_STORE_HASH, not_before=self.clock() if entry.start_over else 0.0, clock=self.clock),
             self.transport.upstream_clock,
             clock=self.clock,
         )
         return await life.run()
 
-    async def ended(self, entry: Entry, rules: str = RULES, **keys: Any) -> Ended:
+    async def ended(self, entry: Entry, rules: str = RULES, **keys: Any) -> Finished:
         """One look, and one at the record if it wrote any, that must end the order."""
         verdict = await self.live(entry, rules, **keys)
         if isinstance(verdict, Written):
             verified = judge(entry, await self.api().b2b.order(entry.order_id))
-            assert isinstance(verified, Ended), verified
+            assert isinstance(verified, Finished), verified
             return verified
-        assert isinstance(verdict, Ended), verdict
+        assert isinstance(verdict, Finished), verdict
         return verdict
 
     async def record(self, order_id: int) -> tuple[str | None, dict[str, str]]:
@@ -170,7 +170,7 @@ async def open_house(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.Monkey
             sandbox = await stack.enter_async_context(called_sandbox(clock, **options))
             http = await stack.enter_async_context(sandbox.api._transport)
             transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock)
-            return House(sandbox, clock, redis, Ledger(redis), Places(redis, clock=clock), transport, tmp_path)
+            return House(sandbox, clock, redis, Ledger(redis), Transitions(redis, clock=clock), transport, tmp_path)
 
         yield build
 

@@ -12,23 +12,23 @@ from structlog.testing import capture_logs
 from service.bigcommerce import Api, Budget, Priority, Transport
 from service.errors import OutOfBudget
 from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.jobs import CHECK, RECOVERY, WINDOW
-from service.orders.state.keys import checks_key
+from service.orders.state.jobs import RECOVERY, VERIFY, WINDOW
+from service.orders.state.keys import verify_key
 from service.orders.state.queue import BACKFILL
 from service.sandbox.demo import DEMO_STORE_HASH
 from tests.workers.conftest import ZOE, House, OpenHouse
 from workers.attempts import VERIFY_TOGETHER_S, Jobs
-from workers.backoff import LONGEST_OLD_PAUSE_S
-from workers.results import Ended, Later
+from workers.backoff import MAX_BACKFILL_BACKOFF_S
+from workers.results import Finished, RetryLater
 from workers.verification import Verifier
 
 DAY = 86_400.0
-NO_RECORD = Ended(
+NO_RECORD = Finished(
     Status.FAILED,
     "B2B Edition has no record of this order; if its buyer joined the Company later: "
     "`enrich orders assign --customer 101`",
 )
-UPDATED = Ended(Status.UPDATED, verified=True)
+UPDATED = Finished(Status.UPDATED, verified=True)
 
 
 def told(house: House, order_id: int, source: str = BACKFILL) -> Entry:
@@ -40,10 +40,10 @@ def told(house: House, order_id: int, source: str = BACKFILL) -> Entry:
 
 
 def context(job_id: str) -> dict[str, Any]:
-    async def hold(_: str) -> None:
+    async def ensure_lease(_: str) -> None:
         return
 
-    return {"job_id": job_id, "job_try": 1, "hold": hold, "enqueue_time": datetime.now(UTC)}
+    return {"job_id": job_id, "job_try": 1, "hold": ensure_lease, "enqueue_time": datetime.now(UTC)}
 
 
 # ── the quota ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +91,7 @@ async def test_old_orders_leave_the_quota_to_fresh_ones(open_house: OpenHouse) -
     after = await budget.left(DEMO_STORE_HASH, Api.B2B)
     assert after is not None
     assert before.left - after.left <= 2
-    assert sum(isinstance(verdict, Later) for verdict in verdicts) >= 39
+    assert sum(isinstance(verdict, RetryLater) for verdict in verdicts) >= 39
     fresh = [await house.place() for _ in range(100)]
     assert {(await house.live(house.entry(order_id))).__class__.__name__ for order_id in fresh} == {"Written"}
 
@@ -101,7 +101,7 @@ async def test_what_lacks_only_quota_is_not_read_again(open_house: OpenHouse) ->
     house = await open_house(b2b_quota=3, b2b_quota_window=5.0)
     entry = told(house, await house.place(age=DAY))
     verdict = await house.live(entry)
-    assert isinstance(verdict, Later)
+    assert isinstance(verdict, RetryLater)
     assert verdict.seconds is not None
     reads = (await house.sandbox.calls())["core"]
 
@@ -114,7 +114,7 @@ async def test_what_was_worked_out_long_ago_or_before_it_was_queued_again_is_rea
     house = await open_house(b2b_quota=3, b2b_quota_window=5.0)
     for wait_s, queued_again in ((700.0, False), (10.0, True)):
         entry = told(house, await house.place(age=DAY))
-        assert isinstance(await house.live(entry), Later)
+        assert isinstance(await house.live(entry), RetryLater)
         reads = (await house.sandbox.calls())["core"]["Get an Order"]["200"]
 
         house.clock.tick(wait_s)
@@ -131,7 +131,7 @@ async def test_an_order_that_holds_the_values_takes_one_call_of_b2b_edition(hous
     order_id = await house.place(age=DAY, buyer_po="A-1", buyer_extra_fields=fields)
     entry = told(house, order_id)
 
-    assert await house.ended(entry) == Ended(Status.UNCHANGED, verified=True)
+    assert await house.ended(entry) == Finished(Status.UNCHANGED, verified=True)
     assert entry.upstream_calls == 3  # order, metafields, Get an Order
 
 
@@ -143,16 +143,16 @@ async def test_old_orders_are_verified_together(house: House) -> None:
     jobs, verifier = Jobs(resources, clock=house.clock), Verifier(resources, clock=house.clock)
     orders = [await house.place(age=DAY, po_number=f"A-{number}") for number in range(5)]
     for order_id in orders:
-        await resources.queue.tell("sandbox", order_id, source=BACKFILL, created_at=house.clock.now - DAY)
+        await resources.queue.enqueue("sandbox", order_id, source=BACKFILL, created_at=house.clock.now - DAY)
         await jobs.recover(context(RECOVERY.id("sandbox", order_id)), "sandbox", order_id)
         house.clock.tick(0.7)
-    due = await house.redis.zrange(checks_key("sandbox"), 0, -1, withscores=True)
+    due = await house.redis.zrange(verify_key("sandbox"), 0, -1, withscores=True)
     assert len(due) == 5
     assert len({at for _, at in due}) == 1
     calls = (await house.sandbox.calls())["b2b"]
 
     house.clock.tick(VERIFY_TOGETHER_S)
-    await verifier.check(context(CHECK.id("sandbox")), "sandbox")
+    await verifier.check(context(VERIFY.id("sandbox")), "sandbox")
 
     entries = await house.ledger.get_many("sandbox", orders)
     assert {(entry.status, entry.verified) for entry in entries} == {(Status.UPDATED, True)}
@@ -173,9 +173,9 @@ async def test_fresh_orders_are_verified_by_a_list_of_their_own(house: House, mo
     for order_id in old + fresh:
         entry = told(house, order_id) if order_id in old else house.entry(order_id)
         await house.live(entry)
-        await resources.places.check(entry, 0.0)
+        await resources.transitions.to_verification(entry, 0.0)
 
-    await verifier.check(context(CHECK.id("sandbox")), "sandbox")
+    await verifier.check(context(VERIFY.id("sandbox")), "sandbox")
 
     entries = await house.ledger.get_many("sandbox", old + fresh)
     assert [entry.status for entry in entries] == [Status.UPDATED] * 3 + [Status.CREATED] * 3
@@ -194,10 +194,10 @@ async def test_what_was_verified_before_the_quota_ran_out_counts(open_house: Ope
     for order_id in [*fresh, old]:
         entry = told(house, order_id) if order_id == old else house.entry(order_id)
         await house.live(entry)
-        await resources.places.check(entry, 0.0)
+        await resources.transitions.to_verification(entry, 0.0)
 
     with pytest.raises(Retry):
-        await verifier.check(context(CHECK.id("sandbox")), "sandbox")
+        await verifier.check(context(VERIFY.id("sandbox")), "sandbox")
 
     assert await house.ledger.statuses("sandbox", fresh) == dict.fromkeys(fresh, Status.CREATED)
     assert await house.ledger.statuses("sandbox", [old]) == {old: Status.QUEUED}
@@ -207,13 +207,13 @@ async def test_an_old_order_is_tried_again_within_a_minute_and_its_turns_are_not
     resources = house.resources()
     jobs = Jobs(resources, clock=house.clock)
     order_id = await house.place(age=DAY)
-    await resources.queue.tell("sandbox", order_id, source=BACKFILL, created_at=house.clock.now - DAY)
+    await resources.queue.enqueue("sandbox", order_id, source=BACKFILL, created_at=house.clock.now - DAY)
     await house.sandbox.faults(b2b_down=True)
 
     with pytest.raises(Retry) as again:
         await jobs.recover({**context(RECOVERY.id("sandbox", order_id)), "job_try": 15}, "sandbox", order_id)
 
-    assert (again.value.defer_score or 0) / 1000 <= LONGEST_OLD_PAUSE_S
+    assert (again.value.defer_score or 0) / 1000 <= MAX_BACKFILL_BACKOFF_S
     assert await house.redis.zcard(WINDOW.queue) == 0
 
 
@@ -228,7 +228,7 @@ async def test_an_old_order_that_waits_for_its_turn_is_no_event(house: House, mo
     monkeypatch.setattr(Transport, "spend", spent)
     told_of = {}
     for source in (BACKFILL, "reconcile"):
-        await resources.queue.tell("sandbox", order_id, source=source, created_at=house.clock.now - DAY)
+        await resources.queue.enqueue("sandbox", order_id, source=source, created_at=house.clock.now - DAY)
         with capture_logs() as logs, pytest.raises(Retry):
             await jobs.recover(context(RECOVERY.id("sandbox", order_id)), "sandbox", order_id)
         told_of[source] = [line["event"] for line in logs]
@@ -251,7 +251,7 @@ async def test_an_old_order_without_a_record_is_not_waited_for(house: House, sou
 @pytest.mark.parametrize("source", ["assign", "reassign"])
 async def test_after_an_assignment_the_record_has_a_moment_to_come(house: House, source: str) -> None:
     entry = told(house, await house.place(age=DAY, record_after=10 * DAY), source)
-    assert isinstance(await house.live(entry), Later)
+    assert isinstance(await house.live(entry), RetryLater)
 
     house.clock.tick(40)
     assert await house.ended(entry) == NO_RECORD
@@ -261,14 +261,14 @@ async def test_after_an_assignment_the_record_has_a_moment_to_come(house: House,
 async def test_an_order_that_bigcommerce_told_of_is_waited_for(house: House, source: str) -> None:
     order_id = await house.place(age=7200, record_after=10 * DAY)
 
-    assert isinstance(await house.live(told(house, order_id, source)), Later)
+    assert isinstance(await house.live(told(house, order_id, source)), RetryLater)
 
 
 async def test_an_order_of_the_last_hour_is_waited_for_whoever_told_of_it(house: House) -> None:
     order_id = await house.place(age=1800, record_after=3000)
     entry = told(house, order_id)
     entry.times[Stage.CREATED] = house.clock.now - 1800
-    assert isinstance(await house.live(entry), Later)
+    assert isinstance(await house.live(entry), RetryLater)
 
     house.clock.tick(1300)
     assert await house.ended(entry) == UPDATED
@@ -277,7 +277,7 @@ async def test_an_order_of_the_last_hour_is_waited_for_whoever_told_of_it(house:
 async def test_b2b_edition_that_is_down_says_nothing_of_a_record(house: House) -> None:
     entry = told(house, await house.place(age=DAY))
     await house.sandbox.faults(b2b_down=True)
-    assert isinstance(await house.live(entry), Later)
+    assert isinstance(await house.live(entry), RetryLater)
 
     await house.sandbox.faults()
     assert await house.ended(entry) == UPDATED
@@ -287,7 +287,7 @@ async def test_an_old_order_of_no_company_user_is_skipped_all_the_same(house: Ho
     order_id = await house.place(ZOE, age=DAY)
     rules = '[po_number]\nfrom = "order.id"\n'
 
-    assert await house.ended(told(house, order_id), rules) == Ended(Status.SKIPPED, "not_a_company_user")
+    assert await house.ended(told(house, order_id), rules) == Finished(Status.SKIPPED, "not_a_company_user")
 
 
 async def test_again_reads_an_order_that_has_ended_anew(house: House) -> None:
@@ -312,7 +312,7 @@ async def test_again_does_not_take_the_old_values_when_it_was_cut_off_between_re
     entry.start_over, entry.times[Stage.QUEUED] = True, house.clock.now
     rules = '[po_number]\nfrom = "customer.email"\n[extra_fields]\n"Account No" = "order.customer_locale"\n'
     await house.sandbox.faults(error_rate=1.0, operations=["Get All Customers"])
-    assert isinstance(await house.live(entry, rules), Later)
+    assert isinstance(await house.live(entry, rules), RetryLater)
 
     await house.sandbox.faults()
     assert await house.ended(entry, rules) == UPDATED

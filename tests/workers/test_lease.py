@@ -43,7 +43,7 @@ def worker_for(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> LeasedWorker
         queue_name=WINDOW.queue,
         redis_pool=redis,
         max_jobs=max_jobs,
-        look_every_s=0.01,
+        poll_interval_s=0.01,
         rebuild=lambda job_id: WINDOW.rebuilt(job_id, time.time()),
         job_serializer=to_json,
         job_deserializer=from_json,
@@ -57,7 +57,7 @@ async def working(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> AsyncIter
     try:
         yield worker
     finally:
-        await worker.finish_in_hand(0.1)
+        await worker.drain(0.1)
         await serving
 
 
@@ -323,7 +323,7 @@ async def test_jobs_in_hand_are_finished_and_nothing_new_is_taken(redis: ArqRedi
     async with working(redis, job, max_jobs=1) as worker:
         await until(lambda: _is(worker.running == 1))
         await put(redis, 2)
-        finishing = asyncio.create_task(worker.finish_in_hand(30.0))
+        finishing = asyncio.create_task(worker.drain(30.0))
         go.set()
 
         assert await finishing == 0
@@ -341,7 +341,7 @@ async def test_what_is_not_finished_in_time_goes_back_to_the_queue(redis: ArqRed
     job_id = await put(redis, 1)
     async with working(redis, job) as worker:
         await asyncio.wait_for(began.wait(), 30.0)
-        assert await worker.finish_in_hand(0.05) == 1
+        assert await worker.drain(0.05) == 1
 
     assert await redis.zscore(WINDOW.queue, job_id) == 1
     assert await redis.exists(job_key_prefix + job_id)
@@ -382,8 +382,8 @@ async def claimed_by(worker: LeasedWorker, monkeypatch: pytest.MonkeyPatch) -> N
     await worker.start_jobs(await worker.pool.zrange(WINDOW.queue, 0, -1))
 
 
-async def close(worker: LeasedWorker, job_id: str, *, again_in_ms: int | None = None) -> None:
-    await worker.finish_job(job_id, again_in_ms is None, None, None, False, again_in_ms, None)
+async def close(worker: LeasedWorker, job_id: str, *, retry_in_ms: int | None = None) -> None:
+    await worker.finish_job(job_id, retry_in_ms is None, None, None, False, retry_in_ms, None)
 
 
 @asynccontextmanager
@@ -393,7 +393,7 @@ async def two_workers(redis: ArqRedis) -> AsyncIterator[tuple[LeasedWorker, Leas
         yield workers
     finally:
         for worker in workers:
-            await worker.finish_in_hand(0.0)
+            await worker.drain(0.0)
 
 
 async def test_a_stale_worker_neither_closes_nor_leases_a_job_that_another_has(
@@ -408,7 +408,7 @@ async def test_a_stale_worker_neither_closes_nor_leases_a_job_that_another_has(
 
         assert job_id in await stale._extend([job_id])
         await close(stale, job_id)
-        await close(stale, job_id, again_in_ms=60_000)
+        await close(stale, job_id, retry_in_ms=60_000)
 
         assert await redis.get(in_progress_key_prefix + job_id) == other.owner.encode()
         assert await redis.zscore(WINDOW.queue, job_id) == before
@@ -426,7 +426,7 @@ async def test_a_stale_worker_neither_closes_nor_leases_a_new_job_of_the_same_id
 
         assert job_id in await stale._extend([job_id])
         await close(stale, job_id)
-        await close(stale, job_id, again_in_ms=60_000)
+        await close(stale, job_id, retry_in_ms=60_000)
 
         assert await redis.zscore(WINDOW.queue, job_id) == 2000
         assert await redis.exists(job_key_prefix + job_id)
@@ -439,7 +439,7 @@ async def test_a_job_that_moved_on_is_not_put_back(redis: ArqRedis, monkeypatch:
         await claimed_by(worker, monkeypatch)
         await redis.delete(in_progress_key_prefix + job_id, job_key_prefix + job_id, WINDOW.queue)
 
-        await close(worker, job_id, again_in_ms=1000)
+        await close(worker, job_id, retry_in_ms=1000)
 
         assert await redis.keys("*") == []
 
@@ -450,16 +450,16 @@ async def test_a_worker_that_stood_still_asks_before_it_goes_on(
     async with two_workers(redis) as (stale, other):
         job_id = await put(redis, 1)
         await claimed_by(stale, monkeypatch)
-        await stale.hold(job_id)
+        await stale.ensure_lease(job_id)
         stale._held[job_id].renewed_at -= lease.LEASE_S
-        await stale.hold(job_id)  # nobody has taken it
+        await stale.ensure_lease(job_id)  # nobody has taken it
         assert await redis.get(in_progress_key_prefix + job_id) == stale.owner.encode()
 
         await redis.delete(in_progress_key_prefix + job_id)
         await claimed_by(other, monkeypatch)
         stale._held[job_id].renewed_at -= lease.LEASE_S
         with pytest.raises(LeaseLost):
-            await stale.hold(job_id)
+            await stale.ensure_lease(job_id)
 
 
 # ── what stands in Redis is garbage, or Redis answers with an error ─────────────────────────────────────────────

@@ -4,18 +4,18 @@ import pytest
 
 from service.orders.state.entry import Sent, Stage, Status
 from tests.workers.conftest import ADA, RULES, ZOE, House, OpenHouse
-from workers.results import Ended, Incomplete, Later, LockedOut
+from workers.results import AwaitingCredentials, AwaitingStatus, Finished, RetryLater
 
 PO_ONLY = RULES.partition("[extra_fields]")[0]
 ALL = {"Account No": "ERP-10001"}
 
-CREATED = Ended(Status.CREATED, verified=True)
-UPDATED = Ended(Status.UPDATED, verified=True)
-UNCHANGED = Ended(Status.UNCHANGED, verified=True)
+CREATED = Finished(Status.CREATED, verified=True)
+UPDATED = Finished(Status.UPDATED, verified=True)
+UNCHANGED = Finished(Status.UNCHANGED, verified=True)
 
 
-def skipped(reason: str) -> Ended:
-    return Ended(Status.SKIPPED, reason)
+def skipped(reason: str) -> Finished:
+    return Finished(Status.SKIPPED, reason)
 
 
 # ── read ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -54,7 +54,7 @@ async def test_only_what_the_rules_name_is_read(house: House) -> None:
 async def test_an_order_that_cannot_be_read_yet_is_tried_until_the_window_closes(house: House) -> None:
     entry = house.entry(4711)
 
-    assert await house.ended(entry) == Ended(Status.FAILED, "order_not_found")
+    assert await house.ended(entry) == Finished(Status.FAILED, "order_not_found")
     assert (await house.sandbox.calls())["core"]["Get an Order"]["404"] > 1
 
 
@@ -81,7 +81,7 @@ async def test_an_incomplete_order_is_enriched_skipped_or_parked_as_the_store_sa
 
     assert await house.ended(house.entry(orders[0])) == CREATED
     assert await house.ended(house.entry(orders[1]), incomplete_orders="skip") == skipped("incomplete")
-    assert await house.live(house.entry(orders[2]), incomplete_orders="wait") == Incomplete()
+    assert await house.live(house.entry(orders[2]), incomplete_orders="wait") == AwaitingStatus()
 
 
 # ── compose ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +106,7 @@ async def test_a_required_rule_that_gives_nothing_fails_the_order_and_sends_noth
 ) -> None:
     order_id = await house.place()
 
-    assert await house.ended(house.entry(order_id), rules) == Ended(Status.FAILED, reason)
+    assert await house.ended(house.entry(order_id), rules) == Finished(Status.FAILED, reason)
     assert await house.writes(order_id) == (0, 0)
 
 
@@ -140,7 +140,7 @@ async def test_a_shopper_of_no_company_whom_only_create_tells_of_is_skipped(hous
 async def test_a_required_field_that_no_rule_fills_fails_with_its_name(house: House) -> None:
     order_id = await house.place()
 
-    assert await house.ended(house.entry(order_id), PO_ONLY) == Ended(Status.FAILED, "Account No")
+    assert await house.ended(house.entry(order_id), PO_ONLY) == Finished(Status.FAILED, "Account No")
 
 
 async def test_a_field_that_the_store_has_just_removed_is_left_out(house: House) -> None:
@@ -167,7 +167,7 @@ async def test_a_create_that_fails_until_the_window_closes_is_looked_at_later(ho
     entry = house.entry(order_id)
     await house.sandbox.faults(error_rate=1.0, operations=["Create an Order"])
 
-    assert isinstance(await house.live(entry), Later)
+    assert isinstance(await house.live(entry), RetryLater)
     assert entry.upstream_calls > 10
     assert await house.writes(order_id) == (0, 0)
 
@@ -206,7 +206,7 @@ async def test_refused_credentials_wait_and_are_no_verdict(house: House) -> None
     order_id = await house.place()
     await house.sandbox.faults(refuse_credentials=["sandbox"])
     entry = house.entry(order_id)
-    assert isinstance(await house.live(entry), LockedOut)
+    assert isinstance(await house.live(entry), AwaitingCredentials)
 
     await house.sandbox.faults()
     assert await house.ended(entry) == CREATED
@@ -219,7 +219,7 @@ async def test_a_quota_that_resets_after_the_window_is_waited_for_in_recovery(op
 
     verdict = await house.live(house.entry(await house.place()), PO_ONLY)
 
-    assert isinstance(verdict, Later)
+    assert isinstance(verdict, RetryLater)
     assert verdict.seconds == pytest.approx(30.0, abs=0.5)
 
 
@@ -235,7 +235,7 @@ async def test_an_order_that_only_lacked_quota_goes_straight_to_create(open_hous
     house = await open_house(b2b_quota=3, b2b_quota_window=5.0)
     entry = house.entry(await house.place())
     verdict = await house.live(entry)
-    assert isinstance(verdict, Later)
+    assert isinstance(verdict, RetryLater)
     assert verdict.seconds is not None
     assert entry.sent is None, "nothing of it reached BigCommerce"
     reads = (await house.sandbox.calls())["core"]
@@ -289,7 +289,7 @@ async def test_after_the_window_the_record_is_updated(house: House) -> None:
 async def test_a_record_that_is_not_there_yet_is_waited_for(house: House) -> None:
     order_id = await house.place(age=12, record_after=20)
     entry = house.entry(order_id)
-    assert isinstance(await house.live(entry), Later)
+    assert isinstance(await house.live(entry), RetryLater)
 
     house.clock.tick(10)
     assert await house.ended(entry) == UPDATED
@@ -312,7 +312,7 @@ async def test_an_update_whose_answer_is_lost_is_read_back(house: House) -> None
     order_id = await house.place(age=3600)
     entry = house.entry(order_id)
     await house.sandbox.faults(lost_answer_rate=1.0, lost_answer_as="504", operations=["Update an Order"])
-    assert isinstance(await house.live(entry), Later)
+    assert isinstance(await house.live(entry), RetryLater)
 
     await house.sandbox.faults()
     assert await house.ended(entry) == UPDATED
@@ -325,7 +325,7 @@ async def test_b2b_edition_down_ends_in_an_update(house: House) -> None:
     entry = house.entry(order_id)
     await house.sandbox.faults(b2b_down=True)
     for _ in range(3):
-        assert isinstance(await house.live(entry), Later)
+        assert isinstance(await house.live(entry), RetryLater)
         house.clock.tick(600)
 
     await house.sandbox.faults()

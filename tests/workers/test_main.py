@@ -7,9 +7,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
-from service.orders.state.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW
-from service.orders.state.keys import checks_key, parked_key, second_looks_key
-from tests.fakes.job_stack import Workshop
+from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
+from service.orders.state.keys import parked_key, reverify_key, verify_key
+from tests.fakes.job_stack import JobStack
 from workers import main
 
 
@@ -18,21 +18,21 @@ from workers import main
     [(ResponseError("MISCONF No space left on device"), 1), (RedisConnectionError("gone"), 0), (ValueError("x"), 1)],
 )
 async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
-    workshop: Workshop, error: Exception, told: int
+    job_stack: JobStack, error: Exception, told: int
 ) -> None:
-    queue, say_alive, said = workshop.resources.queue, workshop.resources.queue.say_alive, asyncio.Event()
+    queue, heartbeat, said = job_stack.resources.queue, job_stack.resources.queue.heartbeat, asyncio.Event()
 
     async def fails_once(worker: str, running: int) -> None:
-        queue.say_alive = succeeds  # type: ignore[method-assign]
+        queue.heartbeat = succeeds  # type: ignore[method-assign]
         raise error
 
     async def succeeds(worker: str, running: int) -> None:
-        await say_alive(worker, running)
+        await heartbeat(worker, running)
         said.set()
 
-    queue.say_alive = fails_once  # type: ignore[method-assign]
+    queue.heartbeat = fails_once  # type: ignore[method-assign]
     with capture_logs() as logs:
-        saying = asyncio.create_task(main._say_alive(workshop.resources, "here:1", []))
+        saying = asyncio.create_task(main._heartbeat(job_stack.resources, "here:1", []))
         async with asyncio.timeout(30):
             await said.wait()
         saying.cancel()
@@ -42,8 +42,8 @@ async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
 
 
 def test_the_jobs_of_a_store_stay_while_their_lists_have_any() -> None:
-    assert main._guard(CHECK.id("abc123")) == checks_key("abc123")
-    assert main._guard(SECOND_LOOK.id("abc123")) == second_looks_key("abc123")
+    assert main._guard(VERIFY.id("abc123")) == verify_key("abc123")
+    assert main._guard(REVERIFY.id("abc123")) == reverify_key("abc123")
     assert main._guard(PROBE.id("abc123")) == parked_key("abc123")
     assert main._guard(WINDOW.id("abc123", 1)) is None
     assert main._guard(RECOVERY.id("abc123", 1)) is None

@@ -18,7 +18,7 @@ from tests.fakes.sandbox import free_port
 from workers import outcomes
 from workers.metrics_server import monitored
 from workers.resources import Resources, open_resources
-from workers.results import Ended
+from workers.results import Finished
 
 STORES = """
 [stores.abc123]
@@ -63,7 +63,7 @@ def created(age: float) -> Entry:
 
 async def test_an_order_that_ends_is_counted_with_its_age_and_its_stages(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
-        await outcomes.end(resources, created(0.9), Ended(Status.CREATED, verified=True))
+        await outcomes.end(resources, created(0.9), Finished(Status.CREATED, verified=True))
         told = await metrics(client)
     assert told['enrich_orders_total{outcome="created",store="abc123"}'] == 1
     assert told['enrich_create_age_seconds_bucket{le="1.0"}'] == 1
@@ -93,8 +93,8 @@ async def test_orders_go_on_while_the_numbers_of_many_stores_are_written(
 
 async def test_how_things_stand_in_redis_is_told_with_it(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
-        await outcomes.end(resources, Entry("abc123", 7), Ended(Status.FAILED, "po_number"))
-        await resources.queue.say_alive("me", 0)
+        await outcomes.end(resources, Entry("abc123", 7), Finished(Status.FAILED, "po_number"))
+        await resources.queue.heartbeat("me", 0)
         told = await metrics(client)
     assert told['enrich_failed_orders{store="abc123"}'] == 1
     assert told["enrich_workers"] == 1

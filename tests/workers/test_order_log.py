@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.orders.state.entry import Entry, Stage, Status
-from workers.order_log import tell_end, tell_later
-from workers.results import Later
+from workers.order_log import log_finished, log_retry_later
+from workers.results import RetryLater
 
 CREATED = 1_768_078_800.0
 """When the order came to be, on BigCommerce's clock, which is 0.25 s ahead of ours."""
@@ -41,7 +41,7 @@ ENRICHED = Entry(
 
 def line_of(entry: Entry) -> dict[str, Any]:
     with capture_logs() as lines:
-        tell_end(entry)
+        log_finished(entry)
     (line,) = lines
     return dict(line)
 
@@ -161,14 +161,14 @@ def test_the_values_of_fields_are_not_told(secret: str) -> None:
 def test_an_order_that_is_looked_at_again_tells_why_and_when() -> None:
     entry = Entry("abc123", 250, attempts=2)
     with capture_logs() as lines:
-        tell_later(entry, Later("Create an Order: 503: down"), 1.2344)
+        log_retry_later(entry, RetryLater("Create an Order: 503: down"), 1.2344)
 
     assert lines == [
         {
             "log_level": "info",
             "event": "order_recovering",
             "trouble": "Create an Order: 503: down",
-            "again_in_ms": 1234,
+            "retry_in_ms": 1234,
             "attempts": 2,
         }
     ]

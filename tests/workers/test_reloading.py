@@ -10,17 +10,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from service.configuration import Configuration, load_configuration
 from service.configuration.reloading import Changes
 from service.orders.state.entry import Status
-from service.orders.state.jobs import GUARD, PROBE, RECONCILE
-from tests.fakes.job_stack import STORES, Workshop
+from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE
+from tests.fakes.job_stack import STORES, JobStack
 from tests.fakes.upstream import STORE_HASH
 from workers import main
 
 CHANGED = Changes(added=[], removed=[], changed=[STORE_HASH])
 
 
-def rotated(workshop: Workshop, *, also: str = "") -> Configuration:
+def rotated(job_stack: JobStack, *, also: str = "") -> Configuration:
     """The stores file with another access token."""
-    path = workshop.folder / "stores.toml"
+    path = job_stack.folder / "stores.toml"
     text = STORES.format(keys="", fields="").replace('"access-token"', '"new-token"')
     path.write_text(text + (text.replace(STORE_HASH, also) if also else ""))
     return load_configuration(path)
@@ -34,73 +34,73 @@ async def due_at(redis: ArqRedis) -> dict[bytes, float]:
     return {job: due / 1000 for job, due in await redis.zrange(RECONCILE.queue, 0, -1, withscores=True)}
 
 
-async def test_orders_are_read_and_written_with_the_new_access_token(workshop: Workshop) -> None:
-    await workshop.webhook()
-    await workshop.ended()
-    assert tokens(workshop.upstream.requests) == {"access-token"}
+async def test_orders_are_read_and_written_with_the_new_access_token(job_stack: JobStack) -> None:
+    await job_stack.webhook()
+    await job_stack.ended()
+    assert tokens(job_stack.upstream.requests) == {"access-token"}
 
-    await main._take(workshop.resources, rotated(workshop), CHANGED)
-    before = len(workshop.upstream.requests)
-    await workshop.retry()
-    await workshop.ended()
-    asked = workshop.upstream.requests[before:]
+    await main._take(job_stack.resources, rotated(job_stack), CHANGED)
+    before = len(job_stack.upstream.requests)
+    await job_stack.retry()
+    await job_stack.ended()
+    asked = job_stack.upstream.requests[before:]
     assert len(asked) > 1
     assert tokens(asked) == {"new-token"}
-    assert len(workshop.jobs._readers) == 1, "what belongs to the old token takes memory"
+    assert len(job_stack.jobs._readers) == 1, "what belongs to the old token takes memory"
 
 
-async def test_credentials_that_were_refused_are_tried_at_once_when_they_have_changed(workshop: Workshop) -> None:
+async def test_credentials_that_were_refused_are_tried_at_once_when_they_have_changed(job_stack: JobStack) -> None:
     def order(request: httpx.Request) -> Any:
         is_new = request.headers["X-Auth-Token"] == "new-token"
-        return workshop.order if is_new else (401, {"title": "Unauthorized"})
+        return job_stack.order if is_new else (401, {"title": "Unauthorized"})
 
-    workshop.upstream.on("GET /v2/orders/1", order)
-    workshop.record.make()
-    await workshop.webhook()
+    job_stack.upstream.on("GET /v2/orders/1", order)
+    job_stack.record.make()
+    await job_stack.webhook()
     for _ in range(6):  # by then more than two minutes lie between two probes
-        await workshop.turn()
-    assert await workshop.resources.breaker.is_open(STORE_HASH)
-    changed_at = workshop.clock()
+        await job_stack.turn()
+    assert await job_stack.resources.breaker.is_open(STORE_HASH)
+    changed_at = job_stack.clock()
 
-    await main._take(workshop.resources, rotated(workshop), CHANGED, clock=workshop.clock)
-    assert (await due_at(workshop.redis))[PROBE.id(STORE_HASH).encode()] == changed_at
-    for job in (GUARD.id(STORE_HASH), RECONCILE.id(STORE_HASH)):
-        await workshop.redis.zrem(RECONCILE.queue, job)  # theirs is another story
+    await main._take(job_stack.resources, rotated(job_stack), CHANGED, clock=job_stack.clock)
+    assert (await due_at(job_stack.redis))[PROBE.id(STORE_HASH).encode()] == changed_at
+    for job in (MONITOR_HOOKS.id(STORE_HASH), RECONCILE.id(STORE_HASH)):
+        await job_stack.redis.zrem(RECONCILE.queue, job)  # theirs is another story
 
-    assert (await workshop.ended()).status is Status.UPDATED
-    assert workshop.clock() - changed_at < 10.0
-    assert not await workshop.resources.breaker.is_open(STORE_HASH)
+    assert (await job_stack.ended()).status is Status.UPDATED
+    assert job_stack.clock() - changed_at < 10.0
+    assert not await job_stack.resources.breaker.is_open(STORE_HASH)
 
 
-async def test_the_parked_orders_of_a_store_that_is_gone_are_given_up_in_the_end(workshop: Workshop) -> None:
-    workshop.upstream.on("GET /v2/orders/1", (401, {"title": "Unauthorized"}))
-    await workshop.webhook()
-    await workshop.turn()
-    assert await workshop.queued() == [PROBE.id(STORE_HASH)]
-    asked = len(workshop.upstream.requests)
+async def test_the_parked_orders_of_a_store_that_is_gone_are_given_up_in_the_end(job_stack: JobStack) -> None:
+    job_stack.upstream.on("GET /v2/orders/1", (401, {"title": "Unauthorized"}))
+    await job_stack.webhook()
+    await job_stack.turn()
+    assert await job_stack.queued() == [PROBE.id(STORE_HASH)]
+    asked = len(job_stack.upstream.requests)
 
-    gone = Configuration(workshop.resources.configuration.endpoints, {}, ())
-    await main._take(workshop.resources, gone, Changes([], [STORE_HASH], []))
-    entry = await workshop.ended(most=1000)
+    gone = Configuration(job_stack.resources.configuration.endpoints, {}, ())
+    await main._take(job_stack.resources, gone, Changes([], [STORE_HASH], []))
+    entry = await job_stack.ended(most=1000)
 
     assert (entry.status, entry.reason) == (Status.FAILED, "the store is not in the stores file")
-    assert len(workshop.upstream.requests) == asked
-    assert await workshop.queued() == []
+    assert len(job_stack.upstream.requests) == asked
+    assert await job_stack.queued() == []
 
 
-async def test_a_new_store_gets_its_chores_at_once(workshop: Workshop) -> None:
-    await main._take(workshop.resources, rotated(workshop, also="new1"), Changes(["new1"], [], []))
-    assert set(workshop.resources.configuration.stores) == {STORE_HASH, "new1"}
-    assert set(await due_at(workshop.redis)) == {b"reconcile:new1", b"guard:new1"}
+async def test_a_new_store_gets_its_chores_at_once(job_stack: JobStack) -> None:
+    await main._take(job_stack.resources, rotated(job_stack, also="new1"), Changes(["new1"], [], []))
+    assert set(job_stack.resources.configuration.stores) == {STORE_HASH, "new1"}
+    assert set(await due_at(job_stack.redis)) == {b"reconcile:new1", b"guard:new1"}
 
 
 async def test_the_new_configuration_is_in_force_though_redis_is_gone(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone(*_: object, **__: object) -> None:
         raise RedisConnectionError("gone")
 
-    monkeypatch.setattr(main, "ensure_chores", gone)
-    configuration = rotated(workshop)
-    await main._take(workshop.resources, configuration, CHANGED)
-    assert workshop.resources.configuration is configuration
+    monkeypatch.setattr(main, "ensure_periodic_jobs", gone)
+    configuration = rotated(job_stack)
+    await main._take(job_stack.resources, configuration, CHANGED)
+    assert job_stack.resources.configuration is configuration

@@ -13,12 +13,12 @@ from service.bigcommerce.models import Page, Record
 from service.configuration import Configuration
 from service.errors import Refused, TryAgain, UpstreamError, WaitUntil
 from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import CHECK, RECOVERY, SECOND_LOOK
-from service.orders.state.keys import checks_key
+from service.orders.state.jobs import RECOVERY, REVERIFY, VERIFY
+from service.orders.state.keys import verify_key
 from service.stores import Endpoints
 from tests.workers.conftest import House, OpenHouse
 from workers.attempts import Jobs
-from workers.results import Ended, Written
+from workers.results import Finished, Written
 from workers.verification import Verifier
 
 ALL = {"Account No": "ERP-10001"}
@@ -39,16 +39,16 @@ class Checker:
         entry = self.house.entry(order_id)
         verdict = await self.house.live(entry)
         assert isinstance(verdict, Written), verdict
-        await self.resources.places.check(entry, 0.0)
+        await self.resources.transitions.to_verification(entry, 0.0)
         return order_id
 
     async def check(self) -> float | None:
         """One turn of the check job; how long it wants to wait, if it could not do its work."""
-        return await self._turn(self._verifier.check(context(CHECK.id("sandbox")), "sandbox"))
+        return await self._turn(self._verifier.check(context(VERIFY.id("sandbox")), "sandbox"))
 
-    async def look_again(self) -> float | None:
+    async def reverify(self) -> float | None:
         """The same of the job for second looks."""
-        return await self._turn(self._verifier.look_again(context(SECOND_LOOK.id("sandbox")), "sandbox"))
+        return await self._turn(self._verifier.reverify(context(REVERIFY.id("sandbox")), "sandbox"))
 
     async def _turn(self, job: Awaitable[None]) -> float | None:
         try:
@@ -59,7 +59,7 @@ class Checker:
 
     async def left(self) -> tuple[list[int], list[int]]:
         """The orders that are still to be verified, and those that are to be looked at once more."""
-        first, second = self.resources.checks, self.resources.second_looks
+        first, second = self.resources.to_verify, self.resources.to_reverify
         return await first.due("sandbox", ahead_s=1000, most=10), await second.due("sandbox", ahead_s=1000, most=10)
 
     async def check_until_ended(self, order_id: int) -> Entry:
@@ -89,10 +89,10 @@ class Checker:
 
 
 def context(job_id: str) -> dict[str, Any]:
-    async def hold(_: str) -> None:
+    async def ensure_lease(_: str) -> None:
         return
 
-    return {"job_id": job_id, "job_try": 1, "hold": hold, "enqueue_time": datetime.now(UTC)}
+    return {"job_id": job_id, "job_try": 1, "hold": ensure_lease, "enqueue_time": datetime.now(UTC)}
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ async def test_every_enriched_order_is_looked_at_once_more_among_its_neighbours(
         await checker.house.place()
     before = await checker.calls()
 
-    await checker.look_again()
+    await checker.reverify()
 
     after = await checker.calls()
     assert after["Get All Orders"]["200"] - before["Get All Orders"]["200"] == 1
@@ -251,7 +251,7 @@ async def test_a_record_that_stands_alone_is_looked_at_once_more(checker: Checke
     await checker.check()
     checker.house.clock.tick(50)
 
-    await checker.look_again()
+    await checker.reverify()
 
     assert (await checker.calls())["Get an Order"] == {"200": 2}
     assert await checker.left() == ([], [])
@@ -264,7 +264,7 @@ async def test_a_second_look_waits_for_quota(open_house: OpenHouse) -> None:
     await checker.check()
     checker.house.clock.tick(30)
 
-    assert await checker.look_again() == pytest.approx(30.0, abs=5.0)
+    assert await checker.reverify() == pytest.approx(30.0, abs=5.0)
     assert await checker.left() == ([], [order_id])
 
 
@@ -275,7 +275,7 @@ async def test_a_second_look_at_an_order_that_is_looked_at_anew_is_dropped(check
     checker.house.clock.tick(50)
     before = await checker.calls()
 
-    await checker.look_again()
+    await checker.reverify()
 
     assert await checker.left() == ([], [])
     assert (await checker.entry(order_id)).status is Status.QUEUED
@@ -287,7 +287,7 @@ async def test_what_the_platform_lost_after_the_first_look_is_put_back(checker: 
     await checker.check()
     await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
     checker.house.clock.tick(50)
-    await checker.look_again()
+    await checker.reverify()
     assert (await checker.entry(order_id)).status is Status.QUEUED
     assert await checker.left() == ([], [])
 
@@ -302,7 +302,7 @@ async def test_what_somebody_wrote_over_after_the_first_look_is_theirs(checker: 
     await checker.check()
     await checker.house.sandbox.write_record(order_id, po_number="STAFF-1")
     checker.house.clock.tick(50)
-    await checker.look_again()
+    await checker.reverify()
 
     assert (await checker.entry(order_id)).status is Status.CREATED
     assert (await checker.house.record(order_id))[0] == "STAFF-1"
@@ -315,7 +315,7 @@ async def test_a_store_whose_credentials_are_refused_keeps_its_second_looks(chec
     await checker.house.sandbox.faults(refuse_credentials=["sandbox"])
 
     with capture_logs() as logs:
-        assert await checker.look_again() == 60.0
+        assert await checker.reverify() == 60.0
 
     assert [line["event"] for line in logs if line["log_level"] != "debug"] == ["check_postponed"]
     assert await checker.left() == ([], [order_id])
@@ -326,11 +326,11 @@ async def test_an_order_that_failed_meanwhile_is_left_alone(checker: Checker) ->
     await checker.check()
     entry = await checker.entry(order_id)
     entry.status, entry.reason = Status.FAILED, "sent again by hand"
-    await checker.house.places.end(entry)
+    await checker.house.transitions.finish(entry)
     await checker.house.sandbox.write_record(order_id, po_number="", extra_fields={})
     checker.house.clock.tick(50)
 
-    await checker.look_again()
+    await checker.reverify()
 
     assert (await checker.entry(order_id)).status is Status.FAILED
     assert await checker.left() == ([], [])
@@ -343,7 +343,7 @@ async def test_what_was_put_back_once_is_not_looked_at_again(checker: Checker) -
     checker.house.clock.tick(50)
     before = await checker.calls()
 
-    await checker.look_again()
+    await checker.reverify()
 
     assert await checker.calls() == before
     assert await checker.left() == ([], [])
@@ -369,7 +369,7 @@ async def test_whatever_a_record_says_of_when_it_was_made_it_is_looked_at_once_m
     await checker.check()
     checker.house.clock.tick(50)
 
-    assert await checker.look_again() is None
+    assert await checker.reverify() is None
     assert await checker.left() == ([], [])
 
 
@@ -418,12 +418,12 @@ async def test_a_record_that_cannot_be_read_keeps_no_other_from_its_second_look(
     hide(monkeypatch, unreadable, error)
     checker.house.clock.tick(50)
 
-    assert await checker.look_again() == 5.0
+    assert await checker.reverify() == 5.0
 
     assert (await checker.entry(lost)).status is Status.QUEUED
     assert await checker.left() == ([], [unreadable])
     checker.house.clock.tick(600)
-    await checker.look_again()
+    await checker.reverify()
     assert await checker.left() == ([], [])
 
 
@@ -500,10 +500,10 @@ async def test_trouble_postpones_the_look_and_loses_nothing(checker: Checker) ->
 async def test_an_order_that_ended_while_it_waited_needs_no_first_look(checker: Checker) -> None:
     order_id = await checker.write()
     entry = await checker.entry(order_id)
-    entry.status = Ended(Status.CREATED).status
-    await checker.house.places.end(entry)
+    entry.status = Finished(Status.CREATED).status
+    await checker.house.transitions.finish(entry)
 
-    await checker.resources.redis.zadd(checks_key("sandbox"), {str(order_id): 0})  # as an older version left it
+    await checker.resources.redis.zadd(verify_key("sandbox"), {str(order_id): 0})  # as an older version left it
 
     await checker.check()
 
@@ -519,7 +519,7 @@ async def test_the_orders_of_a_store_that_is_gone_wait_in_recovery_until_it_is_b
     calls = await checker.calls()
 
     assert await checker.check() is None
-    assert await checker.look_again() is None
+    assert await checker.reverify() is None
     assert await checker.left() == ([], [])
     assert (await checker.entry(verified)).status is Status.CREATED
     assert (await checker.entry(order_id)).status is Status.QUEUED

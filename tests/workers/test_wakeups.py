@@ -9,7 +9,7 @@ from arq import ArqRedis
 from structlog.testing import capture_logs
 
 from service.orders.state.jobs import RECOVERY, WINDOW
-from service.orders.state.queue import Accepted, Queue
+from service.orders.state.queue import EnqueueResult, Queue
 from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
 from workers.lease import end
@@ -38,14 +38,14 @@ async def listening(redis: ArqRedis) -> AsyncIterator[Sleeper]:
     await end([task])
 
 
-async def tell(redis: ArqRedis, order_id: int) -> Accepted:
-    return await Queue(redis).tell("abc123", order_id, source="reconcile")
+async def tell(redis: ArqRedis, order_id: int) -> EnqueueResult:
+    return await Queue(redis).enqueue("abc123", order_id, source="reconcile")
 
 
 async def test_an_order_that_is_queued_wakes_whoever_works_off_its_queue(redis_url: str) -> None:
     async with connect(redis_url) as redis, listening(redis) as sleeper:
         for order_id in (1, 2):
-            assert await tell(redis, order_id) is Accepted.QUEUED
+            assert await tell(redis, order_id) is EnqueueResult.QUEUED
             await sleeper.next()
 
 
@@ -53,7 +53,7 @@ async def test_a_duplicate_wakes_nobody(redis_url: str) -> None:
     async with connect(redis_url) as redis, listening(redis) as sleeper:
         await tell(redis, 1)
         await sleeper.next()
-        assert await tell(redis, 1) is Accepted.DUPLICATE
+        assert await tell(redis, 1) is EnqueueResult.DUPLICATE
         await tell(redis, 2)
         await sleeper.next()
         assert not sleeper.woken.is_set()
@@ -79,7 +79,7 @@ async def strict() -> AsyncIterator[ArqRedis]:
 
 
 async def test_a_user_who_may_not_publish_queues_orders_all_the_same(strict: ArqRedis) -> None:
-    assert await tell(strict, 1) is Accepted.QUEUED
+    assert await tell(strict, 1) is EnqueueResult.QUEUED
     assert await strict.zcard(WINDOW.queue) == 1
 
 
@@ -87,4 +87,4 @@ async def test_a_user_who_may_not_listen_is_told_once(strict: ArqRedis) -> None:
     with capture_logs() as logs:
         await wake(strict, {})
     (line,) = logs
-    assert (line["event"], line["log_level"]) == ("not_woken", "warning")
+    assert (line["event"], line["log_level"]) == ("wakeups_unavailable", "warning")

@@ -10,15 +10,22 @@ from typing import Any
 
 import structlog
 
-from service.bigcommerce import Account, PatientApi, Priority, StoreApi
+from service.bigcommerce import Account, Priority, QuotaWaitingApi, StoreApi
 from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks
 from service.errors import Refused
-from service.hooks import Kind, Known, Trouble, about_orders, find_troubles, first_destination, remember
+from service.hooks import (
+    HookProblem,
+    HookState,
+    ProblemKind,
+    about_orders,
+    find_problems,
+    first_destination,
+    save_hook_state,
+)
 from service.logs import Event
-from service.orders.state.jobs import GUARD
 from service.stores import Store
-from workers.periodic.polling import Watches
-from workers.periodic.task import Chore
+from workers.periodic.polling import PollingFallback
+from workers.periodic.task import PeriodicTask
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -30,7 +37,7 @@ IDLE_S = 80 * DAY_S
 TIMEOUT_S = 15.0
 
 
-class Guardian:
+class HookMonitor:
     """The job that looks after a store's webhooks: ``every_s``, and ``trouble_every_s`` while something is wrong."""
 
     def __init__(
@@ -45,43 +52,43 @@ class Guardian:
         self._every_s = every_s
         self._trouble_every_s = trouble_every_s
         self._clock = clock
-        self._chore = Chore(GUARD.function, every_s=every_s)
-        self._watches = Watches(resources.redis, clock=clock)
+        self._task = PeriodicTask("hook_monitor", every_s=every_s)
+        self._watches = PollingFallback(resources.redis, clock=clock)
 
     async def guard(self, _: dict[str, Any], store: str) -> None:
         """Look after the webhooks; raises Retry until the store is gone from the stores file."""
         configured = self._resources.configuration.stores.get(store)
         if configured is not None:
-            await self._chore.turn(store, lambda: self._turn(configured.store))
+            await self._task.turn(store, lambda: self._turn(configured.store))
 
     async def _turn(self, store: Store) -> float:
         """One turn; in how many seconds the next is due."""
         if await self._resources.breaker.is_open(store.hash):
             return self._every_s
-        api = PatientApi(
+        api = QuotaWaitingApi(
             self._resources.transport,
             Account(store.hash, store.access_tokens),
             timeout_s=TIMEOUT_S,
             priority=Priority.BACKGROUND,
         )
-        known = await Known.read(self._resources.redis, store.hash)
+        known = await HookState.read(self._resources.redis, store.hash)
         hooks = about_orders(await read_hooks(api.core), store)
         blocked = await read_blocked_domains(api.core)
 
         destination = known.destination or first_destination(hooks)
         ours = [hook for hook in hooks if hook.destination == destination]
-        troubles = find_troubles(hooks, store, destination, blocked)
-        serious = [trouble for trouble in troubles if trouble.keeps_webhooks_away]
+        troubles = find_problems(hooks, store, destination, blocked)
+        serious = [trouble for trouble in troubles if trouble.blocks_delivery]
         if serious:
             await self._watches.start(store.hash, f"webhook {serious[0].kind}")
             api.priority = Priority.VERIFY  # orders may be missing their windows
         refusals = await _reactivate(api, ours)
         touched_at = await self._touch(api, store.hash, ours, known)
         _tell(known.troubles, troubles, blocked, refusals)
-        await remember(self._resources.redis, store.hash, destination, troubles, touched_at)
+        await save_hook_state(self._resources.redis, store.hash, destination, troubles, touched_at)
         return self._trouble_every_s if serious else self._every_s
 
-    async def _touch(self, api: StoreApi, store: str, hooks: Iterable[Hook], known: Known) -> float | None:
+    async def _touch(self, api: StoreApi, store: str, hooks: Iterable[Hook], known: HookState) -> float | None:
         """Show BigCommerce that webhooks are wanted that had no event for long; when that was last done."""
         now = self._clock()
         last = max(await self._watches.webhook_at(store) or 0.0, known.touched_at or 0.0)
@@ -110,8 +117,8 @@ async def _reactivate(api: StoreApi, hooks: Iterable[Hook]) -> dict[str, str]:
 
 
 def _tell(
-    before: Iterable[Trouble],
-    now: Sequence[Trouble],
+    before: Iterable[HookProblem],
+    now: Sequence[HookProblem],
     blocked: Mapping[str, int | None],
     refusals: Mapping[str, str],
 ) -> None:
@@ -124,17 +131,17 @@ def _tell(
             log.info(Event.HOOK_OK, trouble=trouble.kind.value, what=trouble.what)
 
 
-def _tell_of(trouble: Trouble, blocked: Mapping[str, int | None], refusals: Mapping[str, str]) -> None:
+def _tell_of(trouble: HookProblem, blocked: Mapping[str, int | None], refusals: Mapping[str, str]) -> None:
     match trouble.kind:
-        case Kind.MISSING:
+        case ProblemKind.MISSING:
             log.error(Event.HOOK_MISSING, scope=trouble.what)
-        case Kind.INACTIVE if trouble.what in refusals:
+        case ProblemKind.INACTIVE if trouble.what in refusals:
             log.error(Event.HOOK_NOT_REACTIVATED, scope=trouble.what, reason=refusals[trouble.what])
-        case Kind.INACTIVE:
+        case ProblemKind.INACTIVE:
             log.warning(Event.HOOK_REACTIVATED, scope=trouble.what)
-        case Kind.HEADERS:
+        case ProblemKind.HEADERS:
             log.error(Event.HOOK_HEADERS_DIFFER, scope=trouble.what)
-        case Kind.BLOCKED:
+        case ProblemKind.BLOCKED:
             log.warning(Event.HOOK_BLOCKED, domain=trouble.what, seconds_left=blocked[trouble.what])
-        case Kind.FOREIGN:
+        case ProblemKind.FOREIGN:
             log.warning(Event.HOOK_FOREIGN, destination=trouble.what)

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from service.logs import Event
 from service.orders.create_window import LENGTH_S
 from service.orders.state.jobs import RECONCILE
-from service.orders.state.keys import watch_key, webhook_seen_key
+from service.orders.state.keys import polling_key, webhook_seen_key
 from workers.periodic.task import State
 
 log = structlog.get_logger()
@@ -24,7 +24,7 @@ QUIET_S = 60.0
 DOUBT_S = 1.0
 
 
-class Watch(State):
+class PollingState(State):
     """A watch that is on. Times are seconds since the epoch, on our clock."""
 
     since: float
@@ -34,7 +34,7 @@ class Watch(State):
     asked_for: float | None = None
     """When an order was created that was found before a webhook told of it. One may still come."""
 
-    def judged(self, now: float, webhook_at: float | None) -> "Watch":
+    def judged(self, now: float, webhook_at: float | None) -> "PollingState":
         """The same, once it can be said whether webhooks came for the order that was found first."""
         if self.asked_for is None or now - self.asked_for <= LENGTH_S:
             return self
@@ -47,34 +47,34 @@ class Watch(State):
         return came and self.asked_for is None and now - self.untold_at >= QUIET_S
 
 
-class Watches:
+class PollingFallback:
     """Starts, keeps and ends them. Errors are Redis's own."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
 
-    async def get(self, store: str) -> Watch | None:
+    async def get(self, store: str) -> PollingState | None:
         """The store's watch, or None when it is not being watched."""
-        return await Watch.read(self._redis, watch_key(store))
+        return await PollingState.read(self._redis, polling_key(store))
 
     async def start(self, store: str, reason: str) -> None:
         """Watch the store from now on, if it is not being watched."""
         now = self._clock()
-        watch = Watch(since=now, reason=reason, untold_at=now)
-        if await watch.write(self._redis, watch_key(store), if_new=True):
-            log.warning(Event.WATCH_STARTED, store=store, reason=reason)
+        watch = PollingState(since=now, reason=reason, untold_at=now)
+        if await watch.write(self._redis, polling_key(store), if_new=True):
+            log.warning(Event.POLLING_STARTED, store=store, reason=reason)
         # The next look need not be waited for.
         await self._redis.zadd(RECONCILE.queue, {RECONCILE.id(store): int(now * 1000)}, xx=True, lt=True)
 
-    async def keep(self, store: str, watch: Watch) -> None:
+    async def keep(self, store: str, watch: PollingState) -> None:
         """Note how a watch stands."""
-        await watch.write(self._redis, watch_key(store))
+        await watch.write(self._redis, polling_key(store))
 
-    async def end(self, store: str, watch: Watch) -> None:
+    async def end(self, store: str, watch: PollingState) -> None:
         """Stop watching the store."""
-        await self._redis.delete(watch_key(store))
-        log.info(Event.WATCH_ENDED, store=store, reason=watch.reason, lasted_s=round(self._clock() - watch.since))
+        await self._redis.delete(polling_key(store))
+        log.info(Event.POLLING_ENDED, store=store, reason=watch.reason, lasted_s=round(self._clock() - watch.since))
 
     async def webhook_at(self, store: str) -> float | None:
         """When a webhook of the store was last received in time, on our clock."""

@@ -18,16 +18,16 @@ import structlog
 from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.core import PER_PAGE
 from service.bigcommerce.models import to_int
-from service.hooks import is_in_trouble
+from service.hooks import has_delivery_problem
 from service.logs import Event
 from service.orders.create_window import LENGTH_S, Window
 from service.orders.state.entry import Status
 from service.orders.state.jobs import RECONCILE
 from service.orders.state.keys import cursor_key
-from service.orders.state.queue import Accepted
+from service.orders.state.queue import EnqueueResult
 from service.stores import Store
-from workers.periodic.polling import Watch, Watches
-from workers.periodic.task import Chore, State
+from workers.periodic.polling import PollingFallback, PollingState
+from workers.periodic.task import PeriodicTask, State
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -102,7 +102,7 @@ class _Turn:
     """Whether there was one that a webhook should have told of."""
 
 
-class Reconcile:
+class Reconciler:
     """The job that finds a store's orders. ``every_s`` is how often, ``watch_every_s`` while webhooks fail."""
 
     def __init__(
@@ -119,14 +119,14 @@ class Reconcile:
         self._watch_every_s = watch_every_s
         self._spread = spread
         self._clock = clock
-        self._chore = Chore(RECONCILE.function, every_s=every_s)
-        self._watches = Watches(resources.redis, clock=clock)
+        self._task = PeriodicTask(RECONCILE.function, every_s=every_s)
+        self._watches = PollingFallback(resources.redis, clock=clock)
 
     async def reconcile(self, _: dict[str, Any], store: str) -> None:
         """Queue the orders that no webhook told of; raises Retry until the store is gone from the stores file."""
         configured = self._resources.configuration.stores.get(store)
         if configured is not None:
-            await self._chore.turn(store, lambda: self._turn(configured.store))
+            await self._task.turn(store, lambda: self._turn(configured.store))
 
     async def _turn(self, store: Store) -> float:
         """One turn; in how many seconds the next is due."""
@@ -205,10 +205,10 @@ class Reconcile:
             status = statuses.get(order.id)
             if status not in (None, Status.QUEUED):
                 continue
-            accepted = await self._resources.queue.tell(
+            accepted = await self._resources.queue.enqueue(
                 turn.store, order.id, source="reconcile", created_at=order.created_at
             )
-            if accepted is Accepted.QUEUED:
+            if accepted is EnqueueResult.QUEUED:
                 queued.append(order)
                 if status is None:
                     self._note(turn, order)
@@ -220,9 +220,9 @@ class Reconcile:
 
     async def _ask_waiting(self, store: str) -> None:
         """Have orders looked at again that have long been waiting for their status to change."""
-        for order_id in await self._resources.waiting.due(store, most=MOST_WAITING):
-            if await self._resources.queue.ask_again(store, order_id) is not Accepted.QUEUED:
-                await self._resources.waiting.done(store, order_id)  # it does not wait any more
+        for order_id in await self._resources.awaiting_status.due(store, most=MOST_WAITING):
+            if await self._resources.queue.enqueue_status_check(store, order_id) is not EnqueueResult.QUEUED:
+                await self._resources.awaiting_status.done(store, order_id)  # it does not wait any more
 
     def _note(self, turn: _Turn, order: Found) -> None:
         """What an order that nobody knew of says about webhooks."""
@@ -238,7 +238,7 @@ class Reconcile:
         turn.cursor = turn.cursor.model_copy(update=changes)
         await turn.cursor.write(self._resources.redis, cursor_key(turn.store))
 
-    async def _see_to_watch(self, turn: _Turn, watch: Watch | None) -> None:
+    async def _see_to_watch(self, turn: _Turn, watch: PollingState | None) -> None:
         if watch is None:
             if turn.untold:
                 await self._watches.start(turn.store, "no webhook told of an order")
@@ -247,7 +247,7 @@ class Reconcile:
         watch = watch.judged(now, webhook_at)
         if turn.untold:
             watch = watch.model_copy(update={"untold_at": now})
-        if watch.is_over(now, webhook_at) and not await is_in_trouble(self._resources.redis, turn.store):
+        if watch.is_over(now, webhook_at) and not await has_delivery_problem(self._resources.redis, turn.store):
             await self._watches.end(turn.store, watch)
             return
         if turn.newest is not None and watch.asked_for is None:

@@ -19,9 +19,9 @@ from redis.asyncio import Redis
 
 from service.errors import CredentialsRefused, Refused, UpstreamError, WaitUntil
 from service.logs import Event
-from service.orders.state.jobs import GUARD, PROBE, RECONCILE
-from service.redis.client import PASSING
-from workers.backoff import growing
+from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE
+from service.redis.client import TRANSIENT_ERRORS
+from workers.backoff import exponential_backoff
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 TURN_AT_MOST_S = 300.0
 
 # Passing trouble may end at any time, and orders may be waiting that nobody else tells of.
-LONGEST_PAUSE_S = 15.0
+MAX_BACKOFF_S = 15.0
 SHORTEST_WAIT_S = 0.5
 
 # So many stores may begin at once; the first turns of more are spread.
@@ -47,7 +47,7 @@ class Intervals:
     trouble_s: float = 30.0
 
 
-async def ensure_chores(
+async def ensure_periodic_jobs(
     redis: Redis, stores: Collection[str], *, now_due: bool = False, clock: Callable[[], float] = time.time
 ) -> None:
     """Put the chores of these stores into their queue, where they are not. Errors are Redis's own.
@@ -59,7 +59,7 @@ async def ensure_chores(
     spread = SPREAD_S if len(stores) > AT_ONCE else 0.0
     async with redis.pipeline(transaction=False) as pipe:
         for store in stores:
-            for kind in (RECONCILE, GUARD):
+            for kind in (RECONCILE, MONITOR_HOOKS):
                 due = now + random.uniform(0.0, spread)  # noqa: S311 - jitter, not a secret
                 # In this order: an id in the queue has its job.
                 pipe.set(kind.key(store), kind.body(store, now=now), nx=True)
@@ -69,7 +69,7 @@ async def ensure_chores(
         await pipe.execute()
 
 
-class Chore:
+class PeriodicTask:
     """Keeps a chore going: trouble makes it wait, for ``every_s`` seconds at most, and nothing ends it."""
 
     def __init__(self, name: str, *, every_s: float) -> None:
@@ -97,17 +97,17 @@ class Chore:
             case CredentialsRefused() | Refused():
                 return self._every_s  # only a person can mend it
             case _:
-                return growing(failures, longest_s=min(LONGEST_PAUSE_S, self._every_s))
+                return exponential_backoff(failures, longest_s=min(MAX_BACKOFF_S, self._every_s))
 
     def _tell(self, error: Exception, pause: float, failures: int) -> None:
-        if not isinstance(error, (UpstreamError, *PASSING)):
+        if not isinstance(error, (UpstreamError, *TRANSIENT_ERRORS)):
             log.error(Event.INTERNAL_ERROR, place=self._name, exc_info=error)
             return
         # What lasts is said once. Waiting for one's turn is no trouble at all.
         is_news = failures == 1 and not isinstance(error, WaitUntil)
         tell = log.warning if is_news else log.debug
         trouble = str(error) if isinstance(error, UpstreamError) else type(error).__name__
-        tell(Event.CHORE_POSTPONED, chore=self._name, trouble=trouble, again_in_ms=round(pause * 1000))
+        tell(Event.PERIODIC_TASK_POSTPONED, task=self._name, trouble=trouble, retry_in_ms=round(pause * 1000))
 
 
 class State(BaseModel):

@@ -14,15 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from service.bigcommerce import Api, Budget
-from service.cli.backfill.progress import BackfillProgress, tell_start
+from service.cli.backfill.progress import ProgressDisplay, tell_start
 from service.cli.common.options import DryRunOption, StoreOption, parse_since
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.errors import ConfigError, Problem
-from service.orders.backfill.lock import alone
-from service.orders.backfill.progress import Course, Span, Survey
+from service.orders.backfill.lock import single_backfill
+from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary
 from service.orders.backfill.retry import end
-from service.orders.backfill.runner import YOUNGEST_S, Backfill
+from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
 from service.orders.state.entry import Status
 from service.orders.state.queue import Queue
 
@@ -67,18 +67,18 @@ def backfill(
         raise typer.Exit(code)
 
 
-def _span(since: str, until: str | None, *, again: bool, now: datetime) -> Span:
+def _span(since: str, until: str | None, *, again: bool, now: datetime) -> DateRange:
     begin = parse_since(since, now=now)
-    youngest = now - timedelta(seconds=YOUNGEST_S)
+    youngest = now - timedelta(seconds=MIN_ORDER_AGE_S)
     end = min(youngest, parse_since(until, now=now, option="--until")) if until else youngest
     if begin >= end:
         last = end.strftime("%Y-%m-%d %H:%M UTC")
         cure = "Orders younger than five minutes are left to the webhooks." if end == youngest else ""
         raise ConfigError(Problem(f"--since {since}", f"must be before {last}.", cure))
-    return Span(begin, end, name=f"{since}..{until or ''}", again=again)
+    return DateRange(begin, end, name=f"{since}..{until or ''}", again=again)
 
 
-async def _survey(span: Span, wanted: str | None, as_json: bool) -> int:
+async def _survey(span: DateRange, wanted: str | None, as_json: bool) -> int:
     async with open_session(needs_redis=True) as session:
         assert session.redis is not None
         store = session.store(wanted)
@@ -96,15 +96,15 @@ async def _survey(span: Span, wanted: str | None, as_json: bool) -> int:
     return 0
 
 
-async def _run(span: Span, wanted: str | None, as_json: bool) -> int:
+async def _run(span: DateRange, wanted: str | None, as_json: bool) -> int:
     async with open_session(needs_redis=True) as session:
         assert session.redis is not None
         store = session.store(wanted)
         if not (await Queue(session.redis).counts()).workers:
             cure = "Start `enrich up` or `enrich worker` first."
             raise ConfigError(Problem("backfill", "needs a worker, and none is running.", cure))
-        async with alone(session.redis, store.store.hash):
-            with BackfillProgress(Console(stderr=True, highlight=False)) as progress:
+        async with single_backfill(session.redis, store.store.hash):
+            with ProgressDisplay(Console(stderr=True, highlight=False)) as progress:
                 run = Backfill(session.api(store), session.redis, span, watch=progress.show)
                 try:
                     stopped = not await _ran_to_its_end(run.run())
@@ -139,7 +139,7 @@ async def _ran_to_its_end(work: Coroutine[Any, Any, None]) -> bool:
     return True
 
 
-def _plan(survey: Survey, minutes: int, a_minute: float) -> Table:
+def _plan(survey: DryRunSummary, minutes: int, a_minute: float) -> Table:
     guests = f", {survey.by_guests} of them of guests, which B2B Edition is not asked for" if survey.by_guests else ""
     rows = {
         "orders": str(survey.orders),
@@ -163,7 +163,7 @@ def _minutes(minutes: int) -> str:
     return "about a minute" if minutes <= 1 else f"about {minutes} minutes"
 
 
-def _summary(course: Course) -> Table:
+def _summary(course: BackfillProgress) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("OUTCOME", no_wrap=True)
     table.add_column("ORDERS", justify="right", no_wrap=True)
@@ -178,7 +178,7 @@ def _summary(course: Course) -> Table:
     return table
 
 
-def _result(course: Course, *, stopped: bool) -> dict[str, Any]:
+def _result(course: BackfillProgress, *, stopped: bool) -> dict[str, Any]:
     outcomes = [
         {"outcome": status.value, "reason": reason or None, "orders": orders}
         for (status, reason), orders in course.outcomes.most_common()
@@ -196,12 +196,12 @@ def _result(course: Course, *, stopped: bool) -> dict[str, Any]:
     }
 
 
-def _about(store: str, span: Span) -> dict[str, Any]:
+def _about(store: str, span: DateRange) -> dict[str, Any]:
     since, until = (moment.isoformat(timespec="seconds") for moment in (span.since, span.until))
     return {"store": store, "since": since, "until": until, "again": span.again}
 
 
-def _tell_left(course: Course) -> None:
+def _tell_left(course: BackfillProgress) -> None:
     """What is left, and how to go on."""
     if course.in_hand:
         why = f" (order {min(course.in_hand)}: {course.trouble})" if course.trouble else ""

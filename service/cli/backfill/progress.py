@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from service.orders.backfill.progress import Course
+from service.orders.backfill.progress import BackfillProgress
 
 TELL_EVERY_S = 10.0
 
 
-class BackfillProgress:
+class ProgressDisplay:
     """Its ``show`` is told how the backfill stands."""
 
     def __init__(self, console: Console) -> None:
@@ -38,7 +38,7 @@ class BackfillProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, course: Course) -> None:
+    def show(self, course: BackfillProgress) -> None:
         """Show how it stands; what is new and matters is a line of its own."""
         if not self._has_begun and course.began_after:
             self._tell(tell_start(course.began_after))

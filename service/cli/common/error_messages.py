@@ -5,7 +5,7 @@ from typer.exceptions import TyperException
 
 from service.cli.common.output import harmless, with_cure
 from service.errors import EnrichError
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 
 
 def in_words(error: Exception) -> str | None:
@@ -17,7 +17,7 @@ def in_words(error: Exception) -> str | None:
             words = with_cure(error)
         case AuthenticationError() | NoPermissionError():
             words = f"REDIS_URL: Redis refuses this user or password ({error})."
-        case _ if isinstance(error, PASSING):
+        case _ if isinstance(error, TRANSIENT_ERRORS):
             words = f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is this its URL?"
         case InvalidResponse():
             words = "REDIS_URL: what answers there is not Redis. Is this its URL?"

@@ -11,10 +11,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from service.process.gc_tuning import load_unadorned
+from service.process.gc_tuning import import_without_rich
 
 
-class Later(TyperCommand):
+class LazyCommand(TyperCommand):
     """Stands in for a command, or a group of them, in the list of commands."""
 
     def __init__(self, name: str, purpose: str, place: str) -> None:
@@ -25,7 +25,7 @@ class Later(TyperCommand):
 
     def load(self) -> TyperCommand | TyperGroup:
         """Import the command itself."""
-        load_unadorned()
+        import_without_rich()
         found = resolve_name(self._place)
         app = typer.Typer(rich_markup_mode=None)
         if isinstance(found, typer.Typer):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from arq import ArqRedis
 
 from service import logs
-from service.bigcommerce import Account, Budget, PatientApi, Priority, Transport
+from service.bigcommerce import Account, Budget, Priority, QuotaWaitingApi, Transport
 from service.bigcommerce.http_client import http_client
 from service.cli.common.options import choose_store, find_redis
 from service.configuration import Configuration, ConfiguredStore, load_configuration
@@ -34,10 +34,10 @@ class Session:
         """The store that ``--store`` means. Raises ConfigError."""
         return self.configuration.stores[choose_store(wanted, list(self.configuration.stores))]
 
-    def api(self, store: ConfiguredStore) -> PatientApi:
+    def api(self, store: ConfiguredStore) -> QuotaWaitingApi:
         """Both APIs of the store, in the lowest class of its quota: orders go first."""
         account = Account(store.store.hash, store.store.access_tokens)
-        return PatientApi(self.transport, account, timeout_s=TIMEOUT_S, priority=Priority.BACKGROUND)
+        return QuotaWaitingApi(self.transport, account, timeout_s=TIMEOUT_S, priority=Priority.BACKGROUND)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from service.cli.common.session import Session, open_session
 from service.cli.hooks.tables import listed_as_dicts, listed_table, notes, result_as_dict, step_as_dict, steps_table
 from service.configuration import load_configuration
 from service.errors import EnrichError
-from service.hooks import Known, Listed, Outcome, Step
+from service.hooks import HookChange, HookState, ListedHook, StoreChanges
 from service.settings import Settings
 from service.stores import Store
 
@@ -49,7 +49,7 @@ def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False) -> Non
     Example: enrich hooks list --store abc123
     """
 
-    async def work(core: Core, store: Store, memory: _Memory) -> list[Listed]:
+    async def work(core: Core, store: Store, memory: _Memory) -> list[ListedHook]:
         return await hooks.read_listed(core, store, await memory.destination(store.hash))
 
     results = _of_each(store, work, without_redis="ours are told by their path alone.")
@@ -88,10 +88,10 @@ def register(
     endpoints = load_configuration(Settings.load().enrich_config).endpoints
     destination = hooks.destination_of(url, from_sandbox=endpoints.is_local)
 
-    async def work(core: Core, store: Store, memory: _Memory) -> Outcome:
+    async def work(core: Core, store: Store, memory: _Memory) -> StoreChanges:
         outcome = await hooks.register(core, store, destination, move=move)
         if outcome.is_complete:
-            await memory.point_to(store.hash, destination)
+            await memory.set_destination(store.hash, destination)
         return outcome
 
     results = _of_each(store, work, without_redis="workers that know another URL keep it. Run this again later.")
@@ -108,7 +108,7 @@ def repair(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
     Example: enrich hooks repair --store abc123
     """
 
-    async def work(core: Core, store: Store, memory: _Memory) -> Outcome:
+    async def work(core: Core, store: Store, memory: _Memory) -> StoreChanges:
         return await hooks.repair(core, store, await memory.destination(store.hash))
 
     _report(_of_each(store, work, without_redis="ours are told by their path alone."), as_json)
@@ -150,12 +150,12 @@ class _Memory:
 
     async def destination(self, store: str) -> str | None:
         """Where the store's webhooks are known to go."""
-        known = await self._ask(lambda redis: Known.read(redis, store))
+        known = await self._ask(lambda redis: HookState.read(redis, store))
         return known.destination if known else None
 
-    async def point_to(self, store: str, destination: str) -> None:
+    async def set_destination(self, store: str, destination: str) -> None:
         """The store's webhooks go there from now on."""
-        await self._ask(lambda redis: hooks.point_to(redis, store, destination))
+        await self._ask(lambda redis: hooks.set_destination(redis, store, destination))
 
     async def _ask(self, question: Callable[[ArqRedis], Awaitable[T]]) -> T | None:
         redis = self._redis
@@ -201,7 +201,7 @@ async def _find(wanted: str | None, url: str | None) -> tuple[str, list[Hook]]:
         return name, await hooks.find_ours(session.api(configured).core, known, url)
 
 
-async def _delete(name: str, found: Sequence[Hook]) -> list[Step]:
+async def _delete(name: str, found: Sequence[Hook]) -> list[HookChange]:
     async with open_session() as session:
         return await hooks.remove(session.api(session.store(name)).core, found)
 
@@ -213,9 +213,9 @@ def _make_sure(store: str, found: Sequence[Hook], *, yes: bool) -> None:
     confirm(f"Delete {len(found)} of store {store}?", yes=yes)
 
 
-def _report(results: Results[Outcome], as_json: bool) -> None:
+def _report(results: Results[StoreChanges], as_json: bool) -> None:
     """Tell what was done; exit code 1 when something failed."""
-    outcomes = {name: result for name, result in results.items() if isinstance(result, Outcome)}
+    outcomes = {name: result for name, result in results.items() if isinstance(result, StoreChanges)}
     if as_json:
         print_json([result_as_dict(name, result) for name, result in results.items()])
     else:

@@ -10,27 +10,27 @@ from rich.text import Text
 
 from service.cli.common.output import with_cure
 from service.errors import EnrichError
-from service.hooks import Did, Kind, Listed, Outcome, Step, is_receiver
+from service.hooks import ChangeKind, HookChange, ListedHook, ProblemKind, StoreChanges, is_receiver
 
 STATES = {
-    Kind.MISSING: "missing",
-    Kind.INACTIVE: "inactive",
-    Kind.HEADERS: "headers differ",
-    Kind.BLOCKED: "blocked",
-    Kind.FOREIGN: "foreign",
+    ProblemKind.MISSING: "missing",
+    ProblemKind.INACTIVE: "inactive",
+    ProblemKind.HEADERS: "headers differ",
+    ProblemKind.BLOCKED: "blocked",
+    ProblemKind.FOREIGN: "foreign",
 }
 DONE = {
-    Did.KEPT: "already right",
-    Did.CREATED: "created; it can take a minute to work",
-    Did.ACTIVATED: "switched on",
-    Did.HEADERS_SET: "headers set",
-    Did.MOVED: "moved here",
-    Did.DELETED: "deleted",
-    Did.FAILED: "failed",
+    ChangeKind.KEPT: "already right",
+    ChangeKind.CREATED: "created; it can take a minute to work",
+    ChangeKind.ACTIVATED: "switched on",
+    ChangeKind.HEADERS_SET: "headers set",
+    ChangeKind.MOVED: "moved here",
+    ChangeKind.DELETED: "deleted",
+    ChangeKind.FAILED: "failed",
 }
 
 
-def notes(outcomes: Mapping[str, Outcome]) -> Iterable[str]:
+def notes(outcomes: Mapping[str, StoreChanges]) -> Iterable[str]:
     """What else there is to say of each store."""
     for name, outcome in outcomes.items():
         for domain, seconds in outcome.blocked.items():
@@ -42,7 +42,7 @@ def notes(outcomes: Mapping[str, Outcome]) -> Iterable[str]:
             yield told + (cure if is_receiver(destination) else "")
 
 
-def listed_table(results: Mapping[str, Sequence[Listed] | EnrichError]) -> Table:
+def listed_table(results: Mapping[str, Sequence[ListedHook] | EnrichError]) -> Table:
     """The webhooks of all stores; of a store that failed, why."""
     table = _table("STORE", "ID", "SCOPE", "DESTINATION", "UPDATED (UTC)", "STATE")
     for name, result in results.items():
@@ -62,14 +62,14 @@ def listed_table(results: Mapping[str, Sequence[Listed] | EnrichError]) -> Table
     return table
 
 
-def _state(line: Listed) -> Text:
+def _state(line: ListedHook) -> Text:
     left = "" if line.blocked_s is None else f" {_span(line.blocked_s)} left"
-    words = [STATES[kind] + (left if kind is Kind.BLOCKED else "") for kind in line.troubles]
-    colour = "green" if not words else "yellow" if line.troubles == (Kind.FOREIGN,) else "red"
+    words = [STATES[kind] + (left if kind is ProblemKind.BLOCKED else "") for kind in line.troubles]
+    colour = "green" if not words else "yellow" if line.troubles == (ProblemKind.FOREIGN,) else "red"
     return Text(", ".join(words) or "active", colour)
 
 
-def steps_table(steps: Mapping[str, Sequence[Step]]) -> Table:
+def steps_table(steps: Mapping[str, Sequence[HookChange]]) -> Table:
     """What was done for each store."""
     table = _table("STORE", "ID", "SCOPE", "DESTINATION", "DONE")
     for name, of_store in steps.items():
@@ -94,7 +94,7 @@ def _span(seconds: int) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def listed_as_dicts(store: str, result: Sequence[Listed] | EnrichError) -> list[dict[str, Any]]:
+def listed_as_dicts(store: str, result: Sequence[ListedHook] | EnrichError) -> list[dict[str, Any]]:
     """One dict a webhook, or one with the store's failure."""
     if isinstance(result, EnrichError):
         return [result_as_dict(store, result)]
@@ -113,14 +113,14 @@ def listed_as_dicts(store: str, result: Sequence[Listed] | EnrichError) -> list[
     ]
 
 
-def result_as_dict(store: str, result: Outcome | EnrichError) -> dict[str, Any]:
+def result_as_dict(store: str, result: StoreChanges | EnrichError) -> dict[str, Any]:
     """What was done for a store, or why it failed."""
     if isinstance(result, EnrichError):
         return {"store": store, "error": str(result)}
     return {"store": store, **asdict(result), "steps": [step_as_dict(step) for step in result.steps]}
 
 
-def step_as_dict(step: Step) -> dict[str, Any]:
+def step_as_dict(step: HookChange) -> dict[str, Any]:
     """One thing that was done."""
     return {
         "did": step.did,

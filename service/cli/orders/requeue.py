@@ -17,7 +17,7 @@ from service.cli.common.output import open_console
 from service.cli.orders.entry_format import as_dict, as_table, why
 from service.orders.state.entry import Entry, Status
 from service.orders.state.ledger import Ledger
-from service.orders.state.queue import Accepted, Queue
+from service.orders.state.queue import EnqueueResult, Queue
 
 WaitOption = Annotated[
     bool,
@@ -126,7 +126,7 @@ def exit_unless_well(items: Iterable[Item], manner: Manner) -> None:
 async def _queue(queue: Queue, ledger: Ledger, item: Item, source: str, manner: Manner) -> Item:
     if item.result is not Result.UNKNOWN and not manner.dry_run:
         accepted = await queue.retry(item.store, item.order_id, source)
-        result = Result.QUEUED if accepted is Accepted.QUEUED else Result.ON_ITS_WAY
+        result = Result.QUEUED if accepted is EnqueueResult.QUEUED else Result.ON_ITS_WAY
         item = replace(item, result=result, entry=await ledger.get(item.store, item.order_id))
     if item.result is Result.UNKNOWN:
         Console(stderr=True, highlight=False).print(Text(str(item)), soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from service.bigcommerce import PatientApi
+from service.bigcommerce import QuotaWaitingApi
 from service.bigcommerce.models import Record
 from service.cli.common.options import StoreOption
 from service.cli.common.output import open_console, print_json
@@ -21,10 +21,10 @@ from service.configuration import ConfiguredStore
 from service.errors import ConfigError, CredentialsRefused, NotFound, Problem
 from service.orders.document.cache import Cache
 from service.orders.document.loading import NoCompanyUser
-from service.orders.document.partial_loader import Gathered, gather_newest, gather_order
+from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order
 from service.orders.preview import Preview, preview, try_expression
 from service.orders.state.ledger import Ledger
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 from service.rules import Needs
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
@@ -155,13 +155,13 @@ class Reader:
 
     session: Session
     configured: ConfiguredStore
-    api: PatientApi
+    api: QuotaWaitingApi
     cache: Cache
 
-    async def order(self, order_id: int, needs: Needs) -> Gathered:
+    async def order(self, order_id: int, needs: Needs) -> LoadedOrder:
         """One order's document. Raises ConfigError when there is no such order."""
         try:
-            return await gather_order(self.api, self.cache, order_id, needs)
+            return await load_order(self.api, self.cache, order_id, needs)
         except NotFound as missing:
             raise ConfigError(
                 Problem(
@@ -171,10 +171,10 @@ class Reader:
                 )
             ) from None
 
-    async def newest(self, count: int, needs: Needs) -> list[Gathered]:
+    async def newest(self, count: int, needs: Needs) -> list[LoadedOrder]:
         """The documents of the newest orders, with a progress bar on a terminal."""
         with _progress() as tell:
-            return await gather_newest(self.api, self.cache, count, needs, tell)
+            return await load_newest(self.api, self.cache, count, needs, tell)
 
     async def preview(self, order_id: int) -> Preview:
         """What would come of an order, as life would find it. Raises what it could not read."""
@@ -209,7 +209,7 @@ class Reader:
             return {}
         try:
             entry = await Ledger(self.session.redis).get(self.configured.store.hash, order_id)
-        except PASSING:
+        except TRANSIENT_ERRORS:
             return {}
         return entry.written if entry else {}
 
@@ -269,7 +269,7 @@ async def _show_tried(asked: Asked, reader: Reader, order_id: int, expression: E
         open_console().print(tables.tried_facts(tried, with_pattern=asked.pattern is not None))
 
 
-def _tell_gaps(gathered: Gathered) -> None:
+def _tell_gaps(gathered: LoadedOrder) -> None:
     """Say on stderr which parts of the document are empty because they could not be had."""
     for part, error in gathered.gaps.items():
         if isinstance(error, NoCompanyUser):

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from service.bigcommerce.models import Record
 from service.cli.common.output import to_json
-from service.orders.document.partial_loader import Gathered
+from service.orders.document.partial_loader import LoadedOrder
 from service.orders.preview import Outcome, Preview, RuleResult, Tried
 
 GAP = "—"
@@ -55,7 +55,7 @@ def as_dict(preview: Preview, store: str) -> dict[str, Any]:
     }
 
 
-def tried_as_dict(gathered: Gathered, tried: Tried, store: str) -> dict[str, Any]:
+def tried_as_dict(gathered: LoadedOrder, tried: Tried, store: str) -> dict[str, Any]:
     """What an expression gives for an order, for scripts."""
     return {
         "store": store,
@@ -228,7 +228,7 @@ def summary(previews: Sequence[Preview]) -> str:
     return "; ".join(said or ["no field is empty"]) + "."
 
 
-def tried_table(tried: Iterable[tuple[Gathered, Tried]], *, with_pattern: bool) -> Table:
+def tried_table(tried: Iterable[tuple[LoadedOrder, Tried]], *, with_pattern: bool) -> Table:
     """A row an order: what an expression gives for it."""
     table = _table("ORDER", "CREATED (UTC)", "CUSTOMER", "RAW", "TEXT", *(["MATCH"] if with_pattern else []), "NOTE")
     for gathered, one in tried:
@@ -243,7 +243,7 @@ def tried_table(tried: Iterable[tuple[Gathered, Tried]], *, with_pattern: bool) 
     return table
 
 
-def tried_summary(tried: Sequence[tuple[Gathered, Tried]]) -> str:
+def tried_summary(tried: Sequence[tuple[LoadedOrder, Tried]]) -> str:
     """For how many orders there is a value."""
     return f"{sum(one.value is not None for _, one in tried)} of {len(tried)} orders have a value."
 
@@ -267,11 +267,11 @@ def _facts(rows: dict[str, Text]) -> Table:
     return facts
 
 
-def _order_cells(gathered: Gathered) -> tuple[str, ...]:
+def _order_cells(gathered: LoadedOrder) -> tuple[str, ...]:
     return str(gathered.order_id), _time(gathered) or GAP, str(gathered.customer_id or "guest")
 
 
-def _time(gathered: Gathered, form: str = "%Y-%m-%d %H:%M:%S") -> str | None:
+def _time(gathered: LoadedOrder, form: str = "%Y-%m-%d %H:%M:%S") -> str | None:
     created = gathered.created_at
     return None if created is None else datetime.fromtimestamp(created, UTC).strftime(form)
 

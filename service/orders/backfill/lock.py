@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from service.errors import EnrichError
 from service.orders.backfill.retry import end
 from service.orders.state.keys import backfill_lock_key
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 
 LOCK_S = 30
 """A backfill that was killed is forgotten after this."""
@@ -24,7 +24,7 @@ class AlreadyRunning(EnrichError):
 
 
 @asynccontextmanager
-async def alone(redis: Redis, store: str) -> AsyncIterator[None]:
+async def single_backfill(redis: Redis, store: str) -> AsyncIterator[None]:
     """Run with no other backfill of the store beside it. Raises AlreadyRunning; other errors are Redis's own.
 
     Should Redis lose the lock, or this process hang for longer than it holds, a second one may begin: it does no
@@ -42,7 +42,7 @@ async def alone(redis: Redis, store: str) -> AsyncIterator[None]:
         yield
     finally:
         await end(renewing)
-        with suppress(*PASSING):
+        with suppress(*TRANSIENT_ERRORS):
             if await redis.get(key) == me.encode():
                 await redis.delete(key)
 
@@ -50,5 +50,5 @@ async def alone(redis: Redis, store: str) -> AsyncIterator[None]:
 async def _renew(redis: Redis, key: str, me: str) -> None:
     while True:
         await asyncio.sleep(RENEW_EVERY_S)
-        with suppress(*PASSING):
+        with suppress(*TRANSIENT_ERRORS):
             await redis.set(key, me, ex=LOCK_S)

@@ -12,7 +12,7 @@ from service.orders.state.entry import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DateRange:
     """The orders that are wanted: those created from ``since`` to ``until``, and with ``again`` those that have ended.
 
     ``name`` is what the position is kept under.
@@ -25,7 +25,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
+class ListedOrder:
     """An order in the list; ``created_at`` is on BigCommerce's clock."""
 
     id: int
@@ -33,7 +33,7 @@ class Old:
     customer_id: int
 
     @classmethod
-    def in_page(cls, page: Sequence[dict[str, Any]], span: Span) -> list[Self]:
+    def in_page(cls, page: Sequence[dict[str, Any]], span: DateRange) -> list[Self]:
         """The orders of a page. One whose date cannot be read is taken to be as old as can be."""
         found = []
         for document in page:
@@ -43,7 +43,7 @@ class Old:
 
 
 @dataclass(slots=True)
-class Course:
+class BackfillProgress:
     """How a backfill stands.
 
     ``total`` is how many orders there seem to be, None when BigCommerce does not tell; ``known`` had ended before,
@@ -57,7 +57,7 @@ class Course:
     seen: int = 0
     known: int = 0
     elsewhere: int = 0
-    in_hand: dict[int, Old] = field(default_factory=dict)
+    in_hand: dict[int, ListedOrder] = field(default_factory=dict)
     outcomes: Counter[tuple[Status, str]] = field(default_factory=Counter)
     is_walked: bool = False
     workers: int = 1
@@ -75,7 +75,7 @@ class Course:
 
 
 @dataclass(slots=True)
-class Survey:
+class DryRunSummary:
     """What a backfill would find: ``by_guests`` are those to be queued for which B2B Edition need not be asked."""
 
     began_after: int = 0

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import stamina
 
 from service.errors import TryAgain, WaitUntil
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 
 T = TypeVar("T")
 
@@ -19,17 +19,17 @@ UPSTREAM_PATIENCE_S = 600.0
 FIRST_PATIENCE_S = 5.0
 
 
-async def through_failover(call: Callable[[], Awaitable[T]]) -> T:
+async def retry_redis(call: Callable[[], Awaitable[T]]) -> T:
     """Ask Redis, if need be for a minute. Errors are those of the last try."""
     async for attempt in stamina.retry_context(
-        on=PASSING, attempts=None, timeout=REDIS_PATIENCE_S, wait_initial=0.1, wait_max=2.0
+        on=TRANSIENT_ERRORS, attempts=None, timeout=REDIS_PATIENCE_S, wait_initial=0.1, wait_max=2.0
     ):
         with attempt:
             return await call()
     raise AssertionError("unreachable: retry_context ends by returning or raising")
 
 
-async def through_trouble(call: Callable[[], Awaitable[T]], *, patience_s: float = UPSTREAM_PATIENCE_S) -> T:
+async def retry_upstream(call: Callable[[], Awaitable[T]], *, patience_s: float = UPSTREAM_PATIENCE_S) -> T:
     """Ask BigCommerce, if need be for ten minutes: there is time for its trouble to pass. Errors as above."""
 
     def tell(error: Exception) -> bool | float:

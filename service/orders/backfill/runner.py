@@ -13,24 +13,24 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from service.bigcommerce import PatientApi
+from service.bigcommerce import QuotaWaitingApi
 from service.bigcommerce.core import PER_PAGE
 from service.errors import Refused
-from service.orders.backfill.progress import Course, Old, Span, Survey
-from service.orders.backfill.retry import FIRST_PATIENCE_S, UPSTREAM_PATIENCE_S, through_failover, through_trouble
+from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary, ListedOrder
+from service.orders.backfill.retry import FIRST_PATIENCE_S, UPSTREAM_PATIENCE_S, retry_redis, retry_upstream
 from service.orders.document.cache import Cache
 from service.orders.state.entry import Status
 from service.orders.state.keys import backfill_key
 from service.orders.state.ledger import Ledger
-from service.orders.state.queue import BACKFILL, Accepted, Queue
-from service.redis.client import PASSING
+from service.orders.state.queue import BACKFILL, EnqueueResult, Queue
+from service.redis.client import TRANSIENT_ERRORS
 
 T = TypeVar("T")
 
-IN_HAND = 50
+MAX_IN_FLIGHT = 50
 """So many of its orders are with the workers at a time: enough to keep them busy, few enough to stand in no way."""
 
-YOUNGEST_S = 300.0
+MIN_ORDER_AGE_S = 300.0
 """Younger orders are not touched: webhooks tell of them, or the list of orders does."""
 
 # Orders that are placed together may show up in another order.
@@ -51,9 +51,14 @@ class Backfill:
     """One run for one store. ``watch`` is told how it stands, at least every half second while orders are in hand."""
 
     def __init__(
-        self, api: PatientApi, redis: Redis, span: Span, *, watch: Callable[[Course], None] = lambda _: None
+        self,
+        api: QuotaWaitingApi,
+        redis: Redis,
+        span: DateRange,
+        *,
+        watch: Callable[[BackfillProgress], None] = lambda _: None,
     ) -> None:
-        self.course = Course()
+        self.course = BackfillProgress()
         self._api = api
         self._store = api.account.store_hash
         self._redis = redis
@@ -67,9 +72,9 @@ class Backfill:
         self._moved_at = time.monotonic()
         self._counted_at = 0.0
 
-    async def survey(self) -> Survey:
+    async def survey(self) -> DryRunSummary:
         """Read all orders, and queue none."""
-        survey = Survey(began_after=await self._begin())
+        survey = DryRunSummary(began_after=await self._begin())
         async for page in self._pages(survey.began_after):
             statuses = await self._statuses(order.id for order in page)
             for order in page:
@@ -94,7 +99,7 @@ class Backfill:
         course.began_after = course.reached = self._walked = await self._begin()
         if self._span.again and not course.began_after:
             # Somebody has mended something: what was read before counts no more.
-            await through_failover(Cache(self._redis, self._store).forget)
+            await retry_redis(Cache(self._redis, self._store).forget)
         try:
             course.total = await self._count()
             async for page in self._pages(course.began_after):
@@ -108,13 +113,13 @@ class Backfill:
 
     # ── the list ────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _pages(self, reached: int) -> AsyncIterator[list[Old]]:
+    async def _pages(self, reached: int) -> AsyncIterator[list[ListedOrder]]:
         """The orders of the span after that one, and a few before it; by their ids."""
         min_id, last = max(0, reached - LATE_IDS), 0
         while True:
             page = await self._list(min_id)
             # Whether min_id is part of what it asks for is not documented.
-            fresh = [order for order in Old.in_page(page, self._span) if order.id > last]
+            fresh = [order for order in ListedOrder.in_page(page, self._span) if order.id > last]
             yield fresh
             if len(page) < PER_PAGE or not fresh:
                 return
@@ -142,16 +147,16 @@ class Backfill:
             return None
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        answer = await through_trouble(call, patience_s=UPSTREAM_PATIENCE_S if self._answered else FIRST_PATIENCE_S)
+        answer = await retry_upstream(call, patience_s=UPSTREAM_PATIENCE_S if self._answered else FIRST_PATIENCE_S)
         self._answered = True
         return answer
 
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _feed(self, page: Sequence[Old]) -> None:
+    async def _feed(self, page: Sequence[ListedOrder]) -> None:
         statuses = await self._statuses(order.id for order in page)
         for order in page:
-            while len(self.course.in_hand) >= IN_HAND:
+            while len(self.course.in_hand) >= MAX_IN_FLIGHT:
                 await asyncio.sleep(LOOK_EVERY_S)
                 await self._look()
             self.course.seen += 1
@@ -159,7 +164,7 @@ class Backfill:
             self._walked = max(self._walked, order.id)
         await self._look()
 
-    async def _take_up(self, order: Old, status: Status | None) -> None:
+    async def _take_up(self, order: ListedOrder, status: Status | None) -> None:
         """Queue the order if need be. One that an earlier run of this command has queued is in hand again."""
         course = self.course
         if status is Status.WAITING:
@@ -173,27 +178,29 @@ class Backfill:
         else:
             course.known += 1
 
-    async def _put(self, order: Old, *, anew: bool) -> bool:
+    async def _put(self, order: ListedOrder, *, anew: bool) -> bool:
         """Queue the order, if it is not; whether it is a backfill's."""
 
         async def put() -> bool:
             if anew:
                 accepted = await self._queue.retry(self._store, order.id, BACKFILL)
             else:
-                accepted = await self._queue.tell(self._store, order.id, source=BACKFILL, created_at=order.created_at)
-            if accepted is Accepted.QUEUED:
+                accepted = await self._queue.enqueue(
+                    self._store, order.id, source=BACKFILL, created_at=order.created_at
+                )
+            if accepted is EnqueueResult.QUEUED:
                 return True
             entry = await self._ledger.get(self._store, order.id)
             return entry is not None and entry.source == BACKFILL
 
-        return await through_failover(put)
+        return await retry_redis(put)
 
     async def _look(self) -> None:
         """See which of the orders in hand have ended."""
         course = self.course
         statuses = await self._statuses(course.in_hand)
         ended = [order_id for order_id in course.in_hand if statuses.get(order_id) not in (None, Status.QUEUED)]
-        for entry in await through_failover(lambda: self._ledger.get_many(self._store, ended)):
+        for entry in await retry_redis(lambda: self._ledger.get_many(self._store, ended)):
             course.outcomes[entry.status, entry.reason or ""] += 1
             del course.in_hand[entry.order_id]
         for order_id in course.in_hand.keys() - statuses.keys():
@@ -210,24 +217,24 @@ class Backfill:
         if now - self._counted_at < COUNT_WORKERS_EVERY_S:
             return
         self._counted_at = now
-        course.workers = (await through_failover(self._queue.counts)).workers
+        course.workers = (await retry_redis(self._queue.counts)).workers
         if course.in_hand and now - self._moved_at > TROUBLE_AFTER_S:
-            entry = await through_failover(lambda: self._ledger.get(self._store, min(course.in_hand)))
+            entry = await retry_redis(lambda: self._ledger.get(self._store, min(course.in_hand)))
             course.trouble = entry.trouble if entry else None
 
     async def _statuses(self, order_ids: Iterable[int]) -> dict[int, Status]:
         ids = list(order_ids)
-        return await through_failover(lambda: self._ledger.statuses(self._store, ids))
+        return await retry_redis(lambda: self._ledger.statuses(self._store, ids))
 
     # ── the position ────────────────────────────────────────────────────────────────────────────────────────
 
     async def _begin(self) -> int:
-        return int(await through_failover(lambda: self._redis.get(self._position)) or 0)
+        return int(await retry_redis(lambda: self._redis.get(self._position)) or 0)
 
     async def _keep_position(self) -> None:
         """All before the first order that is in hand have ended. What Redis does not take now, it takes later."""
         reached = min(self.course.in_hand, default=self._walked + 1) - 1
-        with suppress(*PASSING):
+        with suppress(*TRANSIENT_ERRORS):
             if self._span.again and self.course.is_over:
                 await self._redis.delete(self._position)  # the next time all of them again
             elif reached != self.course.reached:

@@ -19,7 +19,7 @@ from service.bigcommerce.transport import Caller
 from service.errors import Refused
 from service.orders.document.loading import Document, order_document, read_parts
 from service.orders.document.metafield_lists import MetafieldLists, RecentMetafields
-from service.orders.document.throttle import Pace, PacedCaller
+from service.orders.document.throttle import Throttle, ThrottledCaller
 from service.rules import Needs
 
 SINGLES = 4
@@ -33,7 +33,7 @@ LIST_TIMEOUT_S = 5.0
 
 
 @dataclass(eq=False, slots=True)
-class _Waiter:
+class _Request:
     """An order that is wanted. ``told`` is its document, or None when its place has come to read it by itself."""
 
     api: StoreApi
@@ -54,10 +54,10 @@ class _Group:
     """Orders whose ids lie within reach of one list."""
 
     ids: range
-    waiters: list[_Waiter] = field(default_factory=list)
+    waiters: list[_Request] = field(default_factory=list)
 
 
-class OrderReader:
+class OrderLoader:
     """Reads one store's orders for all who want them in this process.
 
     While the core quota is short, orders are read in one go after another, paced so that what is left of it lasts
@@ -67,10 +67,10 @@ class OrderReader:
     def __init__(self, transport: Transport, account: Account) -> None:
         self.account = account
         self._transport = transport
-        self._pace = Pace()
-        self._waiting: list[_Waiter] = []
-        self._singles: set[_Waiter] = set()
-        self._members: list[_Waiter] = []
+        self._pace = Throttle()
+        self._waiting: list[_Request] = []
+        self._singles: set[_Request] = set()
+        self._members: list[_Request] = []
         self._batch: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._metafields = MetafieldLists(transport.upstream_clock)
@@ -82,7 +82,7 @@ class OrderReader:
         for the first of its orders. ``created_hint`` is when the order may have been created, in Unix seconds.
         NotFound is said by Get an Order only: a list may lag, or leave orders out.
         """
-        waiter = _Waiter(api, order_id, needs, created_hint, asyncio.get_running_loop().create_future())
+        waiter = _Request(api, order_id, needs, created_hint, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self._dispatch()
         try:
@@ -91,7 +91,7 @@ class OrderReader:
         finally:
             self._leave(waiter)
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: _Request) -> None:
         self._singles.discard(waiter)
         if self._batch and all(member.told.done() for member in self._members):
             self._batch.cancel()
@@ -111,7 +111,7 @@ class OrderReader:
                 self._singles.add(first)
                 first.told.set_result(None)
 
-    def _next(self) -> _Waiter | None:
+    def _next(self) -> _Request | None:
         """The most urgent one of those that need not wait any longer; of equals, who came first."""
         if not self._waiting or len(self._singles) >= SINGLES:
             return None
@@ -140,7 +140,7 @@ class OrderReader:
 
     # ── one ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read_single(self, waiter: _Waiter) -> Document:
+    async def _read_single(self, waiter: _Request) -> Document:
         caller, started_at = self._caller(waiter.priority, waiter.api.timeout_s), asyncio.get_running_loop().time()
         try:
             parts = await read_parts(Core(caller), waiter.order_id, waiter.needs, waiter.order)
@@ -194,7 +194,7 @@ class OrderReader:
                 _tell(waiter, orders, recent)
 
     def _caller(self, priority: Priority, timeout_s: float) -> Caller:
-        return PacedCaller(self._pace, self._transport, self.account, timeout_s=timeout_s, priority=priority)
+        return ThrottledCaller(self._pace, self._transport, self.account, timeout_s=timeout_s, priority=priority)
 
 
 def id_ranges(ids: Iterable[int]) -> dict[int, range]:
@@ -219,7 +219,7 @@ async def _list_orders(caller: Caller, group: _Group) -> dict[int | None, Docume
 
 
 def _tell(
-    waiter: _Waiter, listed: asyncio.Future[dict[int | None, Document]], recent: asyncio.Future[RecentMetafields]
+    waiter: _Request, listed: asyncio.Future[dict[int | None, Document]], recent: asyncio.Future[RecentMetafields]
 ) -> None:
     """Give the waiter what the lists hold for it, or their error; else it is to be read by itself."""
     if waiter.told.done():
@@ -244,7 +244,7 @@ def _own(error: BaseException) -> BaseException:
     return own
 
 
-def _namespaces(waiters: Iterable[_Waiter]) -> frozenset[str]:
+def _namespaces(waiters: Iterable[_Request]) -> frozenset[str]:
     """Those that any of them needs; none when one of them needs all."""
     each = [waiter.needs.metafield_namespaces for waiter in waiters]
     return frozenset().union(*each) if all(each) else frozenset()

@@ -14,7 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from service.errors import TryAgain, WaitUntil
-from service.redis.client import PASSING
+from service.redis.client import TRANSIENT_ERRORS
 
 CUSTOMER_S = 600
 COMPANY_S = 600
@@ -121,7 +121,7 @@ class Cache:
     async def _get(self, name: str) -> tuple[float, Any] | None:
         try:
             raw = await self._redis.get(self._prefix + name) if self._redis else self._own.get(name)
-        except PASSING:
+        except TRANSIENT_ERRORS:
             return None
         if raw is None:
             return None
@@ -138,5 +138,5 @@ class Cache:
             return
         try:
             await self._redis.set(self._prefix + name, raw, ex=int(keep_s))
-        except PASSING:
+        except TRANSIENT_ERRORS:
             return

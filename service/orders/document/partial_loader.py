@@ -36,7 +36,7 @@ LIST_PAYS_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class LoadedOrder:
     """An order's document. ``gaps`` says of each root that could not be had, and is empty now, why."""
 
     order_id: int
@@ -65,15 +65,15 @@ class Gathered:
         return next((error for error in self.gaps.values() if not isinstance(error, NoCompanyUser)), None)
 
 
-async def gather_order(api: StoreApi, cache: Cache, order_id: int, needs: Needs) -> Gathered:
+async def load_order(api: StoreApi, cache: Cache, order_id: int, needs: Needs) -> LoadedOrder:
     """One order's document, as far as it is needed. Errors are those of Get an Order; all else is a gap."""
     order = await api.core.order(order_id, consignments=needs.consignments)
     return await _gather(api, cache, order_id, order, needs, None)
 
 
-async def gather_newest(
+async def load_newest(
     api: StoreApi, cache: Cache, count: int, needs: Needs, tell: Callable[[int, int], None]
-) -> list[Gathered]:
+) -> list[LoadedOrder]:
     """The documents of the store's newest orders (at most 250), the newest first.
 
     ``tell`` hears how many are done, and of how many. Errors are those of Get All Orders and CredentialsRefused, as
@@ -84,7 +84,7 @@ async def gather_newest(
     free, done = asyncio.Semaphore(AT_ONCE), 0
     tell(done, len(orders))
 
-    async def gather(order: Document) -> Gathered:
+    async def gather(order: Document) -> LoadedOrder:
         nonlocal done
         order_id = to_int(order.get("id")) or 0
         known = None if metafields is None else metafields.get(order_id, {})
@@ -106,7 +106,7 @@ async def gather_newest(
 
 async def _gather(
     api: StoreApi, cache: Cache, order_id: int, order: Document, needs: Needs, metafields: Metafields | None
-) -> Gathered:
+) -> LoadedOrder:
     """``metafields`` are the order's where they are known already."""
     customer_id = to_int(order.get("customer_id")) or 0
     gaps: dict[str, EnrichError] = {}
@@ -139,7 +139,7 @@ async def _gather(
         person("customer"),
         user_and_company(),
     )
-    return Gathered(order_id, order_document(order, found) | customer | company, gaps)
+    return LoadedOrder(order_id, order_document(order, found) | customer | company, gaps)
 
 
 async def _person(api: StoreApi, cache: Cache, customer_id: int, needs: Needs, name: str) -> dict[str, Any]:

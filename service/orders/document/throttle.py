@@ -17,7 +17,7 @@ _RESET_S = 30.0
 """The core API's window, where an answer does not say when it ends."""
 
 
-class Pace:
+class Throttle:
     """Learns from each answer; while the quota is short, spreads what is left of it over the time to its reset.
 
     Times are the event loop's.
@@ -60,11 +60,11 @@ class Pace:
         self._per_call_s = resets_in_s / max(1, left)
 
 
-class PacedCaller(Caller):
+class ThrottledCaller(Caller):
     """A caller whose answers set the pace."""
 
     def __init__(
-        self, pace: Pace, transport: Transport, account: Account, *, timeout_s: float, priority: Priority
+        self, pace: Throttle, transport: Transport, account: Account, *, timeout_s: float, priority: Priority
     ) -> None:
         super().__init__(transport, account, timeout_s=timeout_s, priority=priority)
         self._pace = pace

@@ -1,6 +1,6 @@
 """Orders that are to be looked at later: their records to verify them, these once more, or their status.
 
-For each a store has one sorted set, worked off many at once by one job for the store; ``places`` puts orders there.
+For each a store has one sorted set, worked off by one job for the store; ``transitions`` adds orders.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 
-class Looks:
+class DueOrders:
     """One of these sets, for all stores; ``key`` names it. Errors are Redis's own."""
 
     def __init__(self, redis: Redis, key: Callable[[str], str], *, clock: Callable[[], float] = time.time) -> None:

@@ -22,7 +22,7 @@ def from_json(raw: bytes) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class JobKind:
     """A kind of job: the queue it waits in and the worker's function that runs it, for an order or a whole store."""
 
     function: str
@@ -51,14 +51,14 @@ class Kind:
 
 
 # Orders whose window may still be open, the one that closes first at the front.
-WINDOW = Kind("window", "enrich:queue:window")
+WINDOW = JobKind("window", "enrich:queue:window")
 # Orders that need another look later: late, refused for a while, lost on the record.
-RECOVERY = Kind("recover", "enrich:queue:recovery")
+RECOVERY = JobKind("recover", "enrich:queue:recovery")
 # A store's records to be held against what was sent, many at once.
-CHECK = Kind("check", "enrich:queue:checks")
+VERIFY = JobKind("check", "enrich:queue:checks")
 # The same once more, when the platform has settled. They can always wait, so they stand in nobody's way.
-SECOND_LOOK = Kind("second_look", "enrich:queue:second-looks")
+REVERIFY = JobKind("second_look", "enrich:queue:second-looks")
 # What is done for a store again and again: orders that no webhook told of, the webhook itself, refused credentials.
-RECONCILE = Kind("reconcile", "enrich:queue:chores")
-GUARD = Kind("guard", "enrich:queue:chores")
-PROBE = Kind("probe", "enrich:queue:chores")
+RECONCILE = JobKind("reconcile", "enrich:queue:chores")
+MONITOR_HOOKS = JobKind("guard", "enrich:queue:chores")
+PROBE = JobKind("probe", "enrich:queue:chores")

@@ -23,12 +23,12 @@ def failed_key(store: str) -> str:
     return f"enrich:orders:{store}:failed"
 
 
-def checks_key(store: str) -> str:
+def verify_key(store: str) -> str:
     """The store's orders whose records are to be verified, by the time that is due (ms): a sorted set."""
     return f"enrich:checks:{store}"
 
 
-def second_looks_key(store: str) -> str:
+def reverify_key(store: str) -> str:
     """The store's ended orders whose records are looked at once more, by the time that is due (ms): a sorted set."""
     return f"enrich:second-looks:{store}"
 
@@ -68,7 +68,7 @@ def backfill_lock_key(store: str) -> str:
     return f"enrich:backfilling:{store}"
 
 
-def watch_key(store: str) -> str:
+def polling_key(store: str) -> str:
     """There while the store's orders are watched for, because webhooks fail: JSON."""
     return f"enrich:watch:{store}"
 

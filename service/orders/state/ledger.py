@@ -9,7 +9,7 @@ from service.orders.state.keys import entry_key, failed_key, index_key
 
 
 class Ledger:
-    """Reads entries; what is written to them is written as the order moves (``places``). Errors are Redis's own."""
+    """Reads entries; ``transitions`` writes them. Errors are Redis's own."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

@@ -20,17 +20,17 @@ from service.bigcommerce.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import LENGTH_S
 from service.orders.state.entry import Stage
-from service.orders.state.jobs import RECOVERY, WINDOW, Kind
-from service.orders.state.keys import checks_key, entry_key, index_key, parked_key, waiting_key, webhook_seen_key
+from service.orders.state.jobs import RECOVERY, WINDOW, JobKind
+from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
 from service.redis import scripts
-from service.redis.client import PASSING
-from service.retry import insist
+from service.redis.client import TRANSIENT_ERRORS
+from service.retry import call_with_retry
 
 # BigCommerce's next try comes after the window has closed, so waiting a little is better than saying no at once.
 PATIENCE_S = 2.0
 
 # A worker that has not said so for this long is not counted as alive.
-WORKER_SILENCE_S = 10
+HEARTBEAT_TTL_S = 10
 
 _WORKERS = "enrich:workers"
 
@@ -38,7 +38,7 @@ BACKFILL = "backfill"
 """The source of orders that were there before: the lowest class of the quota is theirs."""
 
 
-class Accepted(StrEnum):
+class EnqueueResult(StrEnum):
     """What became of a webhook."""
 
     QUEUED = "queued"
@@ -74,7 +74,7 @@ class Queue:
         self._clock = clock
         self._accept = scripts.load(redis, "service.orders.state", "accept")
 
-    async def accept(self, webhook: Webhook) -> Accepted:
+    async def accept(self, webhook: Webhook) -> EnqueueResult:
         """Queue the order that a webhook tells of.
 
         Raises QueueUnavailable when Redis does not take it within two seconds; it may then be sent again.
@@ -84,7 +84,7 @@ class Queue:
         if webhook.created_at is not None:
             times[Stage.WEBHOOK_SENT] = webhook.created_at
 
-        def put() -> Awaitable[Accepted]:
+        def put() -> Awaitable[EnqueueResult]:
             return self._put(
                 webhook.store_hash,
                 webhook.order_id,
@@ -96,11 +96,15 @@ class Queue:
 
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return await insist(put, on=PASSING, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05)
+                return await call_with_retry(
+                    put, on=TRANSIENT_ERRORS, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05
+                )
         except (TimeoutError, RedisError) as error:
             raise QueueUnavailable(f"Redis did not take the job in time ({type(error).__name__})") from error
 
-    async def tell(self, store: str, order_id: int, *, source: str, created_at: float | None = None) -> Accepted:
+    async def enqueue(
+        self, store: str, order_id: int, *, source: str, created_at: float | None = None
+    ) -> EnqueueResult:
         """Queue an order that no webhook told of, unless it is known. ``created_at`` is on BigCommerce's clock.
 
         Errors are Redis's own.
@@ -109,11 +113,11 @@ class Queue:
         told_at = self._clock() if created_at is None else created_at
         return await self._put(store, order_id, who="found", told_at=told_at, times=times, fields={"source": source})
 
-    async def ask_again(self, store: str, order_id: int) -> Accepted:
+    async def enqueue_status_check(self, store: str, order_id: int) -> EnqueueResult:
         """Queue an order that waits for its status: it may have changed with nobody telling. Errors are Redis's own."""
         return await self._put(store, order_id, who="status", told_at=0.0, times={}, fields={})
 
-    async def retry(self, store: str, order_id: int, source: str = "retry") -> Accepted:
+    async def retry(self, store: str, order_id: int, source: str = "retry") -> EnqueueResult:
         """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
         again: dict[str, object] = {
             "start_over": True,
@@ -138,7 +142,7 @@ class Queue:
         told_at: float,
         times: dict[Stage, float],
         fields: dict[str, object],
-    ) -> Accepted:
+    ) -> EnqueueResult:
         now = self._clock()
         kind, other = _kinds(who, told_at, now)
         # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait. And an order that
@@ -155,7 +159,7 @@ class Queue:
                 other.key(store, order_id),
                 kind.queue,
                 index_key(store),
-                checks_key(store),
+                verify_key(store),
                 parked_key(store),
                 webhook_seen_key(store),
                 waiting_key(store),
@@ -171,16 +175,16 @@ class Queue:
                 *chain.from_iterable(stored.items()),
             ],
         )
-        return Accepted(answer.decode())
+        return EnqueueResult(answer.decode())
 
-    async def say_alive(self, worker: str, running: int) -> None:
+    async def heartbeat(self, worker: str, running: int) -> None:
         """A worker says that it lives and how many jobs it runs; to be said every few seconds."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.sadd(_WORKERS, worker)
-            pipe.set(f"{_WORKERS}:{worker}", running, ex=WORKER_SILENCE_S)
+            pipe.set(f"{_WORKERS}:{worker}", running, ex=HEARTBEAT_TTL_S)
             await pipe.execute()
 
-    async def say_gone(self, worker: str) -> None:
+    async def remove_heartbeat(self, worker: str) -> None:
         """A worker says goodbye."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.srem(_WORKERS, worker)
@@ -208,7 +212,7 @@ class Queue:
         return Counts(workers=len(names) - len(dead), queued=max(0, window + recovery - runs))
 
 
-def _kinds(who: str, told_at: float, now: float) -> tuple[Kind, Kind]:
+def _kinds(who: str, told_at: float, now: float) -> tuple[JobKind, JobKind]:
     """The job's kind and the other one: news that is older than a window must not stand before fresh orders."""
     if who == "retry" or now - told_at > LENGTH_S:
         return RECOVERY, WINDOW

@@ -1,6 +1,6 @@
 """Where an order is: in one of the two queues, among the checks, parked, waiting for its status, or at its end.
 
-It is in one place at a time, and each move is one script. A look at an order begins with a number of its own
+It is in one state at a time, and each move is one script. A look at an order begins with a number of its own
 (``attempts``), and only the last look that began may write: what a worker that was taken for dead still wants to
 say is refused.
 """
@@ -16,16 +16,16 @@ from redis.asyncio import Redis
 
 from service.errors import EnrichError
 from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import CHECK, PROBE, RECOVERY, SECOND_LOOK, WINDOW, Kind
+from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import (
     breaker_key,
-    checks_key,
     entry_key,
     entry_prefix,
     failed_key,
     index_key,
     parked_key,
-    second_looks_key,
+    reverify_key,
+    verify_key,
     waiting_key,
 )
 from service.redis import scripts
@@ -40,17 +40,17 @@ MOST_ENTRIES = 100_000
 FIRST_PROBE_S = 5.0
 """After the credentials of a store were refused, when they are tried again for the first time."""
 
-Place = Literal["here", "recovery", "checks", "parked", "waiting", "ended"]
+State = Literal["here", "recovery", "checks", "parked", "waiting", "ended"]
 
-# The job that an order needs at its place, or with others there. At its end it is the one for second looks.
-_JOBS: Mapping[str, Kind] = {"recovery": RECOVERY, "checks": CHECK, "parked": PROBE, "ended": SECOND_LOOK}
+# The job that an order needs at its state, or with others there. At its end it is the one for second looks.
+_JOBS: Mapping[str, JobKind] = {"recovery": RECOVERY, "checks": VERIFY, "parked": PROBE, "ended": REVERIFY}
 
 
-class Superseded(EnrichError):
+class StaleAttempt(EnrichError):
     """A newer look at the order has begun, or it is at its end: this one has nothing more to say."""
 
 
-class Places:
+class Transitions:
     """Moves orders. Errors are Redis's own, and Superseded."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
@@ -59,7 +59,7 @@ class Places:
         self._begin = scripts.load(redis, "service.orders.state", "begin")
         self._move = scripts.load(redis, "service.orders.state", "move")
 
-    async def begin(self, store: str, order_id: int) -> tuple[Entry, bool]:
+    async def begin_attempt(self, store: str, order_id: int) -> tuple[Entry, bool]:
         """Begin a look: the order's entry, and whether the store's credentials are refused at present."""
         refused, flat = await self._begin(
             keys=[entry_key(store, order_id), breaker_key(store)], args=[f"{self._clock():.3f}"]
@@ -68,77 +68,77 @@ class Places:
         stored = dict(zip(texts[::2], texts[1::2], strict=True))
         return Entry.from_hash(store, order_id, stored), bool(refused)
 
-    async def note(self, entry: Entry) -> None:
+    async def save(self, entry: Entry) -> None:
         """Keep where the order stands; it stays where it is."""
-        await self._go(entry, "here")
+        await self._transition(entry, "here")
 
-    async def recover(self, entry: Entry, delay: float) -> None:
+    async def to_recovery(self, entry: Entry, delay: float) -> None:
         """To recovery, in ``delay`` seconds."""
-        await self._go(entry, "recovery", delay)
+        await self._transition(entry, "recovery", delay)
 
-    async def check(self, entry: Entry, delay: float) -> None:
+    async def to_verification(self, entry: Entry, delay: float) -> None:
         """To the checks: its record is looked at in ``delay`` seconds."""
-        await self._go(entry, "checks", delay)
+        await self._transition(entry, "checks", delay)
 
     async def park(self, entry: Entry) -> bool:
         """Aside, until the store's credentials are accepted; False when they are."""
-        return await self._go(entry, "parked", FIRST_PROBE_S) == "moved"
+        return await self._transition(entry, "parked", FIRST_PROBE_S) == "moved"
 
-    async def wait(self, entry: Entry, *, ask_in: float | None = None) -> bool:
+    async def await_status(self, entry: Entry, *, ask_in: float | None = None) -> bool:
         """Aside, until the order's status changes; False when it just did: look again.
 
         If nobody has told of a change in ``ask_in`` seconds, it is asked for.
         """
         entry.status, entry.recovering_since = Status.WAITING, None
-        if await self._go(entry, "waiting", ask_in) == "moved":
+        if await self._transition(entry, "waiting", ask_in) == "moved":
             return True
         entry.status = Status.QUEUED
         return False
 
-    async def end(self, entry: Entry, *, look_again_in: float | None = None) -> None:
+    async def finish(self, entry: Entry, *, reverify_in: float | None = None) -> None:
         """To its end, with the status that the entry says; its record is looked at once more in so many seconds."""
         entry.ended_at = self._clock()
-        await self._go(entry, "ended", look_again_in)
+        await self._transition(entry, "ended", reverify_in)
 
-    async def _go(self, entry: Entry, place: Place, delay: float | None = 0.0) -> str:
+    async def _transition(self, entry: Entry, state: State, delay: float | None = 0.0) -> str:
         store, now = entry.store, self._clock()
-        if place in ("recovery", "checks", "parked"):
+        if state in ("recovery", "checks", "parked"):
             entry.status = Status.QUEUED
         answer = await self._move(
             keys=[
                 entry_key(store, entry.order_id),
                 index_key(store),
                 failed_key(store),
-                checks_key(store),
+                verify_key(store),
                 parked_key(store),
                 breaker_key(store),
-                second_looks_key(store),
+                reverify_key(store),
                 waiting_key(store),
                 RECOVERY.queue,
-                CHECK.queue,
+                VERIFY.queue,
                 PROBE.queue,
-                SECOND_LOOK.queue,
+                REVERIFY.queue,
             ],
             args=[
-                place,
+                state,
                 entry.attempts,
                 entry.order_id,
                 int(now * 1000),
                 "" if delay is None else int((now + delay) * 1000),
-                json.dumps(_known(place, store, entry.order_id, now)),
+                json.dumps(_known(state, store, entry.order_id, now)),
                 *chain.from_iterable(entry.to_hash().items()),
             ],
         )
         if answer == b"superseded":
-            raise Superseded(f"order {entry.order_id} of {store} has been taken up by another worker")
+            raise StaleAttempt(f"order {entry.order_id} of {store} has been taken up by another worker")
         return str(answer.decode())
 
 
-def _known(place: Place, store: str, order_id: int, now: float) -> Mapping[str, Any]:
-    """The names, the job and the limits that the script needs to move an order to this place."""
-    if place == "here":
+def _known(state: State, store: str, order_id: int, now: float) -> Mapping[str, Any]:
+    """The names, the job and the limits that the script needs to move an order to this state."""
+    if state == "here":
         return {}
-    kind = _JOBS.get(place)
+    kind = _JOBS.get(state)
     order = order_id if kind is RECOVERY else None
     job = {"id": kind.id(store, order), "body": kind.body(store, order, now=now).decode()} if kind else None
     return {

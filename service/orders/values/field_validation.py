@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedField:
     """A field, by its key in the stores file, that is not sent, and why: a sentence without the shopper's value."""
 
     name: str
@@ -20,12 +20,12 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class ValidatedFields:
     """``fields`` are sent: fieldName → text. ``refused`` is set when the order must not be sent without a field."""
 
     fields: dict[str, str]
-    dropped: tuple[Dropped, ...]
-    refused: Dropped | None
+    dropped: tuple[DroppedField, ...]
+    refused: DroppedField | None
 
 
 class _MisfitError(Exception):
@@ -36,7 +36,9 @@ class _MisfitError(Exception):
         self.required = required
 
 
-def fit(fields: Mapping[str, str], required_rules: Collection[str], configs: Sequence[ExtraFieldConfig]) -> Fitted:
+def validate_fields(
+    fields: Mapping[str, str], required_rules: Collection[str], configs: Sequence[ExtraFieldConfig]
+) -> ValidatedFields:
     """Name each field by its fieldName and leave out what BigCommerce would not take.
 
     A key is a fieldName or a label; a fieldName goes first. What does not fit is dropped, unless BigCommerce or the
@@ -44,27 +46,27 @@ def fit(fields: Mapping[str, str], required_rules: Collection[str], configs: Seq
     it the order fails. The rows of a multi-line field are how it is displayed, no limit.
     """
     fitted: dict[str, str] = {}
-    dropped: list[Dropped] = []
-    refused: Dropped | None = None
+    dropped: list[DroppedField] = []
+    refused: DroppedField | None = None
     for key, text in fields.items():
         try:
             config = _config(key, configs)
             value = _value(text, config)
         except _MisfitError as misfit:
-            unfit = Dropped(key, str(misfit))
+            unfit = DroppedField(key, str(misfit))
             if refused is None and (misfit.required or key in required_rules):
                 refused = unfit
             else:
                 dropped.append(unfit)
             continue
         if config.field_name in fitted:
-            dropped.append(Dropped(key, "another rule has filled the same field already."))
+            dropped.append(DroppedField(key, "another rule has filled the same field already."))
         else:
             fitted[config.field_name] = value
-    return Fitted(fitted, tuple(dropped), refused)
+    return ValidatedFields(fitted, tuple(dropped), refused)
 
 
-def meant_by(key: str, configs: Sequence[ExtraFieldConfig]) -> list[ExtraFieldConfig]:
+def configs_for_key(key: str, configs: Sequence[ExtraFieldConfig]) -> list[ExtraFieldConfig]:
     """The extra fields that a key of the stores file means: the one with this fieldName, else all with this label."""
     by_name = {config.field_name: config for config in configs if config.field_name}
     if key in by_name:
@@ -72,12 +74,12 @@ def meant_by(key: str, configs: Sequence[ExtraFieldConfig]) -> list[ExtraFieldCo
     return [config for config in by_name.values() if config.label == key]
 
 
-def nearest_to(key: str, configs: Sequence[ExtraFieldConfig]) -> str:
+def suggest_field(key: str, configs: Sequence[ExtraFieldConfig]) -> str:
     """``Did you mean "…"?`` with the fieldName or label that is nearest to the key, or no text."""
     return did_you_mean(key, [name for config in configs for name in (config.field_name, config.label) if name])
 
 
-def why_unfit(text: str, config: ExtraFieldConfig) -> str | None:
+def rejection_reason(text: str, config: ExtraFieldConfig) -> str | None:
     """Why the field would not take this text, as a sentence without the text; None when it would."""
     try:
         _value(text, config)
@@ -87,11 +89,11 @@ def why_unfit(text: str, config: ExtraFieldConfig) -> str | None:
 
 
 def _config(key: str, configs: Sequence[ExtraFieldConfig]) -> ExtraFieldConfig:
-    match meant_by(key, configs):
+    match configs_for_key(key, configs):
         case [config]:
             return config
         case []:
-            raise _MisfitError(f"the store has no extra field of this name. {nearest_to(key, configs)}".rstrip())
+            raise _MisfitError(f"the store has no extra field of this name. {suggest_field(key, configs)}".rstrip())
         case several:
             names = ", ".join(config.field_name for config in several)
             required = any(config.required for config in several)

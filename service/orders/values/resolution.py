@@ -10,7 +10,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.orders.document.cache import CONFIGS_S, CONFIGS_STALE_S, Cache
 from service.orders.document.loading import Document
-from service.orders.values.field_validation import fit
+from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import PO_NUMBER
 from service.rules import Evaluation, RuleSet
 from service.stores import Store
@@ -20,7 +20,7 @@ _CACHED_AS = "extra-field-configs"
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
+class ResolvedValues:
     """What an order's rules gave. ``dropped`` says of each left-out field why; ``failure`` why nothing may be sent."""
 
     values: Values
@@ -28,12 +28,12 @@ class Composed:
     failure: str | None
 
 
-def compose(rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> Composed:
+def resolve_values(rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> ResolvedValues:
     """Evaluate the rules and fit the extra fields to what the store allows."""
-    return fit_found(rules, rules.evaluate(document), configs)
+    return validate_evaluation(rules, rules.evaluate(document), configs)
 
 
-def fit_found(rules: RuleSet, found: Evaluation, configs: list[ExtraFieldConfig]) -> Composed:
+def validate_evaluation(rules: RuleSet, found: Evaluation, configs: list[ExtraFieldConfig]) -> ResolvedValues:
     """Fit what the rules gave for an order to what the store allows."""
     # An expression that broke matters only where nothing else, a default for one, gave a value.
     dropped = {
@@ -42,11 +42,11 @@ def fit_found(rules: RuleSet, found: Evaluation, configs: list[ExtraFieldConfig]
         if name not in found.fields and not (name == PO_NUMBER and found.po_number is not None)
     }
     if found.missing:
-        return Composed(Values(None, {}), dropped, found.missing[0])
-    fitted = fit(found.fields, rules.required, configs)
+        return ResolvedValues(Values(None, {}), dropped, found.missing[0])
+    fitted = validate_fields(found.fields, rules.required, configs)
     dropped |= {drop.name: drop.reason for drop in fitted.dropped}
     failure = f"{fitted.refused.name}: {fitted.refused.reason}" if fitted.refused else None
-    return Composed(Values(found.po_number, fitted.fields), dropped, failure)
+    return ResolvedValues(Values(found.po_number, fitted.fields), dropped, failure)
 
 
 async def read_configs(api: StoreApi, cache: Cache, store: Store, *, refresh: bool = False) -> list[ExtraFieldConfig]:

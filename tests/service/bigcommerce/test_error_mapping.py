@@ -21,7 +21,7 @@ from tests.fakes.upstream import FakeUpstream, store_api
 
 READ = Call("Read", Api.B2B, "GET", "/v3/io/x")
 WRITES = [Call("Write", Api.B2B, method, "/v3/io/x", json={}) for method in ("POST", "PUT", "DELETE")]
-PASSING = {*range(300, 400), 408, 425}
+TRANSIENT_ERRORS = {*range(300, 400), 408, 425}
 
 
 def subclasses(error: type[Exception]) -> Iterator[type[Exception]]:
@@ -123,7 +123,7 @@ def expected(status: int, *, is_json: bool, is_write: bool) -> type[UpstreamErro
         return NotFound
     if status == 429:
         return TryAgain
-    if status in PASSING or status == 404 or status >= 500:
+    if status in TRANSIENT_ERRORS or status == 404 or status >= 500:
         return Unsure if is_write else TryAgain
     return Refused
 

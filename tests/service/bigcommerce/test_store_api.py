@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from service.bigcommerce import PatientApi
+from service.bigcommerce import QuotaWaitingApi
 from service.errors import WaitUntil
 from tests.fakes.upstream import FakeUpstream, account, transport_to
 
@@ -33,7 +33,7 @@ async def test_a_wait_of_half_a_minute_is_made(waits: list[float]) -> None:
     upstream = FakeUpstream()
     upstream.on(RECORD, over_quota(30), over_quota(7), {"code": 200, "data": {"bcOrderId": 1, "poNumber": "A"}})
     async with transport_to(upstream) as transport:
-        assert (await PatientApi(transport, account("t")).b2b.order(1)).po_number == "A"
+        assert (await QuotaWaitingApi(transport, account("t")).b2b.order(1)).po_number == "A"
     assert waits == [30, 7]
 
 
@@ -44,7 +44,7 @@ async def test_a_longer_one_only_by_who_has_the_time(
     upstream = FakeUpstream()
     upstream.on(RECORD, over_quota(55), over_quota(70))
     async with transport_to(upstream) as transport:
-        api = PatientApi(transport, account("t"))
+        api = QuotaWaitingApi(transport, account("t"))
         if longest is not None:
             api.longest_wait_s = longest
         with pytest.raises(WaitUntil):

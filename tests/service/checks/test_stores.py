@@ -14,7 +14,7 @@ from service.bigcommerce.http_client import http_client
 from service.checks import Finding, check_stores, of_clock
 from service.checks.stores import AT_ONCE, check_store
 from service.configuration import Configuration
-from service.hooks import point_to
+from service.hooks import set_destination
 from service.orders.document.cache import Cache
 from service.orders.values.resolution import read_configs
 from service.redis.client import connect
@@ -186,7 +186,7 @@ async def test_webhooks_are_to_go_where_they_were_registered(
     sandbox: RunningSandbox, stores: Configuration, redis_url: str
 ) -> None:
     async with connect(redis_url) as redis:
-        await point_to(redis, "sandbox", "https://new.example/webhooks/bigcommerce")
+        await set_destination(redis, "sandbox", "https://new.example/webhooks/bigcommerce")
         missing, foreign = bad(await check(sandbox, stores, redis))
     assert missing.startswith("error  webhook store/order/created  there is none")
     assert foreign.startswith("warning  webhooks  one about orders goes to https://me.example/webhooks/bigcommerce")

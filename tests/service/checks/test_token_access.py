@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.bigcommerce import PatientApi
+from service.bigcommerce import QuotaWaitingApi
 from service.checks.token_access import NO_ORDER, Access, of_all_tokens, try_token
 from service.rules import Needs
 from service.stores import Endpoints
@@ -61,7 +61,7 @@ def upstream() -> FakeUpstream:
 
 async def tried(upstream: FakeUpstream, needs: Needs = NOTHING, token: str = "access-token") -> Access:
     async with transport_to(upstream) as transport:
-        return await try_token(PatientApi(transport, account(token)), needs, Endpoints(), now=NOW)
+        return await try_token(QuotaWaitingApi(transport, account(token)), needs, Endpoints(), now=NOW)
 
 
 async def found(upstream: FakeUpstream, needs: Needs = NOTHING) -> list[str]:

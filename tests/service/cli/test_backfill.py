@@ -17,14 +17,14 @@ from redis import Redis
 from rich.console import Console
 
 from service.cli.backfill.command import _span
-from service.cli.backfill.progress import BackfillProgress
+from service.cli.backfill.progress import ProgressDisplay
 from service.errors import ConfigError
-from service.orders.backfill.progress import Course, Old
+from service.orders.backfill.progress import BackfillProgress, ListedOrder
 from service.orders.state.entry import Entry, Status
 from service.orders.state.jobs import RECOVERY
 from service.orders.state.keys import backfill_lock_key
 from service.orders.state.queue import Queue
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich, Keep
 from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
@@ -59,16 +59,16 @@ def working(redis_url: str, *, failing: frozenset[int] = frozenset()) -> Iterato
 
     async def work() -> None:
         async with connect(redis_url) as redis:
-            places = Places(redis)
+            transitions = Transitions(redis)
             while not stop.is_set():
-                await Queue(redis).say_alive("played", 0)
+                await Queue(redis).heartbeat("played", 0)
                 for job in await redis.zrange(RECOVERY.queue, 0, -1):
                     order_id = int(job.decode().rpartition(":")[2])
-                    entry, _ = await places.begin("sandbox", order_id)
+                    entry, _ = await transitions.begin_attempt("sandbox", order_id)
                     failed = order_id in failing
                     entry.status = Status.FAILED if failed else Status.UPDATED
                     entry.reason = "[/red] Cost Center" if failed else None
-                    await places.end(entry)
+                    await transitions.finish(entry)
                 await asyncio.sleep(0.02)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
@@ -152,7 +152,7 @@ def test_a_store_without_such_orders_is_no_trouble(enrich: Enrich, sandbox: Serv
 
 
 def test_a_terminal_sees_a_bar_and_a_pipe_sees_lines() -> None:
-    course = Course(total=200, seen=100, known=40, in_hand={7: Old(7, 0.0, 101)})
+    course = BackfillProgress(total=200, seen=100, known=40, in_hand={7: ListedOrder(7, 0.0, 101)})
 
     assert re.search(r"orders, 1 in hand [━╸╺]+ +40/200", watched(course, terminal=True))
     assert watched(course, terminal=False) == "40 of 200 orders done, 1 in hand\n"
@@ -160,7 +160,9 @@ def test_a_terminal_sees_a_bar_and_a_pipe_sees_lines() -> None:
 
 
 def test_what_hinders_is_told_once_and_its_end_too() -> None:
-    stuck = Course(total=1, seen=1, in_hand={7: Old(7, 0.0, 101)}, workers=0, trouble="Get Company: [/x]")
+    stuck = BackfillProgress(
+        total=1, seen=1, in_hand={7: ListedOrder(7, 0.0, 101)}, workers=0, trouble="Get Company: [/x]"
+    )
     well = replace(stuck, workers=1, trouble=None)
 
     assert watched(stuck, stuck, well, terminal=False).splitlines() == [
@@ -171,11 +173,11 @@ def test_what_hinders_is_told_once_and_its_end_too() -> None:
     ]
 
 
-def watched(*courses: Course, terminal: bool) -> str:
+def watched(*courses: BackfillProgress, terminal: bool) -> str:
     """What is seen of a backfill that comes to stand so."""
     seen = io.StringIO()
     console = Console(file=seen, force_terminal=terminal, no_color=True, width=100, highlight=False)
-    with BackfillProgress(console) as progress:
+    with ProgressDisplay(console) as progress:
         for course in courses:
             progress.show(course)
     return seen.getvalue()

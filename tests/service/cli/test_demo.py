@@ -71,7 +71,7 @@ def test_a_percentile_is_the_smallest_value_that_enough_do_not_exceed(values: li
 # ── the command, with everything but the processes ──────────────────────────────────────────────────────────────
 
 
-Watch = Callable[[list[Placed]], None]
+PollingState = Callable[[list[Placed]], None]
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], lis
 def ending(monkeypatch: pytest.MonkeyPatch, orders: list[Placed], error: BaseException | None = None) -> None:
     """Let the demo end with these orders, or with this error."""
 
-    async def run(count: int, rate: float, folder: Path, watch: Watch) -> list[Placed]:
+    async def run(count: int, rate: float, folder: Path, watch: PollingState) -> list[Placed]:
         watch(orders)
         watch(orders)
         if error:

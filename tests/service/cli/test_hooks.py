@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.hooks import Known, point_to
+from service.hooks import HookState, set_destination
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE_HASH
 from tests.fakes.cli import Enrich, Ran
@@ -108,7 +108,7 @@ def told(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaita
 
     async def ask() -> str | None:
         async with connect(redis_url) as redis:
-            return (await Known.read(redis, DEMO_STORE_HASH)).destination
+            return (await HookState.read(redis, DEMO_STORE_HASH)).destination
 
     return ask
 
@@ -183,7 +183,7 @@ async def test_list_goes_by_what_the_workers_know(shop: Shop, told: object, redi
         await shop.hook(destination=destination)
         await shop.hook(STATUS, destination=destination)
     async with connect(redis_url) as redis:
-        await point_to(redis, DEMO_STORE_HASH, proxy)
+        await set_destination(redis, DEMO_STORE_HASH, proxy)
     assert [row[-1] for row in rows(await shop.enrich("list"))] == ["foreign", "foreign", "active", "active"]
 
 
@@ -403,7 +403,7 @@ async def test_repair_leaves_the_second_secret_of_a_rotation(shop: Shop) -> None
 
 async def test_repair_makes_anew_what_the_workers_know_of(shop: Shop, told: object, redis_url: str) -> None:
     async with connect(redis_url) as redis:
-        await point_to(redis, DEMO_STORE_HASH, OURS)
+        await set_destination(redis, DEMO_STORE_HASH, OURS)
     assert done(await shop.enrich("repair", "--json")) == [("created", CREATED), ("created", STATUS)]
     assert {destination for _, destination, *_ in await shop.hooks()} == {OURS}
 

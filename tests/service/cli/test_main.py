@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 from typer.main import get_group
 
 from service.cli import app
-from service.cli.common.lazy import Later
+from service.cli.common.lazy import LazyCommand
 from service.cli.orders import search
 from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
 from tests.fakes.cli import Enrich, Ran
@@ -21,7 +21,7 @@ from tests.fakes.cli import Enrich, Ran
 
 def commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, listed in group.commands.items():
-        command = listed.load() if isinstance(listed, Later) else listed
+        command = listed.load() if isinstance(listed, LazyCommand) else listed
         if hasattr(command, "commands"):
             yield from commands(command, *path, name)
         else:
@@ -71,7 +71,9 @@ def test_help_lists_every_command_with_its_whole_purpose(enrich: Enrich, group: 
 
 def test_the_list_of_commands_says_what_their_own_help_says() -> None:
     listed = get_group(app).commands.values()
-    purposes = {later.name: (later.load().help or "").split("\n\n")[0] for later in listed if isinstance(later, Later)}
+    purposes = {
+        later.name: (later.load().help or "").split("\n\n")[0] for later in listed if isinstance(later, LazyCommand)
+    }
     assert {later.name: later.short_help for later in listed} == {name: flat(purposes[name]) for name in purposes}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.orders.state.entry import Entry, Status
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich, Ran
 from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
@@ -306,7 +306,9 @@ def test_what_we_wrote_ourselves_would_be_written_over(
 
     async def end() -> None:
         async with connect(redis_url) as redis:
-            await Places(redis).end(Entry("sandbox", order, status=Status.CREATED, written={"po_number": ["old"]}))
+            await Transitions(redis).finish(
+                Entry("sandbox", order, status=Status.CREATED, written={"po_number": ["old"]})
+            )
 
     asyncio.run(end())
     monkeypatch.setenv("REDIS_URL", redis_url)

@@ -26,7 +26,7 @@ from service.demo.orders import (
 from service.orders.document.cache import Cache
 from service.orders.document.loading import NoCompanyUser, read_order, read_people
 from service.orders.state.entry import Status
-from service.orders.values.resolution import Composed, compose, read_configs
+from service.orders.values.resolution import ResolvedValues, read_configs, resolve_values
 from service.redis.client import connect
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
@@ -47,7 +47,9 @@ async def sandbox() -> AsyncIterator[RunningSandbox]:
         yield sandbox
 
 
-async def composed(order: DemoOrder, sandbox: RunningSandbox, configuration: Configuration, redis_url: str) -> Composed:
+async def composed(
+    order: DemoOrder, sandbox: RunningSandbox, configuration: Configuration, redis_url: str
+) -> ResolvedValues:
     """Place the order and apply the demo's rules to it."""
     configured = configuration.stores["sandbox"]
     store, rules = configured.store, configured.rules
@@ -60,7 +62,7 @@ async def composed(order: DemoOrder, sandbox: RunningSandbox, configuration: Con
         api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)
         document = await read_order(api, placed["id"], rules.needs)
         document |= await read_people(api, cache, order.placement["customer_id"], rules.needs)
-        return compose(rules, document, await read_configs(api, cache, store))
+        return resolve_values(rules, document, await read_configs(api, cache, store))
 
 
 @pytest.mark.parametrize("make", ENRICHED)

@@ -6,18 +6,18 @@ import pytest
 from pydantic import SecretStr
 
 from service.bigcommerce.hooks import Hook
-from service.hooks import Kind, Trouble, find_troubles, is_receiver
+from service.hooks import HookProblem, ProblemKind, find_problems, is_receiver
 from tests.fakes.webhooks import a_store
 
 CREATED = "store/order/created"
 OURS = "https://hooks.example.com/webhooks/bigcommerce"
 
 
-def troubles(headers: Any, expected: dict[str, list[str]]) -> list[Trouble]:
+def troubles(headers: Any, expected: dict[str, list[str]]) -> list[HookProblem]:
     """Of a webhook with these headers, at a store that expects those."""
     secrets = {name: [SecretStr(value) for value in values] for name, values in expected.items()}
     document = {"id": 1, "scope": CREATED, "destination": OURS, "is_active": True, "headers": headers}
-    return find_troubles([Hook.of_document(document)], a_store(webhook_headers=secrets), OURS, {})
+    return find_problems([Hook.of_document(document)], a_store(webhook_headers=secrets), OURS, {})
 
 
 @pytest.mark.parametrize(
@@ -50,34 +50,36 @@ def test_headers_are_well_when_each_has_a_secret_that_is_accepted(headers: Any, 
 )
 def test_headers_that_the_receiver_would_refuse_keep_webhooks_away(headers: Any, expected: Any) -> None:
     (trouble,) = troubles(headers, expected)
-    assert trouble == Trouble(Kind.HEADERS, CREATED)
-    assert trouble.keeps_webhooks_away
+    assert trouble == HookProblem(ProblemKind.HEADERS, CREATED)
+    assert trouble.blocks_delivery
 
 
 def test_a_list_that_does_not_tell_headers_at_all_differs() -> None:
     hook = Hook.of_document({"scope": CREATED, "destination": OURS})
     store = a_store(webhook_headers={"X-Key": [SecretStr("k")]})
-    assert find_troubles([hook], store, OURS, {}) == [Trouble(Kind.HEADERS, CREATED)]
+    assert find_problems([hook], store, OURS, {}) == [HookProblem(ProblemKind.HEADERS, CREATED)]
 
 
 def test_headers_of_a_webhook_that_goes_elsewhere_are_none_of_our_business() -> None:
     ours = Hook(1, CREATED, OURS, True, 0.0, {"X-Key": "k"})
     other = Hook(2, CREATED, "https://erp.example.com/in", True, 0.0)
     store = a_store(webhook_headers={"X-Key": [SecretStr("k")]})
-    assert find_troubles([ours, other], store, OURS, {}) == [Trouble(Kind.FOREIGN, "https://erp.example.com/in")]
+    assert find_problems([ours, other], store, OURS, {}) == [
+        HookProblem(ProblemKind.FOREIGN, "https://erp.example.com/in")
+    ]
 
 
 def test_all_that_is_wrong_is_found_the_worst_first() -> None:
     ours = Hook(1, CREATED, OURS, False, 0.0)
     other = Hook(2, CREATED, "https://erp.example.com/in", True, 0.0)
     store = a_store(webhook_headers={"X-Key": [SecretStr("k")]}, incomplete_orders="wait")
-    found = find_troubles([other, ours], store, OURS, {"hooks.example.com": 130, "erp.example.com": 5})
+    found = find_problems([other, ours], store, OURS, {"hooks.example.com": 130, "erp.example.com": 5})
     assert [trouble.kind for trouble in found] == [
-        Kind.MISSING,
-        Kind.INACTIVE,
-        Kind.HEADERS,
-        Kind.BLOCKED,
-        Kind.FOREIGN,
+        ProblemKind.MISSING,
+        ProblemKind.INACTIVE,
+        ProblemKind.HEADERS,
+        ProblemKind.BLOCKED,
+        ProblemKind.FOREIGN,
     ]
 
 

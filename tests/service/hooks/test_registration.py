@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from service.bigcommerce import Account, StoreApi, Transport
 from service.bigcommerce.core import Core
 from service.errors import ConfigError, CredentialsRefused, Refused
-from service.hooks import Did, Outcome, Step, destination_of, find_ours, register, remove, repair
+from service.hooks import ChangeKind, HookChange, StoreChanges, destination_of, find_ours, register, remove, repair
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Store
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
@@ -53,7 +53,7 @@ class Shop:
         return sum(sum(calls.get(f"{verb} a Webhook", {}).values()) for verb in ("Create", "Update", "Delete"))
 
 
-def did(outcome: Outcome) -> list[tuple[Did, str]]:
+def did(outcome: StoreChanges) -> list[tuple[ChangeKind, str]]:
     assert all(step.hook_id for step in outcome.steps if step.is_done)
     return [(step.did, step.scope) for step in outcome.steps]
 
@@ -76,14 +76,14 @@ async def test_register_makes_what_is_missing_with_the_first_secret_of_each_head
     store = shop.store(headers={"X-Key": ["new", "old"], "X-Second": ["s"]})
     outcome = await register(shop.core, store, OURS)
 
-    assert did(outcome) == [(Did.CREATED, CREATED)]
+    assert did(outcome) == [(ChangeKind.CREATED, CREATED)]
     assert (outcome.destination, outcome.elsewhere, outcome.blocked, outcome.is_complete) == (OURS, (), {}, True)
     assert await shop.hooks() == {(CREATED, OURS): (True, {"X-Key": "new", "X-Second": "s"})}
 
 
 async def test_a_store_that_waits_for_a_status_gets_a_webhook_for_it(shop: Shop) -> None:
     outcome = await register(shop.core, shop.store(wait=True), OURS)
-    assert did(outcome) == [(Did.CREATED, CREATED), (Did.CREATED, STATUS)]
+    assert did(outcome) == [(ChangeKind.CREATED, CREATED), (ChangeKind.CREATED, STATUS)]
     assert await shop.hooks() == {(CREATED, OURS): (True, {}), (STATUS, OURS): (True, {})}
 
 
@@ -93,7 +93,7 @@ async def test_a_second_register_writes_nothing(shop: Shop) -> None:
     before = await shop.writes()
 
     outcome = await register(shop.core, store, OURS)
-    assert did(outcome) == [(Did.KEPT, CREATED), (Did.KEPT, STATUS)]
+    assert did(outcome) == [(ChangeKind.KEPT, CREATED), (ChangeKind.KEPT, STATUS)]
     assert await shop.writes() == before == 2
 
 
@@ -102,22 +102,22 @@ async def test_what_is_wrong_is_put_right_in_one_call_and_other_headers_stay(sho
     before = await shop.writes()
 
     outcome = await register(shop.core, shop.store(headers={"X-Key": ["k"]}), OURS)
-    assert did(outcome) == [(Did.ACTIVATED, CREATED), (Did.HEADERS_SET, CREATED)]
+    assert did(outcome) == [(ChangeKind.ACTIVATED, CREATED), (ChangeKind.HEADERS_SET, CREATED)]
     assert await shop.hooks() == {(CREATED, OURS): (True, {"X-Key": "k", "X-Proxy": "p"})}
     assert await shop.writes() == before + 1
 
 
 async def test_a_webhook_for_all_order_events_will_do(shop: Shop) -> None:
     await shop.hook(ALL)
-    assert did(await register(shop.core, shop.store(wait=True), OURS)) == [(Did.KEPT, ALL)]
+    assert did(await register(shop.core, shop.store(wait=True), OURS)) == [(ChangeKind.KEPT, ALL)]
 
 
 async def test_register_ends_a_rotation_and_repair_leaves_it_as_it_is(shop: Shop) -> None:
     await shop.hook(headers={"X-Key": "old"})
     rotating = shop.store(headers={"X-Key": ["new", "old"]})
 
-    assert did(await repair(shop.core, rotating, OURS)) == [(Did.KEPT, CREATED)]
-    assert did(await register(shop.core, rotating, OURS)) == [(Did.HEADERS_SET, CREATED)]
+    assert did(await repair(shop.core, rotating, OURS)) == [(ChangeKind.KEPT, CREATED)]
+    assert did(await register(shop.core, rotating, OURS)) == [(ChangeKind.HEADERS_SET, CREATED)]
     assert await shop.hooks() == {(CREATED, OURS): (True, {"X-Key": "new"})}
 
 
@@ -128,7 +128,7 @@ async def test_webhooks_to_other_places_are_told_of_and_left_alone(shop: Shop) -
     before = await shop.hooks()
 
     outcome = await register(shop.core, shop.store(), OURS)
-    assert did(outcome) == [(Did.CREATED, CREATED)]
+    assert did(outcome) == [(ChangeKind.CREATED, CREATED)]
     assert outcome.elsewhere == (ERP, OLD)
     assert await shop.hooks() == before | {(CREATED, OURS): (True, {})}
 
@@ -138,7 +138,7 @@ async def test_move_sends_another_receivers_webhooks_here_instead_of_making_new_
     await shop.hook(destination=ERP)
 
     outcome = await register(shop.core, shop.store(headers={"X-Key": ["k"]}, wait=True), OURS, move=True)
-    assert did(outcome) == [(Did.MOVED, CREATED), (Did.CREATED, STATUS)]
+    assert did(outcome) == [(ChangeKind.MOVED, CREATED), (ChangeKind.CREATED, STATUS)]
     assert outcome.elsewhere == (ERP,)
     assert await shop.hooks() == {
         (CREATED, OURS): (True, {"X-Key": "k", "X-Proxy": "p"}),
@@ -150,7 +150,7 @@ async def test_move_sends_another_receivers_webhooks_here_instead_of_making_new_
 async def test_a_webhook_for_all_order_events_is_moved_once(shop: Shop) -> None:
     await shop.hook(ALL, OLD)
     outcome = await register(shop.core, shop.store(wait=True), OURS, move=True)
-    assert did(outcome) == [(Did.MOVED, ALL)]
+    assert did(outcome) == [(ChangeKind.MOVED, ALL)]
     assert await shop.hooks() == {(ALL, OURS): (True, {})}
 
 
@@ -159,8 +159,8 @@ async def test_move_takes_one_that_is_active_and_deletes_none(shop: Shop) -> Non
     await shop.hook(destination=older, is_active=False)
     await shop.hook(destination=OLD)
     outcome = await register(shop.core, shop.store(), OURS, move=True)
-    assert (did(outcome), outcome.elsewhere) == ([(Did.MOVED, CREATED)], (older,))
-    assert did(await register(shop.core, shop.store(), OURS, move=True)) == [(Did.KEPT, CREATED)]
+    assert (did(outcome), outcome.elsewhere) == ([(ChangeKind.MOVED, CREATED)], (older,))
+    assert did(await register(shop.core, shop.store(), OURS, move=True)) == [(ChangeKind.KEPT, CREATED)]
     assert set(await shop.hooks()) == {(CREATED, OURS), (CREATED, older)}
 
 
@@ -170,11 +170,11 @@ async def test_a_refusal_is_passed_on_and_the_rest_is_done_all_the_same(shop: Sh
     outcome = await register(shop.core, shop.store(wait=True), OURS)
 
     refused, created = outcome.steps
-    assert (refused.did, refused.scope, refused.hook_id) == (Did.FAILED, CREATED, None)
+    assert (refused.did, refused.scope, refused.hook_id) == (ChangeKind.FAILED, CREATED, None)
     assert refused.reason is not None
     assert refused.reason.startswith("Create a Webhook: 422: ")
     assert "There are 10 webhooks with this scope." in refused.reason
-    assert (created.did, created.scope) == (Did.CREATED, STATUS)
+    assert (created.did, created.scope) == (ChangeKind.CREATED, STATUS)
     assert not outcome.is_complete
 
 
@@ -184,12 +184,12 @@ async def test_a_call_without_an_answer_is_a_failed_step_and_can_be_done_again(s
     await shop.hook(STATUS, is_active=False)
     await shop.sandbox.faults(error_rate=1.0, operations=["Create a Webhook", "Update a Webhook"])
     outcome = await register(shop.core, shop.store(wait=True), OURS, move=move)
-    assert did(outcome) == [(Did.FAILED, STATUS), (Did.FAILED, CREATED)]
+    assert did(outcome) == [(ChangeKind.FAILED, STATUS), (ChangeKind.FAILED, CREATED)]
     assert outcome.elsewhere == (OLD,)
 
     await shop.sandbox.faults()
     outcome = await register(shop.core, shop.store(wait=True), OURS, move=move)
-    assert did(outcome) == [(Did.ACTIVATED, STATUS), (Did.MOVED if move else Did.CREATED, CREATED)]
+    assert did(outcome) == [(ChangeKind.ACTIVATED, STATUS), (ChangeKind.MOVED if move else ChangeKind.CREATED, CREATED)]
 
 
 async def test_a_refusal_that_repeats_the_headers_is_told_without_them() -> None:
@@ -214,11 +214,11 @@ async def test_a_webhook_without_an_id_cannot_be_changed_nor_moved(shop: Shop, m
     listed = [{"scope": STATUS, "destination": OURS, "is_active": False}, {"scope": CREATED, "destination": OLD}]
     monkeypatch.setattr(Core, "hooks", answering(listed))
     outcome = await register(shop.core, shop.store(wait=True), OURS, move=True)
-    assert did(outcome) == [(Did.FAILED, STATUS), (Did.CREATED, CREATED)]
+    assert did(outcome) == [(ChangeKind.FAILED, STATUS), (ChangeKind.CREATED, CREATED)]
     assert outcome.steps[0].reason == "BigCommerce lists it without an id"
 
     (step,) = await remove(shop.core, [hook for hook in await find_ours(shop.core, OURS) if hook.scope == STATUS])
-    assert (step.did, step.reason) == (Did.FAILED, "BigCommerce lists it without an id")
+    assert (step.did, step.reason) == (ChangeKind.FAILED, "BigCommerce lists it without an id")
 
 
 async def test_a_token_that_is_refused_raises(shop: Shop) -> None:
@@ -231,7 +231,7 @@ async def test_a_token_that_may_not_ask_for_blocked_domains_can_register(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Core, "hooks_admin", raising(CredentialsRefused("Get Admin Info", "no", status=403)))
-    assert did(await register(shop.core, shop.store(), OURS)) == [(Did.CREATED, CREATED)]
+    assert did(await register(shop.core, shop.store(), OURS)) == [(ChangeKind.CREATED, CREATED)]
 
 
 # ── repair ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,7 +243,11 @@ async def test_repair_puts_everything_right_at_the_known_destination(shop: Shop)
     await shop.hook(destination=proxy, is_active=False, headers={"X-Key": "wrong"})
 
     outcome = await repair(shop.core, shop.store(headers={"X-Key": ["k"]}, wait=True), proxy)
-    assert did(outcome) == [(Did.ACTIVATED, CREATED), (Did.HEADERS_SET, CREATED), (Did.CREATED, STATUS)]
+    assert did(outcome) == [
+        (ChangeKind.ACTIVATED, CREATED),
+        (ChangeKind.HEADERS_SET, CREATED),
+        (ChangeKind.CREATED, STATUS),
+    ]
     assert (outcome.destination, outcome.elsewhere) == (proxy, (OLD,))
     assert await shop.hooks() == {
         (CREATED, OLD): (True, {}),
@@ -253,14 +257,14 @@ async def test_repair_puts_everything_right_at_the_known_destination(shop: Shop)
 
 
 async def test_repair_makes_a_webhook_anew_that_is_gone(shop: Shop) -> None:
-    assert did(await repair(shop.core, shop.store(), OURS)) == [(Did.CREATED, CREATED)]
-    assert did(await repair(shop.core, shop.store(), OURS)) == [(Did.KEPT, CREATED)]
+    assert did(await repair(shop.core, shop.store(), OURS)) == [(ChangeKind.CREATED, CREATED)]
+    assert did(await repair(shop.core, shop.store(), OURS)) == [(ChangeKind.KEPT, CREATED)]
 
 
 async def test_repair_goes_by_the_path_when_nothing_is_known(shop: Shop) -> None:
     await shop.hook(destination=ERP)
     await shop.hook(is_active=False)
-    assert did(await repair(shop.core, shop.store(), None)) == [(Did.ACTIVATED, CREATED)]
+    assert did(await repair(shop.core, shop.store(), None)) == [(ChangeKind.ACTIVATED, CREATED)]
 
 
 async def test_repair_without_anything_to_go_by_says_what_to_do(shop: Shop) -> None:
@@ -286,7 +290,10 @@ async def test_remove_deletes_what_goes_to_the_known_destination_and_is_about_or
     await shop.hook(destination=OLD)
 
     steps = await remove(shop.core, await find_ours(shop.core, OURS))
-    assert steps == [Step(Did.DELETED, CREATED, OURS, first), Step(Did.DELETED, STATUS, OURS, second)]
+    assert steps == [
+        HookChange(ChangeKind.DELETED, CREATED, OURS, first),
+        HookChange(ChangeKind.DELETED, STATUS, OURS, second),
+    ]
     assert set(await shop.hooks()) == {("store/product/updated", OURS), (CREATED, OLD)}
     assert await find_ours(shop.core, OURS) == []
 
@@ -318,7 +325,7 @@ async def test_a_webhook_that_cannot_be_deleted_is_a_failed_step(shop: Shop, mon
     found = await find_ours(shop.core, OURS)
     monkeypatch.setattr(Core, "delete_hook", raising(Refused("Delete a Webhook", "Not now.", status=409)))
     (step,) = await remove(shop.core, found)
-    assert (step.did, step.reason) == (Did.FAILED, "Delete a Webhook: 409: Not now.")
+    assert (step.did, step.reason) == (ChangeKind.FAILED, "Delete a Webhook: 409: Not now.")
 
 
 # ── the URL ─────────────────────────────────────────────────────────────────────────────────────────────────────

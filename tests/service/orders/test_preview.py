@@ -10,7 +10,7 @@ from service.bigcommerce.models import ExtraFieldConfig, Record
 from service.configuration import load_configuration
 from service.errors import EnrichError, TryAgain
 from service.orders.document.loading import NoCompanyUser
-from service.orders.document.partial_loader import Gathered
+from service.orders.document.partial_loader import LoadedOrder
 from service.orders.preview import Outcome, Preview, Tried, preview, try_expression
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
@@ -19,16 +19,16 @@ PO = 'po_number = "order.customer_message"'
 STRANGER = {"user": NoCompanyUser("customer 7 is no Company user")}
 
 
-def gathered(gaps: Mapping[str, EnrichError] | None = None, **order: Any) -> Gathered:
+def gathered(gaps: Mapping[str, EnrichError] | None = None, **order: Any) -> LoadedOrder:
     usual = {"id": 1, "customer_id": 7, "status_id": 11, "channel_id": 1, "customer_message": "PO1", "staff_notes": ""}
     document = {"order": usual | order, "user": {}, "company": {"extraFields": {}}, "metafields": {}}
-    return Gathered(1, document, gaps or {})
+    return LoadedOrder(1, document, gaps or {})
 
 
 def previewed(
     folder: Path,
     keys: str,
-    found: Gathered,
+    found: LoadedOrder,
     *known: ExtraFieldConfig,
     record: Record | None = None,
     **written: list[str],
@@ -72,7 +72,7 @@ BOTH = 'po_number = "order.customer_message"\n[stores.abc123.extra_fields]\n'
     ],
 )
 def test_the_outcome_is_what_the_orders_life_comes_upon_first(
-    tmp_path: Path, keys: str, found: Gathered, outcome: Outcome, reason: str | None
+    tmp_path: Path, keys: str, found: LoadedOrder, outcome: Outcome, reason: str | None
 ) -> None:
     got = previewed(tmp_path, keys, found)
     assert (got.outcome, got.reason) == (outcome, reason)

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from service.process.gc_tuning import settle
+from service.process.gc_tuning import freeze_gc
 
 LOADED = "; import sys; print(*sys.modules)"
-WORKER = "from service.process.gc_tuning import load_unadorned; load_unadorned(); import workers.startup"
+WORKER = "from service.process.gc_tuning import import_without_rich; import_without_rich(); import workers.startup"
 COMMAND = "from service.cli import Commands; Commands().commands['{}'].load()"
 
 
@@ -40,7 +40,7 @@ def test_a_process_does_without_what_it_does_not_need(process: str, needs: set[s
 def test_the_garbage_collector_leaves_alone_what_was_there_at_the_start() -> None:
     there, before = {"a": [0]}, gc.get_freeze_count()
     try:
-        settle()
+        freeze_gc()
         assert gc.get_freeze_count() > before
         assert not any(found is there for found in gc.get_objects())
     finally:

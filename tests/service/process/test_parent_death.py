@@ -59,7 +59,7 @@ def test_child_whose_parent_died_before_it_looked_ends_at_once() -> None:
 
 
 def test_process_that_nobody_of_ours_started_is_left_alone() -> None:
-    parent.end_with_parent({})
+    parent.terminate_with_parent({})
     assert [thread for thread in threading.enumerate() if thread.name == "parent"] == []
 
 

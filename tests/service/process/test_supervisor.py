@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from service.process.supervisor import Processes
+from service.process.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
 
@@ -92,9 +92,9 @@ def diary(tmp_path: Path) -> Diary:
 @asynccontextmanager
 async def processes(
     diary: Diary, *, patience: float = 30.0, log_folder: Path | None = None
-) -> AsyncIterator[Processes]:
+) -> AsyncIterator[Supervisor]:
     environ = {"PYTHONPATH": f"{diary.path.parent}{os.pathsep}{ROOT}", "DIARY": str(diary.path)}
-    running = Processes(environ, log_folder=log_folder, patience=patience, restart_pause=0.01)
+    running = Supervisor(environ, log_folder=log_folder, patience=patience, restart_pause=0.01)
     try:
         yield running
     finally:
@@ -203,7 +203,7 @@ async def test_a_signal_is_passed_on_to_all_that_run(diary: Diary) -> None:
         await brief.wait()
         children = [await running.start(name, "slow", name) for name in ("one", "two")]
         await diary.has("one ready", "two ready")
-        running.pass_on(signal.SIGHUP)
+        running.forward_signal(signal.SIGHUP)
         await diary.has("one told", "two told")
         assert [child.returncode for child in children] == [None, None]
 
@@ -212,10 +212,10 @@ async def test_a_hangup_does_not_end_a_child_that_is_still_starting(diary: Diary
     async with processes(diary) as running:
         child = await running.start("slow", "slow", "slow")
         await diary.has("slow began")
-        running.pass_on(signal.SIGHUP)
+        running.forward_signal(signal.SIGHUP)
         await diary.has("slow ready")
         assert child.returncode is None
-        running.pass_on(signal.SIGHUP)
+        running.forward_signal(signal.SIGHUP)
         await diary.has("slow told")
 
 

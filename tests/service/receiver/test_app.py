@@ -13,7 +13,7 @@ from service.hooks import WEBHOOK_PATH
 from service.logs import Event
 from service.receiver import app as web_app
 from service.receiver.app import create_app, redis_queue
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from tests.fakes.redis_server import running_redis
 from tests.fakes.webhooks import FakeQueue, a_body, a_store, client_of, signed
 
@@ -63,7 +63,7 @@ def posting(client: httpx.AsyncClient, secret: str) -> Callable[[], Awaitable[in
 
 async def test_a_book_that_is_kept_up_decides_from_the_next_webhook_on_and_until_the_end() -> None:
     book, rotate, ended = (
-        StoreBook({"abc123": a_store(client_secret=SecretStr("old"))}),
+        StoreRegistry({"abc123": a_store(client_secret=SecretStr("old"))}),
         asyncio.Event(),
         asyncio.Event(),
     )

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook
 from starlette.datastructures import Headers
 
-from service.receiver.authentication import Refusal, StoreBook
+from service.receiver.authentication import Refusal, StoreRegistry
 from tests.fakes.webhooks import SECRET, a_body, a_store, signed
 
 BODY = a_body()
@@ -17,7 +17,7 @@ KEY = {"X-Enrich-Key": SecretStr("hook key")}
 
 
 def refusal(headers: dict[str, str], body: bytes = BODY, store_hash: str = "abc123", **store: Any) -> Refusal | None:
-    return StoreBook({"abc123": a_store(**store)}).refusal(store_hash, Headers(headers), body.decode())
+    return StoreRegistry({"abc123": a_store(**store)}).refusal(store_hash, Headers(headers), body.decode())
 
 
 def test_signature_of_the_client_secret_is_accepted() -> None:
@@ -123,7 +123,7 @@ def test_refusing_costs_the_same_for_every_store_and_for_none(store: dict[str, A
 
 
 def test_replaced_stores_are_the_only_ones_known() -> None:
-    book = StoreBook({"abc123": a_store()})
+    book = StoreRegistry({"abc123": a_store()})
     book.replace({"other1": a_store("other1", client_secret=SecretStr("another secret"))})
     assert book.get("abc123") is None
     assert book.refusal("abc123", Headers(signed(BODY, SECRET)), BODY.decode()) is Refusal.UNKNOWN_STORE

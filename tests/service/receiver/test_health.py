@@ -12,7 +12,7 @@ from service.errors import ConfigError
 from service.orders.state.queue import Counts
 from service.receiver import health
 from service.receiver.app import create_app, redis_queue
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from tests.fakes.redis_server import running_redis
 from tests.fakes.webhooks import FakeQueue, client_of, raising
 
@@ -24,7 +24,7 @@ def queue() -> FakeQueue:
 
 @pytest.fixture
 async def client(queue: FakeQueue) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(create_app(StoreBook({}), queue.opened)) as client:
+    async with client_of(create_app(StoreRegistry({}), queue.opened)) as client:
         yield client
 
 
@@ -60,13 +60,13 @@ async def test_not_ready_when_redis_takes_too_long(monkeypatch: pytest.MonkeyPat
             raise AssertionError
 
     monkeypatch.setattr(health, "_READY_TIMEOUT_S", 0.01)
-    async with client_of(create_app(StoreBook({}), SlowQueue().opened)) as client:
+    async with client_of(create_app(StoreRegistry({}), SlowQueue().opened)) as client:
         assert (await client.get("/readyz")).status_code == 503
 
 
 @pytest.mark.integration
 async def test_readiness_follows_a_real_redis() -> None:
-    async with running_redis() as redis, client_of(create_app(StoreBook({}), redis_queue(redis.url))) as client:
+    async with running_redis() as redis, client_of(create_app(StoreRegistry({}), redis_queue(redis.url))) as client:
         assert (await client.get("/readyz")).json() == {"redis": True, "workers": 0, "queued": 0}
         redis.kill()
         assert (await client.get("/readyz")).status_code == 503
@@ -90,7 +90,7 @@ async def test_metrics_hold_every_answer_from_the_start_and_the_process(client: 
 
 
 async def test_two_receivers_in_one_process_count_apart(client: httpx.AsyncClient, queue: FakeQueue) -> None:
-    async with client_of(create_app(StoreBook({}), queue.opened)) as other:
+    async with client_of(create_app(StoreRegistry({}), queue.opened)) as other:
         await other.post("/webhooks/bigcommerce")
         assert 'answer="not_a_webhook"} 1.0' in (await other.get("/metrics")).text
         assert 'answer="not_a_webhook"} 0.0' in (await client.get("/metrics")).text

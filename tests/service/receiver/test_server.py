@@ -18,10 +18,10 @@ import pytest
 
 from service.errors import ConfigError, QueueUnavailable
 from service.hooks import WEBHOOK_PATH
-from service.orders.state.queue import Accepted, Webhook
+from service.orders.state.queue import EnqueueResult, Webhook
 from service.receiver import webhooks
 from service.receiver.app import create_app
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from service.receiver.server import Server, serve
 from tests.fakes.webhooks import FakeQueue, a_body, a_store, raising, signed
 
@@ -37,7 +37,7 @@ def queue() -> FakeQueue:
 
 @asynccontextmanager
 async def running(queue: FakeQueue) -> AsyncIterator[Server]:
-    server = Server(create_app(StoreBook({"abc123": a_store()}), queue.opened), "127.0.0.1", 0)
+    server = Server(create_app(StoreRegistry({"abc123": a_store()}), queue.opened), "127.0.0.1", 0)
     serving = asyncio.create_task(server.serve())
     try:
         yield server
@@ -191,7 +191,7 @@ async def test_stop_waits_for_the_webhook_in_hand() -> None:
             super().__init__()
             self.reached, self.release = asyncio.Event(), asyncio.Event()
 
-        async def accept(self, webhook: Webhook) -> Accepted:
+        async def accept(self, webhook: Webhook) -> EnqueueResult:
             self.reached.set()
             await self.release.wait()
             return await super().accept(webhook)
@@ -213,7 +213,7 @@ async def test_stop_waits_for_the_webhook_in_hand() -> None:
 
 
 def test_port_in_use_is_one_clear_sentence(queue: FakeQueue) -> None:
-    app = create_app(StoreBook({}), queue.opened)
+    app = create_app(StoreRegistry({}), queue.opened)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"^127.0.0.1:{port}: another program .* --port\.$"):
@@ -223,7 +223,7 @@ def test_port_in_use_is_one_clear_sentence(queue: FakeQueue) -> None:
 @pytest.mark.parametrize(("host", "port"), [("host.invalid", 0), ("192.0.2.1", 0)])
 def test_address_that_is_not_ours_is_named(queue: FakeQueue, host: str, port: int) -> None:
     with pytest.raises(ConfigError, match=f"^{host}:{port}: cannot listen there"):
-        serve(create_app(StoreBook({}), queue.opened), host, port)
+        serve(create_app(StoreRegistry({}), queue.opened), host, port)
 
 
 # A receiver as a process of its own, whose queue takes half a second.

@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 
 from service.errors import QueueUnavailable
 from service.hooks import WEBHOOK_PATH
-from service.orders.state.queue import Accepted, Webhook
+from service.orders.state.queue import EnqueueResult, Webhook
 from service.receiver import webhooks
 from service.receiver.app import create_app
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from service.stores import Store
 from tests.fakes.webhooks import FakeQueue, a_body, a_store, client_of, raising, signed
 
@@ -28,7 +28,7 @@ NOW = 1_561_479_336.25
 
 @asynccontextmanager
 async def receiver(queue: FakeQueue, *stores: Store) -> AsyncIterator[httpx.AsyncClient]:
-    book = StoreBook({store.hash: store for store in stores or (a_store(),)})
+    book = StoreRegistry({store.hash: store for store in stores or (a_store(),)})
     async with client_of(create_app(book, queue.opened, clock=lambda: NOW)) as client:
         yield client
 
@@ -111,10 +111,10 @@ async def test_hash_stands_in_where_no_webhook_id_is_sent(queue: FakeQueue) -> N
 
 @pytest.mark.parametrize(
     ("accepted", "event", "level"),
-    [(Accepted.DUPLICATE, "webhook_duplicate", "info"), (Accepted.IGNORED, "webhook_ignored", "debug")],
+    [(EnqueueResult.DUPLICATE, "webhook_duplicate", "info"), (EnqueueResult.IGNORED, "webhook_ignored", "debug")],
 )
 async def test_what_the_queue_does_not_need_is_acknowledged(
-    queue: FakeQueue, accepted: Accepted, event: str, level: str
+    queue: FakeQueue, accepted: EnqueueResult, event: str, level: str
 ) -> None:
     queue.answer = lambda: accepted
     async with receiver(queue) as client:
@@ -317,7 +317,7 @@ async def test_bug_of_ours_is_500_without_details_and_one_log_line(queue: FakeQu
 
 
 async def test_sender_that_goes_away_is_no_error(queue: FakeQueue) -> None:
-    app = create_app(StoreBook({"abc123": a_store()}), queue.opened)
+    app = create_app(StoreRegistry({"abc123": a_store()}), queue.opened)
     sent: list[Message] = []
 
     async def receive() -> Message:

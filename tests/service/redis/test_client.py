@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.errors import ConfigError
 from service.redis import client as redisdb
-from service.redis.client import PASSING, connect
+from service.redis.client import TRANSIENT_ERRORS, connect
 from service.redis.embedded import _find_server
 from tests.fakes.redis_server import running_redis
 
@@ -136,7 +136,7 @@ async def test_full_pool_is_a_passing_error_after_a_while(redis_url: str, monkey
     monkeypatch.setattr(redisdb, "_POOL_WAIT_S", 0.01)
     async with connect(redis_url, max_connections=1) as redis:
         held = await redis.connection_pool.get_connection()
-        with pytest.raises(PASSING, match="no connection became free"):
+        with pytest.raises(TRANSIENT_ERRORS, match="no connection became free"):
             await redis.ping()
         await redis.connection_pool.release(held)
         assert await redis.ping()
@@ -173,7 +173,7 @@ async def test_commands_fail_with_passing_errors_and_work_again_after_a_restart(
         await asyncio.gather(*(redis.ping() for _ in range(20)))
         server.kill()
         errors = await asyncio.gather(*(redis.ping() for _ in range(20)), return_exceptions=True)
-        assert all(isinstance(error, PASSING) for error in errors), errors
+        assert all(isinstance(error, TRANSIENT_ERRORS) for error in errors), errors
         await server.restart()
         assert await asyncio.gather(*(redis.ping() for _ in range(20))) == [True] * 20
 
@@ -182,7 +182,7 @@ async def test_unreachable_host_is_a_passing_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     async with connect(f"redis://127.0.0.1:{port}") as redis:
-        with pytest.raises(PASSING):
+        with pytest.raises(TRANSIENT_ERRORS):
             await redis.ping()
 
 
@@ -192,7 +192,7 @@ async def test_unreachable_sentinels_are_a_passing_error() -> None:
     async with connect(f"redis+sentinel://127.0.0.1:{port}/0?master=m") as redis:
         with pytest.raises(MasterNotFoundError) as raised:
             await redis.ping()
-    assert isinstance(raised.value, PASSING)
+    assert isinstance(raised.value, TRANSIENT_ERRORS)
 
 
 def free_port() -> int:

@@ -5,7 +5,7 @@ from arq import ArqRedis
 from redis import exceptions
 
 from service.redis import scripts
-from service.redis.client import PASSING, connect
+from service.redis.client import TRANSIENT_ERRORS, connect
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def test_a_script_is_run(redis: ArqRedis) -> None:
 async def test_a_redis_that_cannot_write_for_now_is_told_from_a_broken_script(redis: ArqRedis) -> None:
     await redis.config_set("min-replicas-to-write", 1)
     try:
-        with pytest.raises(PASSING):
+        with pytest.raises(TRANSIENT_ERRORS):
             await accept(redis)
     finally:
         await redis.config_set("min-replicas-to-write", 0)
@@ -46,4 +46,4 @@ async def test_a_broken_key_is_no_passing_trouble(redis: ArqRedis) -> None:
     await redis.set("key-0", "not a hash")
     with pytest.raises(exceptions.ResponseError) as caught:
         await accept(redis)
-    assert not isinstance(caught.value, PASSING)
+    assert not isinstance(caught.value, TRANSIENT_ERRORS)

@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 from service.bigcommerce import Account, Api, Priority
 from service.bigcommerce.core import Core
 from service.errors import CredentialsRefused, OutOfBudget, Refused
-from service.hooks import Known, is_in_trouble, point_to
-from service.orders.state.keys import hook_key, watch_key, webhook_seen_key
+from service.hooks import HookState, has_delivery_problem, set_destination
+from service.orders.state.keys import hook_key, polling_key, webhook_seen_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
 from tests.workers.conftest import RULES, House
-from workers.periodic.hook_monitor import DAY_S, Guardian
+from workers.periodic.hook_monitor import DAY_S, HookMonitor
 
 CREATED, STATUS = "store/order/created", "store/order/statusUpdated"
 OURS = "https://hooks.example.com/webhooks/bigcommerce"
@@ -38,7 +38,7 @@ class Guarded:
 
     def restart(self) -> None:
         """Another worker takes over."""
-        self.guardian = Guardian(self.resources, clock=self.clock)
+        self.guardian = HookMonitor(self.resources, clock=self.clock)
 
     async def turn(self, after_s: float = 0.0) -> tuple[float, list[Log]]:
         """One turn, so many seconds later: in how many seconds the next is due, and what was logged."""
@@ -72,13 +72,13 @@ class Guarded:
         calls = await self.house.sandbox.calls()
         return sum(calls["core"].get("Update a Webhook", {}).values())
 
-    async def is_watched(self) -> bool:
-        return bool(await self.house.redis.exists(watch_key(STORE)))
+    async def is_polled(self) -> bool:
+        return bool(await self.house.redis.exists(polling_key(STORE)))
 
 
 def events(logs: list[Log]) -> list[Log]:
     """What was logged, but for the watch."""
-    return [line for line in logs if not line["event"].startswith("watch_")]
+    return [line for line in logs if not line["event"].startswith("polling_")]
 
 
 @pytest.fixture
@@ -91,19 +91,19 @@ async def test_a_webhook_that_is_well_is_left_alone(store: Guarded) -> None:
     assert await store.turn() == (600.0, [])
     assert await store.turn(600.0) == (600.0, [])
     assert await store.updates() == 0
-    assert not await store.is_watched()
-    assert not await is_in_trouble(store.house.redis, STORE)
-    assert (await Known.read(store.house.redis, STORE)).destination == OURS
+    assert not await store.is_polled()
+    assert not await has_delivery_problem(store.house.redis, STORE)
+    assert (await HookState.read(store.house.redis, STORE)).destination == OURS
 
 
 async def test_no_webhook_at_all_is_an_error_and_starts_the_watch(store: Guarded) -> None:
     pause, logs = await store.turn()
     assert pause == 30.0
     assert logs == [
-        {"event": "watch_started", "log_level": "warning", "store": STORE, "reason": "webhook missing"},
+        {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook missing"},
         {"event": "hook_missing", "log_level": "error", "scope": CREATED},
     ]
-    assert await is_in_trouble(store.house.redis, STORE)
+    assert await has_delivery_problem(store.house.redis, STORE)
 
     store.restart()
     assert await store.turn(30.0) == (30.0, []), "it has been told"
@@ -111,7 +111,7 @@ async def test_no_webhook_at_all_is_an_error_and_starts_the_watch(store: Guarded
     await store.hook()
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "missing", "what": CREATED}
     assert await store.turn(30.0) == (600.0, [ok])
-    assert not await is_in_trouble(store.house.redis, STORE)
+    assert not await has_delivery_problem(store.house.redis, STORE)
 
 
 async def test_a_status_webhook_is_only_needed_where_orders_wait_for_their_status(house: House) -> None:
@@ -147,7 +147,7 @@ async def test_a_webhook_that_goes_elsewhere_beside_ours_is_told_and_no_trouble(
     told = {"event": "hook_foreign", "log_level": "warning", "destination": shown}
     assert await store.turn(600.0) == (600.0, [told])
     assert await store.turn(600.0) == (600.0, [])
-    assert not await store.is_watched()
+    assert not await store.is_polled()
 
     await store.delete(other)
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "foreign", "what": shown}
@@ -164,7 +164,7 @@ async def test_a_webhook_that_was_sent_elsewhere_is_missing(store: Guarded) -> N
         ("hook_missing", "error"),
         ("hook_foreign", "warning"),
     ]
-    assert await store.is_watched()
+    assert await store.is_polled()
 
 
 async def test_the_destination_is_the_one_that_a_receiver_has(store: Guarded) -> None:
@@ -172,7 +172,7 @@ async def test_the_destination_is_the_one_that_a_receiver_has(store: Guarded) ->
     await store.hook(destination=OTHER, is_active=False)
     await store.hook(destination=OURS)
     await store.turn()
-    assert (await Known.read(store.house.redis, STORE)).destination == OURS
+    assert (await HookState.read(store.house.redis, STORE)).destination == OURS
 
 
 async def test_a_destination_that_was_set_is_never_changed(store: Guarded) -> None:
@@ -192,11 +192,11 @@ async def test_after_a_move_all_is_well_as_soon_as_the_new_destination_is_told(s
     assert (await store.turn(600.0))[0] == 30.0
     assert (await store.turn(30.0))[0] == 30.0
 
-    await point_to(store.house.redis, STORE, OTHER)
+    await set_destination(store.house.redis, STORE, OTHER)
     pause, logs = await store.turn(30.0)
     assert pause == 600.0
     assert sorted((line["event"], line["trouble"]) for line in logs) == [("hook_ok", "foreign"), ("hook_ok", "missing")]
-    assert not await is_in_trouble(store.house.redis, STORE)
+    assert not await has_delivery_problem(store.house.redis, STORE)
     assert await store.turn(600.0) == (600.0, []), "it is still known"
 
 
@@ -207,10 +207,10 @@ async def test_a_webhook_whose_headers_differ_is_told_once_and_left_as_it_is(hou
     pause, logs = await store.turn()
     assert pause == 30.0
     assert logs == [
-        {"event": "watch_started", "log_level": "warning", "store": STORE, "reason": "webhook headers"},
+        {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook headers"},
         {"event": "hook_headers_differ", "log_level": "error", "scope": CREATED},
     ]
-    assert await is_in_trouble(house.redis, STORE)
+    assert await has_delivery_problem(house.redis, STORE)
     store.restart()
     assert await store.turn(30.0) == (30.0, []), "it has been told"
     assert await store.updates() == 0
@@ -230,7 +230,7 @@ async def test_a_webhook_that_was_deactivated_is_switched_on(store: Guarded) -> 
     assert pause == 30.0
     assert events(logs) == [{"event": "hook_reactivated", "log_level": "warning", "scope": CREATED}]
     assert (await store.hooks())[hook_id]["is_active"] is True
-    assert await store.is_watched()
+    assert await store.is_polled()
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "inactive", "what": CREATED}
     assert await store.turn(30.0) == (600.0, [ok])
 
@@ -273,7 +273,7 @@ async def test_a_blocked_domain_is_told_and_starts_the_watch(store: Guarded, mon
         pause, logs = await store.turn(600.0)
         assert pause == 30.0
         assert logs == [
-            {"event": "watch_started", "log_level": "warning", "store": STORE, "reason": "webhook blocked"},
+            {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook blocked"},
             {"event": "hook_blocked", "log_level": "warning", "domain": "hooks.example.com", "seconds_left": 170},
         ]
         assert await store.turn(30.0) == (30.0, [])
@@ -370,7 +370,7 @@ async def test_nothing_that_bigcommerce_answers_ends_the_job(store: Guarded) -> 
         await store.house.sandbox.faults(**faults)
         pause, logs = await store.turn()
         assert 0.0 < pause <= 600.0
-        assert {line["event"] for line in logs} <= {"chore_postponed"}
+        assert {line["event"] for line in logs} <= {"periodic_task_postponed"}
     await store.house.sandbox.faults()
     assert await store.turn() == (600.0, [])
 
@@ -382,7 +382,7 @@ async def test_trouble_that_was_not_mended_for_lack_of_an_answer_is_told_when_it
     await store.house.sandbox.faults(error_rate=1.0, operations=["Update a Webhook"])
     pause, logs = await store.turn()
     assert pause <= 2.0
-    assert [line["event"] for line in logs] == ["watch_started", "chore_postponed"]
+    assert [line["event"] for line in logs] == ["polling_started", "periodic_task_postponed"]
     await store.house.sandbox.faults()
     _, logs = await store.turn()
     assert [line["event"] for line in logs] == ["hook_reactivated"]

@@ -18,8 +18,8 @@ from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
 from tests.workers.conftest import House, OpenHouse
 from workers.periodic import reconcile as module
-from workers.periodic.polling import QUIET_S, Watch, Watches
-from workers.periodic.reconcile import LATE_IDS, OVERLAP_S, Cursor, Reconcile
+from workers.periodic.polling import QUIET_S, PollingFallback, PollingState
+from workers.periodic.reconcile import LATE_IDS, OVERLAP_S, Cursor, Reconciler
 from workers.resources import Resources
 
 HOUR_S = 3600.0
@@ -31,7 +31,7 @@ class Reconciled:
     def __init__(self, house: House) -> None:
         self.house = house
         self.resources: Resources = house.resources()
-        self.watches = Watches(house.redis, clock=house.clock)
+        self.watches = PollingFallback(house.redis, clock=house.clock)
         self.restart()
 
     @property
@@ -40,7 +40,7 @@ class Reconciled:
 
     def restart(self) -> None:
         """Another worker takes over."""
-        self.job = Reconcile(self.resources, spread=0.0, clock=self.clock)
+        self.job = Reconciler(self.resources, spread=0.0, clock=self.clock)
 
     async def turn(self, after_s: float = 0.0) -> float:
         """One turn, so many seconds later; in how many seconds the next is due."""
@@ -78,7 +78,7 @@ class Reconciled:
         calls = await self.house.sandbox.calls()
         return sum(calls["core"].get("Get All Orders", {}).values())
 
-    async def is_watched(self) -> bool:
+    async def is_polled(self) -> bool:
         return await self.watches.get(STORE) is not None
 
     async def end_all(self) -> None:
@@ -152,7 +152,7 @@ async def test_an_order_whose_job_was_lost_gets_another(store: Reconciled) -> No
     await store.turn(5.0)
 
     assert await store.jobs() == [f"window:{STORE}:{order_id}"]
-    assert not await store.is_watched(), "a webhook did tell of it"
+    assert not await store.is_polled(), "a webhook did tell of it"
 
 
 async def test_an_order_is_queued_once_however_often_it_is_seen(store: Reconciled) -> None:
@@ -245,15 +245,15 @@ async def test_the_cursor_waits_until_all_that_was_found_is_queued(
 ) -> None:
     orders = [await store.house.place() for _ in range(3)]
     before = await Cursor.read(store.house.redis, cursor_key(STORE))
-    tell = Queue.tell
+    enqueue = Queue.enqueue
 
     async def fail_at_the_second(self: Queue, hash_: str, order_id: int, **more: Any) -> Any:
         if order_id == orders[1]:
             raise RedisConnectionError
-        return await tell(self, hash_, order_id, **more)
+        return await enqueue(self, hash_, order_id, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Queue, "tell", fail_at_the_second)
+        patched.setattr(Queue, "enqueue", fail_at_the_second)
         assert await store.turn(5.0) < 5.0
     assert await store.jobs() == [f"window:{STORE}:{orders[0]}"]
     assert await Cursor.read(store.house.redis, cursor_key(STORE)) == before
@@ -274,7 +274,7 @@ async def test_a_clock_of_ours_that_is_wrong_does_not_matter(open_house: OpenHou
         entry = await store.entry(order_id)
         assert entry is not None
         store.clock.tick(55.0)
-    assert not await store.is_watched()
+    assert not await store.is_polled()
 
 
 async def test_a_cursor_of_another_version_is_begun_anew(store: Reconciled) -> None:
@@ -313,7 +313,7 @@ async def test_orders_that_cannot_be_understood_are_passed_over(
 
 
 async def test_a_store_that_is_gone_from_the_stores_file_is_let_go(house: House) -> None:
-    assert await Reconcile(house.resources(), clock=house.clock).reconcile({}, "nobody") is None  # type: ignore[func-returns-value]
+    assert await Reconciler(house.resources(), clock=house.clock).reconcile({}, "nobody") is None  # type: ignore[func-returns-value]
     assert await house.redis.keys("*") == []
 
 
@@ -349,10 +349,10 @@ async def test_an_order_that_no_webhook_told_of_in_ten_seconds_starts_the_watch(
         assert await store.turn(15.0) == 3.0
         await store.house.place()
         assert await store.turn(15.0) == 3.0
-    started = [line for line in logs if line["event"] == "watch_started"]
+    started = [line for line in logs if line["event"] == "polling_started"]
     assert started == [
         {
-            "event": "watch_started",
+            "event": "polling_started",
             "log_level": "warning",
             "store": STORE,
             "reason": "no webhook told of an order",
@@ -363,7 +363,7 @@ async def test_an_order_that_no_webhook_told_of_in_ten_seconds_starts_the_watch(
 async def test_an_order_whose_webhook_may_still_come_starts_no_watch(store: Reconciled) -> None:
     await store.house.place()
     assert await store.turn(8.0) == 60.0
-    assert not await store.is_watched()
+    assert not await store.is_polled()
 
 
 async def test_an_order_from_before_we_came_starts_no_watch(house: House) -> None:
@@ -375,7 +375,7 @@ async def test_an_order_from_before_we_came_starts_no_watch(house: House) -> Non
     late = await house.place(age=100.0)
     await store.turn(60.0)
     assert await store.jobs() == [f"recover:{STORE}:{late}"]
-    assert not await store.is_watched()
+    assert not await store.is_polled()
 
 
 async def test_while_it_is_watched_every_order_is_queued_within_seconds(store: Reconciled) -> None:
@@ -436,11 +436,11 @@ async def test_the_watch_ends_when_webhooks_come_in_time_again(store: Reconciled
     await store.webhook(order_id)
 
     await store.turns(QUIET_S - 10)
-    assert await store.is_watched(), "too early to be sure"
+    assert await store.is_polled(), "too early to be sure"
     with capture_logs() as logs:
         await store.turns(20.0)
-    assert not await store.is_watched()
-    ended = [line for line in logs if line["event"] == "watch_ended"]
+    assert not await store.is_polled()
+    ended = [line for line in logs if line["event"] == "polling_ended"]
     assert [(line["log_level"], line["reason"]) for line in ended] == [("info", "no webhook told of an order")]
     assert 60 <= ended[0]["lasted_s"] <= 75
     assert await store.turn() == 60.0
@@ -450,7 +450,7 @@ async def test_the_watch_goes_on_while_no_webhook_comes(store: Reconciled) -> No
     await store.house.place()
     await store.turn(15.0)
     await store.turns(10 * QUIET_S)
-    assert await store.is_watched()
+    assert await store.is_polled()
 
 
 async def test_a_webhook_that_comes_late_does_not_end_the_watch(store: Reconciled) -> None:
@@ -460,7 +460,7 @@ async def test_a_webhook_that_comes_late_does_not_end_the_watch(store: Reconcile
         Webhook(STORE, order_id, "msg_1", "store/order/created", store.clock.now - 15.0, store.clock.now)
     )
     await store.turns(2 * QUIET_S)
-    assert await store.is_watched()
+    assert await store.is_polled()
 
 
 async def test_the_watch_goes_on_while_some_webhooks_do_not_come(store: Reconciled) -> None:
@@ -472,12 +472,12 @@ async def test_the_watch_goes_on_while_some_webhooks_do_not_come(store: Reconcil
             await store.webhook(order_id)
         await store.turns(30.0)
         await store.end_all()
-    assert await store.is_watched()
+    assert await store.is_polled()
 
     for _ in range(4):
         await store.webhook(await store.house.place())
         await store.turns(30.0)
-    assert not await store.is_watched()
+    assert not await store.is_polled()
 
 
 async def test_an_order_that_the_watch_finds_before_its_webhook_comes_is_no_sign_of_trouble(store: Reconciled) -> None:
@@ -489,9 +489,9 @@ async def test_an_order_that_the_watch_finds_before_its_webhook_comes_is_no_sign
         await store.webhook(order_id)
         store.clock.tick(2.0)
         await store.end_all()
-        if not await store.is_watched():
+        if not await store.is_polled():
             break
-    assert not await store.is_watched()
+    assert not await store.is_polled()
 
 
 async def test_the_watch_goes_on_while_the_guardian_sees_trouble(store: Reconciled) -> None:
@@ -500,11 +500,11 @@ async def test_the_watch_goes_on_while_the_guardian_sees_trouble(store: Reconcil
     await store.webhook(await store.house.place())
     await store.house.redis.hset(hook_key(STORE), "troubles", '[["blocked", "hooks.example.com"]]')  # type: ignore[misc]
     await store.turns(3 * QUIET_S)
-    assert await store.is_watched()
+    assert await store.is_polled()
 
     await store.house.redis.hset(hook_key(STORE), "troubles", '[["foreign", "https://other.example.com"]]')  # type: ignore[misc]
     await store.turns(10.0)
-    assert not await store.is_watched()
+    assert not await store.is_polled()
 
 
 async def test_a_long_list_is_read_to_its_end_though_the_store_is_watched(
@@ -525,7 +525,7 @@ async def test_a_long_list_is_read_to_its_end_though_the_store_is_watched(
 
 
 NOW = 1_700_000_000.0
-WATCH = Watch(since=NOW, reason="test", untold_at=NOW)
+WATCH = PollingState(since=NOW, reason="test", untold_at=NOW)
 
 
 def test_a_webhook_from_before_the_watch_does_not_end_it() -> None:
@@ -569,13 +569,13 @@ async def test_starting_the_watch_makes_the_job_due_at_once(store: Reconciled) -
 async def test_a_watch_that_starts_during_a_turn_sets_the_pace_of_the_next(
     store: Reconciled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = Reconcile._queue
+    queue = Reconciler._queue
 
-    async def meanwhile(self: Reconcile, *args: Any) -> int:
+    async def meanwhile(self: Reconciler, *args: Any) -> int:
         await store.watches.start(STORE, "test")
         return await queue(self, *args)
 
-    monkeypatch.setattr(Reconcile, "_queue", meanwhile)
+    monkeypatch.setattr(Reconciler, "_queue", meanwhile)
     assert await store.turn() == 3.0
 
 
@@ -584,7 +584,7 @@ async def everything(store: Reconciled) -> dict[bytes, bytes | None]:
 
 
 async def test_stores_that_began_together_do_not_go_on_together(store: Reconciled) -> None:
-    store.job = Reconcile(store.resources, clock=store.clock)
+    store.job = Reconciler(store.resources, clock=store.clock)
 
     pauses = [await store.turn() for _ in range(20)]
 
@@ -596,17 +596,17 @@ async def test_stores_that_began_together_do_not_go_on_together(store: Reconcile
 
 
 async def test_an_order_that_has_waited_long_for_its_status_is_looked_at_again(store: Reconciled) -> None:
-    places = store.resources.places
+    transitions = store.resources.transitions
     for order_id, ask_in in ((1, 90.0), (2, 900.0)):
-        entry, _ = await places.begin(STORE, order_id)
-        assert await places.wait(entry, ask_in=ask_in)
+        entry, _ = await transitions.begin_attempt(STORE, order_id)
+        assert await transitions.await_status(entry, ask_in=ask_in)
 
     await store.turn(60.0)
     assert await store.jobs() == []
     await store.turn(60.0)
     assert await store.jobs() == [RECOVERY.id(STORE, 1)]
-    assert await store.resources.waiting.due(STORE, most=10, ahead_s=HOUR_S) == [2]
-    assert not await store.is_watched(), "a status that nobody told of may not have changed at all"
+    assert await store.resources.awaiting_status.due(STORE, most=10, ahead_s=HOUR_S) == [2]
+    assert not await store.is_polled(), "a status that nobody told of may not have changed at all"
 
 
 async def test_an_order_that_waits_no_more_is_not_asked_for(store: Reconciled) -> None:
@@ -616,4 +616,4 @@ async def test_an_order_that_waits_no_more_is_not_asked_for(store: Reconciled) -
     await store.turn(60.0)
 
     assert await store.jobs() == []
-    assert await store.resources.waiting.due(STORE, most=10) == []
+    assert await store.resources.awaiting_status.due(STORE, most=10) == []

@@ -16,7 +16,7 @@ from service.cli.orders import companies
 from service.orders.document.cache import Cache
 from service.orders.state.entry import Entry, Status
 from service.orders.state.ledger import Ledger
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich, Ran
 from tests.fakes.orders import working
@@ -62,7 +62,9 @@ class Shop:
 
     async def ended(self, order_id: int, status: Status, reason: str | None = None) -> None:
         """The order is in the ledger."""
-        await Places(self.redis).end(Entry("sandbox", order_id, status=status, reason=reason, customer_id=BUYER))
+        await Transitions(self.redis).finish(
+            Entry("sandbox", order_id, status=status, reason=reason, customer_id=BUYER)
+        )
 
     async def join(self) -> None:
         """The buyer joins the Company."""

@@ -11,27 +11,27 @@ import pytest
 from arq import ArqRedis
 from pydantic import SecretStr
 
-from service.bigcommerce import Account, PatientApi, Priority, Transport
+from service.bigcommerce import Account, Priority, QuotaWaitingApi, Transport
 from service.bigcommerce.core import Core
 from service.errors import CredentialsRefused, Refused, TryAgain
 from service.orders.backfill import runner as backfill
-from service.orders.backfill.progress import Course, Span
-from service.orders.backfill.runner import IN_HAND, Backfill
+from service.orders.backfill.progress import BackfillProgress, DateRange
+from service.orders.backfill.runner import MAX_IN_FLIGHT, Backfill
 from service.orders.document.cache import Cache
 from service.orders.state.entry import Entry, Status
 from service.orders.state.jobs import RECOVERY, WINDOW
 from service.orders.state.keys import entry_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import BACKFILL, Queue
-from service.orders.state.transitions import Places
+from service.orders.state.transitions import Transitions
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 from workers.lease import end
 
 STORE = "sandbox"
 SINCE, UNTIL = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 10, 20, tzinfo=UTC)
 DAY = 86_400.0
-SPAN = Span(SINCE, UNTIL, "2026-01-01..")
-AGAIN = Span(SINCE, UNTIL, "2026-01-01..", again=True)
+SPAN = DateRange(SINCE, UNTIL, "2026-01-01..")
+AGAIN = DateRange(SINCE, UNTIL, "2026-01-01..", again=True)
 
 
 @dataclass(slots=True)
@@ -48,10 +48,10 @@ class Yard:
         placed = [await self.sandbox.place_order(customer_id=customer_id, age=age) for _ in range(count)]
         return [order["id"] for order in placed]
 
-    def backfill(self, span: Span = SPAN, watch: Callable[[Course], None] = lambda _: None) -> Backfill:
+    def backfill(self, span: DateRange = SPAN, watch: Callable[[BackfillProgress], None] = lambda _: None) -> Backfill:
         account = Account(STORE, (SecretStr("sandbox-access-token"),))
         return Backfill(
-            PatientApi(self.transport, account, priority=Priority.BACKGROUND), self.redis, span, watch=watch
+            QuotaWaitingApi(self.transport, account, priority=Priority.BACKGROUND), self.redis, span, watch=watch
         )
 
     async def queued(self) -> list[int]:
@@ -66,9 +66,9 @@ class Yard:
     async def end(self, *order_ids: int, status: Status = Status.UPDATED, reason: str | None = None) -> None:
         """What a worker does, in the end."""
         for order_id in order_ids:
-            entry, _ = await Places(self.redis).begin(STORE, order_id)
+            entry, _ = await Transitions(self.redis).begin_attempt(STORE, order_id)
             entry.status, entry.reason = status, reason
-            await Places(self.redis).end(entry)
+            await Transitions(self.redis).finish(entry)
             self.done.append(order_id)
 
     @asynccontextmanager
@@ -88,7 +88,7 @@ class Yard:
         finally:
             await end([worker])
 
-    async def run(self, span: Span = SPAN) -> Course:
+    async def run(self, span: DateRange = SPAN) -> BackfillProgress:
         """A whole run beside a worker."""
         run = self.backfill(span)
         async with self.working():
@@ -156,7 +156,7 @@ async def test_more_than_a_page_is_walked_and_few_orders_are_in_hand_at_a_time(y
     course = await yard.run()
 
     assert yard.done == orders
-    assert yard.most <= IN_HAND
+    assert yard.most <= MAX_IN_FLIGHT
     assert await yard.lists() == 2
     assert course.outcomes.total() == 260
 
@@ -175,9 +175,9 @@ async def test_a_run_that_was_stopped_goes_on_where_all_before_has_ended(yard: Y
     orders = await yard.place(80)
     first = yard.backfill()
     running = asyncio.create_task(first.run())
-    await until(lambda: has_queued(yard, IN_HAND))
+    await until(lambda: has_queued(yard, MAX_IN_FLIGHT))
     await yard.end(*orders[:20], orders[30])
-    await reached(first, orders[19], IN_HAND)
+    await reached(first, orders[19], MAX_IN_FLIGHT)
     await stop(running)
 
     assert not first.course.is_over
@@ -196,7 +196,7 @@ async def test_a_run_that_was_killed_loses_nothing(yard: Yard, monkeypatch: pyte
     with monkeypatch.context() as patched:
         patched.setattr(Backfill, "_keep_position", lambda _: asyncio.sleep(0))
         running = asyncio.create_task(yard.backfill().run())
-        await until(lambda: has_queued(yard, IN_HAND))
+        await until(lambda: has_queued(yard, MAX_IN_FLIGHT))
         await stop(running)
 
     course = await yard.run()
@@ -248,7 +248,7 @@ async def test_again_that_was_stopped_goes_on(yard: Yard) -> None:
     await yard.run()
     first = yard.backfill(AGAIN)
     running = asyncio.create_task(first.run())
-    await until(lambda: has_queued(yard, IN_HAND))
+    await until(lambda: has_queued(yard, MAX_IN_FLIGHT))
     await yard.end(*orders[:30])
     await reached(first, orders[29], 30)
     await stop(running)
@@ -262,8 +262,8 @@ async def test_again_that_was_stopped_goes_on(yard: Yard) -> None:
 
 async def test_what_others_have_in_hand_is_left_to_them(yard: Yard) -> None:
     ours, queued, waiting = await yard.place(3)
-    await Queue(yard.redis).tell(STORE, queued, source="reconcile", created_at=UNTIL.timestamp())
-    await Places(yard.redis).wait(Entry(STORE, waiting))
+    await Queue(yard.redis).enqueue(STORE, queued, source="reconcile", created_at=UNTIL.timestamp())
+    await Transitions(yard.redis).await_status(Entry(STORE, waiting))
     run = yard.backfill()
     running = asyncio.create_task(run.run())
     await until(lambda: has_queued(yard, 2))
@@ -280,7 +280,7 @@ async def test_an_order_that_comes_to_wait_for_its_status_is_done_with(yard: Yar
     running = asyncio.create_task(run.run())
     await until(lambda: has_queued(yard, 1))
     (order_id,) = await yard.queued()
-    await Places(yard.redis).wait((await Places(yard.redis).begin(STORE, order_id))[0])
+    await Transitions(yard.redis).await_status((await Transitions(yard.redis).begin_attempt(STORE, order_id))[0])
     await running
 
     assert run.course.outcomes == {(Status.WAITING, ""): 1}
@@ -304,9 +304,9 @@ async def test_what_does_not_end_is_left_to_the_workers_in_the_end(yard: Yard, m
     run = yard.backfill(watch=lambda course: troubles.add(course.trouble))
     running = asyncio.create_task(run.run())
     await until(lambda: has_queued(yard, 1))
-    entry, _ = await Places(yard.redis).begin(STORE, stuck)
+    entry, _ = await Transitions(yard.redis).begin_attempt(STORE, stuck)
     entry.trouble = "Get Company Details: 404: Not there."
-    await Places(yard.redis).note(entry)
+    await Transitions(yard.redis).save(entry)
     async with asyncio.timeout(30):
         while entry.trouble not in troubles:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -371,7 +371,7 @@ async def test_a_store_that_does_not_count_is_walked_all_the_same(yard: Yard, mo
 async def test_a_survey_tells_what_would_be_done_and_does_nothing(yard: Yard) -> None:
     orders = [*await yard.place(3), *await yard.place(2, customer_id=0)]
     await yard.end(orders[0])
-    await Places(yard.redis).wait(Entry(STORE, orders[1]))
+    await Transitions(yard.redis).await_status(Entry(STORE, orders[1]))
     before = {key: await yard.redis.dump(key) for key in await yard.redis.keys("*")}
 
     survey = await yard.backfill().survey()

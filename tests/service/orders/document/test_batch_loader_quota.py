@@ -8,13 +8,13 @@ from arq import ArqRedis
 from service.bigcommerce import Budget, Priority
 from service.errors import OutOfBudget, WaitUntil
 from service.orders.document.batch_loader import SINGLES
-from service.orders.document.throttle import Pace
+from service.orders.document.throttle import Throttle
 from tests.fakes.loader_stack import LIST, SINGLE, OpenHouse, ids_of
 
 
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pace, "pause_s", 0.0)
+    monkeypatch.setattr(Throttle, "pause_s", 0.0)
 
 
 @pytest.mark.usefixtures("no_pause")

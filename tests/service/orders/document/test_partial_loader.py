@@ -11,7 +11,7 @@ from service.bigcommerce import StoreApi
 from service.errors import CredentialsRefused, EnrichError, NotFound, TryAgain
 from service.orders.document.cache import Cache
 from service.orders.document.loading import NoCompanyUser
-from service.orders.document.partial_loader import Gathered, gather_newest, gather_order
+from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order
 from service.rules import Needs
 from tests.fakes.loader_stack import (
     BAD_REQUEST,
@@ -34,13 +34,13 @@ def api_of(house: House) -> StoreApi:
     return StoreApi(house.transport, house.account)
 
 
-async def newest(house: House, needs: Needs = NOTHING, count: int = 250) -> list[Gathered]:
-    return await gather_newest(api_of(house), Cache(None, "sandbox"), count, needs, lambda *_: None)
+async def newest(house: House, needs: Needs = NOTHING, count: int = 250) -> list[LoadedOrder]:
+    return await load_newest(api_of(house), Cache(None, "sandbox"), count, needs, lambda *_: None)
 
 
-async def one(house: House, needs: Needs, **placed: Any) -> Gathered:
+async def one(house: House, needs: Needs, **placed: Any) -> LoadedOrder:
     order_id = (await house.sandbox.place_order(**placed))["id"]
-    return await gather_order(api_of(house), Cache(None, "sandbox"), order_id, needs)
+    return await load_order(api_of(house), Cache(None, "sandbox"), order_id, needs)
 
 
 async def b2b_calls(house: House) -> dict[str, int]:
@@ -72,7 +72,7 @@ async def test_the_newest_come_first_and_no_more_than_asked_for(house: House) ->
 async def test_progress_is_told_up_to_the_end(house: House) -> None:
     await house.place(3)
     told: list[tuple[int, int]] = []
-    await gather_newest(api_of(house), Cache(None, "sandbox"), 9, NOTHING, lambda *done: told.append(done))
+    await load_newest(api_of(house), Cache(None, "sandbox"), 9, NOTHING, lambda *done: told.append(done))
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
@@ -189,10 +189,10 @@ async def test_what_the_token_may_not_read_of_one_order_is_a_gap(house: House, s
 
 async def test_an_order_that_is_not_there_is_an_error(house: House) -> None:
     with pytest.raises(NotFound, match="Get an Order: 404"):
-        await gather_order(api_of(house), Cache(None, "sandbox"), 999, METAFIELDS)
+        await load_order(api_of(house), Cache(None, "sandbox"), 999, METAFIELDS)
     assert await house.calls() == {SINGLE: 1}
 
 
 def test_an_order_without_a_date_has_no_time() -> None:
-    gathered = Gathered(1, {"order": {"date_created": "soon"}}, {"metafields": EnrichError("x")})
+    gathered = LoadedOrder(1, {"order": {"date_created": "soon"}}, {"metafields": EnrichError("x")})
     assert (gathered.created_at, gathered.customer_id) == (None, 0)

@@ -5,13 +5,13 @@ from service.orders.state import transitions as module
 from service.orders.state.entry import Entry, Sent, Status
 from service.orders.state.keys import entry_key, failed_key, index_key
 from service.orders.state.ledger import Ledger
-from service.orders.state.transitions import DAY_MS, Places
+from service.orders.state.transitions import DAY_MS, Transitions
 
 NOW = 1_700_000_000.0
 
 
-def places_on(redis: ArqRedis, now: float = NOW) -> Places:
-    return Places(redis, clock=lambda: now)
+def transitions_on(redis: ArqRedis, now: float = NOW) -> Transitions:
+    return Transitions(redis, clock=lambda: now)
 
 
 async def listed(ledger: Ledger, *, failed_only: bool = False, since: float = 0.0) -> list[int]:
@@ -24,16 +24,16 @@ async def test_an_order_nobody_told_of_is_none(redis: ArqRedis) -> None:
 
 
 async def test_an_end_is_kept_thirty_days_and_a_failure_ninety(redis: ArqRedis) -> None:
-    places = places_on(redis)
-    await places.end(Entry("abc123", 1, status=Status.CREATED))
-    await places.end(Entry("abc123", 2, status=Status.FAILED))
+    transitions = transitions_on(redis)
+    await transitions.finish(Entry("abc123", 1, status=Status.CREATED))
+    await transitions.finish(Entry("abc123", 2, status=Status.FAILED))
 
     assert 29 * DAY_MS < await redis.pttl(entry_key("abc123", 1)) <= 30 * DAY_MS
     assert 89 * DAY_MS < await redis.pttl(entry_key("abc123", 2)) <= 90 * DAY_MS
 
 
 async def test_a_note_does_not_expire(redis: ArqRedis) -> None:
-    await places_on(redis).note(Entry("abc123", 1, sent=Sent("create", "A-1", {"Centre": "7"})))
+    await transitions_on(redis).save(Entry("abc123", 1, sent=Sent("create", "A-1", {"Centre": "7"})))
 
     assert await redis.pttl(entry_key("abc123", 1)) == -1
     entry = await Ledger(redis).get("abc123", 1)
@@ -44,7 +44,7 @@ async def test_a_note_does_not_expire(redis: ArqRedis) -> None:
 async def test_the_list_shows_the_last_changed_first_and_failures_that_left_the_index(redis: ArqRedis) -> None:
     for order_id in range(1, 6):
         status = Status.FAILED if order_id == 1 else Status.CREATED
-        await places_on(redis, NOW + order_id).end(Entry("abc123", order_id, status=status))
+        await transitions_on(redis, NOW + order_id).finish(Entry("abc123", order_id, status=status))
     await redis.zrem(index_key("abc123"), 1)
 
     ledger = Ledger(redis)
@@ -54,17 +54,17 @@ async def test_the_list_shows_the_last_changed_first_and_failures_that_left_the_
 
 
 async def test_an_order_that_got_well_is_no_longer_among_the_failed(redis: ArqRedis) -> None:
-    places = places_on(redis)
-    await places.end(Entry("abc123", 1, status=Status.FAILED))
-    await places.end(Entry("abc123", 1, status=Status.UPDATED))
+    transitions = transitions_on(redis)
+    await transitions.finish(Entry("abc123", 1, status=Status.FAILED))
+    await transitions.finish(Entry("abc123", 1, status=Status.UPDATED))
 
     assert await listed(Ledger(redis), failed_only=True) == []
 
 
 async def test_what_is_past_its_time_leaves_the_indexes(redis: ArqRedis) -> None:
-    await places_on(redis, NOW - 31 * 86400).end(Entry("abc123", 1, status=Status.CREATED))
-    await places_on(redis, NOW - 91 * 86400).end(Entry("abc123", 2, status=Status.FAILED))
-    await places_on(redis).end(Entry("abc123", 3, status=Status.CREATED))
+    await transitions_on(redis, NOW - 31 * 86400).finish(Entry("abc123", 1, status=Status.CREATED))
+    await transitions_on(redis, NOW - 91 * 86400).finish(Entry("abc123", 2, status=Status.FAILED))
+    await transitions_on(redis).finish(Entry("abc123", 3, status=Status.CREATED))
 
     assert await redis.zrange(index_key("abc123"), 0, -1) == [b"3"]
     assert await redis.zcard(failed_key("abc123")) == 0
@@ -75,7 +75,7 @@ async def test_a_very_busy_store_loses_its_oldest_entries_but_no_failure(
 ) -> None:
     monkeypatch.setattr(module, "MOST_ENTRIES", 2)
     for order_id, status in enumerate((Status.FAILED, Status.CREATED, Status.CREATED, Status.CREATED), start=1):
-        await places_on(redis, NOW + order_id).end(Entry("abc123", order_id, status=status))
+        await transitions_on(redis, NOW + order_id).finish(Entry("abc123", order_id, status=status))
 
     ledger = Ledger(redis)
     assert [await ledger.get("abc123", order_id) is None for order_id in range(1, 5)] == [False, True, False, False]

@@ -12,8 +12,8 @@ from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.jobs import RECOVERY, WINDOW
 from service.orders.state.keys import entry_key
 from service.orders.state.ledger import Ledger
-from service.orders.state.queue import Accepted, Counts, Queue, Webhook
-from service.orders.state.transitions import Places
+from service.orders.state.queue import Counts, EnqueueResult, Queue, Webhook
+from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
 
@@ -30,7 +30,7 @@ def queue_on(redis: ArqRedis) -> Queue:
 
 
 async def test_a_webhook_becomes_a_job_and_an_entry(redis: ArqRedis) -> None:
-    assert await queue_on(redis).accept(webhook()) is Accepted.QUEUED
+    assert await queue_on(redis).accept(webhook()) is EnqueueResult.QUEUED
 
     assert await redis.zrange(WINDOW.queue, 0, -1, withscores=True) == [(b"window:abc123:250", (NOW - 1) * 1000)]
     job = json.loads(await redis.get("arq:job:window:abc123:250") or b"")
@@ -51,24 +51,24 @@ async def test_a_second_webhook_for_the_same_order_changes_nothing(redis: ArqRed
     await queue.accept(webhook())
     before = {key: await redis.dump(key) for key in await redis.keys("*")}
 
-    assert await queue.accept(webhook()) is Accepted.DUPLICATE
+    assert await queue.accept(webhook()) is EnqueueResult.DUPLICATE
 
     assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status.is_final])
 async def test_a_webhook_for_an_order_that_has_ended_is_a_duplicate(redis: ArqRedis, status: Status) -> None:
-    await Places(redis).end(Entry("abc123", 250, status=status))
+    await Transitions(redis).finish(Entry("abc123", 250, status=status))
 
-    assert await queue_on(redis).accept(webhook()) is Accepted.DUPLICATE
+    assert await queue_on(redis).accept(webhook()) is EnqueueResult.DUPLICATE
 
     assert await redis.zcard(WINDOW.queue) == 0
 
 
 async def test_an_order_that_is_in_recovery_is_not_queued_again(redis: ArqRedis) -> None:
-    await Places(redis, clock=lambda: NOW).recover(Entry("abc123", 250), 5.0)
+    await Transitions(redis, clock=lambda: NOW).to_recovery(Entry("abc123", 250), 5.0)
 
-    assert await queue_on(redis).accept(webhook()) is Accepted.DUPLICATE
+    assert await queue_on(redis).accept(webhook()) is EnqueueResult.DUPLICATE
 
     assert await redis.zrange(RECOVERY.queue, 0, -1, withscores=True) == [(b"recover:abc123:250", (NOW + 5) * 1000)]
 
@@ -81,10 +81,10 @@ async def test_a_late_webhook_goes_to_recovery_behind_nobody_who_is_in_time(redi
 
 
 async def test_an_old_order_stands_behind_those_that_are_in_recovery_already(redis: ArqRedis) -> None:
-    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW - 5)
-    await places.recover(Entry("abc123", 1), 0.0)
+    queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW - 5)
+    await transitions.to_recovery(Entry("abc123", 1), 0.0)
 
-    await queue.tell("abc123", 2, source="backfill", created_at=NOW - 86_400)
+    await queue.enqueue("abc123", 2, source="backfill", created_at=NOW - 86_400)
 
     assert await redis.zrange(RECOVERY.queue, 0, -1, withscores=True) == [
         (b"recover:abc123:1", (NOW - 5) * 1000),
@@ -113,31 +113,31 @@ async def test_a_webhook_without_a_time_counts_from_its_arrival(redis: ArqRedis)
 
 
 async def test_a_status_change_wakes_only_an_order_that_waits_for_it(redis: ArqRedis) -> None:
-    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
-    assert await queue.accept(webhook(1, status=True)) is Accepted.IGNORED
+    queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW)
+    assert await queue.accept(webhook(1, status=True)) is EnqueueResult.IGNORED
 
-    await places.wait(Entry("abc123", 2))
-    assert await queue.accept(webhook(2)) is Accepted.DUPLICATE
-    assert await queue.accept(webhook(2, status=True)) is Accepted.QUEUED
+    await transitions.await_status(Entry("abc123", 2))
+    assert await queue.accept(webhook(2)) is EnqueueResult.DUPLICATE
+    assert await queue.accept(webhook(2, status=True)) is EnqueueResult.QUEUED
     assert await redis.ttl(entry_key("abc123", 2)) == -1
 
 
 async def test_a_status_change_that_comes_while_the_order_is_parked_is_not_lost(redis: ArqRedis) -> None:
-    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW)
     await queue.accept(webhook())
-    assert await queue.accept(webhook(status=True)) is Accepted.IGNORED
+    assert await queue.accept(webhook(status=True)) is EnqueueResult.IGNORED
 
     entry = await Ledger(redis).get("abc123", 250)
     assert entry is not None
-    assert not await places.wait(entry), "whoever parks it must look again"
-    assert await places.wait(entry), "but only once"
+    assert not await transitions.await_status(entry), "whoever parks it must look again"
+    assert await transitions.await_status(entry), "but only once"
 
 
 async def test_a_retry_starts_over_and_keeps_what_was_sent(redis: ArqRedis) -> None:
-    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
-    await places.end(Entry("abc123", 250, status=Status.FAILED, reason="po_number", checks=3, attempts=4))
+    queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW)
+    await transitions.finish(Entry("abc123", 250, status=Status.FAILED, reason="po_number", checks=3, attempts=4))
 
-    assert await queue.retry("abc123", 250) is Accepted.QUEUED
+    assert await queue.retry("abc123", 250) is EnqueueResult.QUEUED
 
     entry = await Ledger(redis).get("abc123", 250)
     assert entry is not None
@@ -150,7 +150,7 @@ async def test_two_hundred_webhooks_at_once_for_one_order_make_one_job(redis_url
         queue = queue_on(redis)
         answers = await asyncio.gather(*(queue.accept(webhook()) for _ in range(200)))
 
-        assert sorted(answers) == [Accepted.DUPLICATE] * 199 + [Accepted.QUEUED]
+        assert sorted(answers) == [EnqueueResult.DUPLICATE] * 199 + [EnqueueResult.QUEUED]
         assert await redis.zcard(WINDOW.queue) == 1
 
 
@@ -158,13 +158,13 @@ async def test_counts_tell_living_workers_and_waiting_jobs(redis: ArqRedis) -> N
     queue = queue_on(redis)
     for order_id in range(1, 4):
         await queue.accept(webhook(order_id))
-    await queue.say_alive("a", 1)
-    await queue.say_alive("b", 0)
+    await queue.heartbeat("a", 1)
+    await queue.heartbeat("b", 0)
     assert await queue.counts() == Counts(workers=2, queued=2)
 
     await redis.delete("enrich:workers:b")
     assert await queue.counts() == Counts(workers=1, queued=2), "a silent worker is dead"
-    await queue.say_gone("a")
+    await queue.remove_heartbeat("a")
     assert await queue.counts() == Counts(workers=0, queued=3)
 
 
@@ -178,7 +178,7 @@ async def test_redis_that_comes_back_in_time_loses_no_webhook(monkeypatch: pytes
         accepting = asyncio.create_task(queue.accept(webhook(2)))
         await server.restart()
 
-        assert await accepting is Accepted.QUEUED
+        assert await accepting is EnqueueResult.QUEUED
         assert await redis.zcard(WINDOW.queue) == 2, "and what was acknowledged before is still there"
 
 
@@ -211,7 +211,7 @@ async def test_redis_that_hangs_is_queue_unavailable() -> None:
         with pytest.raises(QueueUnavailable):
             await queue.accept(webhook(2))
         server.resume()
-        assert await queue.accept(webhook(2)) in (Accepted.QUEUED, Accepted.DUPLICATE)
+        assert await queue.accept(webhook(2)) in (EnqueueResult.QUEUED, EnqueueResult.DUPLICATE)
 
 
 @pytest.mark.parametrize(("trouble", "well"), [(("min-replicas-to-write", 1), 0), (("maxmemory", 1), 0)], ids=str)
@@ -226,16 +226,16 @@ async def test_redis_that_cannot_write_for_a_moment_loses_no_webhook(
     finally:
         await redis.config_set(trouble[0], well)
 
-    assert await accepting is Accepted.QUEUED
+    assert await accepting is EnqueueResult.QUEUED
 
 
 async def test_an_order_that_is_woken_in_the_second_of_its_creation_has_a_job_of_its_own(redis: ArqRedis) -> None:
     """A worker that still closes the job before knows its own by when that was due."""
-    queue, places = queue_on(redis), Places(redis, clock=lambda: NOW)
+    queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW)
     await queue.accept(webhook(created_at=NOW - 1))
     before = await redis.zscore(WINDOW.queue, "window:abc123:250")
-    entry, _ = await places.begin("abc123", 250)
-    await places.wait(entry)
+    entry, _ = await transitions.begin_attempt("abc123", 250)
+    await transitions.await_status(entry)
 
     await queue.accept(webhook(created_at=NOW - 1, status=True))
 

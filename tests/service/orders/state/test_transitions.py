@@ -10,35 +10,35 @@ from arq.constants import in_progress_key_prefix
 from service.orders.state import transitions as module
 from service.orders.state.breaker import Breaker
 from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.jobs import CHECK, PROBE, RECOVERY, WINDOW
-from service.orders.state.keys import checks_key, entry_key, failed_key, index_key, parked_key, waiting_key
+from service.orders.state.jobs import PROBE, RECOVERY, VERIFY, WINDOW
+from service.orders.state.keys import entry_key, failed_key, index_key, parked_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
-from service.orders.state.queue import Accepted, Queue, Webhook
-from service.orders.state.transitions import FIRST_PROBE_S, Places, Superseded
+from service.orders.state.queue import EnqueueResult, Queue, Webhook
+from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt, Transitions
 
 NOW = 1_700_000_000.0
 STORE, ORDER = "abc123", 250
 
-Move = Callable[[Places, Entry], Awaitable[object]]
+Move = Callable[[Transitions, Entry], Awaitable[object]]
 
 
-async def end(places: Places, entry: Entry) -> None:
+async def end(transitions: Transitions, entry: Entry) -> None:
     entry.status = Status.CREATED
-    await places.end(entry)
+    await transitions.finish(entry)
 
 
 MOVES: dict[str, Move] = {
-    "note": lambda places, entry: places.note(entry),
-    "recover": lambda places, entry: places.recover(entry, 5.0),
-    "check": lambda places, entry: places.check(entry, 0.5),
-    "park": lambda places, entry: places.park(entry),
-    "wait": lambda places, entry: places.wait(entry, ask_in=900.0),
+    "note": lambda transitions, entry: transitions.save(entry),
+    "recover": lambda transitions, entry: transitions.to_recovery(entry, 5.0),
+    "check": lambda transitions, entry: transitions.to_verification(entry, 0.5),
+    "park": lambda transitions, entry: transitions.park(entry),
+    "wait": lambda transitions, entry: transitions.await_status(entry, ask_in=900.0),
     "end": end,
 }
 
 
-def places_on(redis: ArqRedis, now: float = NOW) -> Places:
-    return Places(redis, clock=lambda: now)
+def transitions_on(redis: ArqRedis, now: float = NOW) -> Transitions:
+    return Transitions(redis, clock=lambda: now)
 
 
 def queue_on(redis: ArqRedis, now: float = NOW) -> Queue:
@@ -58,7 +58,7 @@ async def where(redis: ArqRedis, order_id: int = ORDER) -> list[str]:
         is_due = await redis.zscore(kind.queue, kind.id(STORE, order_id)) is not None
         assert bool(has_job) == is_due, "a job and its turn belong together"
         found += [kind.function] if is_due else []
-    for name, key in (("checks", checks_key(STORE)), ("parked", parked_key(STORE))):
+    for name, key in (("checks", verify_key(STORE)), ("parked", parked_key(STORE))):
         found += [name] if await redis.zscore(key, str(order_id)) is not None else []
     status = await redis.hget(entry_key(STORE, order_id), "status")  # type: ignore[misc]
     found += [] if status in (None, b"queued") else ["waiting" if status == b"waiting" else "ended"]
@@ -76,10 +76,10 @@ async def everything(redis: ArqRedis) -> dict[bytes, bytes | None]:
 
 async def test_a_look_has_a_number_of_its_own(redis: ArqRedis) -> None:
     await queue_on(redis).accept(webhook())
-    places = places_on(redis)
+    transitions = transitions_on(redis)
 
-    first, refused = await places.begin(STORE, ORDER)
-    second, _ = await places.begin(STORE, ORDER)
+    first, refused = await transitions.begin_attempt(STORE, ORDER)
+    second, _ = await transitions.begin_attempt(STORE, ORDER)
 
     assert (first.attempts, second.attempts, refused) == (1, 2, False)
     assert first.times[Stage.PICKED_UP] == second.times[Stage.PICKED_UP] == NOW
@@ -87,24 +87,24 @@ async def test_a_look_has_a_number_of_its_own(redis: ArqRedis) -> None:
 
 async def test_a_look_tells_that_the_stores_credentials_are_refused(redis: ArqRedis) -> None:
     await Breaker(redis).open(STORE)
-    _, refused = await places_on(redis).begin(STORE, ORDER)
+    _, refused = await transitions_on(redis).begin_attempt(STORE, ORDER)
     assert refused
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status.is_final])
 async def test_a_look_at_an_order_that_has_ended_changes_nothing(redis: ArqRedis, status: Status) -> None:
-    places = places_on(redis)
-    await places.end(Entry(STORE, ORDER, status=status, attempts=3))
+    transitions = transitions_on(redis)
+    await transitions.finish(Entry(STORE, ORDER, status=status, attempts=3))
     before = await everything(redis)
 
-    entry, _ = await places.begin(STORE, ORDER)
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
 
     assert (entry.status, entry.attempts) == (status, 3)
     assert await everything(redis) == before
 
 
 async def test_an_order_whose_entry_is_gone_is_looked_at_as_new(redis: ArqRedis) -> None:
-    entry, _ = await places_on(redis).begin(STORE, ORDER)
+    entry, _ = await transitions_on(redis).begin_attempt(STORE, ORDER)
     assert (entry.status, entry.attempts, entry.sent) == (Status.QUEUED, 1, None)
 
 
@@ -112,15 +112,15 @@ async def test_an_order_whose_entry_is_gone_is_looked_at_as_new(redis: ArqRedis)
 async def test_a_stale_look_can_write_nothing(redis: ArqRedis, move: str) -> None:
     await queue_on(redis).accept(webhook())
     await Breaker(redis).open(STORE)
-    places = places_on(redis)
-    stale, _ = await places.begin(STORE, ORDER)
-    newer, _ = await places.begin(STORE, ORDER)
+    transitions = transitions_on(redis)
+    stale, _ = await transitions.begin_attempt(STORE, ORDER)
+    newer, _ = await transitions.begin_attempt(STORE, ORDER)
     newer.trouble = "of the newer look"
-    await places.note(newer)
+    await transitions.save(newer)
     before = await everything(redis)
 
-    with pytest.raises(Superseded):
-        await MOVES[move](places, stale)
+    with pytest.raises(StaleAttempt):
+        await MOVES[move](transitions, stale)
 
     assert await everything(redis) == before
 
@@ -128,15 +128,15 @@ async def test_a_stale_look_can_write_nothing(redis: ArqRedis, move: str) -> Non
 @pytest.mark.parametrize("move", MOVES)
 async def test_a_stale_look_does_not_reopen_an_order_that_has_ended(redis: ArqRedis, move: str) -> None:
     await queue_on(redis).accept(webhook())
-    places = places_on(redis)
-    stale, _ = await places.begin(STORE, ORDER)
-    newer, _ = await places.begin(STORE, ORDER)
+    transitions = transitions_on(redis)
+    stale, _ = await transitions.begin_attempt(STORE, ORDER)
+    newer, _ = await transitions.begin_attempt(STORE, ORDER)
     newer.status, newer.verified = Status.CREATED, True
-    await places.end(newer)
+    await transitions.finish(newer)
     before = await everything(redis)
 
-    with pytest.raises(Superseded):
-        await MOVES[move](places, stale)
+    with pytest.raises(StaleAttempt):
+        await MOVES[move](transitions, stale)
 
     assert await everything(redis) == before
 
@@ -158,12 +158,12 @@ async def test_a_stale_look_does_not_reopen_an_order_that_has_ended(redis: ArqRe
 async def test_each_move_leads_to_one_place_with_or_without_its_answer(redis: ArqRedis, move: str, place: str) -> None:
     await queue_on(redis).accept(webhook())
     await Breaker(redis).open(STORE)
-    places = places_on(redis)
-    entry, _ = await places.begin(STORE, ORDER)
+    transitions = transitions_on(redis)
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
     await redis.set(in_progress_key_prefix + WINDOW.id(STORE, ORDER), "me")
 
     for _ in range(2):  # whoever gets no answer says it again
-        await MOVES[move](places, entry)
+        await MOVES[move](transitions, entry)
         assert await where(redis) == [place]
 
     assert await redis.exists(in_progress_key_prefix + WINDOW.id(STORE, ORDER)) == (move == "note")
@@ -173,7 +173,7 @@ async def test_each_move_leads_to_one_place_with_or_without_its_answer(redis: Ar
 async def test_an_order_is_in_one_place_after_any_moves(redis: ArqRedis, seed: int) -> None:
     chance = random.Random(seed)
     now = NOW
-    places = Places(redis, clock=lambda: now)
+    transitions = Transitions(redis, clock=lambda: now)
     queue, breaker = Queue(redis, clock=lambda: now), Breaker(redis, clock=lambda: now)
     await queue.accept(webhook())
     for _ in range(60):
@@ -190,34 +190,34 @@ async def test_an_order_is_in_one_place_after_any_moves(redis: ArqRedis, seed: i
             case move:
                 if chance.random() < 0.5:
                     await breaker.open(STORE)
-                entry, _ = await places.begin(STORE, ORDER)
+                entry, _ = await transitions.begin_attempt(STORE, ORDER)
                 if not entry.status.is_final:
-                    await MOVES[move](places, entry)
+                    await MOVES[move](transitions, entry)
         found = await where(redis)
         assert len(found) == 1, found
 
 
 async def test_an_order_that_goes_to_recovery_is_due_when_it_was_said(redis: ArqRedis) -> None:
-    await places_on(redis).recover(Entry(STORE, ORDER), 5.0)
+    await transitions_on(redis).to_recovery(Entry(STORE, ORDER), 5.0)
     assert await redis.zscore(RECOVERY.queue, RECOVERY.id(STORE, ORDER)) == (NOW + 5) * 1000
 
 
 async def test_checks_are_worked_off_when_the_first_is_due(redis: ArqRedis) -> None:
-    places = places_on(redis)
-    await places.check(Entry(STORE, 1), 4.0)
-    await places.check(Entry(STORE, 2), 0.5)
-    await places.check(Entry(STORE, 3), 2.0)
-    assert await redis.zrange(CHECK.queue, 0, -1, withscores=True) == [(CHECK.id(STORE).encode(), (NOW + 0.5) * 1000)]
+    transitions = transitions_on(redis)
+    await transitions.to_verification(Entry(STORE, 1), 4.0)
+    await transitions.to_verification(Entry(STORE, 2), 0.5)
+    await transitions.to_verification(Entry(STORE, 3), 2.0)
+    assert await redis.zrange(VERIFY.queue, 0, -1, withscores=True) == [(VERIFY.id(STORE).encode(), (NOW + 0.5) * 1000)]
 
 
 async def test_an_order_is_not_parked_once_the_credentials_are_accepted(redis: ArqRedis) -> None:
-    places, breaker = places_on(redis), Breaker(redis, clock=lambda: NOW)
+    transitions, breaker = transitions_on(redis), Breaker(redis, clock=lambda: NOW)
     await queue_on(redis).accept(webhook())
-    entry, _ = await places.begin(STORE, ORDER)
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
     await breaker.open(STORE)
     await breaker.release(STORE)
 
-    assert not await places.park(entry)
+    assert not await transitions.park(entry)
 
     assert await where(redis) == ["window"]
 
@@ -225,49 +225,49 @@ async def test_an_order_is_not_parked_once_the_credentials_are_accepted(redis: A
 async def test_a_parked_order_has_a_probe(redis: ArqRedis) -> None:
     await Breaker(redis).open(STORE)
     await redis.delete(PROBE.queue, PROBE.key(STORE))  # it was just closed
-    assert await places_on(redis).park(Entry(STORE, ORDER))
+    assert await transitions_on(redis).park(Entry(STORE, ORDER))
 
     assert await redis.zscore(PROBE.queue, PROBE.id(STORE)) == (NOW + FIRST_PROBE_S) * 1000
     assert await redis.exists(PROBE.key(STORE))
 
 
 async def test_orders_that_are_parked_while_others_are_released_are_not_forgotten(redis: ArqRedis) -> None:
-    places, breaker = places_on(redis), Breaker(redis, clock=lambda: NOW)
+    transitions, breaker = transitions_on(redis), Breaker(redis, clock=lambda: NOW)
     await breaker.open(STORE)
     for order_id in range(1, 6):
-        assert await places.park(Entry(STORE, order_id))
+        assert await transitions.park(Entry(STORE, order_id))
 
     assert await breaker.release(STORE) == 5
     assert not await breaker.is_open(STORE)
     assert [await where(redis, order_id) for order_id in range(1, 6)] == [["recover"]] * 5
-    assert not await places.park(Entry(STORE, 6)), "from here on nobody would release it"
+    assert not await transitions.park(Entry(STORE, 6)), "from here on nobody would release it"
 
 
 # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_status_that_changed_during_the_look_has_the_order_looked_at_again(redis: ArqRedis) -> None:
-    queue, places = queue_on(redis), places_on(redis)
+    queue, transitions = queue_on(redis), transitions_on(redis)
     await queue.accept(webhook())
-    entry, _ = await places.begin(STORE, ORDER)
-    assert await queue.accept(webhook(status=True)) is Accepted.IGNORED
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
+    assert await queue.accept(webhook(status=True)) is EnqueueResult.IGNORED
 
-    assert not await places.wait(entry, ask_in=900.0)
+    assert not await transitions.await_status(entry, ask_in=900.0)
     assert (entry.status, await where(redis)) == (Status.QUEUED, ["window"])
-    assert await places.wait(entry, ask_in=900.0)
+    assert await transitions.await_status(entry, ask_in=900.0)
     assert await where(redis) == ["waiting"]
 
 
 async def test_an_order_that_waits_is_woken_with_fresh_patience(redis: ArqRedis) -> None:
-    queue, places = queue_on(redis), places_on(redis)
+    queue, transitions = queue_on(redis), transitions_on(redis)
     await queue.accept(webhook())
-    entry, _ = await places.begin(STORE, ORDER)
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
     entry.recovering_since = NOW - 86_400
-    await places.wait(entry, ask_in=900.0)
+    await transitions.await_status(entry, ask_in=900.0)
 
-    assert await queue.accept(webhook(status=True)) is Accepted.QUEUED
+    assert await queue.accept(webhook(status=True)) is EnqueueResult.QUEUED
 
-    woken, _ = await places_on(redis, NOW + 5).begin(STORE, ORDER)
+    woken, _ = await transitions_on(redis, NOW + 5).begin_attempt(STORE, ORDER)
     assert (woken.status, woken.recovering_since) == (Status.QUEUED, None)
     assert woken.times[Stage.PICKED_UP] == NOW + 5
 
@@ -279,16 +279,16 @@ async def test_trimming_deletes_neither_failures_nor_orders_that_have_not_ended(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_ENTRIES", 2)
-    places = places_on(redis)
+    transitions = transitions_on(redis)
     await queue_on(redis).accept(webhook(1))
-    await places.wait(Entry(STORE, 2), ask_in=900.0)
-    await places.end(Entry(STORE, 3, status=Status.FAILED))
+    await transitions.await_status(Entry(STORE, 2), ask_in=900.0)
+    await transitions.finish(Entry(STORE, 3, status=Status.FAILED))
     for order_id in range(4, 30):
-        await places_on(redis, NOW + order_id).end(Entry(STORE, order_id, status=Status.CREATED))
+        await transitions_on(redis, NOW + order_id).finish(Entry(STORE, order_id, status=Status.CREATED))
 
     ledger = Ledger(redis)
     known = [order_id for order_id in range(1, 30) if await ledger.get(STORE, order_id) is not None]
     assert known == [1, 2, 3, 28, 29]
     assert await redis.zcard(index_key(STORE)) == 2
     assert await redis.zrange(failed_key(STORE), 0, -1) == [b"3"]
-    assert await queue_on(redis).accept(webhook(2, status=True)) is Accepted.QUEUED
+    assert await queue_on(redis).accept(webhook(2, status=True)) is EnqueueResult.QUEUED

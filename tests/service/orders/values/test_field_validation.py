@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.bigcommerce.models import ExtraFieldConfig
-from service.orders.values.field_validation import Dropped, Fitted, fit
+from service.orders.values.field_validation import DroppedField, ValidatedFields, validate_fields
 
 
 def config(name: str, **answer: Any) -> ExtraFieldConfig:
@@ -21,7 +21,7 @@ CONFIGS = [TEXT, LINES, NUMBER, CHOICE]
 
 def reason(key: str, text: str, configs: list[ExtraFieldConfig] = CONFIGS) -> str:
     """Why the value is left out."""
-    fitted = fit({key: text}, (), configs)
+    fitted = validate_fields({key: text}, (), configs)
     assert fitted.fields == {}
     assert fitted.refused is None
     ((dropped),) = fitted.dropped
@@ -45,7 +45,7 @@ def reason(key: str, text: str, configs: list[ExtraFieldConfig] = CONFIGS) -> st
     ],
 )
 def test_what_fits_is_sent_under_its_field_name(key: str, text: str, fields: dict[str, str]) -> None:
-    assert fit({key: text}, (), CONFIGS) == Fitted(fields, (), None)
+    assert validate_fields({key: text}, (), CONFIGS) == ValidatedFields(fields, (), None)
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,18 @@ def test_what_fits_is_sent_under_its_field_name(key: str, text: str, fields: dic
     [("007", "7"), ("+7", "7"), (".5", "0.5"), ("1.", "1"), ("-0.50", "-0.5"), ("-0", "0"), ("0.10", "0.1")],
 )
 def test_a_number_is_sent_as_it_comes_back(text: str, number: str) -> None:
-    assert fit({"floor": text}, (), CONFIGS).fields == {"floor": number}
+    assert validate_fields({"floor": text}, (), CONFIGS).fields == {"floor": number}
 
 
 def test_digits_of_a_number_are_all_kept() -> None:
     plain = [config("n", fieldType=2)]
     for number in ("12345678901234567890.123456789", "9" * 400):
-        assert fit({"n": number}, (), plain).fields == {"n": number}
+        assert validate_fields({"n": number}, (), plain).fields == {"n": number}
 
 
 def test_a_field_without_limits_takes_anything() -> None:
     plain = [config("t", fieldType=0), config("n", fieldType=2)]
-    assert fit({"t": "x" * 100_000, "n": "9" * 400}, (), plain).dropped == ()
+    assert validate_fields({"t": "x" * 100_000, "n": "9" * 400}, (), plain).dropped == ()
 
 
 def test_text_that_is_too_long_is_dropped() -> None:
@@ -73,8 +73,10 @@ def test_text_that_is_too_long_is_dropped() -> None:
 
 @pytest.mark.parametrize("text", ["12,5", "1e3", "nan", "inf", "1_0", "٣", "3 m", "0x1", "-", "."])
 def test_text_in_a_number_field_is_dropped(text: str) -> None:
-    fitted = fit({"floor": text}, (), CONFIGS)
-    assert fitted == Fitted({}, (Dropped("floor", "the field takes a number, and the text is none."),), None)
+    fitted = validate_fields({"floor": text}, (), CONFIGS)
+    assert fitted == ValidatedFields(
+        {}, (DroppedField("floor", "the field takes a number, and the text is none."),), None
+    )
 
 
 @pytest.mark.parametrize("text", ["12.51", "13", "9" * 400])
@@ -99,39 +101,39 @@ def test_a_label_of_several_fields_is_dropped() -> None:
 
 
 def test_a_config_that_is_listed_twice_is_one_field() -> None:
-    assert fit({"Note": "x"}, (), [TEXT, TEXT]).fields == {"note": "x"}
+    assert validate_fields({"Note": "x"}, (), [TEXT, TEXT]).fields == {"note": "x"}
 
 
 def test_a_field_name_goes_before_a_label() -> None:
     configs = [config("a", labelName="b"), config("b", labelName="a")]
-    assert fit({"a": "1", "b": "2"}, (), configs).fields == {"a": "1", "b": "2"}
+    assert validate_fields({"a": "1", "b": "2"}, (), configs).fields == {"a": "1", "b": "2"}
 
 
 def test_a_field_is_filled_once() -> None:
-    assert fit({"Note": "1", "note": "2"}, {"note"}, CONFIGS) == Fitted(
-        {"note": "1"}, (Dropped("note", "another rule has filled the same field already."),), None
+    assert validate_fields({"Note": "1", "note": "2"}, {"note"}, CONFIGS) == ValidatedFields(
+        {"note": "1"}, (DroppedField("note", "another rule has filled the same field already."),), None
     )
 
 
 def test_a_field_that_bigcommerce_requires_is_refused() -> None:
     required = config("note", isRequired=True, maximumLength=1)
-    assert fit({"note": "xy"}, (), [required]) == Fitted(
-        {}, (), Dropped("note", "the text has 2 characters, the field takes 1.")
+    assert validate_fields({"note": "xy"}, (), [required]) == ValidatedFields(
+        {}, (), DroppedField("note", "the text has 2 characters, the field takes 1.")
     )
     twins = [config("a", labelName="Same"), config("b", labelName="Same", isRequired=True)]
-    refused = fit({"Same": "1"}, (), twins).refused
+    refused = validate_fields({"Same": "1"}, (), twins).refused
     assert refused is not None
     assert refused.name == "Same"
 
 
 @pytest.mark.parametrize(("key", "text"), [("Note", "abcdef"), ("floor", "x"), ("dock", "x"), ("zzz", "x")])
 def test_a_field_that_its_rule_requires_is_refused(key: str, text: str) -> None:
-    fitted = fit({key: text, "lines": "x"}, {key}, CONFIGS)
+    fitted = validate_fields({key: text, "lines": "x"}, {key}, CONFIGS)
     assert fitted.refused is not None
     assert (fitted.refused.name, fitted.dropped, fitted.fields) == (key, (), {"lines": "x"})
 
 
 def test_the_first_refusal_is_the_reason_and_further_ones_are_told() -> None:
-    fitted = fit({"note": "abcdef", "floor": "x"}, {"note", "floor"}, CONFIGS)
+    fitted = validate_fields({"note": "abcdef", "floor": "x"}, {"note", "floor"}, CONFIGS)
     assert fitted.refused is not None
     assert (fitted.refused.name, [dropped.name for dropped in fitted.dropped]) == ("note", ["floor"])

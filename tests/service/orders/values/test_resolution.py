@@ -7,7 +7,7 @@ import pytest
 
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.configuration import ConfiguredStore, load_configuration
-from service.orders.values.resolution import Composed, compose, culprits, droppable, missing_required_field
+from service.orders.values.resolution import ResolvedValues, culprits, droppable, missing_required_field, resolve_values
 
 DOCUMENT: dict[str, Any] = {"order": {"id": 7, "customer_message": "PO1", "staff_notes": "", "billing_address": {}}}
 
@@ -23,21 +23,21 @@ def configs(*names: str, **more: Any) -> list[ExtraFieldConfig]:
     return [ExtraFieldConfig.model_validate({"fieldName": name, **more}) for name in names]
 
 
-def composed(folder: Path, fields: str, known: list[ExtraFieldConfig], **keys: str) -> Composed:
+def composed(folder: Path, fields: str, known: list[ExtraFieldConfig], **keys: str) -> ResolvedValues:
     store = configured(folder, fields, **keys)
-    return compose(store.rules, DOCUMENT, known)
+    return resolve_values(store.rules, DOCUMENT, known)
 
 
 def test_values_are_sent_under_their_field_names(tmp_path: Path) -> None:
     known = [ExtraFieldConfig.model_validate({"fieldName": "cc", "labelName": "Cost Center"})]
     got = composed(tmp_path, '"Cost Center" = "order.id"', known)
-    assert got == Composed(Values("PO1", {"cc": "7"}), {}, None)
+    assert got == ResolvedValues(Values("PO1", {"cc": "7"}), {}, None)
 
 
 @pytest.mark.parametrize("broken", ["order", "length(order.id)", "products"])
 def test_a_rule_that_fell_back_to_its_default_is_not_left_out(tmp_path: Path, broken: str) -> None:
     got = composed(tmp_path, f'"D" = {{ from = "{broken}", default = "std" }}', configs("D"))
-    assert got == Composed(Values("PO1", {"D": "std"}), {}, None)
+    assert got == ResolvedValues(Values("PO1", {"D": "std"}), {}, None)
 
 
 def test_a_rule_that_broke_and_gave_nothing_is_told(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_rule_that_broke_and_gave_nothing_is_told(tmp_path: Path) -> None:
 
 def test_a_broken_po_rule_with_a_default_is_not_told(tmp_path: Path) -> None:
     got = composed(tmp_path, "", [], po_number='{ from = "order", default = "none given" }')
-    assert got == Composed(Values("none given", {}), {}, None)
+    assert got == ResolvedValues(Values("none given", {}), {}, None)
 
 
 def test_a_required_rule_that_gives_nothing_is_the_failure(tmp_path: Path) -> None:
