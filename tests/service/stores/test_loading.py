@@ -1,4 +1,4 @@
-"""The stores file: what is read, and every way in which it can be wrong."""
+"""Reading the stores file, and every problem that it can have."""
 
 import math
 import string
@@ -25,16 +25,16 @@ ENVIRON = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value", "OTHER": "0ther-val
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, so that the places in messages begin with ``stores.toml``."""
+    """The current folder, so that the places in messages start with ``stores.toml``."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def load_stores(path: Path, environ: Mapping[str, str]) -> StoresFile:
-    reading = read_stores(path, environ)
-    if reading.stores_file is None:
-        raise ConfigError(*reading.problems)
-    return reading.stores_file
+    result = read_stores(path, environ)
+    if result.stores_file is None:
+        raise ConfigError(*result.problems)
+    return result.stores_file
 
 
 def load(text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> StoresFile:
@@ -55,7 +55,7 @@ def problem(text: str | bytes) -> str:
 
 
 def store_with(lines: str) -> str:
-    """A store that is right but for these lines."""
+    """A valid store, with these lines instead."""
     keys = {line.partition("=")[0].strip() for line in lines.strip().splitlines()}
     kept = [line for line in STORE.splitlines() if line.partition("=")[0].strip() not in keys]
     return "\n".join([*kept, lines])
@@ -64,7 +64,7 @@ def store_with(lines: str) -> str:
 pytestmark = pytest.mark.usefixtures("folder")
 
 
-class TestWhatIsRead:
+class TestReading:
     def test_every_key_of_a_store(self) -> None:
         loaded = load(
             """
@@ -108,7 +108,7 @@ class TestWhatIsRead:
         assert store.extra_fields["Ship Window"].sources == ("order.customer_message",)
         assert store.extra_fields["Cost Center"].default == "UNASSIGNED"
 
-    def test_what_is_left_out_has_its_default(self) -> None:
+    def test_missing_keys_have_defaults(self) -> None:
         loaded = load(STORE)
         store = loaded.stores["abc123"]
         assert loaded.endpoints.api_url == "https://api.bigcommerce.com"
@@ -120,7 +120,7 @@ class TestWhatIsRead:
         text = STORE.replace("client_secret =", 'webhook_headers."X-Key" =')
         assert load(text).stores["abc123"].client_secrets == ()
 
-    def test_extra_fields_alone_are_something_to_do(self) -> None:
+    def test_extra_fields_alone_are_enough(self) -> None:
         assert load(STORE.replace("po_number =", "extra_fields.a =")).stores["abc123"].po_number is None
 
     @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ class TestWhatIsRead:
         assert fields.extra_fields["a"].value == text
         assert fields.extra_fields["b"].default == text
 
-    def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(self) -> None:
+    def test_a_byte_order_mark_and_windows_line_breaks_are_accepted(self) -> None:
         assert load(b"\xef\xbb\xbf" + STORE.replace("\n", "\r\n").encode()).stores.keys() == {"abc123"}
 
     def test_several_stores(self) -> None:
@@ -157,7 +157,7 @@ class TestSecrets:
         tokens = [token.get_secret_value() for token in loaded.stores["abc123"].access_tokens]
         assert tokens == ["from-file", "t0ken-value"]
 
-    def test_an_absolute_path_is_taken_as_it_is(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def test_an_absolute_path_is_used_unchanged(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         secret = tmp_path_factory.mktemp("run") / "secret"
         secret.write_text("from-afar")
         loaded = load(store_with(f'client_secret = "file:{secret}"'))
@@ -187,20 +187,20 @@ class TestSecrets:
         [
             ("env:NOPE", "the environment variable NOPE is not set."),
             ("env:BLANK", "the environment variable BLANK is empty."),
-            ("env:", "what follows env: is not the name of an environment variable."),
-            ("env:A B", "what follows env: is not the name of an environment variable."),
+            ("env:", "the text after env: is not the name of an environment variable."),
+            ("env:A B", "the text after env: is not the name of an environment variable."),
             ("file:none", "the file none does not exist."),
             ("file:/none/at all", 'the file "/none/at all" does not exist.'),
             ("file:.", "the file . is a directory, not a file."),
             ("file:blank", "the file blank is empty."),
             ("file:binary", "the file binary is not UTF-8 text (byte 2)."),
             ("file:loop", "the file loop cannot be read (Too many levels of symbolic links)."),
-            (r"file:a\u0000b", r'the file "a\u0000b" has a name that no file can have.'),
+            (r"file:a\u0000b", r'the file "a\u0000b" has an invalid name.'),
             (" ", "the text is empty."),
             ("", "the text is empty."),
         ],
     )
-    def test_a_secret_that_is_not_there_is_named(self, folder: Path, secret: str, message: str) -> None:
+    def test_a_missing_secret_is_named(self, folder: Path, secret: str, message: str) -> None:
         (folder / "blank").write_text("\n")
         (folder / "binary").write_bytes(b"a\xff")
         (folder / "loop").symlink_to("loop")
@@ -209,7 +209,7 @@ class TestSecrets:
         in_a_list = problem(store_with(f'client_secret = ["env:SECRET", "{secret}"]'))
         assert in_a_list.startswith(f"{place} (item 2): {message} ")
 
-    def test_a_file_that_may_not_be_read_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unreadable_file_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         read_bytes = Path.read_bytes
 
         def guarded(path: Path) -> bytes:
@@ -218,11 +218,11 @@ class TestSecrets:
             return read_bytes(path)
 
         monkeypatch.setattr(Path, "read_bytes", guarded)
-        message = "the file guarded may not be read by this user."
+        message = "the file guarded is not readable by this user."
         assert message in problem(store_with('access_token = "file:guarded"'))
 
     @pytest.mark.parametrize("secret", ["hünter2", " hunter2", "hun\\nter2", "hunter2\\t", "hunter2\\u007f"])
-    def test_a_secret_that_no_header_can_hold_is_refused_where_it_is_sent(self, secret: str) -> None:
+    def test_a_secret_that_is_invalid_in_a_header_is_refused_where_it_is_sent(self, secret: str) -> None:
         for key in ("access_token", "webhook_headers.A"):
             found = problem(store_with(f'{key} = "{secret}"'))
             assert "cannot be sent in an HTTP header" in found
@@ -230,13 +230,13 @@ class TestSecrets:
         assert load(store_with(f'client_secret = "{secret}"')).stores["abc123"].client_secrets
 
 
-class TestTheFileItself:
-    def test_a_missing_file_names_the_ways_out(self) -> None:
+class TestFile:
+    def test_a_missing_file_is_reported_with_the_cures(self) -> None:
         with pytest.raises(ConfigError) as caught:
             load_stores(Path("nowhere/stores.toml"), {})
         assert str(caught.value) == (
             "nowhere/stores.toml: the stores file does not exist. "
-            "`enrich init` writes one; set ENRICH_CONFIG to the path of one that stands elsewhere."
+            "`enrich init` writes one. If you have one elsewhere, set ENRICH_CONFIG to its path."
         )
 
     def test_a_directory_is_one_line(self, folder: Path) -> None:
@@ -247,8 +247,8 @@ class TestTheFileItself:
     def test_text_that_is_not_utf8_is_one_line(self) -> None:
         assert problem(STORE.encode("utf-16")).startswith("stores.toml: the stores file is not UTF-8 text (byte 1).")
 
-    def test_a_path_that_cannot_be_is_one_line(self) -> None:
-        with pytest.raises(ConfigError, match="has a name that no file can have"):
+    def test_an_invalid_path_is_one_line(self) -> None:
+        with pytest.raises(ConfigError, match="has an invalid name"):
             load_stores(Path("a\0b"), {})
 
     @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ class TestTheFileItself:
             (f"a = {'[' * 5000}", "stores.toml: a number has thousands of digits, or brackets"),
         ],
     )
-    def test_bad_toml_tells_line_and_column(self, text: str, start: str) -> None:
+    def test_bad_toml_is_reported_with_line_and_column(self, text: str, start: str) -> None:
         assert problem(text).startswith(start)
 
     def test_a_file_without_stores_is_refused(self) -> None:
@@ -273,29 +273,28 @@ class TestTheFileItself:
         assert problem("[stores]") == "stores.toml: [stores]: there is no store. Add a table [stores.<store hash>]."
 
     @pytest.mark.parametrize("text", ["stores = 3", "[[stores]]", "stores.abc123 = 'x'", "stores = ['a']"])
-    def test_stores_that_are_no_tables_are_refused(self, text: str) -> None:
+    def test_stores_that_are_not_tables_are_refused(self, text: str) -> None:
         assert "expected a table." in problem(text)
 
-    def test_unknown_names_are_refused_with_the_nearest_known_one(self) -> None:
+    def test_unknown_keys_are_refused_with_the_closest_known_key(self) -> None:
         text = (
             "[bigcomerce]\n[bigcommerce]\napi_urls = 'x'"
             + STORE.replace("client_secret", "client_secrets")
             + "webhook_headers.A = 'x'\nextra_fields.a = {frm = 'order.id', default = 'x'}\nzzz = 1"
         )
         assert problems(text) == [
-            'stores.toml: [bigcommerce] api_urls: nothing of this name is known here. Did you mean "api_url"?',
-            'stores.toml: [bigcomerce]: nothing of this name is known here. Did you mean "bigcommerce"?',
-            'stores.toml: [stores.abc123.extra_fields.a] frm: nothing of this name is known here. Did you mean "from"?',
-            "stores.toml: [stores.abc123] client_secrets: nothing of this name is known here. "
-            'Did you mean "client_secret"?',
-            "stores.toml: [stores.abc123] zzz: nothing of this name is known here. Known are name, access_token, "
+            'stores.toml: [bigcommerce] api_urls: unknown key. Did you mean "api_url"?',
+            'stores.toml: [bigcomerce]: unknown key. Did you mean "bigcommerce"?',
+            'stores.toml: [stores.abc123.extra_fields.a] frm: unknown key. Did you mean "from"?',
+            'stores.toml: [stores.abc123] client_secrets: unknown key. Did you mean "client_secret"?',
+            "stores.toml: [stores.abc123] zzz: unknown key. Known keys are name, access_token, "
             "webhook_headers, client_secret, incomplete_orders, channels, existing_values, extra_fields, po_number.",
         ]
 
-    def test_hash_is_no_key_of_a_store(self) -> None:
-        assert problem(store_with('hash = "abc123"')).startswith("stores.toml: [stores.abc123] hash: nothing of")
+    def test_hash_is_not_a_key_of_a_store(self) -> None:
+        assert problem(store_with('hash = "abc123"')).startswith("stores.toml: [stores.abc123] hash: unknown key")
 
-    def test_all_problems_come_at_once(self) -> None:
+    def test_all_problems_are_reported_at_once(self) -> None:
         found = problems(
             """
             [bigcommerce]
@@ -325,13 +324,13 @@ class TestTheFileItself:
             "[stores.two.extra_fields] b",
         ]
 
-    def test_rules_that_can_be_read_are_kept_beside_problems(self) -> None:
+    def test_valid_rules_are_returned_along_with_problems(self) -> None:
         Path("stores.toml").write_text(
             "[stores.ABC]\npo_number = 'order.id'\nextra_fields = { \"a b\" = { value = 'x' }, c = 3 }"
         )
-        reading = read_stores(Path("stores.toml"), {})
-        assert reading.stores_file is None
-        assert [place for place, _ in reading.rules] == [
+        result = read_stores(Path("stores.toml"), {})
+        assert result.stores_file is None
+        assert [place for place, _ in result.rules] == [
             "stores.toml: [stores.ABC.po_number]",
             'stores.toml: [stores.ABC.extra_fields."a b"]',
         ]
@@ -339,7 +338,7 @@ class TestTheFileItself:
 
 class TestStores:
     @pytest.mark.parametrize("store_hash", ["ABC", "a-b", '"a b"', '""', '"a\\n"', "a_b"])
-    def test_a_hash_of_another_format_is_refused(self, store_hash: str) -> None:
+    def test_an_invalid_hash_is_refused(self, store_hash: str) -> None:
         found = problem(STORE.replace("abc123", store_hash))
         assert "a store hash has lower-case letters and digits only." in found
         assert "\n" not in found
@@ -365,13 +364,13 @@ class TestStores:
         assert "the list is empty." in problem(store_with(line))
 
     @pytest.mark.parametrize("name", ['"X Key"', '""', '"X:"', '"Xé"', '"X\\n"'])
-    def test_a_header_name_that_is_no_http_token_is_refused(self, name: str) -> None:
+    def test_an_invalid_header_name_is_refused(self, name: str) -> None:
         found = problem(store_with(f'webhook_headers = {{ {name} = "x" }}'))
         assert found.startswith("stores.toml: [stores.abc123.webhook_headers] ")
-        assert "cannot be the name of an HTTP header" in found
+        assert "is not a valid HTTP header name" in found
 
-    def test_a_header_in_two_cases_is_refused(self) -> None:
-        assert "a header is there twice" in problem(store_with('webhook_headers = { X-A = "1", x-a = "2" }'))
+    def test_a_header_listed_in_two_cases_is_refused(self) -> None:
+        assert "the same header is listed twice" in problem(store_with('webhook_headers = { X-A = "1", x-a = "2" }'))
 
     @pytest.mark.parametrize(
         ("line", "message"),
@@ -386,13 +385,13 @@ class TestStores:
             ("channels = 1", "channels: expected a list of numbers. For example: channels = [1]."),
             ("channels = [true]", "channels (item 1): expected a whole number. For"),
             ("channels = [0]", "channels (item 1): expected 1 or more. For"),
-            ("channels = []", "channels: the list is empty, so no order would be enriched. Leave it out"),
+            ("channels = []", "channels: the list is empty, so no order would be enriched. Remove the key"),
             ("po_number = 3", "po_number: expected a JMESPath expression in quotes, or a table. For"),
             ("po_number = ['a']", "po_number: expected a JMESPath expression in quotes, or a table. For"),
             ("extra_fields = 'a'", "extra_fields: expected a table. For example: extra_fields = {"),
         ],
     )
-    def test_a_value_of_another_kind_is_refused(self, line: str, message: str) -> None:
+    def test_a_value_of_another_type_is_refused(self, line: str, message: str) -> None:
         assert problem(store_with(line)).startswith(f"stores.toml: [stores.abc123] {message}")
 
 
@@ -402,9 +401,9 @@ class TestRules:
         [
             ("{}", " from: the rule has neither from nor value. For example: from ="),
             ("{ required = true }", " from: the rule has neither from nor value."),
-            ("{ from = 'order.id', value = 'x' }", " from: from and value exclude each other."),
-            ("{ value = 'x', match = 'y' }", " match: match searches what from found, and there is no from."),
-            ("{ default = 'x', match = 'y' }", " match: match searches what from found, and there is no from."),
+            ("{ from = 'order.id', value = 'x' }", " from: a rule cannot have both from and value."),
+            ("{ value = 'x', match = 'y' }", " match: match needs from: it searches the text that from found."),
+            ("{ default = 'x', match = 'y' }", " match: match needs from: it searches the text that from found."),
             ("{ from = [] }", " from: the list is empty."),
             ("{ from = 3 }", " from: expected text in quotes, or a list of them. For example: from ="),
             ("{ from = ['order.id', 3] }", " from (item 2): expected text in quotes. For example: from ="),
@@ -418,17 +417,17 @@ class TestRules:
             ("{ from = 'order.id', required = 1 }", " required: expected true or false. For example: required ="),
         ],
     )
-    def test_a_rule_that_makes_no_sense_is_refused(self, rule: str, message: str) -> None:
+    def test_an_invalid_rule_is_refused(self, rule: str, message: str) -> None:
         place = 'stores.toml: [stores.abc123.extra_fields."Cost Center"]'
         assert problem(f'{STORE}\nextra_fields."Cost Center" = {rule}').startswith(f"{place}{message}")
 
-    def test_an_empty_bare_string_is_refused_under_its_own_key(self) -> None:
+    def test_an_empty_string_rule_is_refused_under_its_own_key(self) -> None:
         assert problem(store_with('po_number = ""')).startswith("stores.toml: [stores.abc123] po_number: the text is")
 
     def test_a_field_without_a_name_is_refused(self) -> None:
         assert "the field has no name." in problem(f'{STORE}\nextra_fields." " = "order.id"')
 
-    def test_names_that_look_like_keys_get_no_example_of_those(self) -> None:
+    def test_a_field_named_like_a_key_gets_no_example_of_that_key(self) -> None:
         found = problem(f"{STORE}\nextra_fields.name = {{ value = [] }}\n")
         assert "Great Buys" not in found
         assert found.startswith("stores.toml: [stores.abc123.extra_fields.name] value: ")
@@ -439,16 +438,16 @@ class TestEndpoints:
         "url",
         ["https://api.bigcommerce.com", "http://localhost:9100", "http://127.0.0.9", "http://[::1]:9100/api"],
     )
-    def test_https_and_loopback_are_taken(self, url: str) -> None:
+    def test_https_and_loopback_are_accepted(self, url: str) -> None:
         assert Endpoints(api_url=url + "/").api_url == url
 
     @pytest.mark.parametrize(
         ("url", "message"),
         [
-            ("http://api.bigcommerce.com", "plain http would send the access token in clear"),
-            ("http://localhost.example.com", "plain http would send the access token in clear"),
-            ("http://127.0.0.1.example.com", "plain http would send the access token in clear"),
-            ("http://10.0.0.1", "plain http would send the access token in clear"),
+            ("http://api.bigcommerce.com", "plain http would send the access token unencrypted"),
+            ("http://localhost.example.com", "plain http would send the access token unencrypted"),
+            ("http://127.0.0.1.example.com", "plain http would send the access token unencrypted"),
+            ("http://10.0.0.1", "plain http would send the access token unencrypted"),
             ("http://localhost@example.com", "without user, password, query and fragment"),
             ("https://user:hunter2@example.com", "without user, password, query and fragment"),
             ("https://example.com?a=hunter2", "without user, password, query and fragment"),
