@@ -34,7 +34,7 @@ def reloaded(stores: int, **changes: list[str]) -> dict[str, Any]:
     return {"event": "stores_reloaded", "log_level": "info", "stores": stores, **none, **changes}
 
 
-class Watched:
+class ReloadStack:
     """A stores file with one store, and its live configuration."""
 
     def __init__(self, folder: Path, text: str = store("one")) -> None:
@@ -63,8 +63,8 @@ class Watched:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Watched:
-    return Watched(tmp_path)
+def stack(tmp_path: Path) -> ReloadStack:
+    return ReloadStack(tmp_path)
 
 
 def test_a_bad_file_at_the_start_is_raised(tmp_path: Path) -> None:
@@ -72,113 +72,113 @@ def test_a_bad_file_at_the_start_is_raised(tmp_path: Path) -> None:
         LiveConfiguration(tmp_path / "none.toml")
 
 
-def test_nothing_is_read_or_logged_while_nothing_changes(watched: Watched) -> None:
-    before = watched.live.current
-    assert watched.poll(3) == ([None, None, None], [])
-    assert watched.live.current is before
+def test_nothing_is_read_or_logged_while_nothing_changes(stack: ReloadStack) -> None:
+    before = stack.live.current
+    assert stack.poll(3) == ([None, None, None], [])
+    assert stack.live.current is before
 
 
-def test_a_change_is_loaded_when_two_polls_see_the_same_state(watched: Watched) -> None:
-    watched.write(store("one", "another") + store("two"))
+def test_a_change_is_loaded_when_two_polls_see_the_same_state(stack: ReloadStack) -> None:
+    stack.write(store("one", "another") + store("two"))
     changes = Changes(added=["two"], removed=[], changed=["one"])
-    assert watched.poll() == ([None], [])
-    assert watched.poll() == ([changes], [reloaded(2, added=["two"], changed=["one"])])
-    assert watched.poll(2) == ([None, None], [])
-    assert watched.secrets_of("one") == ["another"]
+    assert stack.poll() == ([None], [])
+    assert stack.poll() == ([changes], [reloaded(2, added=["two"], changed=["one"])])
+    assert stack.poll(2) == ([None, None], [])
+    assert stack.secrets_of("one") == ["another"]
 
-    watched.write(store("two"))
-    assert watched.poll(2) == ([None, Changes([], ["one"], [])], [reloaded(1, removed=["one"])])
-    assert watched.stores == ["two"]
+    stack.write(store("two"))
+    assert stack.poll(2) == ([None, Changes([], ["one"], [])], [reloaded(1, removed=["one"])])
+    assert stack.stores == ["two"]
 
 
-def test_a_valid_file_that_is_still_being_written_is_not_loaded(watched: Watched) -> None:
+def test_a_valid_file_that_is_still_being_written_is_not_loaded(stack: ReloadStack) -> None:
     whole = store("one") + store("two") + store("three")
     for end in range(len(store("one")), len(whole), 40):
-        watched.write(whole[:end])
-        assert watched.poll() == ([None], [])
-    assert watched.stores == ["one"]
+        stack.write(whole[:end])
+        assert stack.poll() == ([None], [])
+    assert stack.stores == ["one"]
 
-    watched.write(whole)
-    watched.poll(2)
-    assert watched.stores == ["one", "two", "three"]
-
-
-def test_a_change_that_affects_no_store_is_reported_too(watched: Watched) -> None:
-    watched.write("# a remark" + store("one"))
-    assert watched.poll(2) == ([None, NOTHING], [reloaded(1)])
+    stack.write(whole)
+    stack.poll(2)
+    assert stack.stores == ["one", "two", "three"]
 
 
-def test_a_bad_file_is_logged_once_with_all_its_problems_and_changes_nothing(watched: Watched) -> None:
-    before = watched.live.current
-    watched.write(store("one").replace("order.", "ordr.") + store("TWO") + "[stores.three]\naccess_token = 'env:NO'")
-    _, lines = watched.poll(5)
+def test_a_change_that_affects_no_store_is_reported_too(stack: ReloadStack) -> None:
+    stack.write("# a remark" + store("one"))
+    assert stack.poll(2) == ([None, NOTHING], [reloaded(1)])
+
+
+def test_a_bad_file_is_logged_once_with_all_its_problems_and_changes_nothing(stack: ReloadStack) -> None:
+    before = stack.live.current
+    stack.write(store("one").replace("order.", "ordr.") + store("TWO") + "[stores.three]\naccess_token = 'env:NO'")
+    _, lines = stack.poll(5)
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("stores_not_reloaded", "error")
-    assert [problem.removeprefix(f"{watched.path}: ").partition(": ")[0] for problem in line["problems"]] == [
+    assert [problem.removeprefix(f"{stack.path}: ").partition(": ")[0] for problem in line["problems"]] == [
         "[stores.TWO]",
         "[stores.three] access_token",
         "[stores.three] client_secret",
         "[stores.three] po_number",
         "[stores.one.po_number] from",
     ]
-    assert watched.live.current is before
+    assert stack.live.current is before
 
 
-def test_a_bad_file_may_be_followed_by_another_or_by_a_good_one(watched: Watched) -> None:
+def test_a_bad_file_may_be_followed_by_another_or_by_a_good_one(stack: ReloadStack) -> None:
     for number in range(2):
-        watched.write("[" * (number + 1))
-        results, lines = watched.poll(3)
+        stack.write("[" * (number + 1))
+        results, lines = stack.poll(3)
         assert results == [None, None, None]
         assert [line["event"] for line in lines] == ["stores_not_reloaded"]
 
-    watched.write(store("two"))
-    assert watched.poll(2)[0] == [None, Changes(["two"], ["one"], [])]
+    stack.write(store("two"))
+    assert stack.poll(2)[0] == [None, Changes(["two"], ["one"], [])]
 
 
-def test_a_deleted_file_changes_nothing_until_it_is_back(watched: Watched) -> None:
-    watched.path.unlink()
-    _, lines = watched.poll(3)
+def test_a_deleted_file_changes_nothing_until_it_is_back(stack: ReloadStack) -> None:
+    stack.path.unlink()
+    _, lines = stack.poll(3)
     assert len(lines) == 1
     assert "does not exist" in lines[0]["problems"][0]
-    assert watched.stores == ["one"]
+    assert stack.stores == ["one"]
 
-    watched.write(store("two"))
-    watched.poll(2)
-    assert watched.stores == ["two"]
+    stack.write(store("two"))
+    stack.poll(2)
+    assert stack.stores == ["two"]
 
 
-def test_a_requested_reload_is_immediate_and_logged_even_if_nothing_has_changed(watched: Watched) -> None:
-    watched.live.ask()
-    assert watched.poll(2) == ([NOTHING, None], [reloaded(1)])
+def test_a_requested_reload_is_immediate_and_logged_even_if_nothing_has_changed(stack: ReloadStack) -> None:
+    stack.live.ask()
+    assert stack.poll(2) == ([NOTHING, None], [reloaded(1)])
 
-    watched.write(store("two"))
-    watched.live.ask()
-    assert watched.poll(2)[0] == [Changes(["two"], ["one"], []), None]
+    stack.write(store("two"))
+    stack.live.ask()
+    assert stack.poll(2)[0] == [Changes(["two"], ["one"], []), None]
 
-    watched.write("[")
+    stack.write("[")
     for _ in range(2):
-        watched.live.ask()
-        assert [line["event"] for line in watched.poll(3)[1]] == ["stores_not_reloaded"]
-    assert watched.stores == ["two"]
+        stack.live.ask()
+        assert [line["event"] for line in stack.poll(3)[1]] == ["stores_not_reloaded"]
+    assert stack.stores == ["two"]
 
 
-def test_other_addresses_of_bigcommerce_need_a_restart(watched: Watched) -> None:
-    watched.write('[bigcommerce]\napi_url = "http://127.0.0.1:1"\n' + store("two"))
-    _, lines = watched.poll(2)
+def test_other_addresses_of_bigcommerce_need_a_restart(stack: ReloadStack) -> None:
+    stack.write('[bigcommerce]\napi_url = "http://127.0.0.1:1"\n' + store("two"))
+    _, lines = stack.poll(2)
     assert lines[0]["problems"] == [
-        f"{watched.path}: [bigcommerce]: BigCommerce's addresses cannot change while the program runs. "
+        f"{stack.path}: [bigcommerce]: BigCommerce's addresses cannot change while the program runs. "
         "Restart the program, or restore the old addresses."
     ]
-    assert watched.stores == ["one"]
+    assert stack.stores == ["one"]
 
 
 class TestSecretsInFiles:
     def test_a_secret_rotated_in_place_is_reloaded(self, tmp_path: Path) -> None:
         (tmp_path / "secret").write_text("old")
-        watched = Watched(tmp_path, store("one", "file:secret"))
-        watched.write("new", "secret")
-        assert watched.poll(2) == ([None, Changes([], [], ["one"])], [reloaded(1, changed=["one"])])
-        assert watched.secrets_of("one") == ["new"]
+        stack = ReloadStack(tmp_path, store("one", "file:secret"))
+        stack.write("new", "secret")
+        assert stack.poll(2) == ([None, Changes([], [], ["one"])], [reloaded(1, changed=["one"])])
+        assert stack.secrets_of("one") == ["new"]
 
     def test_a_folder_replaced_by_kubernetes_is_reloaded(self, tmp_path: Path) -> None:
         """Kubernetes keeps each generation in its own folder, and renames one symbolic link over another."""
@@ -202,18 +202,18 @@ class TestSecretsInFiles:
         assert [live.poll(), live.poll()] == [None, Changes([], [], ["one"])]
         assert live.current.stores["one"].store.client_secrets[0].get_secret_value() == "new"
 
-    def test_a_missing_secret_is_loaded_when_it_appears(self, watched: Watched) -> None:
-        watched.write(store("one", "file:secret"))
-        _, lines = watched.poll(4)
+    def test_a_missing_secret_is_loaded_when_it_appears(self, stack: ReloadStack) -> None:
+        stack.write(store("one", "file:secret"))
+        _, lines = stack.poll(4)
         assert [line["event"] for line in lines] == ["stores_not_reloaded"]
 
-        watched.write("new", "secret")
-        assert watched.poll(2)[0] == [None, Changes([], [], ["one"])]
+        stack.write("new", "secret")
+        assert stack.poll(2)[0] == [None, Changes([], [], ["one"])]
 
-    def test_no_problem_of_a_secret_shows_its_value(self, watched: Watched) -> None:
-        watched.write("s3cret\nvalue", "secret")
-        watched.write(store("one").replace('"token"', '["file:secret", "s3cret value\\n2", "env:SECRET", 3]'))
-        _, lines = watched.poll(2)
+    def test_no_problem_of_a_secret_shows_its_value(self, stack: ReloadStack) -> None:
+        stack.write("s3cret\nvalue", "secret")
+        stack.write(store("one").replace('"token"', '["file:secret", "s3cret value\\n2", "env:SECRET", 3]'))
+        _, lines = stack.poll(2)
         assert len(lines[0]["problems"]) == 3
         assert "s3cret" not in repr(lines)
 
@@ -224,7 +224,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_each_change_is_reported_and_errors_of_the_callback_are_logged(watched: Watched) -> None:
+async def test_each_change_is_reported_and_errors_of_the_callback_are_logged(stack: ReloadStack) -> None:
     received: list[Changes] = []
 
     async def on_change(changes: Changes) -> None:
@@ -232,10 +232,10 @@ async def test_each_change_is_reported_and_errors_of_the_callback_are_logged(wat
         raise ValueError("cannot apply it")
 
     with capture_logs() as lines:
-        following = asyncio.create_task(watched.live.follow(on_change, every_s=0.001))
-        watched.live.ask()
+        following = asyncio.create_task(stack.live.follow(on_change, every_s=0.001))
+        stack.live.ask()
         await until(lambda: len(received) == 1)
-        watched.write(store("two"))
+        stack.write(store("two"))
         await until(lambda: len(received) == 2)
         following.cancel()
 
@@ -244,7 +244,7 @@ async def test_each_change_is_reported_and_errors_of_the_callback_are_logged(wat
 
 
 async def test_the_event_loop_is_not_blocked_while_the_file_is_read(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    stack: ReloadStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, release = threading.Event(), threading.Event()
     finished: list[bool] = []
@@ -253,8 +253,8 @@ async def test_the_event_loop_is_not_blocked_while_the_file_is_read(
         started.set()
         finished.append(release.wait(30))
 
-    monkeypatch.setattr(watched.live, "poll", slow_poll)
-    following = asyncio.create_task(watched.live.follow(lambda _: asyncio.sleep(0), every_s=0.0))
+    monkeypatch.setattr(stack.live, "poll", slow_poll)
+    following = asyncio.create_task(stack.live.follow(lambda _: asyncio.sleep(0), every_s=0.0))
     await until(started.is_set)
     assert not finished, "the poll is still running"
     release.set()

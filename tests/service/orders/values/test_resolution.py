@@ -23,47 +23,47 @@ def configs(*names: str, **more: Any) -> list[ExtraFieldConfig]:
     return [ExtraFieldConfig.model_validate({"fieldName": name, **more}) for name in names]
 
 
-def composed(folder: Path, fields: str, known: list[ExtraFieldConfig], **keys: str) -> ResolvedValues:
+def resolved(folder: Path, fields: str, known: list[ExtraFieldConfig], **keys: str) -> ResolvedValues:
     store = configured(folder, fields, **keys)
     return resolve_values(store.rules, DOCUMENT, known)
 
 
 def test_values_are_sent_under_their_field_names(tmp_path: Path) -> None:
     known = [ExtraFieldConfig.model_validate({"fieldName": "cc", "labelName": "Cost Center"})]
-    got = composed(tmp_path, '"Cost Center" = "order.id"', known)
+    got = resolved(tmp_path, '"Cost Center" = "order.id"', known)
     assert got == ResolvedValues(Values("PO1", {"cc": "7"}), {}, None)
 
 
 @pytest.mark.parametrize("broken", ["order", "length(order.id)", "products"])
 def test_a_broken_rule_with_a_default_is_not_dropped(tmp_path: Path, broken: str) -> None:
-    got = composed(tmp_path, f'"D" = {{ from = "{broken}", default = "std" }}', configs("D"))
+    got = resolved(tmp_path, f'"D" = {{ from = "{broken}", default = "std" }}', configs("D"))
     assert got == ResolvedValues(Values("PO1", {"D": "std"}), {}, None)
 
 
 def test_a_broken_rule_without_a_value_is_dropped_with_its_error(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"D" = "order"', configs("D"), po_number='"order.billing_address"')
+    got = resolved(tmp_path, '"D" = "order"', configs("D"), po_number='"order.billing_address"')
     assert got.values == Values(None, {})
     assert set(got.dropped) == {"D", "po_number"}
 
 
 def test_a_broken_po_rule_with_a_default_is_not_dropped(tmp_path: Path) -> None:
-    got = composed(tmp_path, "", [], po_number='{ from = "order", default = "none given" }')
+    got = resolved(tmp_path, "", [], po_number='{ from = "order", default = "none given" }')
     assert got == ResolvedValues(Values("none given", {}), {}, None)
 
 
 def test_a_required_rule_without_a_value_is_the_failure(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"A" = { from = "order.staff_notes", required = true }', configs("A"))
+    got = resolved(tmp_path, '"A" = { from = "order.staff_notes", required = true }', configs("A"))
     assert (got.values, got.failure) == (Values(None, {}), "A")
 
 
 def test_an_invalid_field_is_dropped_and_the_po_stays(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1))
+    got = resolved(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1))
     assert (got.values, got.failure) == (Values("PO1", {}), None)
     assert set(got.dropped) == {"A"}
 
 
 def test_an_invalid_required_field_is_the_failure(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1, isRequired=True))
+    got = resolved(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1, isRequired=True))
     assert got.failure == "A: the text has 3 characters, the field takes 1."
 
 
