@@ -5,10 +5,9 @@ import random
 from functools import cached_property
 
 from service.bigcommerce.b2b import B2B
-from service.bigcommerce.budget import Priority
 from service.bigcommerce.core import Core
 from service.bigcommerce.storefront import Storefront
-from service.bigcommerce.transport import TIMEOUT_S, Account, Answer, Call, Caller, Transport
+from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import WaitUntil
 
 # A call of the lowest priority gets its turn within one quota window, unless other calls use it all.
@@ -23,17 +22,15 @@ class StoreApi(Caller):
     window. ``priority`` decides which calls are sent when the store's quota runs low. Both can be changed.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        account: Account,
-        *,
-        timeout_s: float = TIMEOUT_S,
-        priority: Priority = Priority.CREATE,
-    ) -> None:
-        super().__init__(transport, account, timeout_s=timeout_s, priority=priority)
-        self.core = Core(self)
-        self.b2b = B2B(self)
+    @cached_property
+    def core(self) -> Core:
+        """The core API."""
+        return Core(self)
+
+    @cached_property
+    def b2b(self) -> B2B:
+        """The B2B Edition management API."""
+        return B2B(self)
 
     @cached_property
     def storefront(self) -> Storefront:
