@@ -31,7 +31,7 @@ test: $(READY)  ## Run all tests
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 chaos: $(READY)  ## Kill, freeze and break everything while orders come in; takes about 15 minutes
-	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/README.md tests/chaos
+	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos
 
 bench: $(BENCH_READY)  ## Measure throughput, latency and memory; takes about 9 minutes on a machine that is quiet
 	$(BIN)/python -m tests.bench

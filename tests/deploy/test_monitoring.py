@@ -99,7 +99,7 @@ def test_panels_of_the_dashboard_have_ids_of_their_own_and_do_not_overlap() -> N
 
 
 def test_the_runbook_lists_every_metric_and_no_other() -> None:
-    table = (DEPLOY / "README.md").read_text().partition("## Metrics")[2].partition("\n## ")[0]
+    table = (DEPLOY / "docs" / "operations.md").read_text().partition("## Metrics")[2].partition("\n## ")[0]
     listed = {
         name for row in re.findall(r"^\| (`enrich_.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service import logs
 
-PAGE = Path(__file__).parent.parent.parent / "deploy" / "README.md"
+PAGE = Path(__file__).parents[2] / "deploy" / "docs" / "operations.md"
 RUNBOOK = PAGE.read_text()
 
 # On any line, first: bound to all that is logged of a store or an order. The table does not repeat them.

@@ -34,7 +34,7 @@ from service.settings import REDIS_SCHEMES, Settings
 from service.stores import Endpoints, Rule, Store
 from workers import order_log as telling
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 # What stands between backticks, and what stands in blocks: only there words are names.

@@ -16,7 +16,7 @@ from tests.fakes.log_table import RUNBOOK, SHARED, TABLE, names, read_table
 from workers.order_log import log_finished, log_retry_later
 from workers.results import RetryLater
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 

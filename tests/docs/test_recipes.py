@@ -28,7 +28,7 @@ from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
 __all__ = ["enrich", "folder"]
 
-PAGE = (Path(__file__).parent.parent / "deploy" / "recipes.md").read_text()
+PAGE = (Path(__file__).parents[2] / "deploy" / "docs" / "recipes.md").read_text()
 CUSTOMER, COMPANY = 101, 5001
 
 CLAIMED_EXAMPLE = re.compile(r"^```json\n(\{.*?\n)```\n\n((?:Gives|Fails with) [^\n]+)$", re.DOTALL | re.MULTILINE)
@@ -101,7 +101,7 @@ def test_every_block_of_the_page_belongs_to_a_recipe_and_is_run() -> None:
 def test_every_relative_link_leads_to_a_file() -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", PAGE)
     assert targets
-    assert [target for target in targets if not (Path(__file__).parent.parent / "deploy" / target).exists()] == []
+    assert [target for target in targets if not (Path(__file__).parents[2] / "deploy" / "docs" / target).exists()] == []
 
 
 # ── each example, placed as an order ────────────────────────────────────────────────────────────────────────────

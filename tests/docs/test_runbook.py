@@ -5,7 +5,7 @@ import re
 from service.receiver.authentication import Refusal
 from service.receiver.webhooks import Answer
 from tests.fakes.log_table import PAGE, RUNBOOK, TABLE, names, section
-from tests.test_readme import commands
+from tests.docs.test_readme import commands
 
 # What alerts link to: these paragraphs keep their names.
 WHAT_TO_DO = {

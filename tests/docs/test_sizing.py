@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
-PAGE = (DEPLOY / "growth.md").read_text()
+DOCS = Path(__file__).parents[2] / "deploy" / "docs"
+PAGE = (DOCS / "sizing.md").read_text()
 FIGURES = {
     figure["name"]: figure["value"]
-    for figure in json.loads((DEPLOY / "benchmarks/results.json").read_text())["figures"]
+    for figure in json.loads((DOCS / "benchmarks/results.json").read_text())["figures"]
 }
 
 ORDERS_PER_S = FIGURES["verified, one process (floor: bare httpx)"]
 LONG = dict(
-    re.findall(r"\| steady \| worker, (after|CPU)[^|]*\| ([\d.]+) ", (DEPLOY / "benchmarks/long/README.md").read_text())
+    re.findall(r"\| steady \| worker, (after|CPU)[^|]*\| ([\d.]+) ", (DOCS / "benchmarks/long/README.md").read_text())
 )
 STEADY_MS, AFTER_MB = float(LONG["CPU"]), float(LONG["after"])
 WEBHOOKS_PER_S = FIGURES["accepted, closed loop, 32 connections"]
