@@ -42,6 +42,15 @@ def test_the_readme_is_short() -> None:
     assert len(README.text.splitlines()) <= 160
 
 
+def test_the_readme_shows_the_output_of_the_demo() -> None:
+    (shown,) = [text for _, text in README.blocks if "OUTCOME" in text]
+    demo = (ROOT / "service" / "cli" / "demo.py").read_text()
+    assert shown.splitlines()[-1] in demo
+    assert {
+        column for column in re.findall(r"[A-Z]+(?: [A-Z]+)?", shown.splitlines()[0]) if f'"{column}"' not in demo
+    } == set()
+
+
 def test_the_readme_leads_to_every_page_of_the_manual() -> None:
     linked = {(README.path.parent / file).resolve() for file, _ in README.links}
     assert {page.path for page in MANUAL} - {README.path} <= linked

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.configuration import Configuration, load_configuration
+from service.errors import ConfigError
 from service.rules.expression import ROOTS
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
@@ -76,6 +77,15 @@ def test_every_key_of_the_stores_file_is_explained() -> None:
     models = (Endpoints, Store, Rule)
     known = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert explained == known - {"hash"}
+
+
+def test_shown_mistake_is_reported_in_these_words(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    path.write_text('[stores.abc123]\nacess_token = "env:NAME"\n')
+    with pytest.raises(ConfigError) as raised:
+        load_configuration(path)
+    shown = next(span for span in STORES_FILE.spans if span.startswith("stores.toml: "))
+    assert shown in {str(problem).replace(str(path), path.name) for problem in raised.value.problems}
 
 
 def test_every_root_of_the_order_document_is_explained() -> None:
