@@ -22,8 +22,8 @@ from arq.utils import timestamp_ms
 
 from service.errors import EnrichError
 from service.logs import Event
-from service.redis import scripts
 from service.redis.client import TRANSIENT_ERRORS
+from workers import lua
 
 log = structlog.get_logger()
 
@@ -82,9 +82,6 @@ class LeasedWorker(Worker):
         self._held: dict[str, _Held] = {}
         self._stopping = False
         self._lost = False
-        self._claim = scripts.load(self.pool, "workers", "claim")
-        self._renew = scripts.load(self.pool, "workers", "renew")
-        self._finish = scripts.load(self.pool, "workers", "finish")
 
     @property
     def running(self) -> int:
@@ -116,21 +113,20 @@ class LeasedWorker(Worker):
         if not waiting or room <= 0:
             return
         claimed_at = time.monotonic()
-        claimed = await self._claim(
-            keys=[self.queue_name],
-            args=[
-                self.owner,
-                int(LEASE_S * 1000),
-                timestamp_ms(),
-                room,
-                in_progress_key_prefix,
-                max(1, self.max_jobs // 2),
-                json.dumps(Counter(store_of(job_id) for job_id in self.tasks)),
-                *waiting,
-            ],
+        claimed = await lua.claim_jobs(
+            self.pool,
+            queue=self.queue_name,
+            owner=self.owner,
+            lease_ms=int(LEASE_S * 1000),
+            now_ms=timestamp_ms(),
+            limit=room,
+            lease_prefix=in_progress_key_prefix,
+            store_limit=max(1, self.max_jobs // 2),
+            running_by_store=json.dumps(Counter(store_of(job_id) for job_id in self.tasks)),
+            job_ids=waiting,
         )
         for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
-            self._start(job_id.decode(), _Held(int(float(score)), claimed_at))
+            self._start(job_id, _Held(int(float(score)), claimed_at))
 
     def _start(self, job_id: str, held: "_Held") -> None:
         self.job_counter += 1
@@ -156,16 +152,19 @@ class LeasedWorker(Worker):
         keep_in_progress: float | None,
     ) -> None:
         """Close the job or put it back, unless another worker has taken it over."""
-        guard, held = self._guards(job_id), self._held[job_id]
-        await self._finish(
-            keys=[
-                in_progress_key_prefix + job_id,
-                job_key_prefix + job_id,
-                retry_key_prefix + job_id,
-                self.queue_name,
-                *([guard] if guard else []),
-            ],
-            args=[self.owner, job_id, held.due_ms, int(finish), held.due_ms + (incr_score or 0)],
+        held = self._held[job_id]
+        await lua.finish_job(
+            self.pool,
+            lease=in_progress_key_prefix + job_id,
+            job=job_key_prefix + job_id,
+            tries=retry_key_prefix + job_id,
+            queue=self.queue_name,
+            work_list=self._guards(job_id),
+            owner=self.owner,
+            job_id=job_id,
+            due_ms=held.due_ms,
+            is_done=finish,
+            next_due_ms=held.due_ms + (incr_score or 0),
         )
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
@@ -249,16 +248,15 @@ class LeasedWorker(Worker):
     async def _extend(self, job_ids: list[str]) -> dict[str, str]:
         """Renew the leases; of those that are not ours any more, whether they are "taken" or "gone"."""
         renewed_at = time.monotonic()
-        jobs: list[str | int] = []
-        for job_id in job_ids:
-            if held := self._held.get(job_id):
-                jobs += job_id, held.due_ms
-        answer = await self._renew(
-            keys=[self.queue_name],
-            args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, *jobs],
+        answer = await lua.renew_leases(
+            self.pool,
+            queue=self.queue_name,
+            owner=self.owner,
+            lease_ms=int(LEASE_S * 1000),
+            lease_prefix=in_progress_key_prefix,
+            due_ms_by_job={job_id: held.due_ms for job_id in job_ids if (held := self._held.get(job_id))},
         )
-        texts = [raw.decode() for raw in answer]
-        lost = dict(zip(texts[::2], texts[1::2], strict=True))
+        lost = dict(zip(answer[::2], answer[1::2], strict=True))
         for job_id in set(job_ids) - lost.keys():
             if held := self._held.get(job_id):
                 held.renewed_at = renewed_at

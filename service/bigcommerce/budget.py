@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import NamedTuple
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.bigcommerce import lua
 from service.bigcommerce.apis import Api
 from service.bigcommerce.quota import Quota
 from service.errors import OutOfBudget
 from service.logs import Event
-from service.redis import scripts
 
 PATIENCE_S = 1.0
 """No call waits longer than this for Redis: it goes out unbudgeted then."""
@@ -34,8 +34,14 @@ KEEP_S = 600
 TOLERANCE_S = 0.1
 """A reset that is told to be earlier by less than this is no news: answers take unequal times."""
 
+
+class _FirstWindow(NamedTuple):
+    limit: int
+    window_s: float
+
+
 # What a store has on the smallest plan. The storefront API's quota is unknown, so its calls are not counted.
-_AT_FIRST = {Api.CORE: (150, 30.0), Api.B2B: (150, 60.0)}
+_AT_FIRST = {Api.CORE: _FirstWindow(150, 30.0), Api.B2B: _FirstWindow(150, 60.0)}
 
 _log = structlog.get_logger()
 
@@ -113,8 +119,6 @@ class Budget:
         self._clock = clock
         self._views: dict[tuple[str, Api], _View] = {}
         self._told_of: dict[tuple[str, Api], int] = {}
-        self._spend = scripts.load(redis, __package__, "spend")
-        self._correct = scripts.load(redis, __package__, "correct")
 
     async def spend(self, store: str, api: Api, priority: Priority, *, operation: str, calls: int = 1) -> Spent | None:
         """Take so many calls off the store's budget for this API, at once and all of them or none.
@@ -123,12 +127,19 @@ class Budget:
         nothing is left or what is left is kept for higher priorities. Returns None when the call is not counted: the
         API has no known quota, or Redis does not answer.
         """
-        if api not in _AT_FIRST:
+        if (first := _AT_FIRST.get(api)) is None:
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                granted, wait_ms, *window = await self._spend(
-                    keys=[_key(store, api)], args=[*self._arguments(api), priority.reserve_percent, calls]
+                granted, wait_ms, *window = await lua.spend_budget(
+                    self._redis,
+                    budget=_key(store, api),
+                    now_ms=self._now_ms(),
+                    keep_ms=KEEP_S * 1000,
+                    first_limit=first.limit,
+                    first_length_ms=int(first.window_s * 1000),
+                    reserve_percent=priority.reserve_percent,
+                    calls=calls,
                 )
         except (RedisError, TimeoutError):
             return None  # the order matters more; BigCommerce still counts
@@ -150,11 +161,21 @@ class Budget:
             return
         if view and not view.is_news(left, quota.resets_in_s, self._now()):
             return
-        told = (left, math.ceil(quota.resets_in_s * 1000), quota.limit or "", (quota.window_s or 0) * 1000 or "")
+        first = _AT_FIRST[spent.api]
         try:
             async with asyncio.timeout(PATIENCE_S):
-                window = await self._correct(
-                    keys=[_key(spent.store, spent.api)], args=[*self._arguments(spent.api), spent.window, *told]
+                window = await lua.correct_budget(
+                    self._redis,
+                    budget=_key(spent.store, spent.api),
+                    now_ms=self._now_ms(),
+                    keep_ms=KEEP_S * 1000,
+                    first_limit=first.limit,
+                    first_length_ms=int(first.window_s * 1000),
+                    spent_window=spent.window,
+                    reported_left=left,
+                    reported_reset_ms=math.ceil(quota.resets_in_s * 1000),
+                    reported_limit=quota.limit or None,
+                    reported_length_ms=quota.window_s * 1000 if quota.window_s else None,
                 )
         except (RedisError, TimeoutError):
             return  # the next answer tells it again
@@ -180,15 +201,13 @@ class Budget:
             for store, by_api in states.items()
         }
 
-    def _arguments(self, api: Api) -> list[Any]:
-        now = f"{self._clock() * 1000:.3f}" if self._clock else ""
-        limit, length_s = _AT_FIRST[api]
-        return [now, KEEP_S * 1000, limit, int(length_s * 1000)]
+    def _now_ms(self) -> str | None:
+        return f"{self._clock() * 1000:.3f}" if self._clock else None
 
     def _now(self) -> float:
         return self._clock() if self._clock else time.monotonic()
 
-    def _see(self, store: str, api: Api, window: list[int]) -> _View:
+    def _see(self, store: str, api: Api, window: Sequence[int]) -> _View:
         """Note the window as a script returned it. Scripts' answers overtake each other: the lowest ``left`` holds."""
         number, left, resets_in_ms, length_ms, guessed = window
         before = self._views.get((store, api))

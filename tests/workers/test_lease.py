@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from service.orders.state.jobs import WINDOW, from_json, to_json
 from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
-from workers import lease
+from workers import lease, lua
 from workers.lease import LeasedWorker, LeaseLost
 
 Job = Callable[[int], Awaitable[None]]
@@ -479,16 +479,16 @@ async def test_leases_are_renewed_whatever_went_wrong_the_last_time(
 
     key = in_progress_key_prefix + await put(redis, 1)
     async with working(redis, job) as worker:
-        renew = worker._renew
+        renew = lua.renew_leases
 
-        async def flaky(**words: Any) -> Any:
+        async def flaky(*redis: Any, **named: Any) -> Any:
             nonlocal fails
             if fails:
                 fails -= 1
                 raise error
-            return await renew(**words)
+            return await renew(*redis, **named)
 
-        monkeypatch.setattr(worker, "_renew", flaky)
+        monkeypatch.setattr(lua, "renew_leases", flaky)
         await until(lambda: _exists(redis, key))
         await until(lambda: _is(fails == 0))
         await is_renewed(redis, key)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from service.orders.state import lua
 from service.orders.state.jobs import PROBE, RECOVERY
 from service.orders.state.keys import breaker_key, parked_key
 from service.orders.state.transitions import FIRST_PROBE_S
-from service.redis import scripts
 
 # Each probe waits twice as long as the one before it, up to this.
 LONGEST_PROBE_S = 300.0
@@ -20,7 +20,6 @@ class Breaker:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._release = scripts.load(redis, "service.orders.state", "release")
 
     async def is_open(self, store: str) -> bool:
         """Whether no calls should be made for the store."""
@@ -47,19 +46,16 @@ class Breaker:
         while True:
             order_id = await self.first_parked(store)
             now = self._clock()
-            closed = await self._release(
-                keys=[
-                    breaker_key(store),
-                    parked_key(store),
-                    RECOVERY.key(store, order_id or 0),
-                    RECOVERY.queue,
-                ],
-                args=[
-                    "" if order_id is None else order_id,
-                    RECOVERY.id(store, order_id or 0),
-                    RECOVERY.body(store, order_id or 0, now=now),
-                    int(now * 1000),
-                ],
+            closed = await lua.release_parked(
+                self._redis,
+                breaker=breaker_key(store),
+                parked=parked_key(store),
+                job=RECOVERY.key(store, order_id or 0),
+                queue=RECOVERY.queue,
+                order_id=order_id,
+                job_id=RECOVERY.id(store, order_id or 0),
+                body=RECOVERY.body(store, order_id or 0, now=now),
+                due_ms=int(now * 1000),
             )
             released += order_id is not None
             if closed:

@@ -10,8 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
-from typing import Literal
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -19,10 +17,11 @@ from redis.exceptions import RedisError
 from service.bigcommerce.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import LENGTH_S
+from service.orders.state import lua
 from service.orders.state.entry import Stage
 from service.orders.state.jobs import RECOVERY, WINDOW, JobKind
 from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
-from service.redis import scripts
+from service.orders.state.lua import Trigger
 from service.redis.client import TRANSIENT_ERRORS
 from service.retry import call_with_retry
 
@@ -72,7 +71,6 @@ class Queue:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._accept = scripts.load(redis, "service.orders.state", "accept")
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
         """Queue the order that a webhook tells of.
@@ -138,7 +136,7 @@ class Queue:
         store: str,
         order_id: int,
         *,
-        who: Literal["webhook", "status", "found", "retry"],
+        who: Trigger,
         told_at: float,
         times: dict[Stage, float],
         fields: dict[str, object],
@@ -152,30 +150,27 @@ class Queue:
         webhook_in_time = who in ("webhook", "status") and now - told_at < LENGTH_S
         stored = {name: json.dumps(value) for name, value in fields.items()}
         stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
-        answer = await self._accept(
-            keys=[
-                entry_key(store, order_id),
-                kind.key(store, order_id),
-                other.key(store, order_id),
-                kind.queue,
-                index_key(store),
-                verify_key(store),
-                parked_key(store),
-                webhook_seen_key(store),
-                waiting_key(store),
-            ],
-            args=[
-                kind.id(store, order_id),
-                kind.body(store, order_id, now=now),
-                int(due * 1000),
-                order_id,
-                int(now * 1000),
-                who,
-                int(webhook_in_time),
-                *chain.from_iterable(stored.items()),
-            ],
+        answer = await lua.enqueue_order(
+            self._redis,
+            entry=entry_key(store, order_id),
+            job=kind.key(store, order_id),
+            other_job=other.key(store, order_id),
+            queue=kind.queue,
+            index=index_key(store),
+            to_verify=verify_key(store),
+            parked=parked_key(store),
+            webhook_seen=webhook_seen_key(store),
+            awaiting_status=waiting_key(store),
+            job_id=kind.id(store, order_id),
+            body=kind.body(store, order_id, now=now),
+            due_ms=int(due * 1000),
+            order_id=order_id,
+            now_ms=int(now * 1000),
+            trigger=who,
+            webhook_in_time=webhook_in_time,
+            fields=stored,
         )
-        return EnqueueResult(answer.decode())
+        return EnqueueResult(answer)
 
     async def heartbeat(self, worker: str, running: int) -> None:
         """A worker says that it lives and how many jobs it runs; to be said every few seconds."""

@@ -8,13 +8,13 @@ say is refused.
 import json
 import time
 from collections.abc import Callable, Mapping
-from itertools import chain
 from typing import Any, Literal
 
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from redis.asyncio import Redis
 
 from service.errors import EnrichError
+from service.orders.state import lua
 from service.orders.state.entry import Entry, Status
 from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import (
@@ -28,7 +28,7 @@ from service.orders.state.keys import (
     verify_key,
     waiting_key,
 )
-from service.redis import scripts
+from service.orders.state.lua import State
 
 DAY_MS = 86_400_000
 KEEP_FAILED_MS = 90 * DAY_MS
@@ -39,8 +39,6 @@ MOST_ENTRIES = 100_000
 
 FIRST_PROBE_S = 5.0
 """After the credentials of a store were refused, when they are tried again for the first time."""
-
-State = Literal["here", "recovery", "checks", "parked", "waiting", "ended"]
 
 # The job that an order needs at its state, or with others there. At its end it is the one for second looks.
 _JOBS: Mapping[str, JobKind] = {"recovery": RECOVERY, "checks": VERIFY, "parked": PROBE, "ended": REVERIFY}
@@ -56,16 +54,13 @@ class Transitions:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._begin = scripts.load(redis, "service.orders.state", "begin")
-        self._move = scripts.load(redis, "service.orders.state", "move")
 
     async def begin_attempt(self, store: str, order_id: int) -> tuple[Entry, bool]:
         """Begin a look: the order's entry, and whether the store's credentials are refused at present."""
-        refused, flat = await self._begin(
-            keys=[entry_key(store, order_id), breaker_key(store)], args=[f"{self._clock():.3f}"]
+        refused, flat = await lua.begin_attempt(
+            self._redis, entry=entry_key(store, order_id), breaker=breaker_key(store), now_s=f"{self._clock():.3f}"
         )
-        texts = [raw.decode() for raw in flat]
-        stored = dict(zip(texts[::2], texts[1::2], strict=True))
+        stored = dict(zip(flat[::2], flat[1::2], strict=True))
         return Entry.from_hash(store, order_id, stored), bool(refused)
 
     async def save(self, entry: Entry) -> None:
@@ -100,41 +95,40 @@ class Transitions:
         entry.ended_at = self._clock()
         await self._transition(entry, "ended", reverify_in)
 
-    async def _transition(self, entry: Entry, state: State, delay: float | None = 0.0) -> str:
+    async def _transition(
+        self, entry: Entry, state: State, delay: float | None = 0.0
+    ) -> Literal["moved", "again", "open"]:
         store, now = entry.store, self._clock()
         if state in ("recovery", "checks", "parked"):
             entry.status = Status.QUEUED
-        answer = await self._move(
-            keys=[
-                entry_key(store, entry.order_id),
-                index_key(store),
-                failed_key(store),
-                verify_key(store),
-                parked_key(store),
-                breaker_key(store),
-                reverify_key(store),
-                waiting_key(store),
-                RECOVERY.queue,
-                VERIFY.queue,
-                PROBE.queue,
-                REVERIFY.queue,
-            ],
-            args=[
-                state,
-                entry.attempts,
-                entry.order_id,
-                int(now * 1000),
-                "" if delay is None else int((now + delay) * 1000),
-                json.dumps(_known(state, store, entry.order_id, now)),
-                *chain.from_iterable(entry.to_hash().items()),
-            ],
+        answer = await lua.transition(
+            self._redis,
+            entry=entry_key(store, entry.order_id),
+            index=index_key(store),
+            failed=failed_key(store),
+            to_verify=verify_key(store),
+            parked=parked_key(store),
+            breaker=breaker_key(store),
+            to_reverify=reverify_key(store),
+            awaiting_status=waiting_key(store),
+            recovery_queue=RECOVERY.queue,
+            verify_queue=VERIFY.queue,
+            probe_queue=PROBE.queue,
+            reverify_queue=REVERIFY.queue,
+            state=state,
+            attempt=entry.attempts,
+            order_id=entry.order_id,
+            now_ms=int(now * 1000),
+            due_ms=None if delay is None else int((now + delay) * 1000),
+            context=json.dumps(_context(state, store, entry.order_id, now)),
+            fields=entry.to_hash(),
         )
-        if answer == b"superseded":
+        if answer == "stale":
             raise StaleAttempt(f"order {entry.order_id} of {store} has been taken up by another worker")
-        return str(answer.decode())
+        return answer
 
 
-def _known(state: State, store: str, order_id: int, now: float) -> Mapping[str, Any]:
+def _context(state: State, store: str, order_id: int, now: float) -> Mapping[str, Any]:
     """The names, the job and the limits that the script needs to move an order to this state."""
     if state == "here":
         return {}

@@ -9,8 +9,8 @@ from arq import ArqRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, ResponseError
 
+from service.orders.state.lua import begin_attempt
 from service.redis import client as redisdb
-from service.redis import scripts
 from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
 
@@ -75,9 +75,8 @@ async def test_a_command_that_cannot_be_written_down_fails_for_nobody_else(redis
 
 async def test_scripts_that_redis_does_not_know_yet_are_loaded_for_all(redis: ArqRedis) -> None:
     await redis.script_flush()
-    begin = scripts.load(redis, "service.orders.state", "begin")
-    looks = [begin(keys=[f"entry:{number}", "breaker"], args=["1.0"]) for number in range(5)]
-    assert [refused for refused, _ in await asyncio.gather(*looks)] == [0] * 5
+    attempts = [begin_attempt(redis, entry=f"entry:{number}", breaker="breaker", now_s="1.0") for number in range(5)]
+    assert [is_open for is_open, _ in await asyncio.gather(*attempts)] == [0] * 5
 
 
 async def test_who_gives_up_takes_nobody_along(redis: ArqRedis) -> None:
