@@ -201,7 +201,7 @@ class JobStack:
             return
 
         queued_at = datetime.fromtimestamp(job["et"] / 1000, UTC)
-        ctx = {"job_id": job_id, "job_try": tries, "hold": ensure_lease, "enqueue_time": queued_at}
+        ctx = {"job_id": job_id, "job_try": tries, "ensure_lease": ensure_lease, "enqueue_time": queued_at}
         functions: dict[str, Any] = {
             "window": self.jobs.window,
             "recover": self.jobs.recover,
