@@ -14,7 +14,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from service.redis.embedded import _find_server
+from service.redis.server_binary import find_server
 from tests.fakes.redis_server import RedisServer
 
 HOST = "127.0.0.1"
@@ -81,7 +81,7 @@ class SentinelRedis(RedisServer):
         log = folder / "redis.log"
         with log.open("wb") as out:
             self._processes.append(
-                subprocess.Popen([_find_server(), *words], stdout=out, stderr=out, start_new_session=True)
+                subprocess.Popen([find_server(), *words], stdout=out, stderr=out, start_new_session=True)
             )
         _wait_until(lambda: _ask(port, "PING"))
 

@@ -19,6 +19,7 @@ from service.errors import QueueUnavailable
 from service.orders.create_window import LENGTH_S
 from service.orders.state import lua
 from service.orders.state.entry import Stage
+from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.jobs import RECOVERY, WINDOW, JobKind
 from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
 from service.orders.state.lua import Trigger
@@ -27,11 +28,6 @@ from service.retry import call_with_retry
 
 # BigCommerce's next try comes after the window has closed, so waiting a little is better than saying no at once.
 PATIENCE_S = 2.0
-
-# A worker that has not said so for this long is not counted as alive.
-HEARTBEAT_TTL_S = 10
-
-_WORKERS = "enrich:workers"
 
 BACKFILL = "backfill"
 """The source of orders that were there before: the lowest class of the quota is theirs."""
@@ -71,6 +67,7 @@ class Queue:
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
+        self._heartbeats = Heartbeats(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
         """Queue the order that a webhook tells of.
@@ -172,39 +169,25 @@ class Queue:
         )
         return EnqueueResult(answer)
 
-    async def heartbeat(self, worker: str, running: int) -> None:
-        """A worker says that it lives and how many jobs it runs; to be said every few seconds."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.sadd(_WORKERS, worker)
-            pipe.set(f"{_WORKERS}:{worker}", running, ex=HEARTBEAT_TTL_S)
-            await pipe.execute()
-
-    async def remove_heartbeat(self, worker: str) -> None:
-        """A worker says goodbye."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.srem(_WORKERS, worker)
-            pipe.delete(f"{_WORKERS}:{worker}")
-            await pipe.execute()
-
     async def recovering(self) -> int:
         """How many orders are in recovery. Errors are Redis's own."""
         return int(await self._redis.zcard(RECOVERY.queue))
 
+    async def heartbeat(self, worker: str, running: int) -> None:
+        """Report that a worker is alive and how many jobs it runs, every few seconds. Errors are Redis's own."""
+        await self._heartbeats.write(worker, running)
+
+    async def remove_heartbeat(self, worker: str) -> None:
+        """Forget a worker that stops. Errors are Redis's own."""
+        await self._heartbeats.remove(worker)
+
     async def counts(self) -> Counts:
-        """How many workers live and how many jobs wait. Errors are Redis's own."""
-        names = [name.decode() for name in await self._redis.smembers(_WORKERS)]  # type: ignore[misc]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zcard(WINDOW.queue)
-            pipe.zcard(RECOVERY.queue)
-            for name in names:
-                pipe.get(f"{_WORKERS}:{name}")
-            window, recovery, *running = await pipe.execute()
-        dead = [name for name, runs in zip(names, running, strict=True) if runs is None]
-        if dead:
-            await self._redis.srem(_WORKERS, *dead)  # type: ignore[misc]
+        """How many workers are alive and how many jobs wait. Errors are Redis's own."""
+        window, recovery, running = await asyncio.gather(
+            self._redis.zcard(WINDOW.queue), self._redis.zcard(RECOVERY.queue), self._heartbeats.running()
+        )
         # arq leaves running jobs in the queue's set.
-        runs = sum(int(count) for count in running if count is not None)
-        return Counts(workers=len(names) - len(dead), queued=max(0, window + recovery - runs))
+        return Counts(workers=len(running), queued=max(0, window + recovery - sum(running)))
 
 
 def _kinds(who: str, told_at: float, now: float) -> tuple[JobKind, JobKind]:
