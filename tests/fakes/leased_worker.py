@@ -56,12 +56,12 @@ async def working(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> AsyncIter
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
-        while not await holds():  # noqa: ASYNC110 - what is waited for happens in Redis
+        while not await holds():  # noqa: ASYNC110 - the condition is a state of Redis
             await asyncio.sleep(0.01)
 
 
 async def is_renewed(redis: ArqRedis, key: str) -> None:
-    """Return when the lease, of which half is over, is as long as ever."""
+    """Shorten the lease to its half, and return when it has been renewed."""
     await redis.pexpire(key, int(LONG_LEASE_S * 500))
     await until(lambda: _lasts(redis, key, LONG_LEASE_S * 0.75))
 

@@ -1,4 +1,4 @@
-"""Which jobs a leased worker takes, and what is left of them once they are done."""
+"""Which jobs a leased worker claims, and what happens to a job that is done or retried."""
 
 import asyncio
 
@@ -69,7 +69,7 @@ async def test_a_worker_claims_no_more_jobs_than_it_has_slots(redis: ArqRedis) -
 
 
 async def test_running_jobs_do_not_hide_the_jobs_behind_them(redis: ArqRedis) -> None:
-    """Two workers with room for ten each get all twenty of twenty running, though the first ten stay in front."""
+    """Two workers with ten slots each run all of twenty jobs, although the first ten stay at the front."""
     started: set[int] = set()
     go = asyncio.Event()
 
@@ -97,7 +97,7 @@ async def test_a_busy_store_leaves_slots_for_the_others(redis: ArqRedis) -> None
         await enqueue(redis, order_id, store="busy")
     async with working(redis, job) as worker:
         await until(lambda: is_so(worker.running == 5))
-        # Later than all the others, and yet at once.
+        # Due later than all the others, but started at once.
         await enqueue(redis, 100, store="quiet")
         await until(lambda: is_so(len(started) == 6))
         assert sorted(started) == [1, 2, 3, 4, 5, 100]
@@ -106,7 +106,7 @@ async def test_a_busy_store_leaves_slots_for_the_others(redis: ArqRedis) -> None
 
 
 async def test_the_other_orders_of_a_store_that_has_its_share_cost_redis_nothing(redis: ArqRedis) -> None:
-    """Redis does nothing else meanwhile, and a store may have thousands of them, at every look."""
+    """Redis does nothing else meanwhile, and a store may have thousands of them at every poll."""
 
     async def job(_: int) -> None:
         await asyncio.sleep(60)

@@ -24,7 +24,7 @@ from workers import lease, lua
 
 async def test_a_lease_names_its_owner_and_is_renewed(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "LEASE_S", LONG_LEASE_S)
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(lease, "RENEW_INTERVAL_S", 0.05)
     go = asyncio.Event()
 
     async def job(_: int) -> None:
@@ -57,7 +57,7 @@ async def test_another_worker_runs_a_dead_workers_job_after_its_lease_has_expire
 async def test_a_job_that_another_worker_took_over_is_stopped_and_left_to_it(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(lease, "RENEW_INTERVAL_S", 0.05)
     began, stopped = asyncio.Event(), asyncio.Event()
 
     async def job(_: int) -> None:
@@ -83,7 +83,7 @@ async def test_a_job_that_another_worker_took_over_is_stopped_and_left_to_it(
 async def test_an_expired_lease_that_nobody_claimed_is_taken_back(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(lease, "RENEW_INTERVAL_S", 0.05)
     go = asyncio.Event()
 
     async def job(_: int) -> None:
@@ -92,7 +92,7 @@ async def test_an_expired_lease_that_nobody_claimed_is_taken_back(
     async with working(redis, job) as worker:
         key = in_progress_key_prefix + await enqueue(redis, 1)
         await until(lambda: is_so(worker.running == 1))
-        # Nobody else polls: as after a Redis that stood still for longer than the lease.
+        # No worker polls: as after a pause of Redis that was longer than the lease.
         worker.allow_pick_jobs = False
         await redis.delete(key)
         await until(lambda: exists(redis, key))
@@ -105,7 +105,7 @@ async def test_leases_are_renewed_after_any_error(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(lease, "LEASE_S", LONG_LEASE_S)
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(lease, "RENEW_INTERVAL_S", 0.05)
     go = asyncio.Event()
     fails = 2
 
@@ -136,7 +136,7 @@ async def test_leases_are_renewed_after_any_error(
 async def test_a_lease_of_the_wrong_type_does_not_stop_renewal(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(lease, "RENEW_INTERVAL_S", 0.05)
     go = asyncio.Event()
 
     async def job(_: int) -> None:

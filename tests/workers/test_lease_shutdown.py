@@ -71,5 +71,5 @@ async def test_polling_survives_restarts_of_redis() -> None:
             server.kill()
             await server.restart()
             await enqueue(redis, order_id)
-            await until(lambda: is_so(len(done) == order_id))  # noqa: B023 - used up within the turn
+            await until(lambda: is_so(len(done) == order_id))  # noqa: B023 - awaited in the same iteration
         await until(lambda: is_so(worker.running == 0))

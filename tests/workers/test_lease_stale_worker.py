@@ -22,7 +22,7 @@ async def nothing(_: int) -> None:
 
 
 async def claimed_by(worker: LeasedWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the worker take what is due, and stand still before it runs it."""
+    """Have the worker claim what is due, but not run it."""
     monkeypatch.setattr(LeasedWorker, "run_job", lambda *_: asyncio.Event().wait())
     await worker.start_jobs(await worker.pool.zrange(WINDOW.queue, 0, -1))
 
@@ -47,11 +47,11 @@ async def test_a_stale_worker_neither_closes_nor_renews_a_job_of_another_worker(
     async with two_workers(redis) as (stale, other):
         job_id = await enqueue(redis, 1)
         await claimed_by(stale, monkeypatch)
-        await redis.delete(in_progress_key_prefix + job_id)  # it stood still, and its lease ran out
+        await redis.delete(in_progress_key_prefix + job_id)  # it was paused, and its lease expired
         await claimed_by(other, monkeypatch)
         before = await redis.zscore(WINDOW.queue, job_id)
 
-        assert job_id in await stale._extend([job_id])
+        assert job_id in await stale._renew([job_id])
         await close(stale, job_id)
         await close(stale, job_id, retry_in_ms=60_000)
 
@@ -66,10 +66,10 @@ async def test_a_stale_worker_neither_closes_nor_renews_a_new_job_with_the_same_
     async with two_workers(redis) as (stale, _):
         job_id = await enqueue(redis, 1, score=1000)
         await claimed_by(stale, monkeypatch)
-        await redis.delete(in_progress_key_prefix + job_id, job_key_prefix + job_id, WINDOW.queue)  # the order ended
+        await redis.delete(in_progress_key_prefix + job_id, job_key_prefix + job_id, WINDOW.queue)  # it is finished
         await enqueue(redis, 1, score=2000)  # and is retried
 
-        assert job_id in await stale._extend([job_id])
+        assert job_id in await stale._renew([job_id])
         await close(stale, job_id)
         await close(stale, job_id, retry_in_ms=60_000)
 
@@ -96,12 +96,12 @@ async def test_a_worker_that_was_paused_checks_its_lease_before_it_goes_on(
         job_id = await enqueue(redis, 1)
         await claimed_by(stale, monkeypatch)
         await stale.ensure_lease(job_id)
-        stale._held[job_id].renewed_at -= lease.LEASE_S
-        await stale.ensure_lease(job_id)  # nobody has taken it
+        stale._leases[job_id].renewed_at -= lease.LEASE_S
+        await stale.ensure_lease(job_id)  # no other worker has claimed it
         assert await redis.get(in_progress_key_prefix + job_id) == stale.owner.encode()
 
         await redis.delete(in_progress_key_prefix + job_id)
         await claimed_by(other, monkeypatch)
-        stale._held[job_id].renewed_at -= lease.LEASE_S
+        stale._leases[job_id].renewed_at -= lease.LEASE_S
         with pytest.raises(LeaseLost):
             await stale.ensure_lease(job_id)

@@ -1,4 +1,4 @@
-"""The breaker of a store: while BigCommerce refuses its credentials, its orders are parked and no calls are made."""
+"""A store's circuit breaker: while BigCommerce refuses its credentials, orders are parked and no calls are made."""
 
 import time
 from collections.abc import Callable
@@ -10,38 +10,38 @@ from service.orders.state.jobs import PROBE, RECOVERY
 from service.orders.state.keys import breaker_key, parked_key
 from service.orders.state.transitions import FIRST_PROBE_S
 
-# Each probe waits twice as long as the one before it, up to this.
+# The delay before a probe doubles each time, up to this.
 LONGEST_PROBE_S = 300.0
 
 
 class Breaker:
-    """Opens and releases. Errors are Redis's own."""
+    """Opens and closes the breakers of all stores. Errors are Redis's own."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
 
     async def is_open(self, store: str) -> bool:
-        """Whether no calls should be made for the store."""
+        """Whether calls for the store must not be made."""
         return bool(await self._redis.exists(breaker_key(store)))
 
     async def open(self, store: str) -> bool:
-        """Stop calling for the store and have its credentials probed; True for the first who says so."""
+        """Open the store's breaker and schedule a probe of its credentials; False when it is open already."""
         now = self._clock()
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(breaker_key(store), f"{now:.3f}", nx=True)
             pipe.set(PROBE.key(store), PROBE.body(store, now=now), nx=True)
             pipe.zadd(PROBE.queue, {PROBE.id(store): (now + FIRST_PROBE_S) * 1000}, nx=True)
-            first, _, _ = await pipe.execute()
-        return bool(first)
+            was_closed, _, _ = await pipe.execute()
+        return bool(was_closed)
 
     async def first_parked(self, store: str) -> int | None:
-        """The order that has waited longest."""
-        found = await self._redis.zrange(parked_key(store), 0, 0)
-        return int(found[0]) if found else None
+        """The order that has been parked longest; None when there is none."""
+        first = await self._redis.zrange(parked_key(store), 0, 0)
+        return int(first[0]) if first else None
 
     async def release(self, store: str) -> int:
-        """Let all parked orders go to recovery and close the breaker; how many there were."""
+        """Move all parked orders to recovery and close the breaker; returns how many there were."""
         released = 0
         while True:
             order_id = await self.first_parked(store)
