@@ -102,7 +102,7 @@ class EmbeddedRedis:
             raise
 
     def _launch(self, binary: Path, resources: contextlib.ExitStack) -> None:
-        # Two locks: this process holds one, Redis the other. So an orphaned Redis can be told from one in use.
+        # Two locks: this process holds one, Redis the other. So an orphaned Redis can be distinguished from one in use.
         ours = LockFile(self._dir / "enrich.lock")
         resources.callback(ours.close)
         if not ours.acquire():

@@ -8,7 +8,7 @@
 
 A caller writes ``await begin_attempt(redis, entry=…, breaker=…, now_s=…)``. The Lua text reads ``entry``, ``breaker``
 and ``now_s`` as local variables: they are defined before its first line. Positions in KEYS and ARGV follow the order
-of the declaration, and nobody else needs to know them.
+of the declaration, and no caller needs to know them.
 """
 
 import re
