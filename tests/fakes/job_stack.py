@@ -56,6 +56,9 @@ ACCOUNT = """"Acc" = 'company.extraFields."ERP"'\n"""
 
 RECORD = "/api/v3/io/orders/1"
 
+MAX_RUNS = 5000
+"""More jobs than any test runs. A test that runs jobs until the queues are empty fails here instead of hanging."""
+
 
 def failure(status: int, message: str) -> tuple[int, dict[str, Any]]:
     return status, {"code": status, "data": {"errMsg": message}, "meta": {"message": message}}
@@ -112,6 +115,7 @@ class JobStack:
         }
         self.resources: Resources
         self.jobs: Jobs
+        self._runs = 0
         self._verifier: Verifier
         self._finish = scripts.load(redis, "workers", "finish")
         configs = [{"fieldName": name, "fieldType": 0, "labelName": name} for name in ("F", "Acc")]
@@ -190,6 +194,8 @@ class JobStack:
 
     async def turn(self) -> str:
         """Run the job that is due first, and move the clock to when it is; its id."""
+        self._runs += 1
+        assert self._runs <= MAX_RUNS, "a job is requeued again and again"
         job_id, queue, due_ms = (await self._due())[0]
         self.clock.now = max(self.clock.now, due_ms / 1000)
         raw = await self.redis.get(job_key_prefix + job_id)
@@ -202,7 +208,7 @@ class JobStack:
             return
 
         queued_at = datetime.fromtimestamp(job["et"] / 1000, UTC)
-        ctx = {"job_id": job_id, "job_try": tries, "hold": ensure_lease, "enqueue_time": queued_at}
+        ctx = {"job_id": job_id, "job_try": tries, "ensure_lease": ensure_lease, "enqueue_time": queued_at}
         functions: dict[str, Any] = {
             "window": self.jobs.window,
             "recover": self.jobs.recover,

@@ -11,6 +11,7 @@ from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import parked_key, reverify_key, verify_key
 from tests.fakes.job_stack import JobStack
 from workers import main
+from workers.lease import end
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,8 @@ async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
         saying = asyncio.create_task(main._heartbeat(job_stack.resources, "here:1", []))
         async with asyncio.timeout(30):
             await said.wait()
-        saying.cancel()
+        # Cancelling once is not enough: `end` says why. A task that survives would hang the test's event loop.
+        await end([saying])
 
     assert (await queue.counts()).workers == 1
     assert len([line for line in logs if line["event"] == "internal_error"]) == told
