@@ -23,11 +23,11 @@ WAIT = 'incomplete_orders = "wait"'
 async def test_an_order_is_created_verified_and_looked_at_once_more(job_stack: JobStack) -> None:
     await job_stack.webhook()
 
-    entry = await job_stack.ended()
+    entry = await job_stack.run_until_finished()
 
     assert (entry.status, entry.verified, entry.attempts) == (Status.CREATED, True, 1)
     assert await job_stack.queued() == [f"second_look:{STORE_HASH}"]
-    await job_stack.turn()
+    await job_stack.run_next()
     assert await job_stack.queued() == []
     assert await job_stack.redis.exists(verify_key(STORE_HASH)) == 0
 
@@ -37,11 +37,11 @@ async def test_an_order_that_is_too_late_goes_to_recovery_without_a_call(job_sta
     job_stack.record.make()
     job_stack.clock.tick(11.0)
 
-    await job_stack.turn()
+    await job_stack.run_next()
 
     assert job_stack.upstream.asked == []
     assert await job_stack.queued() == [RECOVERY.id(STORE_HASH, ORDER)]
-    assert (await job_stack.ended()).status is Status.UPDATED
+    assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
 async def test_whatever_happens_an_order_has_one_job(job_stack: JobStack) -> None:
@@ -50,7 +50,7 @@ async def test_whatever_happens_an_order_has_one_job(job_stack: JobStack) -> Non
     await job_stack.webhook()
 
     for _ in range(12):
-        await job_stack.turn()
+        await job_stack.run_next()
         assert len(await job_stack.queued()) == 1
 
 
@@ -59,7 +59,7 @@ async def test_a_store_that_was_removed_gives_its_orders_two_days(job_stack: Job
     began = job_stack.clock()
 
     while await job_stack.queued():
-        await job_stack.turn()
+        await job_stack.run_next()
 
     entry = await job_stack.resources.ledger.get("gone", 1)
     assert entry is not None
@@ -73,7 +73,7 @@ async def test_trouble_that_does_not_end_fails_the_order_after_two_days_with_wha
     job_stack.upstream.on("GET /v2/orders/1", failure(503, "Down for maintenance."))
     await job_stack.webhook()
 
-    entry = await job_stack.ended(most=1000)
+    entry = await job_stack.run_until_finished(max_jobs=1000)
 
     assert entry.status is Status.FAILED
     assert entry.reason is not None
@@ -92,10 +92,10 @@ async def test_a_look_that_was_voided_by_a_beginning_that_came_late_is_made_agai
     transitions.save = note_too_late  # type: ignore[method-assign]
     await job_stack.webhook()
 
-    await job_stack.turn()
+    await job_stack.run_next()
 
     assert await job_stack.queued() == [WINDOW.id(STORE_HASH, ORDER)]
-    assert (await job_stack.ended()).status is Status.CREATED
+    assert (await job_stack.run_until_finished()).status is Status.CREATED
 
 
 # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -105,7 +105,7 @@ async def test_a_waiting_order_that_is_paid_days_later_is_enriched(job_stack: Jo
     job_stack.configure(keys=WAIT)
     job_stack.order["status_id"] = 0
     await job_stack.webhook()
-    await job_stack.turn()
+    await job_stack.run_next()
     assert (await job_stack.entry()).status is Status.WAITING
     assert await job_stack.queued() == []
 
@@ -114,7 +114,7 @@ async def test_a_waiting_order_that_is_paid_days_later_is_enriched(job_stack: Jo
     job_stack.order["status_id"] = 11
     await job_stack.webhook(status=True)
 
-    assert (await job_stack.ended()).status is Status.UPDATED
+    assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
 async def test_a_waiting_order_is_asked_for_ever_more_seldom_and_for_a_week(job_stack: JobStack) -> None:
@@ -123,7 +123,7 @@ async def test_a_waiting_order_is_asked_for_ever_more_seldom_and_for_a_week(job_
     await job_stack.webhook()
     began, asked_after = job_stack.clock.now, []
     while True:
-        await job_stack.turn()
+        await job_stack.run_next()
         if not (due := await job_stack.redis.zrange(waiting_key(STORE_HASH), 0, -1, withscores=True)):
             break
         job_stack.clock.now = due[0][1] / 1000
@@ -142,12 +142,12 @@ async def test_a_waiting_order_whose_change_nobody_told_of_is_enriched_when_it_i
     job_stack.order["status_id"] = 0
     job_stack.record.make()
     await job_stack.webhook()
-    await job_stack.turn()
+    await job_stack.run_next()
     job_stack.order["status_id"] = 11
     job_stack.clock.tick(900.0)
     assert await job_stack.resources.queue.enqueue_status_check(STORE_HASH, ORDER) is EnqueueResult.QUEUED
 
-    assert (await job_stack.ended()).status is Status.UPDATED
+    assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
 async def test_patience_with_a_waiting_order_starts_anew_when_its_status_changes(job_stack: JobStack) -> None:
@@ -156,7 +156,7 @@ async def test_patience_with_a_waiting_order_starts_anew_when_its_status_changes
     job_stack.upstream.on("GET /v2/orders/1", *[failure(503, "Down.")] * 40, lambda _: job_stack.order)
     await job_stack.webhook()
     while (await job_stack.entry()).status is not Status.WAITING:
-        await job_stack.turn()
+        await job_stack.run_next()
     assert job_stack.clock() > (await job_stack.entry()).times[Stage.QUEUED] + 60, "it came by way of recovery"
 
     job_stack.clock.tick(3 * 86_400)
@@ -165,7 +165,7 @@ async def test_patience_with_a_waiting_order_starts_anew_when_its_status_changes
     job_stack.upstream.on(f"GET {RECORD}", 503, job_stack.record.read)
     await job_stack.webhook(status=True)
 
-    assert (await job_stack.ended()).status is Status.UPDATED
+    assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
 async def test_a_status_that_changes_while_the_order_is_looked_at_is_not_lost(job_stack: JobStack) -> None:
@@ -182,7 +182,7 @@ async def test_a_status_that_changes_while_the_order_is_looked_at_is_not_lost(jo
     job_stack.resources.transitions.await_status = wait  # type: ignore[method-assign]
     await job_stack.webhook()
 
-    assert (await job_stack.ended()).status is Status.CREATED
+    assert (await job_stack.run_until_finished()).status is Status.CREATED
 
 
 async def test_a_status_that_changes_before_the_job_is_closed_is_not_lost(job_stack: JobStack) -> None:
@@ -201,10 +201,10 @@ async def test_a_status_that_changes_before_the_job_is_closed_is_not_lost(job_st
     job_stack.resources.transitions.await_status = wait  # type: ignore[method-assign]
     await job_stack.webhook()
 
-    await job_stack.turn()
+    await job_stack.run_next()
 
     assert await job_stack.queued() == [WINDOW.id(STORE_HASH, ORDER)]
-    assert (await job_stack.ended()).status is Status.CREATED
+    assert (await job_stack.run_until_finished()).status is Status.CREATED
 
 
 # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,22 +222,22 @@ async def test_an_end_whose_answer_is_lost_is_told_all_the_same(job_stack: JobSt
     job_stack.order["customer_id"] = 0
     await job_stack.webhook()
     with capture_logs() as logs:
-        await job_stack.ended()
+        await job_stack.run_until_finished()
         while await job_stack.queued():
-            await job_stack.turn()
+            await job_stack.run_next()
 
     assert [line["reason"] for line in logs if line["event"] == "order_skipped"] == ["guest"]
 
 
 async def test_a_webhook_for_an_order_that_has_ended_makes_no_call(job_stack: JobStack) -> None:
     await job_stack.webhook()
-    await job_stack.ended()
+    await job_stack.run_until_finished()
     calls = len(job_stack.upstream.asked)
 
     await job_stack.webhook()
     await job_stack.redis.set(WINDOW.key(STORE_HASH, ORDER), WINDOW.body(STORE_HASH, ORDER, now=job_stack.clock()))
     await job_stack.redis.zadd(WINDOW.queue, {WINDOW.id(STORE_HASH, ORDER): 1})  # a job that came back from the dead
-    assert await job_stack.turn() == WINDOW.id(STORE_HASH, ORDER)
+    assert await job_stack.run_next() == WINDOW.id(STORE_HASH, ORDER)
 
     assert len(job_stack.upstream.asked) == calls
     assert WINDOW.id(STORE_HASH, ORDER) not in await job_stack.queued()
@@ -252,14 +252,14 @@ async def test_a_retry_sees_what_the_admin_has_mended(job_stack: JobStack) -> No
     )
     job_stack.company_has({})
     await job_stack.webhook()
-    assert ((await job_stack.ended()).status, (await job_stack.entry()).reason) == (Status.FAILED, "Acc")
+    assert ((await job_stack.run_until_finished()).status, (await job_stack.entry()).reason) == (Status.FAILED, "Acc")
 
     job_stack.company_has({"ERP": "E1"})
     job_stack.record.make()
     job_stack.clock.tick(30.0)  # what was read is in the cache still
     await job_stack.retry()
 
-    assert (await job_stack.ended()).status is Status.UPDATED
+    assert (await job_stack.run_until_finished()).status is Status.UPDATED
     assert job_stack.record.fields == {"F": "fv", "Acc": "E1"}
 
 
@@ -267,14 +267,14 @@ async def test_what_a_retry_has_read_is_there_for_its_next_look(job_stack: JobSt
     job_stack.configure(fields=ACCOUNT)
     job_stack.record.make(Acc="E1", F="fv", po_number="PO1")
     await job_stack.webhook()
-    assert (await job_stack.ended()).status is Status.UNCHANGED
+    assert (await job_stack.run_until_finished()).status is Status.UNCHANGED
 
     job_stack.clock.tick(30.0)
     asked_before = len(job_stack.upstream.asked)
     job_stack.upstream.on(f"GET {RECORD}", (503, {}), (503, {}), job_stack.record.read)
     await job_stack.retry()
     job_stack.clock.tick(0.01)
-    assert (await job_stack.ended()).status is Status.UNCHANGED
+    assert (await job_stack.run_until_finished()).status is Status.UNCHANGED
 
     asked = Counter(job_stack.upstream.asked[asked_before:])
     assert asked[f"GET {RECORD}"] == 3
@@ -284,12 +284,12 @@ async def test_what_a_retry_has_read_is_there_for_its_next_look(job_stack: JobSt
 async def test_a_retry_asks_again_who_the_customer_is(job_stack: JobStack) -> None:
     await job_stack.cache.remember_no_company_user(job_stack.order["customer_id"])
     await job_stack.webhook()
-    assert (await job_stack.ended()).reason == "not_a_company_user"
+    assert (await job_stack.run_until_finished()).reason == "not_a_company_user"
 
     job_stack.record.make()
     await job_stack.retry()
 
-    assert (await job_stack.ended()).status is Status.UPDATED
+    assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
 async def test_a_retry_starts_with_fresh_checks(job_stack: JobStack) -> None:
@@ -297,11 +297,11 @@ async def test_a_retry_starts_with_fresh_checks(job_stack: JobStack) -> None:
     job_stack.upstream.on(f"PUT {RECORD}", {"code": 200, "data": {}})  # says yes, and does nothing
     job_stack.clock.tick(60)
     await job_stack.webhook()
-    assert (await job_stack.ended()).reason == "not_persisted"
+    assert (await job_stack.run_until_finished()).reason == "not_persisted"
 
     job_stack.upstream.on(f"PUT {RECORD}", job_stack.record.update)
     await job_stack.retry()
-    entry = await job_stack.ended()
+    entry = await job_stack.run_until_finished()
 
     assert (entry.status, entry.verified, entry.checks, entry.repaired) == (Status.UPDATED, True, 0, False)
 
@@ -310,22 +310,22 @@ async def test_a_field_that_was_left_out_is_forgotten_on_a_retry(job_stack: JobS
     configs = {"code": 200, "data": [{"fieldName": "Other"}], "meta": {}}
     job_stack.upstream.on("GET /api/v3/io/orders/extra-fields", configs)
     await job_stack.webhook()
-    assert set((await job_stack.ended()).dropped) == {"F"}
+    assert set((await job_stack.run_until_finished()).dropped) == {"F"}
 
     configs["data"] = [{"fieldName": "F"}]
     await job_stack.retry()
 
-    entry = await job_stack.ended()
+    entry = await job_stack.run_until_finished()
     assert (entry.status, entry.dropped, job_stack.record.fields) == (Status.UPDATED, {}, {"F": "fv"})
 
 
 async def test_a_retry_tells_its_own_times(job_stack: JobStack) -> None:
     await job_stack.webhook()
-    await job_stack.ended()
+    await job_stack.run_until_finished()
     job_stack.clock.tick(3600)
     await job_stack.retry()
     with capture_logs() as logs:
-        await job_stack.ended()
+        await job_stack.run_until_finished()
 
     (line,) = [line for line in logs if line["event"] == "order_enriched"]
     assert 0 <= line["queue_ms"] < 1000
@@ -334,13 +334,13 @@ async def test_a_retry_tells_its_own_times(job_stack: JobStack) -> None:
 
 async def test_a_retry_before_the_second_look_is_not_ended_by_it(job_stack: JobStack) -> None:
     await job_stack.webhook()
-    await job_stack.ended()
+    await job_stack.run_until_finished()
     job_stack.order["customer_message"] = "PO2"
     job_stack.clock.tick(20.0)
     await job_stack.retry()
     job_stack.upstream.on("GET /v2/orders/1", *[503] * 5, lambda _: job_stack.order)
 
-    entry = await job_stack.ended()
+    entry = await job_stack.run_until_finished()
 
     assert (entry.status, job_stack.record.po_number) == (Status.UPDATED, "PO2")
 
@@ -353,7 +353,7 @@ async def test_refused_credentials_park_orders_and_accepted_ones_release_them(jo
     job_stack.record.make()
     await job_stack.webhook()
     with capture_logs() as logs:
-        assert (await job_stack.ended()).status is Status.UPDATED
+        assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
     assert [line["event"] for line in logs].count("credentials_refused") == 1
     assert not await job_stack.resources.breaker.is_open(STORE_HASH)
@@ -362,11 +362,11 @@ async def test_refused_credentials_park_orders_and_accepted_ones_release_them(jo
 async def test_a_parked_order_makes_no_calls_but_the_probes(job_stack: JobStack) -> None:
     job_stack.upstream.on("GET /v2/orders/1", 401)
     await job_stack.webhook()
-    await job_stack.turn()
+    await job_stack.run_next()
     began, calls = job_stack.clock(), len(job_stack.upstream.asked)
 
     while job_stack.clock() < began + 3600:
-        assert await job_stack.turn() == f"probe:{STORE_HASH}"
+        assert await job_stack.run_next() == f"probe:{STORE_HASH}"
 
     assert len(job_stack.upstream.asked) - calls <= 3600 / LONGEST_PROBE_S + 8
 
@@ -381,10 +381,10 @@ async def test_a_probe_whose_look_is_voided_is_no_fault_and_comes_again(job_stac
 
     job_stack.upstream.on("GET /v2/orders/1", 401)
     await job_stack.webhook()
-    await job_stack.turn()
+    await job_stack.run_next()
     transitions.save = note_too_late  # type: ignore[method-assign]
     with capture_logs() as logs:
-        assert await job_stack.turn() == f"probe:{STORE_HASH}"
+        assert await job_stack.run_next() == f"probe:{STORE_HASH}"
 
     assert await job_stack.queued() == [f"probe:{STORE_HASH}"]
     assert "job_crashed" not in {line["event"] for line in logs}
@@ -395,7 +395,7 @@ async def test_an_order_that_is_refused_while_a_probe_succeeds_is_released_too(j
     job_stack.upstream.on("GET /v2/orders/1", 401, lambda _: job_stack.order)
     job_stack.record.make()
     await job_stack.webhook()
-    await job_stack.turn()
+    await job_stack.run_next()
     release = breaker.release
 
     async def released(store: str) -> int:
@@ -405,13 +405,13 @@ async def test_an_order_that_is_refused_while_a_probe_succeeds_is_released_too(j
         return count
 
     breaker.release = released  # type: ignore[method-assign]
-    assert await job_stack.turn() == f"probe:{STORE_HASH}"
+    assert await job_stack.run_next() == f"probe:{STORE_HASH}"
 
     assert f"probe:{STORE_HASH}" in await job_stack.queued()
     breaker.release = release  # type: ignore[method-assign]
     job_stack.upstream.on("GET /v2/orders/2", {**job_stack.order, "id": 2, "customer_id": 0})
     while await job_stack.queued():
-        await job_stack.turn()
+        await job_stack.run_next()
     assert await job_stack.redis.exists(parked_key(STORE_HASH)) == 0
     assert not await breaker.is_open(STORE_HASH)
     entry = await job_stack.resources.ledger.get(STORE_HASH, 2)
@@ -426,7 +426,7 @@ async def test_an_order_that_is_refused_while_a_probe_succeeds_is_released_too(j
 async def test_an_update_whose_answer_is_lost_corrects_our_own_old_value(job_stack: JobStack, arrives: bool) -> None:
     """Created with one PO; the order was changed since, and a retry's Update is cut off."""
     await job_stack.webhook()
-    await job_stack.ended()
+    await job_stack.run_until_finished()
     job_stack.order["customer_message"] = "PO2"
     job_stack.clock.tick(3600)
 
@@ -437,7 +437,7 @@ async def test_an_update_whose_answer_is_lost_corrects_our_own_old_value(job_sta
 
     job_stack.upstream.on(f"PUT {RECORD}", lost, job_stack.record.update)
     await job_stack.retry()
-    entry = await job_stack.ended()
+    entry = await job_stack.run_until_finished()
 
     assert (entry.status, entry.verified, entry.kept) == (Status.UPDATED, True, [])
     assert job_stack.record.po_number == "PO2"
@@ -456,7 +456,7 @@ async def test_a_fault_of_ours_is_retried_for_two_days_and_then_told_to_a_person
 
     with capture_logs() as logs:
         while await job_stack.queued():
-            await job_stack.turn()
+            await job_stack.run_next()
 
     entry = await job_stack.resources.ledger.get(STORE_HASH, ORDER)
     assert entry is not None

@@ -20,7 +20,7 @@ HALF_A_PAIR, SENDABLE = "cut \ud83d", "cut \ufffd"
 async def in_time(job_stack: JobStack) -> Entry:
     """The order's end, when it was told of at once."""
     await job_stack.webhook()
-    return await job_stack.ended()
+    return await job_stack.run_until_finished()
 
 
 async def late(job_stack: JobStack) -> Entry:
@@ -29,7 +29,7 @@ async def late(job_stack: JobStack) -> Entry:
         job_stack.record.make()
     job_stack.clock.tick(60)
     await job_stack.webhook()
-    return await job_stack.ended()
+    return await job_stack.run_until_finished()
 
 
 def sent(job_stack: JobStack) -> dict[str, Any]:

@@ -33,7 +33,7 @@ async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
 
     queue.heartbeat = fails_once  # type: ignore[method-assign]
     with capture_logs() as logs:
-        saying = asyncio.create_task(main._heartbeat(job_stack.resources, "here:1", []))
+        saying = asyncio.create_task(main._send_heartbeats(job_stack.resources, "here:1", []))
         async with asyncio.timeout(30):
             await said.wait()
         # Cancelling once is not enough: `end` says why. A task that survives would hang the test's event loop.
@@ -44,8 +44,8 @@ async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
 
 
 def test_the_jobs_of_a_store_stay_while_their_lists_have_any() -> None:
-    assert main._guard(VERIFY.id("abc123")) == verify_key("abc123")
-    assert main._guard(REVERIFY.id("abc123")) == reverify_key("abc123")
-    assert main._guard(PROBE.id("abc123")) == parked_key("abc123")
-    assert main._guard(WINDOW.id("abc123", 1)) is None
-    assert main._guard(RECOVERY.id("abc123", 1)) is None
+    assert main._worklist_key(VERIFY.id("abc123")) == verify_key("abc123")
+    assert main._worklist_key(REVERIFY.id("abc123")) == reverify_key("abc123")
+    assert main._worklist_key(PROBE.id("abc123")) == parked_key("abc123")
+    assert main._worklist_key(WINDOW.id("abc123", 1)) is None
+    assert main._worklist_key(RECOVERY.id("abc123", 1)) is None

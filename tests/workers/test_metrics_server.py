@@ -16,7 +16,7 @@ from service.orders.state.entry import Entry, Stage, Status
 from tests.fakes.redis_server import running_redis
 from tests.fakes.sandbox import free_port
 from workers import outcomes
-from workers.metrics_server import monitored
+from workers.metrics_server import serve_metrics
 from workers.resources import Resources, open_resources
 from workers.results import Finished
 
@@ -45,7 +45,7 @@ async def opened(folder: Path, redis_url: str) -> AsyncIterator[Resources]:
 async def shown(resources: Resources) -> AsyncIterator[httpx.AsyncClient]:
     port = free()
     http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
-    async with monitored(resources, "127.0.0.1", port), http as client:
+    async with serve_metrics(resources, "127.0.0.1", port), http as client:
         yield client
 
 
@@ -63,7 +63,7 @@ def created(age: float) -> Entry:
 
 async def test_an_order_that_ends_is_counted_with_its_age_and_its_stages(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
-        await outcomes.end(resources, created(0.9), Finished(Status.CREATED, verified=True))
+        await outcomes.finish(resources, created(0.9), Finished(Status.CREATED, verified=True))
         told = await metrics(client)
     assert told['enrich_orders_total{outcome="created",store="abc123"}'] == 1
     assert told['enrich_create_age_seconds_bucket{le="1.0"}'] == 1
@@ -93,7 +93,7 @@ async def test_orders_go_on_while_the_numbers_of_many_stores_are_written(
 
 async def test_how_things_stand_in_redis_is_told_with_it(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
-        await outcomes.end(resources, Entry("abc123", 7), Finished(Status.FAILED, "po_number"))
+        await outcomes.finish(resources, Entry("abc123", 7), Finished(Status.FAILED, "po_number"))
         await resources.queue.heartbeat("me", 0)
         told = await metrics(client)
     assert told['enrich_failed_orders{store="abc123"}'] == 1
@@ -120,7 +120,7 @@ async def test_a_port_that_is_taken_is_told_and_the_work_goes_on(tmp_path: Path,
     async with opened(tmp_path, redis_url) as resources:
         with free_port() as taken, capture_logs() as logs:
             taken.listen()
-            async with monitored(resources, "127.0.0.1", taken.getsockname()[1]):
+            async with serve_metrics(resources, "127.0.0.1", taken.getsockname()[1]):
                 pass
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("metrics_not_served", "warning")
@@ -129,6 +129,6 @@ async def test_a_port_that_is_taken_is_told_and_the_work_goes_on(tmp_path: Path,
 async def test_port_0_shows_nothing(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources:
         with capture_logs() as logs:
-            async with monitored(resources, "127.0.0.1", 0):
+            async with serve_metrics(resources, "127.0.0.1", 0):
                 pass
     assert logs == []

@@ -37,7 +37,7 @@ class Traced:
         self.tracer = Tracer(self.provider)
 
     def spans(self, entry: Entry) -> dict[str, ReadableSpan]:
-        self.tracer.order_ended(entry)
+        self.tracer.trace_finished(entry)
         return {span.name: span for span in self.exporter.get_finished_spans()}
 
 

@@ -13,7 +13,7 @@ from service.orders.state.queue import EnqueueResult, Queue
 from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
 from workers.lease import end
-from workers.wakeups import wake
+from workers.wakeups import listen_for_wakeups
 
 
 class Sleeper:
@@ -32,7 +32,9 @@ class Sleeper:
 @asynccontextmanager
 async def listening(redis: ArqRedis) -> AsyncIterator[Sleeper]:
     sleeper = Sleeper()
-    task = asyncio.create_task(wake(redis, {WINDOW.queue: sleeper.woken.set, RECOVERY.queue: lambda: None}))
+    task = asyncio.create_task(
+        listen_for_wakeups(redis, {WINDOW.queue: sleeper.woken.set, RECOVERY.queue: lambda: None})
+    )
     await sleeper.next()  # once as soon as it listens
     yield sleeper
     await end([task])
@@ -85,6 +87,6 @@ async def test_a_user_who_may_not_publish_queues_orders_all_the_same(strict: Arq
 
 async def test_a_user_who_may_not_listen_is_told_once(strict: ArqRedis) -> None:
     with capture_logs() as logs:
-        await wake(strict, {})
+        await listen_for_wakeups(strict, {})
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("wakeups_unavailable", "warning")
