@@ -295,7 +295,7 @@ class Lifecycle:
         return await self._api.b2b.order(self.entry.order_id)
 
     def _already_written(self, record: Record) -> Finished:
-        """The record needs no write: somebody else wrote the values, or a write of ours whose answer was lost."""
+        """The record needs no write: another app wrote the values, or a write of ours whose answer was lost."""
         sent = self.entry.sent
         if sent is None or not shows_any(record, sent):
             return Finished(Status.UNCHANGED, verified=True)
@@ -347,7 +347,7 @@ class Lifecycle:
         if not await self._is_company_user():
             return await self._skip_no_company_user()
         if bad_carried := culprits(carried, self._configs, refused.message):
-            # A field that somebody else left on the record must not cost the order its own values.
+            # Leave out a field of another app, so that the order gets its own values.
             self._not_carried |= bad_carried
             return self._compare_record
         if not self._configs_refreshed and self._values.extra_fields:

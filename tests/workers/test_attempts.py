@@ -1,4 +1,4 @@
-"""The jobs of one order: where it is after each of them, and that it always ends."""
+"""The jobs of one order: where it is after each job, and that it always finishes."""
 
 from collections import Counter
 
@@ -20,7 +20,7 @@ from workers.lifecycle import Lifecycle
 WAIT = 'incomplete_orders = "wait"'
 
 
-async def test_an_order_is_created_verified_and_looked_at_once_more(job_stack: JobStack) -> None:
+async def test_order_is_created_verified_and_reverified(job_stack: JobStack) -> None:
     await job_stack.webhook()
 
     entry = await job_stack.run_until_finished()
@@ -32,7 +32,7 @@ async def test_an_order_is_created_verified_and_looked_at_once_more(job_stack: J
     assert await job_stack.redis.exists(verify_key(STORE_HASH)) == 0
 
 
-async def test_an_order_that_is_too_late_goes_to_recovery_without_a_call(job_stack: JobStack) -> None:
+async def test_late_order_goes_to_recovery_without_a_call(job_stack: JobStack) -> None:
     await job_stack.webhook()
     job_stack.record.make()
     job_stack.clock.tick(11.0)
@@ -44,7 +44,7 @@ async def test_an_order_that_is_too_late_goes_to_recovery_without_a_call(job_sta
     assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
-async def test_whatever_happens_an_order_has_one_job(job_stack: JobStack) -> None:
+async def test_order_always_has_exactly_one_job(job_stack: JobStack) -> None:
     job_stack.upstream.on("POST /api/v3/io/orders", 503)
     job_stack.upstream.on(f"GET {RECORD}", 503)
     await job_stack.webhook()
@@ -54,7 +54,7 @@ async def test_whatever_happens_an_order_has_one_job(job_stack: JobStack) -> Non
         assert len(await job_stack.queued()) == 1
 
 
-async def test_a_store_that_was_removed_gives_its_orders_two_days(job_stack: JobStack) -> None:
+async def test_orders_of_a_removed_store_fail_after_two_days(job_stack: JobStack) -> None:
     await job_stack.resources.queue.enqueue("gone", 1, source="reconcile")
     began = job_stack.clock()
 
@@ -69,7 +69,7 @@ async def test_a_store_that_was_removed_gives_its_orders_two_days(job_stack: Job
     assert job_stack.upstream.asked == []
 
 
-async def test_trouble_that_does_not_end_fails_the_order_after_two_days_with_what_it_was(job_stack: JobStack) -> None:
+async def test_lasting_error_fails_the_order_after_two_days_with_its_message(job_stack: JobStack) -> None:
     job_stack.upstream.on("GET /v2/orders/1", failure(503, "Down for maintenance."))
     await job_stack.webhook()
 
@@ -80,16 +80,16 @@ async def test_trouble_that_does_not_end_fails_the_order_after_two_days_with_wha
     assert "Down for maintenance." in entry.reason
 
 
-async def test_a_look_that_was_voided_by_a_beginning_that_came_late_is_made_again(job_stack: JobStack) -> None:
-    """The network held it back, until long after the worker that sent it had lost the order to this one."""
+async def test_attempt_made_stale_by_a_delayed_begin_is_repeated(job_stack: JobStack) -> None:
+    """The network delayed it, until long after the worker that sent it had lost its lease."""
     transitions, note = job_stack.resources.transitions, job_stack.resources.transitions.save
 
-    async def note_too_late(entry: Entry) -> None:
+    async def save_too_late(entry: Entry) -> None:
         transitions.save = note  # type: ignore[method-assign]
         await transitions.begin_attempt(STORE_HASH, ORDER)
         await note(entry)
 
-    transitions.save = note_too_late  # type: ignore[method-assign]
+    transitions.save = save_too_late  # type: ignore[method-assign]
     await job_stack.webhook()
 
     await job_stack.run_next()
@@ -98,10 +98,10 @@ async def test_a_look_that_was_voided_by_a_beginning_that_came_late_is_made_agai
     assert (await job_stack.run_until_finished()).status is Status.CREATED
 
 
-# ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_waiting_order_that_is_paid_days_later_is_enriched(job_stack: JobStack) -> None:
+async def test_waiting_order_that_is_paid_days_later_is_enriched(job_stack: JobStack) -> None:
     job_stack.configure(keys=WAIT)
     job_stack.order["status_id"] = 0
     await job_stack.webhook()
@@ -117,7 +117,7 @@ async def test_a_waiting_order_that_is_paid_days_later_is_enriched(job_stack: Jo
     assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
-async def test_a_waiting_order_is_asked_for_ever_more_seldom_and_for_a_week(job_stack: JobStack) -> None:
+async def test_waiting_order_is_checked_with_growing_intervals_for_a_week(job_stack: JobStack) -> None:
     job_stack.configure(keys=WAIT)
     job_stack.order["status_id"] = 0
     await job_stack.webhook()
@@ -135,7 +135,7 @@ async def test_a_waiting_order_is_asked_for_ever_more_seldom_and_for_a_week(job_
     assert (await job_stack.entry()).status is Status.WAITING
 
 
-async def test_a_waiting_order_whose_change_nobody_told_of_is_enriched_when_it_is_asked_for(
+async def test_waiting_order_whose_status_webhook_was_lost_is_enriched_by_the_status_check(
     job_stack: JobStack,
 ) -> None:
     job_stack.configure(keys=WAIT)
@@ -150,14 +150,14 @@ async def test_a_waiting_order_whose_change_nobody_told_of_is_enriched_when_it_i
     assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
-async def test_patience_with_a_waiting_order_starts_anew_when_its_status_changes(job_stack: JobStack) -> None:
+async def test_retry_time_limit_restarts_when_the_status_changes(job_stack: JobStack) -> None:
     job_stack.configure(keys=WAIT)
     job_stack.order["status_id"] = 0
     job_stack.upstream.on("GET /v2/orders/1", *[failure(503, "Down.")] * 40, lambda _: job_stack.order)
     await job_stack.webhook()
     while (await job_stack.entry()).status is not Status.WAITING:
         await job_stack.run_next()
-    assert job_stack.clock() > (await job_stack.entry()).times[Stage.QUEUED] + 60, "it came by way of recovery"
+    assert job_stack.clock() > (await job_stack.entry()).times[Stage.QUEUED] + 60, "it went through recovery"
 
     job_stack.clock.tick(3 * 86_400)
     job_stack.order["status_id"] = 11
@@ -168,8 +168,8 @@ async def test_patience_with_a_waiting_order_starts_anew_when_its_status_changes
     assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
-async def test_a_status_that_changes_while_the_order_is_looked_at_is_not_lost(job_stack: JobStack) -> None:
-    """The order was read as incomplete; before it waits, the shopper pays."""
+async def test_status_change_during_an_attempt_is_not_lost(job_stack: JobStack) -> None:
+    """The order was read as incomplete; before it waits, the customer pays."""
     job_stack.configure(keys=WAIT)
     job_stack.order["status_id"] = 0
     pays = job_stack.resources.transitions.await_status
@@ -185,8 +185,8 @@ async def test_a_status_that_changes_while_the_order_is_looked_at_is_not_lost(jo
     assert (await job_stack.run_until_finished()).status is Status.CREATED
 
 
-async def test_a_status_that_changes_before_the_job_is_closed_is_not_lost(job_stack: JobStack) -> None:
-    """In the second of the order's creation: the new job looks like the old one."""
+async def test_status_change_before_the_job_is_finished_is_not_lost(job_stack: JobStack) -> None:
+    """In the second of the order's creation the new job equals the old one."""
     job_stack.configure(keys=WAIT)
     job_stack.order["status_id"] = 0
     waits = job_stack.resources.transitions.await_status
@@ -207,10 +207,10 @@ async def test_a_status_that_changes_before_the_job_is_closed_is_not_lost(job_st
     assert (await job_stack.run_until_finished()).status is Status.CREATED
 
 
-# ── its end ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── finishing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_end_whose_answer_is_lost_is_told_all_the_same(job_stack: JobStack) -> None:
+async def test_finish_whose_answer_is_lost_is_still_logged(job_stack: JobStack) -> None:
     transitions, end = job_stack.resources.transitions, job_stack.resources.transitions.finish
 
     async def lost(entry: Entry, *, reverify_in: float | None = None) -> None:
@@ -229,24 +229,24 @@ async def test_an_end_whose_answer_is_lost_is_told_all_the_same(job_stack: JobSt
     assert [line["reason"] for line in logs if line["event"] == "order_skipped"] == ["guest"]
 
 
-async def test_a_webhook_for_an_order_that_has_ended_makes_no_call(job_stack: JobStack) -> None:
+async def test_webhook_of_a_finished_order_makes_no_call(job_stack: JobStack) -> None:
     await job_stack.webhook()
     await job_stack.run_until_finished()
     calls = len(job_stack.upstream.asked)
 
     await job_stack.webhook()
     await job_stack.redis.set(WINDOW.key(STORE_HASH, ORDER), WINDOW.body(STORE_HASH, ORDER, now=job_stack.clock()))
-    await job_stack.redis.zadd(WINDOW.queue, {WINDOW.id(STORE_HASH, ORDER): 1})  # a job that came back from the dead
+    await job_stack.redis.zadd(WINDOW.queue, {WINDOW.id(STORE_HASH, ORDER): 1})  # a job that was delivered again
     assert await job_stack.run_next() == WINDOW.id(STORE_HASH, ORDER)
 
     assert len(job_stack.upstream.asked) == calls
     assert WINDOW.id(STORE_HASH, ORDER) not in await job_stack.queued()
 
 
-# ── retries ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── retries ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_retry_sees_what_the_admin_has_mended(job_stack: JobStack) -> None:
+async def test_retry_sees_what_the_admin_has_fixed(job_stack: JobStack) -> None:
     job_stack.configure(
         fields=ACCOUNT.replace("'company", "{ from = 'company").replace("'\n", "', required = true }\n")
     )
@@ -256,14 +256,14 @@ async def test_a_retry_sees_what_the_admin_has_mended(job_stack: JobStack) -> No
 
     job_stack.company_has({"ERP": "E1"})
     job_stack.record.make()
-    job_stack.clock.tick(30.0)  # what was read is in the cache still
+    job_stack.clock.tick(30.0)  # the earlier reads are still cached
     await job_stack.retry()
 
     assert (await job_stack.run_until_finished()).status is Status.UPDATED
     assert job_stack.record.fields == {"F": "fv", "Acc": "E1"}
 
 
-async def test_what_a_retry_has_read_is_there_for_its_next_look(job_stack: JobStack) -> None:
+async def test_data_cached_by_a_retry_is_used_by_its_next_attempt(job_stack: JobStack) -> None:
     job_stack.configure(fields=ACCOUNT)
     job_stack.record.make(Acc="E1", F="fv", po_number="PO1")
     await job_stack.webhook()
@@ -281,7 +281,7 @@ async def test_what_a_retry_has_read_is_there_for_its_next_look(job_stack: JobSt
     assert asked["GET /api/v3/io/users/customer/7"] == asked["GET /api/v3/io/companies/12"] == 1
 
 
-async def test_a_retry_asks_again_who_the_customer_is(job_stack: JobStack) -> None:
+async def test_retry_reads_the_customer_again(job_stack: JobStack) -> None:
     await job_stack.cache.remember_no_company_user(job_stack.order["customer_id"])
     await job_stack.webhook()
     assert (await job_stack.run_until_finished()).reason == "not_a_company_user"
@@ -292,9 +292,9 @@ async def test_a_retry_asks_again_who_the_customer_is(job_stack: JobStack) -> No
     assert (await job_stack.run_until_finished()).status is Status.UPDATED
 
 
-async def test_a_retry_starts_with_fresh_checks(job_stack: JobStack) -> None:
+async def test_retry_resets_the_verification_checks(job_stack: JobStack) -> None:
     job_stack.record.make()
-    job_stack.upstream.on(f"PUT {RECORD}", {"code": 200, "data": {}})  # says yes, and does nothing
+    job_stack.upstream.on(f"PUT {RECORD}", {"code": 200, "data": {}})  # accepts the write, but does not store it
     job_stack.clock.tick(60)
     await job_stack.webhook()
     assert (await job_stack.run_until_finished()).reason == "not_persisted"
@@ -306,7 +306,7 @@ async def test_a_retry_starts_with_fresh_checks(job_stack: JobStack) -> None:
     assert (entry.status, entry.verified, entry.checks, entry.repaired) == (Status.UPDATED, True, 0, False)
 
 
-async def test_a_field_that_was_left_out_is_forgotten_on_a_retry(job_stack: JobStack) -> None:
+async def test_retry_resets_dropped_fields(job_stack: JobStack) -> None:
     configs = {"code": 200, "data": [{"fieldName": "Other"}], "meta": {}}
     job_stack.upstream.on("GET /api/v3/io/orders/extra-fields", configs)
     await job_stack.webhook()
@@ -319,7 +319,7 @@ async def test_a_field_that_was_left_out_is_forgotten_on_a_retry(job_stack: JobS
     assert (entry.status, entry.dropped, job_stack.record.fields) == (Status.UPDATED, {}, {"F": "fv"})
 
 
-async def test_a_retry_tells_its_own_times(job_stack: JobStack) -> None:
+async def test_retry_logs_its_own_times(job_stack: JobStack) -> None:
     await job_stack.webhook()
     await job_stack.run_until_finished()
     job_stack.clock.tick(3600)
@@ -332,7 +332,7 @@ async def test_a_retry_tells_its_own_times(job_stack: JobStack) -> None:
     assert 0 <= line["duration_ms"] < 10_000
 
 
-async def test_a_retry_before_the_second_look_is_not_ended_by_it(job_stack: JobStack) -> None:
+async def test_retry_before_reverification_is_not_finished_by_it(job_stack: JobStack) -> None:
     await job_stack.webhook()
     await job_stack.run_until_finished()
     job_stack.order["customer_message"] = "PO2"
@@ -345,7 +345,7 @@ async def test_a_retry_before_the_second_look_is_not_ended_by_it(job_stack: JobS
     assert (entry.status, job_stack.record.po_number) == (Status.UPDATED, "PO2")
 
 
-# ── the breaker ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the breaker ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_refused_credentials_park_orders_and_accepted_ones_release_them(job_stack: JobStack) -> None:
@@ -359,7 +359,7 @@ async def test_refused_credentials_park_orders_and_accepted_ones_release_them(jo
     assert not await job_stack.resources.breaker.is_open(STORE_HASH)
 
 
-async def test_a_parked_order_makes_no_calls_but_the_probes(job_stack: JobStack) -> None:
+async def test_parked_order_makes_no_calls_except_probes(job_stack: JobStack) -> None:
     job_stack.upstream.on("GET /v2/orders/1", 401)
     await job_stack.webhook()
     await job_stack.run_next()
@@ -371,18 +371,18 @@ async def test_a_parked_order_makes_no_calls_but_the_probes(job_stack: JobStack)
     assert len(job_stack.upstream.asked) - calls <= 3600 / LONGEST_PROBE_S + 8
 
 
-async def test_a_probe_whose_look_is_voided_is_no_fault_and_comes_again(job_stack: JobStack) -> None:
-    """A person has the parked order retried in this very moment."""
+async def test_stale_probe_is_requeued_and_is_no_crash(job_stack: JobStack) -> None:
+    """Somebody retries the parked order at the same moment."""
     transitions, note = job_stack.resources.transitions, job_stack.resources.transitions.save
 
-    async def note_too_late(entry: Entry) -> None:
+    async def save_too_late(entry: Entry) -> None:
         await transitions.begin_attempt(STORE_HASH, ORDER)
         await note(entry)
 
     job_stack.upstream.on("GET /v2/orders/1", 401)
     await job_stack.webhook()
     await job_stack.run_next()
-    transitions.save = note_too_late  # type: ignore[method-assign]
+    transitions.save = save_too_late  # type: ignore[method-assign]
     with capture_logs() as logs:
         assert await job_stack.run_next() == f"probe:{STORE_HASH}"
 
@@ -390,7 +390,7 @@ async def test_a_probe_whose_look_is_voided_is_no_fault_and_comes_again(job_stac
     assert "job_crashed" not in {line["event"] for line in logs}
 
 
-async def test_an_order_that_is_refused_while_a_probe_succeeds_is_released_too(job_stack: JobStack) -> None:
+async def test_order_parked_while_a_probe_succeeds_is_released_too(job_stack: JobStack) -> None:
     transitions, breaker = job_stack.resources.transitions, job_stack.resources.breaker
     job_stack.upstream.on("GET /v2/orders/1", 401, lambda _: job_stack.order)
     job_stack.record.make()
@@ -419,12 +419,12 @@ async def test_an_order_that_is_refused_while_a_probe_succeeds_is_released_too(j
     assert entry.reason == "guest"
 
 
-# ── a poor network ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── network errors ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-async def test_an_update_whose_answer_is_lost_corrects_our_own_old_value(job_stack: JobStack, arrives: bool) -> None:
-    """Created with one PO; the order was changed since, and a retry's Update is cut off."""
+async def test_update_with_lost_answer_still_replaces_our_own_old_value(job_stack: JobStack, arrives: bool) -> None:
+    """The order was created with one PO and then changed; the answer to the retry's Update is lost."""
     await job_stack.webhook()
     await job_stack.run_until_finished()
     job_stack.order["customer_message"] = "PO2"
@@ -444,11 +444,11 @@ async def test_an_update_whose_answer_is_lost_corrects_our_own_old_value(job_sta
     assert len(job_stack.upstream.bodies(f"PUT {RECORD}")) == (1 if arrives else 2)
 
 
-async def test_a_fault_of_ours_is_retried_for_two_days_and_then_told_to_a_person(
+async def test_internal_error_is_retried_for_two_days_and_then_fails_the_order(
     job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_: Lifecycle) -> None:
-        raise KeyError("a fault of ours")
+        raise KeyError("internal error")
 
     monkeypatch.setattr(Lifecycle, "run", broken)
     await job_stack.webhook()

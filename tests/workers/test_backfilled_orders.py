@@ -1,5 +1,4 @@
-"""Orders of a backfill in the workers: the lowest class of the quota, no call too many, no waiting for what will not
-come."""
+"""Backfilled orders: lowest priority in the quota, few calls, and no waiting for records that will not be made."""
 
 from dataclasses import replace
 from typing import Any
@@ -31,17 +30,17 @@ UPDATED = Finished(Status.UPDATED, verified=True)
 
 
 def queued_entry(stack: Stack, order_id: int, source: str = BACKFILL) -> Entry:
-    """The entry of an order of yesterday that was queued just now."""
+    """The entry of an order of yesterday that has just been queued."""
     now = stack.clock.now
     return Entry(
         DEMO_STORE_HASH, order_id, source=source, times={Stage.CREATED: float(int(now - DAY)), Stage.QUEUED: now}
     )
 
 
-# ── the quota ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the quota ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_all_calls_of_an_old_order_are_of_the_lowest_class(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_of_an_old_order_have_the_lowest_priority(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     order_id = await stack.place(age=DAY)
     asked: list[tuple[str, Priority]] = []
     spend = Transport.spend
@@ -69,11 +68,11 @@ async def with_budget(stack: Stack) -> tuple[Stack, Budget]:
     ), budget
 
 
-async def test_old_orders_leave_the_quota_to_fresh_ones(open_stack: OpenStack) -> None:
-    """They ask all the time, and a burst of fresh orders finds all but the little that a class may have ahead."""
+async def test_old_orders_leave_the_quota_to_new_ones(open_stack: OpenStack) -> None:
+    """They ask for quota all the time; a burst of new orders still finds nearly all of it."""
     stack, budget = await with_budget(await open_stack(core_quota=10_000))
     warm = await stack.place()
-    await stack.attempt(stack.entry(warm))  # what changes seldom is in the cache
+    await stack.attempt(stack.entry(warm))  # fills the cache
     old = [await stack.place(age=DAY) for _ in range(40)]
     before = await budget.left(DEMO_STORE_HASH, Api.B2B)
     assert before is not None
@@ -88,7 +87,7 @@ async def test_old_orders_leave_the_quota_to_fresh_ones(open_stack: OpenStack) -
     assert {(await stack.attempt(stack.entry(order_id))).__class__.__name__ for order_id in fresh} == {"Written"}
 
 
-async def test_what_lacks_only_quota_is_not_read_again(open_stack: OpenStack) -> None:
+async def test_order_that_lacks_only_quota_is_not_read_again(open_stack: OpenStack) -> None:
     # The user, the Company and the configs take three calls; the fourth would be Get an Order.
     stack = await open_stack(b2b_quota=3, b2b_quota_window=5.0)
     entry = queued_entry(stack, await stack.place(age=DAY))
@@ -102,7 +101,7 @@ async def test_what_lacks_only_quota_is_not_read_again(open_stack: OpenStack) ->
     assert (await stack.sandbox.calls())["core"] == reads
 
 
-async def test_what_was_worked_out_long_ago_or_before_it_was_queued_again_is_read_again(open_stack: OpenStack) -> None:
+async def test_order_resolved_long_ago_or_before_it_was_requeued_is_read_again(open_stack: OpenStack) -> None:
     stack = await open_stack(b2b_quota=3, b2b_quota_window=5.0)
     for wait_s, queued_again in ((700.0, False), (10.0, True)):
         entry = queued_entry(stack, await stack.place(age=DAY))
@@ -117,7 +116,7 @@ async def test_what_was_worked_out_long_ago_or_before_it_was_queued_again_is_rea
         assert (await stack.sandbox.calls())["core"]["Get an Order"]["200"] == reads + 1
 
 
-async def test_an_order_that_holds_the_values_takes_one_call_of_b2b_edition(stack: Stack) -> None:
+async def test_order_that_has_the_values_takes_one_call_to_b2b_edition(stack: Stack) -> None:
     await stack.attempt(queued_entry(stack, await stack.place(age=DAY)))
     fields = {"Account No": "ERP-10001"}
     order_id = await stack.place(age=DAY, buyer_po="A-1", buyer_extra_fields=fields)
@@ -127,7 +126,7 @@ async def test_an_order_that_holds_the_values_takes_one_call_of_b2b_edition(stac
     assert entry.upstream_calls == 3  # order, metafields, Get an Order
 
 
-# ── the jobs ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_old_orders_are_verified_together(stack: Stack) -> None:
@@ -153,8 +152,8 @@ async def test_old_orders_are_verified_together(stack: Stack) -> None:
     assert after["Get an Order"] == calls["Get an Order"]
 
 
-async def test_fresh_orders_are_verified_by_a_list_of_their_own(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that began at the old ones would be given up before it came to the fresh ones."""
+async def test_new_orders_are_verified_by_a_list_of_their_own(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that starts at the old orders would end before the new ones."""
     monkeypatch.setattr("workers.record_loader.MAX_PAGES", 1)
     resources = stack.resources()
     verifier = Verifier(resources, clock=stack.clock)
@@ -174,8 +173,8 @@ async def test_fresh_orders_are_verified_by_a_list_of_their_own(stack: Stack, mo
     assert (await stack.sandbox.calls())["b2b"]["Get All Orders"] == {"200": 2}
 
 
-async def test_what_was_verified_before_the_quota_ran_out_counts(open_stack: OpenStack) -> None:
-    # Three that are remembered, a create and an update with its read for each; that leaves one call to verify with.
+async def test_verifications_before_the_quota_ran_out_count(open_stack: OpenStack) -> None:
+    # Three cached reads, three Creates, an Update and its read leave one call for verification.
     stack = await open_stack(b2b_quota=9, b2b_quota_window=60.0)
     resources = stack.resources()
     verifier = Verifier(resources, clock=stack.clock)
@@ -195,7 +194,7 @@ async def test_what_was_verified_before_the_quota_ran_out_counts(open_stack: Ope
     assert await stack.ledger.statuses("sandbox", [old]) == {old: Status.QUEUED}
 
 
-async def test_an_old_order_is_tried_again_within_a_minute_and_its_turns_are_not_told(stack: Stack) -> None:
+async def test_old_order_is_retried_within_a_minute(stack: Stack) -> None:
     resources = stack.resources()
     jobs = Jobs(resources, clock=stack.clock)
     order_id = await stack.place(age=DAY)
@@ -209,7 +208,7 @@ async def test_an_old_order_is_tried_again_within_a_minute_and_its_turns_are_not
     assert await stack.redis.zcard(WINDOW.queue) == 0
 
 
-async def test_an_old_order_that_waits_for_its_turn_is_no_event(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_old_order_that_waits_for_quota_is_not_logged(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     resources = stack.resources()
     jobs = Jobs(resources, clock=stack.clock)
     order_id = await stack.place(age=DAY)
@@ -229,11 +228,11 @@ async def test_an_old_order_that_waits_for_its_turn_is_no_event(stack: Stack, mo
     assert logged == {BACKFILL: [], "reconcile": ["order_recovering"]}
 
 
-# ── no record ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── no record ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("source", [BACKFILL, "retry"])
-async def test_an_old_order_without_a_record_is_not_waited_for(stack: Stack, source: str) -> None:
+async def test_old_order_without_a_record_fails_at_once(stack: Stack, source: str) -> None:
     order_id = await stack.place(age=DAY, record_after=10 * DAY)
 
     assert await stack.finish(queued_entry(stack, order_id, source)) == NO_RECORD
@@ -241,7 +240,7 @@ async def test_an_old_order_without_a_record_is_not_waited_for(stack: Stack, sou
 
 
 @pytest.mark.parametrize("source", ["assign", "reassign"])
-async def test_after_an_assignment_the_record_has_a_moment_to_come(stack: Stack, source: str) -> None:
+async def test_record_is_awaited_for_a_moment_after_an_assignment(stack: Stack, source: str) -> None:
     entry = queued_entry(stack, await stack.place(age=DAY, record_after=10 * DAY), source)
     assert isinstance(await stack.attempt(entry), RetryLater)
 
@@ -250,13 +249,13 @@ async def test_after_an_assignment_the_record_has_a_moment_to_come(stack: Stack,
 
 
 @pytest.mark.parametrize("source", ["webhook", "reconcile"])
-async def test_an_order_that_bigcommerce_logged_is_waited_for(stack: Stack, source: str) -> None:
+async def test_missing_record_of_a_webhook_or_reconciled_order_is_awaited(stack: Stack, source: str) -> None:
     order_id = await stack.place(age=7200, record_after=10 * DAY)
 
     assert isinstance(await stack.attempt(queued_entry(stack, order_id, source)), RetryLater)
 
 
-async def test_an_order_of_the_last_hour_is_waited_for_whoever_logged_it(stack: Stack) -> None:
+async def test_missing_record_of_an_order_of_the_last_hour_is_awaited_for_any_source(stack: Stack) -> None:
     order_id = await stack.place(age=1800, record_after=3000)
     entry = queued_entry(stack, order_id)
     entry.times[Stage.CREATED] = stack.clock.now - 1800
@@ -266,7 +265,7 @@ async def test_an_order_of_the_last_hour_is_waited_for_whoever_logged_it(stack: 
     assert await stack.finish(entry) == UPDATED
 
 
-async def test_b2b_edition_that_is_down_says_nothing_of_a_record(stack: Stack) -> None:
+async def test_outage_of_b2b_edition_does_not_count_as_a_missing_record(stack: Stack) -> None:
     entry = queued_entry(stack, await stack.place(age=DAY))
     await stack.sandbox.faults(b2b_down=True)
     assert isinstance(await stack.attempt(entry), RetryLater)
@@ -275,14 +274,14 @@ async def test_b2b_edition_that_is_down_says_nothing_of_a_record(stack: Stack) -
     assert await stack.finish(entry) == UPDATED
 
 
-async def test_an_old_order_of_no_company_user_is_skipped_all_the_same(stack: Stack) -> None:
+async def test_old_order_of_a_customer_without_company_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(ZOE, age=DAY)
     rules = '[po_number]\nfrom = "order.id"\n'
 
     assert await stack.finish(queued_entry(stack, order_id), rules) == Finished(Status.SKIPPED, "not_a_company_user")
 
 
-async def test_again_reads_an_order_that_has_ended_anew(stack: Stack) -> None:
+async def test_restarted_order_is_read_again(stack: Stack) -> None:
     order_id = await stack.place(age=DAY, staff_notes="B-2")
     entry = queued_entry(stack, order_id)
     await stack.finish(entry)
@@ -294,7 +293,7 @@ async def test_again_reads_an_order_that_has_ended_anew(stack: Stack) -> None:
     assert await stack.record(order_id) == ("B-2", {"Account No": "en"})
 
 
-async def test_again_does_not_take_the_old_values_when_it_was_cut_off_between_reading_and_working_out(
+async def test_restarted_order_interrupted_before_resolving_does_not_use_old_values(
     stack: Stack,
 ) -> None:
     order_id = await stack.place(age=DAY)

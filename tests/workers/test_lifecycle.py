@@ -1,4 +1,4 @@
-"""The life of an order, row by row: each call, each answer, and what comes of it."""
+"""The life of an order: each call, each possible answer, and the result."""
 
 import pytest
 
@@ -18,10 +18,10 @@ def skipped(reason: str) -> Finished:
     return Finished(Status.SKIPPED, reason)
 
 
-# ── read ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── read ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_order_in_its_window_is_created_and_verified(stack: Stack) -> None:
+async def test_order_in_its_window_is_created_and_verified(stack: Stack) -> None:
     order_id = await stack.place(metafields={"checkout": {"cost_center": "CC-1"}})
     entry = stack.entry(order_id)
 
@@ -33,7 +33,7 @@ async def test_an_order_in_its_window_is_created_and_verified(stack: Stack) -> N
     assert entry.upstream_calls == 6  # order, metafields, user, Company, configs, create
 
 
-async def test_what_changes_seldom_is_read_once(stack: Stack) -> None:
+async def test_cached_data_is_read_once(stack: Stack) -> None:
     await stack.finish(stack.entry(await stack.place()))
     entry = stack.entry(await stack.place())
 
@@ -41,42 +41,42 @@ async def test_what_changes_seldom_is_read_once(stack: Stack) -> None:
     assert entry.upstream_calls == 3  # order, metafields, create
 
 
-async def test_only_what_the_rules_name_is_read(stack: Stack) -> None:
+async def test_only_data_that_rules_name_is_read(stack: Stack) -> None:
     entry = stack.entry(await stack.place())
 
-    # BigCommerce then refuses for a required field; what matters here is which reads went out.
+    # BigCommerce refuses it for a required field; this test is about the reads.
     await stack.attempt(entry, PO_ONLY)
 
     calls = await stack.sandbox.calls()
     assert set(calls["core"]) == {"Get an Order"}
 
 
-async def test_an_order_that_cannot_be_read_yet_is_tried_until_the_window_closes(stack: Stack) -> None:
+async def test_unreadable_order_is_retried_until_the_window_closes(stack: Stack) -> None:
     entry = stack.entry(4711)
 
     assert await stack.finish(entry) == Finished(Status.FAILED, "order_not_found")
     assert (await stack.sandbox.calls())["core"]["Get an Order"]["404"] > 1
 
 
-async def test_a_guest_is_skipped_after_one_read(stack: Stack) -> None:
+async def test_guest_order_is_skipped_after_one_read(stack: Stack) -> None:
     entry = stack.entry(await stack.place(0))
 
     assert await stack.finish(entry, PO_ONLY) == skipped("guest")
     assert entry.upstream_calls == 1
 
 
-async def test_a_deleted_order_is_skipped(stack: Stack) -> None:
+async def test_deleted_order_is_skipped(stack: Stack) -> None:
     assert await stack.finish(stack.entry(await stack.place(is_deleted=True))) == skipped("deleted")
 
 
-async def test_another_channel_is_skipped(stack: Stack) -> None:
+async def test_order_of_another_channel_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(channel_id=7)
 
     assert await stack.finish(stack.entry(order_id), channels=[1]) == skipped("channel")
     assert await stack.finish(stack.entry(order_id), channels=[1, 7]) == CREATED
 
 
-async def test_an_incomplete_order_is_enriched_skipped_or_parked_as_the_store_says(stack: Stack) -> None:
+async def test_incomplete_order_is_enriched_skipped_or_kept_waiting_as_configured(stack: Stack) -> None:
     orders = [await stack.place(status_id=0) for _ in range(3)]
 
     assert await stack.finish(stack.entry(orders[0])) == CREATED
@@ -84,10 +84,10 @@ async def test_an_incomplete_order_is_enriched_skipped_or_parked_as_the_store_sa
     assert await stack.attempt(stack.entry(orders[2]), incomplete_orders="wait") == AwaitingStatus()
 
 
-# ── compose ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── resolve values ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_order_without_values_is_skipped(stack: Stack) -> None:
+async def test_order_without_values_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(po_number=None)
 
     assert await stack.finish(stack.entry(order_id), PO_ONLY) == skipped("no_values")
@@ -101,7 +101,7 @@ async def test_an_order_without_values_is_skipped(stack: Stack) -> None:
         (RULES.replace('metafields.checkout.cost_center" }', 'order.staff_notes", required = true }'), "Cost Center"),
     ],
 )
-async def test_a_required_rule_that_gives_nothing_fails_the_order_and_sends_nothing(
+async def test_required_rule_without_value_fails_the_order_and_sends_nothing(
     stack: Stack, rules: str, reason: str
 ) -> None:
     order_id = await stack.place()
@@ -110,7 +110,7 @@ async def test_a_required_rule_that_gives_nothing_fails_the_order_and_sends_noth
     assert await stack.writes(order_id) == (0, 0)
 
 
-async def test_a_value_that_does_not_fit_is_left_out_and_the_po_is_not_lost(stack: Stack) -> None:
+async def test_invalid_value_is_dropped_and_the_po_is_sent(stack: Stack) -> None:
     order_id = await stack.place(metafields={"checkout": {"cost_center": "x" * 41}})
     entry = stack.entry(order_id)
 
@@ -119,31 +119,31 @@ async def test_a_value_that_does_not_fit_is_left_out_and_the_po_is_not_lost(stac
     assert set(entry.dropped) == {"Cost Center"}
 
 
-async def test_a_shopper_of_no_company_is_skipped_and_remembered(stack: Stack) -> None:
+async def test_customer_without_company_is_skipped_and_cached(stack: Stack) -> None:
     assert await stack.finish(stack.entry(await stack.place(ZOE))) == skipped("not_a_company_user")
 
     entry = stack.entry(await stack.place(ZOE))
     assert await stack.finish(entry) == skipped("not_a_company_user")
-    assert entry.upstream_calls == 2  # the order and its metafields, and nothing for the shopper
+    assert entry.upstream_calls == 2  # the order and its metafields, and nothing about the customer
 
 
-# ── create ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── create ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_shopper_of_no_company_whom_only_create_tells_of_is_skipped(stack: Stack) -> None:
+async def test_customer_without_company_found_only_by_create_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(ZOE)
 
     assert await stack.finish(stack.entry(order_id), PO_ONLY) == skipped("not_a_company_user")
     assert await stack.writes(order_id) == (0, 0)
 
 
-async def test_a_required_field_that_no_rule_fills_fails_with_its_name(stack: Stack) -> None:
+async def test_required_field_without_rule_fails_with_its_name(stack: Stack) -> None:
     order_id = await stack.place()
 
     assert await stack.finish(stack.entry(order_id), PO_ONLY) == Finished(Status.FAILED, "Account No")
 
 
-async def test_a_field_that_the_store_has_just_removed_is_left_out(stack: Stack) -> None:
+async def test_field_just_removed_from_the_store_is_dropped(stack: Stack) -> None:
     await stack.finish(stack.entry(await stack.place()))  # the configs are cached now
     await remove_field(stack, "Cost Center")
     order_id = await stack.place(metafields={"checkout": {"cost_center": "CC-1"}})
@@ -154,7 +154,7 @@ async def test_a_field_that_the_store_has_just_removed_is_left_out(stack: Stack)
     assert set(entry.dropped) == {"Cost Center"}
 
 
-async def test_a_lost_answer_is_read_back_and_nothing_is_created_twice(stack: Stack) -> None:
+async def test_lost_answer_is_read_back_and_nothing_is_created_twice(stack: Stack) -> None:
     order_id = await stack.place()
     await stack.sandbox.faults(lost_answer_rate=1.0, lost_answer_as="504", operations=["Create an Order"])
 
@@ -162,7 +162,7 @@ async def test_a_lost_answer_is_read_back_and_nothing_is_created_twice(stack: St
     assert await stack.writes(order_id) == (1, 0)
 
 
-async def test_a_create_that_fails_until_the_window_closes_is_looked_at_later(stack: Stack) -> None:
+async def test_create_that_fails_until_the_window_closes_is_retried_later(stack: Stack) -> None:
     order_id = await stack.place()
     entry = stack.entry(order_id)
     await stack.sandbox.faults(error_rate=1.0, operations=["Create an Order"])
@@ -177,13 +177,13 @@ async def test_a_create_that_fails_until_the_window_closes_is_looked_at_later(st
     assert await stack.record(order_id) == ("A-1", ALL)
 
 
-async def test_a_run_that_was_cut_off_after_create_finds_its_record(stack: Stack) -> None:
+async def test_attempt_interrupted_after_create_finds_its_record(stack: Stack) -> None:
     order_id = await stack.place()
     entry = stack.entry(order_id)
     await stack.finish(entry)
     assert entry.sent is not None
 
-    # As the ledger had it when the worker died: sent, no answer noted.
+    # As it was in the ledger when the worker died: sent, but no answer noted.
     entry.sent = Sent("create", entry.sent.po_number, entry.sent.extra_fields)
     entry.upstream_calls = 0
     assert await stack.finish(entry) == CREATED
@@ -191,7 +191,7 @@ async def test_a_run_that_was_cut_off_after_create_finds_its_record(stack: Stack
     assert await stack.writes(order_id) == (1, 0)
 
 
-async def test_a_run_that_was_cut_off_before_create_creates(stack: Stack) -> None:
+async def test_attempt_interrupted_before_create_creates(stack: Stack) -> None:
     order_id = await stack.place()
     entry = stack.entry(order_id)
     entry.times[Stage.CREATED] = float(int(stack.clock.now))
@@ -202,7 +202,7 @@ async def test_a_run_that_was_cut_off_before_create_creates(stack: Stack) -> Non
     assert await stack.writes(order_id) == (1, 0)
 
 
-async def test_refused_credentials_wait_and_are_no_verdict(stack: Stack) -> None:
+async def test_refused_credentials_do_not_finish_the_order(stack: Stack) -> None:
     order_id = await stack.place()
     await stack.sandbox.faults(refuse_credentials=["sandbox"])
     entry = stack.entry(order_id)
@@ -212,7 +212,7 @@ async def test_refused_credentials_wait_and_are_no_verdict(stack: Stack) -> None
     assert await stack.finish(entry) == CREATED
 
 
-async def test_a_quota_that_resets_after_the_window_is_waited_for_in_recovery(open_stack: OpenStack) -> None:
+async def test_quota_that_resets_after_the_window_is_awaited_in_recovery(open_stack: OpenStack) -> None:
     stack = await open_stack(core_quota=1, core_quota_window=30.0)
     order_id = await stack.place()
     await stack.attempt(stack.entry(order_id), PO_ONLY)
@@ -223,21 +223,21 @@ async def test_a_quota_that_resets_after_the_window_is_waited_for_in_recovery(op
     assert result.seconds == pytest.approx(30.0, abs=0.5)
 
 
-async def test_a_quota_that_resets_at_once_is_waited_for(open_stack: OpenStack) -> None:
+async def test_quota_that_resets_soon_is_awaited(open_stack: OpenStack) -> None:
     stack = await open_stack(core_quota=1, core_quota_window=0.2)
     for _ in range(3):
         assert await stack.finish(stack.entry(await stack.place(0)), PO_ONLY) == skipped("guest")
     assert (await stack.sandbox.calls())["over_quota"]["core"] > 0
 
 
-async def test_an_order_that_only_lacked_quota_goes_straight_to_create(open_stack: OpenStack) -> None:
+async def test_order_that_lacked_only_quota_continues_with_create(open_stack: OpenStack) -> None:
     # The user, the Company and the configs take three calls; the fourth would be Create.
     stack = await open_stack(b2b_quota=3, b2b_quota_window=5.0)
     entry = stack.entry(await stack.place())
     result = await stack.attempt(entry)
     assert isinstance(result, RetryLater)
     assert result.seconds is not None
-    assert entry.sent is None, "nothing of it reached BigCommerce"
+    assert entry.sent is None, "Create did not reach BigCommerce"
     reads = (await stack.sandbox.calls())["core"]
 
     stack.clock.tick(result.seconds)
@@ -245,17 +245,17 @@ async def test_an_order_that_only_lacked_quota_goes_straight_to_create(open_stac
     assert (await stack.sandbox.calls())["core"] == reads
 
 
-# ── settle, update ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── compare, update ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_record_that_already_holds_the_values_is_unchanged(stack: Stack) -> None:
+async def test_record_that_already_has_the_values_is_unchanged(stack: Stack) -> None:
     order_id = await stack.place(record_after=0, buyer_po="A-1", buyer_extra_fields=ALL)
 
     assert await stack.finish(stack.entry(order_id)) == UNCHANGED
     assert await stack.writes(order_id) == (0, 0)
 
 
-async def test_a_po_that_the_buyer_typed_is_kept_and_the_rest_is_filled(stack: Stack) -> None:
+async def test_po_of_the_buyer_is_kept_and_missing_fields_are_added(stack: Stack) -> None:
     order_id = await stack.place(record_after=0, buyer_po="BUYER-9")
     entry = stack.entry(order_id)
 
@@ -264,14 +264,14 @@ async def test_a_po_that_the_buyer_typed_is_kept_and_the_rest_is_filled(stack: S
     assert entry.kept == ["po_number"]
 
 
-async def test_replace_overwrites_what_the_buyer_typed(stack: Stack) -> None:
+async def test_replace_overwrites_the_po_of_the_buyer(stack: Stack) -> None:
     order_id = await stack.place(record_after=0, buyer_po="BUYER-9")
 
     assert await stack.finish(stack.entry(order_id), existing_values="replace") == UPDATED
     assert await stack.record(order_id) == ("A-1", ALL)
 
 
-async def test_an_update_takes_nothing_off_the_record(stack: Stack) -> None:
+async def test_update_removes_nothing_from_the_record(stack: Stack) -> None:
     order_id = await stack.place(record_after=0, buyer_extra_fields={"Ship Window": "W05"})
 
     assert await stack.finish(stack.entry(order_id)) == UPDATED
@@ -286,7 +286,7 @@ async def test_after_the_window_the_record_is_updated(stack: Stack) -> None:
     assert await stack.writes(order_id) == (0, 1)
 
 
-async def test_a_record_that_is_not_there_yet_is_waited_for(stack: Stack) -> None:
+async def test_missing_record_is_retried_later(stack: Stack) -> None:
     order_id = await stack.place(age=12, record_after=20)
     entry = stack.entry(order_id)
     assert isinstance(await stack.attempt(entry), RetryLater)
@@ -295,20 +295,20 @@ async def test_a_record_that_is_not_there_yet_is_waited_for(stack: Stack) -> Non
     assert await stack.finish(entry) == UPDATED
 
 
-async def test_a_late_order_of_no_company_user_is_skipped(stack: Stack) -> None:
+async def test_late_order_of_a_customer_without_company_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(ZOE, age=3600)
 
     assert await stack.finish(stack.entry(order_id), PO_ONLY) == skipped("not_a_company_user")
     assert await stack.writes(order_id) == (0, 0)
 
 
-async def test_an_invoice_payment_is_skipped(stack: Stack) -> None:
+async def test_invoice_payment_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(record_after=0, is_invoice_order=True)
 
     assert await stack.finish(stack.entry(order_id)) == skipped("invoice_payment")
 
 
-async def test_an_update_whose_answer_is_lost_is_read_back(stack: Stack) -> None:
+async def test_update_whose_answer_is_lost_is_read_back(stack: Stack) -> None:
     order_id = await stack.place(age=3600)
     entry = stack.entry(order_id)
     await stack.sandbox.faults(lost_answer_rate=1.0, lost_answer_as="504", operations=["Update an Order"])
@@ -319,7 +319,7 @@ async def test_an_update_whose_answer_is_lost_is_read_back(stack: Stack) -> None
     assert await stack.writes(order_id) == (0, 1)
 
 
-async def test_b2b_edition_down_ends_in_an_update(stack: Stack) -> None:
+async def test_order_is_updated_after_an_outage_of_b2b_edition(stack: Stack) -> None:
     order_id = await stack.place(age=9.9)
     stack.clock.tick(0.2)
     entry = stack.entry(order_id)
@@ -332,18 +332,18 @@ async def test_b2b_edition_down_ends_in_an_update(stack: Stack) -> None:
     assert await stack.finish(entry) == UPDATED
 
 
-# ── start over ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── start over ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_retry_with_mended_rules_may_change_what_we_wrote_ourselves(stack: Stack) -> None:
+async def test_retry_with_fixed_rules_may_change_our_own_values(stack: Stack) -> None:
     order_id = await stack.place(staff_notes="B-2")
     entry = stack.entry(order_id)
     await stack.finish(entry)
     stack.clock.tick(3600)
 
     entry.start_over = True
-    mended = RULES.replace("order.billing_address.form_fields[?name=='PO Number'].value | [0]", "order.staff_notes")
-    assert await stack.finish(entry, mended) == UPDATED
+    fixed = RULES.replace("order.billing_address.form_fields[?name=='PO Number'].value | [0]", "order.staff_notes")
+    assert await stack.finish(entry, fixed) == UPDATED
     assert await stack.record(order_id) == ("B-2", ALL)
 
 

@@ -85,7 +85,7 @@ async def dump_all(store: ReconciledStore) -> dict[bytes, bytes | None]:
     return {key: await store.stack.redis.dump(key) for key in await store.stack.redis.keys("*")}
 
 
-# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── errors ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_no_answer_of_bigcommerce_ends_the_task(store: ReconciledStore) -> None:
@@ -148,7 +148,7 @@ async def test_runs_of_stores_are_spread(store: ReconciledStore) -> None:
     assert 48.0 <= min(pauses) <= max(pauses) <= 60.0
 
 
-# ── orders that wait for their status ────────────────────────────────────────────────────────────────────────────────
+# ── orders that wait for their status ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_order_that_waits_long_for_its_status_is_checked(store: ReconciledStore) -> None:
