@@ -1,7 +1,7 @@
-"""The jobs: entries into the life of an order, and what becomes of its verdict.
+"""The jobs for single orders: they start attempts and apply their results.
 
-A job is never lost: it ends with the order's end or its hand-over to recovery, and whatever else happens puts it
-back into its queue.
+A job is never lost. It ends when its order is finished, parked, waiting, or handed over to another queue; any error
+requeues it.
 """
 
 import asyncio
@@ -35,79 +35,78 @@ from workers.verification import VERIFY_AFTER_S
 
 log = structlog.get_logger()
 
-# Far more than a look can take; it only breaks what hangs against all expectation.
+# Much longer than any attempt takes: it only ends an attempt that hangs.
 ATTEMPT_TIMEOUT_S = 60.0
 
-# A look that was voided is made again.
+# A stale attempt is repeated after so long.
 STALE_ATTEMPT_RETRY_S = 0.05
 
-# Of the orders in recovery, so many a second come back to ask whether there is quota for them.
+# Retries of orders that wait for quota are spread, so that about so many a second ask for it.
 RECOVERY_RATE_PER_S = 5.0
 
-# Old orders are not in a hurry: those written in the same so many seconds are verified together, in one call.
+# Old orders are not urgent: those written within the same interval are verified together, in one call.
 VERIFY_TOGETHER_S = 5.0
 
-# How an incomplete order's status is asked for, if nobody tells of a change: an abandoned one never changes.
+# How often an incomplete order's status is checked in case a webhook is lost. An abandoned order never changes.
 STATUS_CHECK_AFTER_S = 900.0
 STATUS_CHECK_MAX_INTERVAL_S = 12 * 3600.0
 STATUS_CHECK_FOR_S = 7 * 86_400.0
 
-# Trouble of the system's making is tried again for as long as BigCommerce itself would send a webhook again.
+# Errors that are not the order's fault are retried for as long as BigCommerce retries a webhook.
 GIVE_UP_AFTER_S = 48 * 3600.0
 
-
-Look = Callable[[dict[str, Any], Entry], Awaitable[float | None]]
+Attempt = Callable[[dict[str, Any], Entry], Awaitable[float | None]]
 
 
 class Jobs:
-    """The functions that the workers run for single orders; arq calls them with the arguments that stand in the job."""
+    """The job functions for single orders. arq calls them with the arguments stored in the job."""
 
     def __init__(self, resources: Resources, *, clock: Callable[[], float] = time.time) -> None:
         self._resources = resources
         self._clock = clock
-        self._readers: dict[tuple[str, bool], OrderLoader] = {}
+        self._loaders: dict[tuple[str, bool], OrderLoader] = {}
         self._reading: dict[str, asyncio.Lock] = {}
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
-        """Enrich an order whose window may still be open; what cannot be done inside it goes to recovery."""
+        """Enrich an order while its create window is open; after that it goes to recovery."""
         await self._run(ctx, store, order_id, self._in_window)
 
     async def recover(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
-        """Take up an order that was late, refused for a while or lost on its record, until it has ended."""
+        """Retry an order after its window, until it is finished."""
         await self._run(ctx, store, order_id, self._in_recovery)
 
-    async def _run(self, ctx: dict[str, Any], store: str, order_id: int, look: Look) -> None:
-        """Look at an order; ``look`` says in how many seconds the same job is to run again, None for not."""
+    async def _run(self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt) -> None:
+        """Make an attempt. ``attempt`` returns in how many seconds the job runs again; None if the job is done."""
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             try:
-                again = await self._begin_and(ctx, store, order_id, look)
+                again = await self._begin(ctx, store, order_id, attempt)
             except StaleAttempt:
-                # Mostly by whoever has the job by now: then it is theirs, and this changes nothing. Where a beginning
-                # arrived late, of a worker that has given it up, nobody else would look at the order any more.
+                # Usually another worker has the job, and this retry changes nothing. But the newer attempt may have
+                # begun late, for a worker that has given up the job: then no other worker has the order.
                 again = STALE_ATTEMPT_RETRY_S
             except Exception as error:
                 back = requeue(ctx, error)
-                if not await self._fail_at_last(ctx, store, order_id, error):
+                if not await self._give_up(ctx, store, order_id, error):
                     raise back from error
                 return
             if again is not None:
                 raise Retry(defer=again)
 
-    async def _fail_at_last(self, ctx: dict[str, Any], store: str, order_id: int, error: Exception) -> bool:
-        """End an order that nothing but a fault of ours has kept from its end for two days; whether it is done."""
+    async def _give_up(self, ctx: dict[str, Any], store: str, order_id: int, error: Exception) -> bool:
+        """Fail an order that an internal error has kept from finishing for 48 hours; returns whether it is finished."""
         age_s = self._clock() - ctx["enqueue_time"].timestamp()
         if isinstance(error, (LeaseLost, TimeoutError, *TRANSIENT_ERRORS)) or age_s < GIVE_UP_AFTER_S:
             return False
         try:
             entry, _ = await self._resources.transitions.begin_attempt(store, order_id)
             if not entry.status.is_final:
-                ended = Finished(Status.FAILED, f"internal error: {type(error).__name__}")
-                await outcomes.end(self._resources, entry, ended)
+                finished = Finished(Status.FAILED, f"internal error: {type(error).__name__}")
+                await outcomes.finish(self._resources, entry, finished)
         except Exception:
-            return False  # it is put back and tried again
+            return False  # the job is requeued
         return True
 
-    async def _begin_and(self, ctx: dict[str, Any], store: str, order_id: int, look: Look) -> float | None:
+    async def _begin(self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt) -> float | None:
         entry, refused = await self._resources.transitions.begin_attempt(store, order_id)
         if entry.status.is_final:
             return None
@@ -115,42 +114,42 @@ class Jobs:
             structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
         if refused and await outcomes.park(self._resources, entry):
             return None
-        return await look(ctx, entry)
+        return await attempt(ctx, entry)
 
     async def _in_window(self, ctx: dict[str, Any], entry: Entry) -> float | None:
-        if self._left(entry) <= 0:
-            # It must not hold up those whose window is open.
+        if self._window_left(entry) <= 0:
+            # It must not delay orders whose window is open.
             await self._resources.transitions.to_recovery(entry, 0.0)
             return None
-        later = await self._look(ctx, entry)
+        later = await self._attempt(ctx, entry)
         if later is None:
             return None
-        left = self._left(entry)
+        left = self._window_left(entry)
         if later.seconds and later.seconds < left:
             await self._resources.transitions.save(entry)
-            # At the same moment, the one whose window closes first goes first.
+            # Of orders that are due together, the one whose window closes first goes first.
             return later.seconds + left / 1000
-        await self._resources.transitions.to_recovery(entry, await self._pause(ctx, entry, later))
+        await self._resources.transitions.to_recovery(entry, await self._retry_delay(ctx, entry, later))
         return None
 
     async def _in_recovery(self, ctx: dict[str, Any], entry: Entry) -> float | None:
-        later = await self._look(ctx, entry)
+        later = await self._attempt(ctx, entry)
         if later is None:
             return None
-        pause = await self._pause(ctx, entry, later)
+        delay = await self._retry_delay(ctx, entry, later)
         await self._resources.transitions.save(entry)
-        return pause
+        return delay
 
     async def probe(self, ctx: dict[str, Any], store: str) -> None:
-        """Try one order of a store whose credentials were refused; when they are accepted, let all the others go."""
+        """Try one parked order of a store; release all of them once the store's credentials are accepted."""
         with structlog.contextvars.bound_contextvars(store=store):
             try:
                 if store not in self._resources.configuration.stores:
-                    # Its orders wait in recovery for it to come back, and are given up there in the end.
+                    # Its orders wait in recovery until the store is configured again, and fail after 48 hours.
                     await self._resources.breaker.release(store)
                     return
                 order_id = await self._resources.breaker.first_parked(store)
-                if order_id is not None and not await self._try(ctx, store, order_id):
+                if order_id is not None and not await self._probe_order(ctx, store, order_id):
                     defer = min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(ctx["job_try"], 20))
                 else:
                     released = await self._resources.breaker.release(store)
@@ -160,73 +159,74 @@ class Jobs:
                 raise requeue(ctx, error) from error
             raise Retry(defer=defer)
 
-    async def _try(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
-        """Whether the credentials are accepted for this order; one that needs more looks leaves with the rest."""
+    async def _probe_order(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
+        """Attempt one parked order; returns whether the store's credentials are accepted."""
         with structlog.contextvars.bound_contextvars(order_id=order_id):
             entry, _ = await self._resources.transitions.begin_attempt(store, order_id)
             configured = self._resources.configuration.stores.get(store)
             if configured is None or entry.status.is_final:
                 return configured is not None
-            verdict = await self._life(ctx, entry, configured).run()
-            if isinstance(verdict, AwaitingCredentials):
+            result = await self._lifecycle(ctx, entry, configured).run()
+            if isinstance(result, AwaitingCredentials):
                 await self._resources.transitions.save(entry)
                 return False
-            await self._take(entry, verdict)
+            # If the order needs another attempt, it is released with the other parked orders.
+            await self._apply(entry, result)
         return True
 
-    async def _look(self, ctx: dict[str, Any], entry: Entry) -> RetryLater | None:
-        """Look at the order and record what came of it; Later when it needs another look."""
+    async def _attempt(self, ctx: dict[str, Any], entry: Entry) -> RetryLater | None:
+        """Make an attempt and apply its result; returns it if the order needs another attempt."""
         configured = self._resources.configuration.stores.get(entry.store)
         if configured is None:
-            return await self._take(entry, RetryLater("the store is not in the stores file"))
+            return await self._apply(entry, RetryLater("the store is not in the stores file"))
         while True:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
-                verdict = await self._life(ctx, entry, configured).run()
-            if not isinstance(verdict, AwaitingStatus):
-                return await self._take(entry, verdict)
-            if await self._wait(entry):
+                result = await self._lifecycle(ctx, entry, configured).run()
+            if not isinstance(result, AwaitingStatus):
+                return await self._apply(entry, result)
+            if await self._await_status(entry):
                 log.info(Event.ORDER_WAITING)
                 return None
-            # Its status changed in this very moment: look again.
+            # The status has changed during the attempt: make another one.
 
-    async def _take(self, entry: Entry, verdict: AttemptResult) -> RetryLater | None:
-        match verdict:
+    async def _apply(self, entry: Entry, result: AttemptResult) -> RetryLater | None:
+        match result:
             case Written():
-                await self._resources.transitions.to_verification(entry, self._first_look_in(entry))
+                await self._resources.transitions.to_verification(entry, self._verify_delay(entry))
             case AwaitingCredentials(refused):
-                await outcomes.refuse(self._resources, entry.store, refused)
+                await outcomes.open_breaker(self._resources, entry.store, refused)
                 if not await outcomes.park(self._resources, entry):
                     return RetryLater(str(refused), 0.0)
             case RetryLater(trouble) as later:
                 entry.trouble = trouble
-                if not self._is_given_up(entry):
+                if not self._has_timed_out(entry):
                     return later
-                await outcomes.end(self._resources, entry, Finished(Status.FAILED, trouble))
-            case Finished() as ended:
-                await outcomes.end(self._resources, entry, ended)
+                await outcomes.finish(self._resources, entry, Finished(Status.FAILED, trouble))
+            case Finished() as finished:
+                await outcomes.finish(self._resources, entry, finished)
             case AwaitingStatus():
-                await self._wait(entry)
+                await self._await_status(entry)
         return None
 
-    async def _wait(self, entry: Entry) -> bool:
-        """Let the order wait for its status; False when that has just changed."""
+    async def _await_status(self, entry: Entry) -> bool:
+        """Let the order wait for its status to change; False if it has just changed."""
         age = self._resources.transport.upstream_clock.now() - entry.times.get(Stage.CREATED, 0.0)
-        # In case the webhook that tells of the change gets lost. Each time the order is about twice as old.
+        # In case the webhook of the change is lost. At each check the order is about twice as old.
         ask_in = min(max(age, STATUS_CHECK_AFTER_S), STATUS_CHECK_MAX_INTERVAL_S) if age < STATUS_CHECK_FOR_S else None
         return await self._resources.transitions.await_status(entry, ask_in=ask_in)
 
-    def _life(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Lifecycle:
+    def _lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Lifecycle:
         resources, store = self._resources, configured.store
         account = Account(store.hash, store.access_tokens)
         is_old = entry.source == BACKFILL
-        # A backfill has made the cache forget what was there before it began. For others, what one look has read is
-        # there for the next: an order that lacks quota would begin with nothing again and again.
-        not_before = _begun_at(entry) if entry.start_over and not is_old else 0.0
+        # A restarted order must not use what was cached before. What its own attempts cache is used, or an order that
+        # waits for quota would read everything each time. A backfill clears the cache itself, once, when it starts.
+        not_before = _restarted_at(entry) if entry.start_over and not is_old else 0.0
         return Lifecycle(
             entry,
             configured,
             StoreApi(resources.transport, account),
-            self._reader(account, is_old=is_old),
+            self._loader(account, is_old=is_old),
             resources.transitions,
             Cache(resources.redis, store.hash, reading=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,
@@ -234,47 +234,47 @@ class Jobs:
             clock=self._clock,
         )
 
-    def _reader(self, account: Account, *, is_old: bool) -> OrderLoader:
-        """The one that all orders of the account share; fresh ones do not wait for one that is busy with old ones."""
-        reader = self._readers.get((account.store_hash, is_old))
-        if reader is None or reader.account != account:  # its access tokens have been replaced
-            reader = self._readers[account.store_hash, is_old] = OrderLoader(self._resources.transport, account)
-        return reader
+    def _loader(self, account: Account, *, is_old: bool) -> OrderLoader:
+        """The loader of the account. Old orders have one of their own, so that new ones never wait for them."""
+        loader = self._loaders.get((account.store_hash, is_old))
+        if loader is None or loader.account != account:  # its access tokens have been replaced
+            loader = self._loaders[account.store_hash, is_old] = OrderLoader(self._resources.transport, account)
+        return loader
 
-    def _is_given_up(self, entry: Entry) -> bool:
+    def _has_timed_out(self, entry: Entry) -> bool:
         return entry.recovering_since is not None and self._clock() - entry.recovering_since > GIVE_UP_AFTER_S
 
-    async def _pause(self, ctx: dict[str, Any], entry: Entry, later: RetryLater) -> float:
-        """Seconds until the next look; notes since when the order is being recovered."""
-        # All who wait for the same quota would come back together, most of them in vain: about so many a second do.
+    async def _retry_delay(self, ctx: dict[str, Any], entry: Entry, later: RetryLater) -> float:
+        """Seconds until the next attempt; notes since when the order is in recovery."""
+        # All orders that wait for the same quota would return together, and most would find none left.
         waiting = await self._resources.queue.recovering()
         spread = random.uniform(0.0, min(MAX_BACKOFF_S, waiting / RECOVERY_RATE_PER_S))  # noqa: S311 - jitter only
         if entry.recovering_since is None:
             entry.recovering_since = self._clock()
         is_old = entry.source == BACKFILL
         if later.seconds is None:
-            pause = exponential_backoff(ctx["job_try"], longest_s=MAX_BACKFILL_BACKOFF_S if is_old else MAX_BACKOFF_S)
+            delay = exponential_backoff(ctx["job_try"], longest_s=MAX_BACKFILL_BACKOFF_S if is_old else MAX_BACKOFF_S)
         else:
-            pause = later.seconds + spread
-        # That an old order waits for its turn is how a backfill works.
+            delay = later.seconds + spread
+        # Old orders of a backfill wait for quota all the time: that is not logged.
         if not (is_old and later.seconds is not None):
-            log_retry_later(entry, later, pause)
-        return pause
+            log_retry_later(entry, later, delay)
+        return delay
 
-    def _first_look_in(self, entry: Entry) -> float:
-        """Seconds from the write to the first look at the record."""
+    def _verify_delay(self, entry: Entry) -> float:
+        """Seconds from the write to the verification."""
         if entry.source == BACKFILL:
             return VERIFY_TOGETHER_S - self._clock() % VERIFY_TOGETHER_S
         return VERIFY_AFTER_S
 
-    def _left(self, entry: Entry) -> float:
-        """Seconds until the order's window closes, as far as is known; negative when it has."""
-        told_at = entry.times.get(Stage.CREATED) or entry.times.get(Stage.WEBHOOK_SENT)
-        if told_at is None:
+    def _window_left(self, entry: Entry) -> float:
+        """Seconds until the order's window closes, as far as known; negative after that."""
+        opened_at = entry.times.get(Stage.CREATED) or entry.times.get(Stage.WEBHOOK_SENT)
+        if opened_at is None:
             return LENGTH_S
-        return told_at + LENGTH_S - self._resources.transport.upstream_clock.now()
+        return opened_at + LENGTH_S - self._resources.transport.upstream_clock.now()
 
 
-def _begun_at(entry: Entry) -> float:
-    """When the order was queued anew. Whoever did that may have a clock that is ahead, which its first look had not."""
+def _restarted_at(entry: Entry) -> float:
+    """When the order was queued again. The earlier time counts: the clock of the queueing machine may be ahead."""
     return min(entry.times[stage] for stage in (Stage.QUEUED, Stage.PICKED_UP) if stage in entry.times)

@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Exponential backoff, and requeueing a job after an error."""
 
 import random
 from typing import Any
@@ -15,20 +15,17 @@ log = structlog.get_logger()
 
 MAX_BACKOFF_S = 900.0
 
-# For old orders: somebody may be watching them come.
+# For old orders: somebody may be watching the progress of the backfill.
 MAX_BACKFILL_BACKOFF_S = 60.0
 
 
 def exponential_backoff(tries: int, *, longest_s: float = MAX_BACKOFF_S) -> float:
-    """Seconds to wait after so many tries: doubling from two seconds, jittered."""
+    """Seconds to wait after so many tries: doubles from two seconds up to ``longest_s``, with jitter."""
     return min(longest_s, 2.0 ** min(tries, 20)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
 def requeue(ctx: dict[str, Any], error: Exception) -> Retry:
-    """What was not foreseen, a lost Redis or a look that another voided included: the job stays, and is run again.
-
-    The pause before grows.
-    """
+    """Log the error of a job and requeue it with exponential backoff; returns the Retry to raise."""
     if isinstance(error, LeaseLost):
         log.warning(Event.LEASE_LOST, job=ctx["job_id"])
     elif isinstance(error, (StaleAttempt, *TRANSIENT_ERRORS)):

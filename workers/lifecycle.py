@@ -1,27 +1,41 @@
-"""The life of an order, told once.
+"""The life of an order as a state machine, told once: start reading here.
 
-    read ─▶ compose ─▶ create ─▶ written, to be verified ─▶ created
-      │        │          │ already exists, or no answer
-      │        │          ▼
-      │        ├──────▶ settle ─▶ update ─▶ written, to be verified ─▶ updated
-      │        │          └─▶ unchanged
-      ▼        ▼
-    skipped, failed, waiting until its status changes, or looked at again later
+    _read_order ─────▶ _resolve_values ─────▶ _create_record ─────▶ Written, then verified: created
+    GET the order      apply the rules        POST the record
+                              │                 │          ▲
+                 the window   │      the record │          │ no record yet,
+                 is closed    │  exists already │          │ and the window
+                              │   or no answer  │          │ is still open
+                              ▼                 ▼          │
+                            ┌──────────────────────────────┴─┐
+                            │        _compare_record         │────▶ Finished: unchanged, or created or updated
+                            │         GET the record         │      where an earlier write of ours succeeded
+                            └───┬────────────────────────────┘
+                   values       │               ▲  B2B Edition refuses a field
+                   are missing  ▼               │  that we only carry along
+                            _update_record ─────┴─────────────────▶ Written, then verified: updated
+                            PUT the record
 
-Each step returns the next one or a verdict. Enriching, recovering and retrying are entries into this machine: what
-was sent so far stands in the order's entry, so a run that was cut off is taken up where it stood.
+    Every state may also end the attempt with
+
+        Finished             skipped or failed
+        RetryLater           a transient error, or no quota: another attempt, after the window in the recovery queue
+        AwaitingStatus       an incomplete order of a store that waits for the status to change
+        AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
+
+Each state is a method that returns the next state or the attempt's result. All jobs (enrich, recover, retry, backfill)
+enter here: the order's entry says what was sent so far, so an interrupted attempt continues where it stopped.
+When B2B Edition refuses a write, the store's field configs are read again and the values are resolved once more.
+``attempts.py`` starts attempts and applies their results; ``verification.py`` checks what was written.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol
 
-import structlog
-
-from service.bigcommerce import Api, Priority, StoreApi
+from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
 from service.configuration import ConfiguredStore
@@ -34,15 +48,14 @@ from service.errors import (
     Unsure,
     WaitUntil,
 )
-from service.logs import Event
 from service.orders.create_window import Window
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
-from service.orders.state.entry import Entry, Sent, Stage, Status
+from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import Transitions
-from service.orders.values.merge import PO_NUMBER, holds, merge, shows_any
+from service.orders.values.merge import holds, merge, shows_any
 from service.orders.values.resolution import (
     ResolvedValues,
     culprits,
@@ -52,137 +65,125 @@ from service.orders.values.resolution import (
     resolve_values,
 )
 from service.orders.values.skip import skip_reason
-from service.retry import call_with_retry
+from workers.entry_notes import note_answered, note_dropped, note_kept, note_sending
+from workers.missing_record import may_still_come
 from workers.results import AttemptResult, AwaitingCredentials, AwaitingStatus, Finished, RetryLater, Written
+from workers.window_retry import WindowRetry
 
-log = structlog.get_logger()
-T = TypeVar("T")
-
-SHORT_WAIT_S = 0.25
-
-WORKED_OUT_S = 600.0
-"""An old order waits for quota again and again: so long the values that were worked out for it hold."""
-
-RECORD_AFTER_S = 3600.0
-"""An order that has no record so long after its creation will not get one by itself."""
-
-# Who tells of orders that were there before: how many seconds a record that is missing is waited for nevertheless.
-_RECORD_WITHIN_S = {BACKFILL: 0.0, "retry": 0.0, "assign": 30.0, "reassign": 30.0}
+RESOLVED_VALUES_MAX_AGE_S = 600.0
+"""A backfilled order waits for quota many times. For so long its values are not resolved again."""
 
 
-class Step(Protocol):
-    """A step of an order's life: the next one, or how the look ends."""
+class State(Protocol):
+    """A state of the order's life: returns the next state, or the result of the attempt."""
 
-    def __call__(self) -> Awaitable["Step | AttemptResult"]: ...
+    def __call__(self) -> Awaitable["State | AttemptResult"]: ...
 
 
-async def _nothing() -> None:
+async def _no_lease() -> None:
     return
 
 
 class Lifecycle:
-    """One look at one order: from where its entry says it stands to a verdict."""
+    """One attempt at one order, from where its entry says it is to a result."""
 
     def __init__(
         self,
         entry: Entry,
         configured: ConfiguredStore,
         api: StoreApi,
-        reader: OrderLoader,
+        loader: OrderLoader,
         transitions: Transitions,
         cache: Cache,
         upstream_clock: UpstreamClock,
         *,
-        ensure_lease: Callable[[], Awaitable[None]] = _nothing,
+        ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``ensure_lease`` is awaited before each call: it raises when the order is another worker's by now."""
+        """``ensure_lease`` is awaited before each call. It raises when another worker has the order now."""
         self.entry = entry
         self._store = configured.store
         self._rules = configured.rules
         self._api = api
-        self._reader = reader
+        self._loader = loader
         self._transitions = transitions
         self._cache = cache
         self._upstream = upstream_clock
-        self._ensure_lease = ensure_lease
         self._clock = clock
-        self._window = _expected_window(entry)
+        self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
-        self._wanted = Values(None, {})
-        self._pauses = 0
+        self._values = Values(None, {})
+        self._update_values = self._values
         self._configs: list[ExtraFieldConfig] = []
-        self._refused_before = False
-        self._update_with = self._wanted
-        self._left_out: set[str] = set()
+        self._configs_refreshed = False
+        self._not_carried: set[str] = set()
 
     async def run(self) -> AttemptResult:
-        """Follow the order until it has ended, must wait, or needs another look later. Never raises for upstream."""
-        step: Step | AttemptResult = self._first_step()
+        """Run the states until one gives a result. Upstream errors become results; they are never raised."""
+        state: State | AttemptResult = self._first_state()
         try:
-            while not isinstance(step, AttemptResult):
-                step = await step()
+            while not isinstance(state, AttemptResult):
+                state = await state()
         except WaitUntil as wait:
             return RetryLater(str(wait), wait.seconds)
         except CredentialsRefused as refused:
             return AwaitingCredentials(refused)
-        except TryAgain as trouble:
-            return RetryLater(str(trouble))
+        except TryAgain as error:
+            return RetryLater(str(error))
         except Refused as refused:
             return Finished(Status.FAILED, str(refused))
         finally:
             self.entry.upstream_calls += self._api.calls
             self.entry.skew = self._upstream.skew
-        return step
+        return state
 
-    def _first_step(self) -> Step:
+    def _first_state(self) -> State:
         sent = self.entry.sent
-        if self._is_worked_out():
-            self._wanted = Values(self.entry.po_number, self.entry.fields)
-            return self._settle
+        if self._are_values_current():
+            self._values = Values(self.entry.po_number, self.entry.fields)
+            return self._compare_record
         if self.entry.start_over or Stage.CREATED not in self.entry.times:
-            return self._read
-        self._wanted = Values(self.entry.po_number, self.entry.fields)
+            return self._read_order
+        self._values = Values(self.entry.po_number, self.entry.fields)
         if sent is None:
-            # Only the quota was missing: every moment counts. Later there is time to work the values out anew.
-            return self._create if self.entry.composed and self._can_create() else self._read
+            # Only quota was missing, and the window is short. After it there is time to resolve the values again.
+            return self._create_record if self.entry.composed and self._retry.can_create() else self._read_order
         self.entry.exists |= sent.answered
-        return self._settle
+        return self._compare_record
 
-    def _is_worked_out(self) -> bool:
-        """Whether all that a backfilled order lacks is quota: what was read since it was queued is not read again."""
+    def _are_values_current(self) -> bool:
+        """Whether a backfilled order lacks only quota: its values were resolved since it was queued, and lately."""
         read_at, queued_at = (self.entry.times.get(stage) for stage in (Stage.READ, Stage.QUEUED))
         return (
             self.entry.source == BACKFILL
             and self.entry.composed
             and read_at is not None
             and (queued_at or 0.0) <= read_at
-            and self._clock() - read_at < WORKED_OUT_S
+            and self._clock() - read_at < RESOLVED_VALUES_MAX_AGE_S
         )
 
-    # ── what the order says ─────────────────────────────────────────────────────────────────────────────────
+    # ── read the order and resolve its values ───────────────────────────────────────────────────────────────
 
-    async def _read(self) -> Step | AttemptResult:
+    async def _read_order(self) -> State | AttemptResult:
         self.entry.composed = False
+        created_hint = self._retry.window.opened_at or None
         try:
-            self._document = await self._call_with_retry(
-                lambda: self._reader.read(
-                    self._api, self.entry.order_id, self._rules.needs, created_hint=self._window.opened_at or None
-                ),
-                passing=(TryAgain, NotFound),
+            self._document = await self._retry.call(
+                lambda: self._loader.read(self._api, self.entry.order_id, self._rules.needs, created_hint=created_hint),
+                # BigCommerce may send an order's webhook before the order can be read.
+                transient=(TryAgain, NotFound),
             )
         except NotFound:
-            # BigCommerce may tell of an order before it can be read.
             return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
         try:
-            self._window = Window.of_order(str(order.get("date_created")))
+            self._retry.window = Window.of_order(str(order.get("date_created")))
         except ValueError:
             return Finished(Status.FAILED, "the order has no date_created that can be read")
-        self.entry.times[Stage.CREATED] = self._window.opened_at
+        self.entry.times[Stage.CREATED] = self._retry.window.opened_at
         self.entry.times[Stage.READ] = self._clock()
         self.entry.customer_id = to_int(order.get("customer_id"))
-        return await self._skip(order) or self._compose
+        return await self._skip(order) or self._resolve_values
 
     async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
         reason = skip_reason(order, self._store)
@@ -194,113 +195,128 @@ class Lifecycle:
             return Finished(Status.SKIPPED, "not_a_company_user")
         return None
 
-    async def _compose(self) -> Step | AttemptResult:
+    async def _resolve_values(self) -> State | AttemptResult:
         customer_id = self.entry.customer_id or 0
         try:
-            people, self._configs = await self._call_with_retry(
+            people, self._configs = await self._retry.call(
                 lambda: asyncio.gather(
                     read_people(self._api, self._cache, customer_id, self._rules.needs),
                     read_configs(self._api, self._cache, self._store),
                 )
             )
         except NoCompanyUser:
-            return await self._no_company_user()
+            return await self._skip_no_company_user()
         except NotFound as missing:
-            # The user's Company, or the configs: what a rule needs is not to be had, which says nothing of the buyer.
+            # The Company or the field configs are missing: that does not say that the buyer has no Company.
             return RetryLater(str(missing))
         self._document |= people
-        return self._take(resolve_values(self._rules, self._document, self._configs))
+        return self._after_resolving(resolve_values(self._rules, self._document, self._configs))
 
-    def _take(self, composed: ResolvedValues) -> Step | AttemptResult:
-        self._note_dropped(composed.dropped)
-        self._wanted = composed.values
-        self.entry.po_number = composed.values.po_number
-        self.entry.fields = dict(composed.values.extra_fields)
-        if composed.failure:
-            return Finished(Status.FAILED, composed.failure)
-        if composed.values.po_number is None and not composed.values.extra_fields:
+    def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:
+        note_dropped(self.entry, resolved.dropped)
+        self._values = resolved.values
+        self.entry.po_number = resolved.values.po_number
+        self.entry.fields = dict(resolved.values.extra_fields)
+        if resolved.failure:
+            return Finished(Status.FAILED, resolved.failure)
+        if resolved.values.po_number is None and not resolved.values.extra_fields:
             return Finished(Status.SKIPPED, "no_values")
         self.entry.composed = True
-        return self._create if self.entry.sent is None and self._can_create() else self._settle
+        return self._create_record if self.entry.sent is None and self._retry.can_create() else self._compare_record
 
-    # ── inside the window ───────────────────────────────────────────────────────────────────────────────────
+    # ── create, inside the window ───────────────────────────────────────────────────────────────────────────
 
-    async def _create(self) -> Step | AttemptResult:
-        customer_id, earlier = self.entry.customer_id or 0, self.entry.sent
-        self._intend("create", self._wanted)
+    async def _create_record(self) -> State | AttemptResult:
+        customer_id, sent_before = self.entry.customer_id or 0, self.entry.sent
+        note_sending(self.entry, "create", self._values)
         await self._transitions.save(self.entry)
 
         async def create() -> Record:
             self.entry.times[Stage.SENT] = self._clock()
-            self.entry.create_age = self._upstream.now() - self._window.opened_at
-            return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._wanted)
+            self.entry.create_age = self._upstream.now() - self._retry.window.opened_at
+            return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._values)
 
         try:
-            await self._call_with_retry(create)
+            await self._retry.call(create)
         except AlreadyExists:
-            # Not a verdict: an earlier try of ours, the storefront's own call, or B2B Edition by itself.
+            # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
             self.entry.exists = True
-            self.entry.sent = earlier
-            return self._settle
+            self.entry.sent = sent_before
+            return self._compare_record
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
-            return await self._pause_for(self._settle) if self._is_open() else self._settle
+            if self._retry.is_open():
+                await self._retry.back_off()
+            return self._compare_record
         except (TryAgain, WaitUntil):
-            # Nothing was sent: the next look must not search for what cannot be there.
-            self.entry.sent = earlier
+            # Nothing was sent, so the next attempt must not look for these values on the record.
+            self.entry.sent = sent_before
             raise
         except Refused as refused:
-            return await self._refused(refused)
-        self._answered()
+            return await self._after_refusal(refused)
+        note_answered(self.entry, self._clock())
         return Written()
 
-    # ── a record is there, or may be ────────────────────────────────────────────────────────────────────────
+    # ── compare and update the record ───────────────────────────────────────────────────────────────────────
 
-    async def _settle(self) -> Step | AttemptResult:
-        """Read the record and decide by what it holds."""
+    async def _compare_record(self) -> State | AttemptResult:
         try:
-            record = await self._call_with_retry(self._record)
+            record = await self._retry.call(self._read_record)
         except NotFound:
-            if self._is_open():
-                # Known to exist but not yet to be seen: reads lag behind. Otherwise no try got through.
-                return await self._pause_for(self._settle) if self.entry.exists else self._create
-            return await self._no_record(will_come=not self._is_without_record())
+            if not self._retry.is_open():
+                return await self._no_record()
+            if not self.entry.exists:
+                return self._create_record  # no earlier Create succeeded
+            await self._retry.back_off()  # it exists, but reads lag behind writes
+            return self._compare_record
         if record.is_invoice_order:
             return Finished(Status.SKIPPED, "invoice_payment")
         if not record.company_id and not await self._is_company_user():
-            return await self._no_company_user()
+            return await self._skip_no_company_user()
         merged = merge(
             record,
-            self._wanted,
+            self._values,
             self.entry.written,
             self._store.existing_values,
-            leave_out=self._left_out,
+            leave_out=self._not_carried,
         )
-        self._note_kept(merged.kept)
+        note_kept(self.entry, merged.kept)
         if merged.values is not None:
-            self._update_with = merged.values
-            return self._update
+            self._update_values = merged.values
+            return self._update_record
         self.entry.times[Stage.VERIFIED] = self._clock()
         self.entry.recorded_at = record.created_at
-        return self._there(record)
+        return self._already_written(record)
 
-    async def _record(self) -> Record:
-        if not self._can_create():
-            # An Update mostly follows, and what was read for it must not grow old while it waits for the quota.
+    async def _read_record(self) -> Record:
+        if not self._retry.can_create():
+            # An Update usually follows. Reserve quota for both calls: what was read must not grow old in between.
             await self._api.spend_ahead(Api.B2B, 2, operation="Get an Order")
         return await self._api.b2b.order(self.entry.order_id)
 
-    def _there(self, record: Record) -> Finished:
-        """The record needs nothing: an earlier try of ours whose answer was lost did it, or somebody else."""
+    def _already_written(self, record: Record) -> Finished:
+        """The record needs no write: another app wrote the values, or a write of ours whose answer was lost."""
         sent = self.entry.sent
         if sent is None or not shows_any(record, sent):
             return Finished(Status.UNCHANGED, verified=True)
         status = Status.CREATED if sent.by == "create" else Status.UPDATED
         return Finished(status, verified=holds(record, sent))
 
-    async def _update(self) -> Step | AttemptResult:
-        values, earlier = self._update_with, self.entry.sent
-        self._intend("update", values)
+    async def _no_record(self) -> AttemptResult:
+        """B2B Edition makes the record of a Company user's order by itself, and of no other order."""
+        if not await self._is_company_user():
+            return await self._skip_no_company_user()
+        order_age_s = self._upstream.now() - self._retry.window.opened_at
+        if may_still_come(self.entry, order_age_s=order_age_s, now=self._clock()):
+            return self._record_missing()
+        assign = f"enrich orders assign --customer {self.entry.customer_id}"
+        return Finished(
+            Status.FAILED, f"B2B Edition has no record of this order; if its buyer joined the Company later: `{assign}`"
+        )
+
+    async def _update_record(self) -> State | AttemptResult:
+        values, sent_before = self._update_values, self.entry.sent
+        note_sending(self.entry, "update", values)
         await self._transitions.save(self.entry)
 
         async def update() -> Record | None:
@@ -308,152 +324,60 @@ class Lifecycle:
             return await self._api.b2b.update_order(self.entry.order_id, values)
 
         try:
-            await self._call_with_retry(update)
+            await self._retry.call(update)
         except NotFound:
-            return await self._no_record()
+            return self._record_missing() if await self._is_company_user() else await self._skip_no_company_user()
         except Refused as refused:
-            return await self._refused(refused, values.carried)
+            return await self._after_refusal(refused, values.carried)
         except Unsure:
             raise
         except (TryAgain, WaitUntil):
-            self.entry.sent = earlier
+            self.entry.sent = sent_before
             raise
-        self._answered()
+        note_answered(self.entry, self._clock())
         return Written()
 
-    # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────
+    def _record_missing(self) -> RetryLater:
+        return RetryLater("B2B Edition has no record of the order yet")
 
-    async def _refused(self, refused: Refused, carried: Collection[str] = ()) -> Step | AttemptResult:
-        """B2B Edition will not take the values: because of who ordered, of a stale config, or of one bad field."""
+    # ── refused writes ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _after_refusal(self, refused: Refused, carried: Collection[str] = ()) -> State | AttemptResult:
+        """B2B Edition refuses the values: because of the buyer, outdated field configs, or one bad field."""
         if not await self._is_company_user():
-            return await self._no_company_user()
-        if others := culprits(carried, self._configs, refused.message):
-            # A field that somebody else left on the record must not cost the order its own values.
-            self._left_out |= others
-            return self._settle
-        if not self._refused_before and self._wanted.extra_fields:
-            self._refused_before = True
-            self._configs = await self._call_with_retry(
+            return await self._skip_no_company_user()
+        if bad_carried := culprits(carried, self._configs, refused.message):
+            # Leave out a field of another app, so that the order gets its own values.
+            self._not_carried |= bad_carried
+            return self._compare_record
+        if not self._configs_refreshed and self._values.extra_fields:
+            self._configs_refreshed = True
+            self._configs = await self._retry.call(
                 lambda: read_configs(self._api, self._cache, self._store, refresh=True)
             )
             if not self._document:
-                # This run began at the record; the values have to be worked out anew.
-                return self._read
-            composed = resolve_values(self._rules, self._document, self._configs)
-            if composed.failure or composed.values != self._wanted:
-                return self._take(composed)
+                return self._read_order  # this attempt started at the record; resolving needs the order
+            resolved = resolve_values(self._rules, self._document, self._configs)
+            if resolved.failure or resolved.values != self._values:
+                return self._after_resolving(resolved)
         if field := missing_required_field(refused.message):
             return Finished(Status.FAILED, field)
-        bad = droppable(self._rules, self._configs, self._wanted, refused.message)
+        bad = droppable(self._rules, self._configs, self._values, refused.message)
         if not bad:
             return Finished(Status.FAILED, refused.message)
-        self._note_dropped(dict.fromkeys(bad, f"BigCommerce refused it: {refused.message}"))
-        left = {name: value for name, value in self._wanted.extra_fields.items() if name not in bad}
-        self._wanted = replace(self._wanted, extra_fields=left)
-        self.entry.fields = left
-        return self._create if self._can_create() else self._settle
+        note_dropped(self.entry, dict.fromkeys(bad, f"BigCommerce refused it: {refused.message}"))
+        remaining = {name: value for name, value in self._values.extra_fields.items() if name not in bad}
+        self._values = replace(self._values, extra_fields=remaining)
+        self.entry.fields = remaining
+        return self._create_record if self._retry.can_create() else self._compare_record
 
     async def _is_company_user(self) -> bool:
         try:
-            await self._call_with_retry(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
+            await self._retry.call(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
         except NoCompanyUser:
             return False
         return True
 
-    async def _no_company_user(self) -> AttemptResult:
+    async def _skip_no_company_user(self) -> AttemptResult:
         await self._cache.remember_no_company_user(self.entry.customer_id or 0)
         return Finished(Status.SKIPPED, "not_a_company_user")
-
-    async def _no_record(self, *, will_come: bool = True) -> AttemptResult:
-        """B2B Edition makes the record of a Company user's order by itself; nobody else's has one to wait for."""
-        if not await self._is_company_user():
-            return await self._no_company_user()
-        if will_come:
-            return RetryLater("B2B Edition has no record of the order yet")
-        assign = f"enrich orders assign --customer {self.entry.customer_id}"
-        return Finished(
-            Status.FAILED, f"B2B Edition has no record of this order; if its buyer joined the Company later: `{assign}`"
-        )
-
-    def _is_without_record(self) -> bool:
-        """Whether there is none to wait for. For a fresh order B2B Edition may be slow, or down for hours."""
-        within_s = _RECORD_WITHIN_S.get(self.entry.source or "")
-        if within_s is None:
-            return False
-        known_for = self._clock() - self.entry.times.get(Stage.QUEUED, 0.0)
-        return known_for >= within_s and self._upstream.now() - self._window.opened_at > RECORD_AFTER_S
-
-    # ── small things ────────────────────────────────────────────────────────────────────────────────────────
-
-    def _intend(self, by: Literal["create", "update"], values: Values) -> None:
-        """Note what is about to be sent: from here on it counts as ours, wherever it turns up."""
-        self.entry.sent = Sent(by, values.po_number, values.extra_fields)
-        self.entry.start_over = False
-        ours = {**values.extra_fields, **({PO_NUMBER: values.po_number} if values.po_number is not None else {})}
-        for name, value in ours.items():
-            earlier = self.entry.written.setdefault(name, [])
-            if value not in earlier:
-                earlier.append(value)
-
-    def _answered(self) -> None:
-        assert self.entry.sent is not None
-        self.entry.sent = replace(self.entry.sent, answered=True)
-        self.entry.times[Stage.ANSWERED] = self._clock()
-
-    def _note_dropped(self, dropped: dict[str, str]) -> None:
-        for name, reason in dropped.items():
-            if name not in self.entry.dropped:
-                log.warning(Event.FIELD_DROPPED, field=name, reason=reason)
-            self.entry.dropped[name] = reason
-
-    def _note_kept(self, kept: tuple[str, ...]) -> None:
-        if fresh := [name for name in kept if name not in self.entry.kept]:
-            log.warning(Event.VALUES_KEPT, kept=fresh)
-        self.entry.kept = list(kept)
-
-    def _is_open(self) -> bool:
-        return self._window.is_open(self._upstream.now())
-
-    def _can_create(self) -> bool:
-        return self._is_open() and not self.entry.exists
-
-    async def _pause_for(self, step: Step) -> Step:
-        """Wait a little, longer each time, but not beyond the window."""
-        self._pauses += 1
-        pause = min(1.0, 0.05 * 2**self._pauses) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-        await asyncio.sleep(min(pause, self._window.left(self._upstream.now())))
-        return step
-
-    async def _call_with_retry(
-        self, call: Callable[[], Awaitable[T]], *, passing: tuple[type[Exception], ...] = (TryAgain,)
-    ) -> T:
-        """Make a call; while the window is open, try again what may pass. After it, the first trouble is raised."""
-
-        def tell(error: Exception) -> bool | float:
-            left = self._window.left(self._upstream.now())
-            if isinstance(error, WaitUntil):
-                # Longer waits are not for here: they would keep a worker from other orders.
-                return error.seconds if error.seconds < min(left, SHORT_WAIT_S) else False
-            # A write that may have got through is read back first, not sent again.
-            return isinstance(error, passing) and not isinstance(error, Unsure) and left > 0
-
-        async def held() -> T:
-            await self._ensure_lease()
-            self._api.priority = self._priority()
-            return await call()
-
-        return await call_with_retry(held, on=tell, wait_initial=0.05, wait_max=1.0, wait_jitter=0.1)
-
-    def _priority(self) -> Priority:
-        """Nothing goes before an order that can still be created; for all else there is time."""
-        if self._can_create():
-            return Priority.CREATE
-        return Priority.BACKGROUND if self.entry.source == BACKFILL else Priority.RECOVER
-
-
-def _expected_window(entry: Entry) -> Window:
-    """The order's window; before it was read, what the webhook's own time or its arrival suggests."""
-    for stage in (Stage.CREATED, Stage.WEBHOOK_SENT, Stage.RECEIVED):
-        if stage in entry.times:
-            return Window(entry.times[stage])
-    return Window(0.0)

@@ -1,4 +1,4 @@
-"""The worker process: all queues in one loop, with signals of its own."""
+"""The worker process: serves all queues in one event loop, and stops on SIGTERM and SIGINT."""
 
 import asyncio
 import os
@@ -21,28 +21,28 @@ from service.orders.state.keys import parked_key, reverify_key, verify_key
 from service.redis.client import TRANSIENT_ERRORS
 from workers.attempts import Jobs
 from workers.lease import LeasedWorker, end, store_of
-from workers.metrics_server import monitored
+from workers.metrics_server import serve_metrics
 from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.reconcile import Reconciler
 from workers.periodic.task import Intervals, ensure_periodic_jobs
 from workers.resources import Resources, open_resources
 from workers.verification import Verifier
-from workers.wakeups import wake
+from workers.wakeups import listen_for_wakeups
 
 log = structlog.get_logger()
 
-# Orders of one process that may be in hand at once. They mostly wait for BigCommerce, so this is about memory.
+# Jobs of one process that run at the same time. They mostly wait for BigCommerce; the limit is about memory.
 WINDOW_JOBS = 200
 RECOVERY_JOBS = 50
 STORE_JOBS = 50
 REVERIFY_JOBS = 10
 
-# Fresh orders wake the workers (``waking``); this is for tries that are due again, and for a wake-up that got lost.
+# New orders wake the workers (``wakeups``). Polling finds retries that are due, and orders whose wake-up was lost.
 WINDOW_POLL_INTERVAL_S = 0.05
 POLL_INTERVAL_S = 0.1
 REVERIFY_POLL_INTERVAL_S = 1.0
 
-# A little more than a window, so that an order picked up in the last moment still gets its full chance.
+# A little more than the create window, so that an order taken just before the stop still has all of its window.
 DRAIN_TIMEOUT_S = 12.0
 
 HEARTBEAT_INTERVAL_S = 2.0
@@ -56,47 +56,50 @@ async def work(
     metrics_at: tuple[str, int] = ("", 0),
     intervals: Intervals | None = None,
 ) -> None:
-    """Serve all queues until SIGTERM or SIGINT; then finish the orders in hand and return.
+    """Serve all queues until SIGTERM or SIGINT; then drain: finish the running jobs and return.
 
-    ``metrics_at`` is the address and port to show metrics at; port 0 for nowhere.
+    ``metrics_at`` is the address and port of the metrics server; port 0 turns it off.
     """
     intervals = intervals or Intervals()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_resources(live.current, redis_url) as resources, monitored(resources, *metrics_at):
+    async with open_resources(live.current, redis_url) as resources, serve_metrics(resources, *metrics_at):
         workers = _workers(resources, intervals)
         name = f"{socket.gethostname()}:{os.getpid()}"
         serving = [asyncio.create_task(worker.serve()) for worker in workers]
-        waking = asyncio.create_task(wake(resources.redis, {worker.queue_name: worker.wake for worker in workers}))
-        alive = asyncio.create_task(_heartbeat(resources, name, workers))
-        periodic = asyncio.create_task(_ensure_periodic_jobs(resources))
-        following = asyncio.create_task(live.follow(lambda changes: _take(resources, live.current, changes)))
+        wake_callbacks = {worker.queue_name: worker.wake for worker in workers}
+        background = [
+            asyncio.create_task(listen_for_wakeups(resources.redis, wake_callbacks)),
+            asyncio.create_task(_send_heartbeats(resources, name, workers)),
+            asyncio.create_task(_ensure_periodic_jobs(resources)),
+            asyncio.create_task(live.follow(lambda changes: _apply_configuration(resources, live.current, changes))),
+        ]
         log.info(Event.WORKER_STARTED, worker=name, stores=len(live.current.stores))
         await stop.wait()
 
         log.info(Event.WORKER_STOPPING, running=sum(worker.running for worker in workers))
-        left = await asyncio.gather(*(worker.drain(DRAIN_TIMEOUT_S) for worker in workers))
-        await end([waking, alive, periodic, following])
+        unfinished = await asyncio.gather(*(worker.drain(DRAIN_TIMEOUT_S) for worker in workers))
+        await end(background)
         await asyncio.gather(*serving, return_exceptions=True)
         with suppress(*TRANSIENT_ERRORS):
             await resources.queue.remove_heartbeat(name)
-        log.info(Event.WORKER_STOPPED, requeued=sum(left))
+        log.info(Event.WORKER_STOPPED, requeued=sum(unfinished))
 
 
 def _workers(resources: Resources, intervals: Intervals) -> list[LeasedWorker]:
     jobs, verifier = Jobs(resources), Verifier(resources, clock=time.time)
-    reconcile = Reconciler(resources, every_s=intervals.reconcile_s, watch_every_s=intervals.watch_s)
-    guardian = HookMonitor(resources, every_s=intervals.guard_s, trouble_every_s=intervals.trouble_s)
+    reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s)
+    hook_monitor = HookMonitor(resources, every_s=intervals.hooks_s, problem_every_s=intervals.hooks_problem_s)
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
-        _worker(resources, {VERIFY: verifier.check}, STORE_JOBS, POLL_INTERVAL_S),
+        _worker(resources, {VERIFY: verifier.verify}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(
             resources,
-            {RECONCILE: reconcile.reconcile, MONITOR_HOOKS: guardian.guard, PROBE: jobs.probe},
+            {RECONCILE: reconciler.run, MONITOR_HOOKS: hook_monitor.run, PROBE: jobs.probe},
             STORE_JOBS,
             POLL_INTERVAL_S,
         ),
@@ -121,7 +124,7 @@ def _worker(
         redis_pool=resources.redis,
         max_jobs=max_jobs,
         poll_interval_s=poll_interval_s,
-        guards=_guard,
+        guards=_worklist_key,
         rebuild=rebuild,
         on_lease_lost=resources.metrics.leases_lost.inc,
         job_serializer=resources.redis.job_serializer,
@@ -129,8 +132,8 @@ def _worker(
     )
 
 
-def _guard(job_id: str) -> str | None:
-    """The list that a store's job works off."""
+def _worklist_key(job_id: str) -> str | None:
+    """The sorted set of orders that a store's job works through; None for other jobs."""
     match job_id.partition(":")[0]:
         case VERIFY.function:
             return verify_key(store_of(job_id))
@@ -142,32 +145,32 @@ def _guard(job_id: str) -> str | None:
             return None
 
 
-async def _heartbeat(resources: Resources, name: str, workers: list[LeasedWorker]) -> None:
+async def _send_heartbeats(resources: Resources, name: str, workers: list[LeasedWorker]) -> None:
     while True:
         try:
             await resources.queue.heartbeat(name, sum(worker.running for worker in workers))
         except TRANSIENT_ERRORS:
             pass
         except Exception:
-            log.exception(Event.INTERNAL_ERROR, place="alive")
+            log.exception(Event.INTERNAL_ERROR, place="heartbeat")
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 
-async def _take(
+async def _apply_configuration(
     resources: Resources,
     configuration: Configuration,
     changes: Changes,
     *,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Go on with another configuration. An order in hand is finished as it was begun."""
+    """Use a new configuration from now on. Running attempts finish with the old one."""
     resources.configuration = configuration
-    with suppress(*TRANSIENT_ERRORS):  # then those of new stores are put there within the minute
+    with suppress(*TRANSIENT_ERRORS):  # _ensure_periodic_jobs queues those of new stores within a minute
         await ensure_periodic_jobs(resources.redis, [*changes.added, *changes.changed], now_due=True, clock=clock)
 
 
 async def _ensure_periodic_jobs(resources: Resources) -> None:
-    """See to it that every store has its periodic in the queue, from the start on and after a Redis that lost them."""
+    """Keep the periodic jobs of all stores queued, at the start and in case Redis loses them."""
     while True:
         try:
             await ensure_periodic_jobs(resources.redis, resources.configuration.stores)

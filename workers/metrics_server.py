@@ -1,6 +1,6 @@
-"""What a worker shows of itself over HTTP: that it is alive, and its numbers for Prometheus.
+"""A worker's HTTP endpoints: health check and Prometheus metrics.
 
-It is served by the very loop that does the work, so a worker that hangs stops answering.
+They run in the same event loop as the jobs, so a worker that hangs stops answering.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ from workers.resources import Resources
 
 log = structlog.get_logger()
 
-# Prometheus gives up after ten seconds, by default; the worker's own numbers are worth having without Redis.
-REDIS_PATIENCE_S = 3.0
+# Prometheus' default scrape timeout is ten seconds. Without Redis the worker's own metrics are still served.
+REDIS_TIMEOUT_S = 3.0
 
 
 def create_app(resources: Resources) -> Starlette:
@@ -35,12 +35,12 @@ def create_app(resources: Resources) -> Starlette:
     gauges = Gauges(resources.redis)
 
     async def metrics(_: Request) -> Response:
-        """This worker's numbers, and how things stand in Redis when it answers."""
+        """This worker's metrics, and gauges of the queues if Redis answers."""
         state = None
         with contextlib.suppress(RedisError, TimeoutError):
-            async with asyncio.timeout(REDIS_PATIENCE_S):
+            async with asyncio.timeout(REDIS_TIMEOUT_S):
                 state = await gauges.read(resources.configuration.stores)
-        # For a thousand stores it takes a third of a second, and orders are worked on meanwhile.
+        # In a thread: for a thousand stores it takes a third of a second.
         text = await asyncio.to_thread(_text, resources.metrics, state)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
@@ -52,10 +52,10 @@ def _text(metrics: WorkerMetrics, state: State | None) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def monitored(resources: Resources, host: str, port: int) -> AsyncIterator[None]:
-    """Serve there for the length of the context; nowhere when the port is 0.
+async def serve_metrics(resources: Resources, host: str, port: int) -> AsyncIterator[None]:
+    """Serve at this address until the context ends; port 0 turns it off.
 
-    A port that cannot be had is told in the log, and the orders are worked off all the same.
+    A port that is in use is logged, and the workers run without metrics.
     """
     try:
         listener = listen(host, port) if port else None
@@ -87,13 +87,13 @@ async def monitored(resources: Resources, host: str, port: int) -> AsyncIterator
 
 
 class _Server(uvicorn.Server):
-    """Signals are the worker's."""
+    """Leaves signals to the worker process."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """A scraper's connection that is kept alive must not hold up the end."""
+        """Shut down without waiting for keep-alive connections."""
         self.force_exit = True
         await super().shutdown(sockets)

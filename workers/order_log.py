@@ -1,4 +1,4 @@
-"""What the log says of an order: one canonical line when it ends, a short one when it needs another look."""
+"""Log lines of an order: one canonical line when it finishes, a short one when it is retried later."""
 
 import structlog
 
@@ -11,7 +11,7 @@ log = structlog.get_logger()
 
 
 def log_finished(entry: Entry) -> None:
-    """The canonical line: everything that is worth knowing of an order that has ended."""
+    """Log the canonical line of a finished order."""
     age = entry.create_age
     line = {
         "outcome": entry.status.value,
@@ -36,14 +36,14 @@ def log_finished(entry: Entry) -> None:
             log.info(Event.ORDER_ENRICHED, **line)
 
 
-def log_retry_later(entry: Entry, later: RetryLater, pause: float) -> None:
-    """The order did not end; why, and when it is looked at again."""
-    log.info(Event.ORDER_RECOVERING, trouble=later.trouble, retry_in_ms=_ms(pause), attempts=entry.attempts)
+def log_retry_later(entry: Entry, later: RetryLater, delay: float) -> None:
+    """Log why the order is not finished, and when the next attempt is due (``delay`` in seconds)."""
+    log.info(Event.ORDER_RECOVERING, trouble=later.trouble, retry_in_ms=_ms(delay), attempts=entry.attempts)
 
 
 def _between(entry: Entry, start: Stage, end: float | None) -> int | None:
-    begun = entry.times.get(start)
-    return None if begun is None or end is None else _ms(end - begun)
+    began = entry.times.get(start)
+    return None if began is None or end is None else _ms(end - began)
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What is recorded and said when something has come of an order, or of a store's credentials."""
+"""Finishing and parking orders, and opening a store's breaker: each is stored, logged and counted."""
 
 import structlog
 
@@ -14,22 +14,22 @@ from workers.results import Finished
 
 log = structlog.get_logger()
 
-# When an order that was enriched is looked at once more; from 20 to 60 s will do, so that one call serves many.
+# From writing to re-verification. Anything from 20 to 60 s is good; one call re-verifies many orders.
 REVERIFY_AFTER_S = 45.0
 
-# With a Redis that does not answer; then the order is looked at once more as a whole.
-PATIENCE_S = 2.0
+# How long Redis errors are retried. After that the whole attempt is made again.
+FINISH_TIMEOUT_S = 2.0
 
 
-async def end(resources: Resources, entry: Entry, ended: Finished) -> None:
-    """Record the order's end, say so in one line, and have what we wrote looked at once more."""
-    entry.status, entry.reason, entry.verified = ended.status, ended.reason, ended.verified
+async def finish(resources: Resources, entry: Entry, finished: Finished) -> None:
+    """Finish the order: store its outcome, log the canonical line, and schedule re-verification of what we wrote."""
+    entry.status, entry.reason, entry.verified = finished.status, finished.reason, finished.verified
     reverify_in = REVERIFY_AFTER_S if entry.status.is_written else None
-    # When only the answer was lost the order has ended, and nobody would come back to say so.
+    # If only the answer got lost, the order is finished and no later attempt would log it.
     await call_with_retry(
         lambda: resources.transitions.finish(entry, reverify_in=reverify_in),
         on=TRANSIENT_ERRORS,
-        at_most_s=PATIENCE_S,
+        at_most_s=FINISH_TIMEOUT_S,
         wait_initial=0.05,
         wait_max=0.5,
     )
@@ -46,11 +46,11 @@ def _count(resources: Resources, entry: Entry) -> None:
     ages = [(stage.value, entry.age_at(stage)) for stage in Stage]
     metrics.stages((stage, age) for stage, age in ages if age is not None)
     if resources.tracer:
-        resources.tracer.order_ended(entry)
+        resources.tracer.trace_finished(entry)
 
 
 async def park(resources: Resources, entry: Entry) -> bool:
-    """Set the order aside until the store's credentials are accepted, and say so; False when they are."""
+    """Park the order until the store's credentials are accepted. False if they are accepted already."""
     entry.trouble = "BigCommerce refuses the store's credentials"
     if not await resources.transitions.park(entry):
         return False
@@ -58,7 +58,7 @@ async def park(resources: Resources, entry: Entry) -> bool:
     return True
 
 
-async def refuse(resources: Resources, store: str, refused: CredentialsRefused) -> None:
-    """BigCommerce does not accept the store's credentials: stop calling for it, and say so once."""
+async def open_breaker(resources: Resources, store: str, refused: CredentialsRefused) -> None:
+    """Stop calls for a store whose credentials BigCommerce refuses, and log that once."""
     if await resources.breaker.open(store):
         log.error(Event.CREDENTIALS_REFUSED, store=store, operation=refused.operation, status=refused.status)

@@ -1,4 +1,4 @@
-"""Many records in as few calls as will do."""
+"""Reads many records in few calls: lists of records where they are close together, single reads for the rest."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUnti
 from service.orders.document.batch_loader import id_ranges
 from service.orders.state.entry import Entry
 
-# A list of 200 takes longer than a call of an order in its window may.
+# A list of 200 records takes longer than the calls inside a create window may take.
 TIMEOUT_S = 10.0
 
-# At the edge of its quota a store makes some 450 records within the margins of a span; this is twice as many.
-MOST_PAGES = 5
-# Records that no list has shown are asked for one by one; the rest waits for the next turn.
-MOST_SINGLES = 10
-# When so many cannot be read it is B2B Edition, and not the records.
-MOST_TROUBLES = 3
+# A store at its quota makes about 450 records within the clock tolerance of a range; five pages are twice as many.
+MAX_PAGES = 5
+# Records that no list contains are read one by one, so many in a run; the others are left to the next run.
+MAX_SINGLE_READS = 10
+# After so many failed reads the fault is with B2B Edition, not with the records.
+MAX_READ_ERRORS = 3
 
-# One store's lists were seen without extra fields. How long it is not asked for lists that cannot show what is needed.
-BARE_S = 3600.0
+# The lists of one store were seen without extra fields. For so long such a store's records are read one by one.
+LISTS_OFF_S = 3600.0
 
 
 class CreatedRange(NamedTuple):
@@ -33,76 +33,77 @@ class CreatedRange(NamedTuple):
 
 @dataclass(slots=True)
 class Records:
-    """What a turn has read. What is in none of these is left for the next turn."""
+    """The result of a read. Orders that are in none of these are left to the next run."""
 
     found: dict[int, Record | None] = field(default_factory=dict)
-    """By order; None for one that is not there."""
+    """Records by order; None where there is no record."""
 
     unreadable: set[int] = field(default_factory=set)
-    """Orders whose record was asked for by itself, in vain."""
+    """Orders whose single read failed."""
 
-    bare: set[int] = field(default_factory=set)
-    """Orders whose record a list showed without extra fields, though some were sent: Get an Order has to tell."""
+    without_fields: set[int] = field(default_factory=set)
+    """Orders that a list showed without extra fields, though some were sent. Get an Order must decide."""
 
-    trouble: UpstreamError | None = None
-    """What went wrong last."""
+    error: UpstreamError | None = None
+    """The last error."""
 
 
 class RecordLoader:
-    """Reads records by lists where they stand close together, else one by one."""
+    """Reads the records of orders that were written."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._bare_until: dict[str, float] = {}
+        self._lists_off_until: dict[str, float] = {}
 
-    async def read(self, api: StoreApi, entries: Collection[Entry], spans: Mapping[int, CreatedRange]) -> Records:
-        """The records of orders that were written. ``spans`` tells of some when they were made: these may be listed.
+    async def read(self, api: StoreApi, entries: Collection[Entry], ranges: Mapping[int, CreatedRange]) -> Records:
+        """Read the records of these orders. Orders with a range, in which their record was made, may be listed.
 
-        Raises CredentialsRefused; other errors are told. Without quota it returns what it has.
+        Raises CredentialsRefused. Other errors are in the result; without quota it has the records read so far.
         """
         api.timeout_s = TIMEOUT_S
         store, records = api.account.store_hash, Records()
-        is_bare = self._bare_until.get(store, 0.0) > self._clock()
-        listed = {entry.order_id: entry for entry in entries if not (is_bare and _has_extra_fields(entry))}
+        lists_off = self._lists_off_until.get(store, 0.0) > self._clock()
+        listed = {entry.order_id: entry for entry in entries if not (lists_off and _has_extra_fields(entry))}
         try:
-            await _list_crowds(api, listed, spans, records)
+            await _list_clusters(api, listed, ranges, records)
             await _read_singles(api, entries, records)
         except WaitUntil as wait:
-            records.trouble = wait
-        if any((record := records.found.get(order_id)) and record.has_extra_fields for order_id in records.bare):
-            self._bare_until[store] = self._clock() + BARE_S
+            records.error = wait
+        read_singly = (records.found.get(order_id) for order_id in records.without_fields)
+        if any(record and record.has_extra_fields for record in read_singly):
+            self._lists_off_until[store] = self._clock() + LISTS_OFF_S
         return records
 
 
-async def _list_crowds(
-    api: StoreApi, wanted: Mapping[int, Entry], spans: Mapping[int, CreatedRange], records: Records
+async def _list_clusters(
+    api: StoreApi, wanted: Mapping[int, Entry], ranges: Mapping[int, CreatedRange], records: Records
 ) -> None:
-    for crowd in _crowds(wanted.keys() & spans.keys()):
-        if crowd <= records.found.keys():  # a list of others has shown them
+    for cluster in _clusters(wanted.keys() & ranges.keys()):
+        if cluster <= records.found.keys():  # the list of another cluster has shown them
             continue
-        span = CreatedRange(
-            min(spans[order_id].earliest for order_id in crowd), max(spans[order_id].latest for order_id in crowd)
+        created = CreatedRange(
+            min(ranges[order_id].earliest for order_id in cluster), max(ranges[order_id].latest for order_id in cluster)
         )
         try:
-            await _list(api, crowd, span, wanted, records)
+            await _list(api, cluster, created, wanted, records)
         except (WaitUntil, CredentialsRefused):
             raise
-        except UpstreamError as trouble:  # one by one they may be had all the same
-            records.trouble = trouble
+        except UpstreamError as error:  # single reads may succeed
+            records.error = error
 
 
 async def _list(
-    api: StoreApi, crowd: set[int], span: CreatedRange, wanted: Mapping[int, Entry], records: Records
+    api: StoreApi, cluster: set[int], created: CreatedRange, wanted: Mapping[int, Entry], records: Records
 ) -> None:
-    """Find those of the wanted records that a list of this span shows.
+    """List the records made in this range, and keep the wanted ones.
 
-    What was written a moment ago is looked for most often, so the newest come first. Records that are made
-    meanwhile push others to a later page, where they are seen twice, never out of sight.
+    Newest first, because most wanted records are new. Records that are made in the meantime move others to a later
+    page: these are seen twice, and none is missed.
     """
     offset: int | None = 0
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         page = await api.b2b.orders(
-            min_created=int(span.earliest), max_created=int(span.latest), offset=offset or 0, order_by="DESC"
+            min_created=int(created.earliest), max_created=int(created.latest), offset=offset or 0, order_by="DESC"
         )
         for record in page.items:
             if (entry := wanted.get(record.order_id)) is None:
@@ -110,25 +111,25 @@ async def _list(
             if record.has_extra_fields or not _has_extra_fields(entry):
                 records.found[record.order_id] = record
             else:
-                records.bare.add(record.order_id)
+                records.without_fields.add(record.order_id)
         offset = page.next_offset
-        if offset is None or crowd <= records.found.keys():
+        if offset is None or cluster <= records.found.keys():
             break
 
 
 async def _read_singles(api: StoreApi, entries: Iterable[Entry], records: Records) -> None:
     missing = [entry.order_id for entry in entries if entry.order_id not in records.found]
-    for order_id in missing[:MOST_SINGLES]:
+    for order_id in missing[:MAX_SINGLE_READS]:
         try:
             records.found[order_id] = await api.b2b.order(order_id)
         except NotFound:
             records.found[order_id] = None
         except (WaitUntil, CredentialsRefused):
             raise
-        except UpstreamError as trouble:
+        except UpstreamError as error:
             records.unreadable.add(order_id)
-            records.trouble = trouble
-            if len(records.unreadable) == MOST_TROUBLES:
+            records.error = error
+            if len(records.unreadable) == MAX_READ_ERRORS:
                 break
 
 
@@ -136,12 +137,12 @@ def _has_extra_fields(entry: Entry) -> bool:
     return bool(entry.sent and entry.sent.extra_fields)
 
 
-def _crowds(order_ids: Iterable[int]) -> list[set[int]]:
-    """Orders whose records stand close together in a list: fresh ones, and the old ones that a backfill is at.
+def _clusters(order_ids: Iterable[int]) -> list[set[int]]:
+    """Groups of orders whose records are close together in a list: new orders, or those of a backfill.
 
-    Who stands alone is in none.
+    An order without neighbours is in no group.
     """
-    crowds: dict[range, set[int]] = {}
+    clusters: dict[range, set[int]] = {}
     for order_id, ids in id_ranges(order_ids).items():
-        crowds.setdefault(ids, set()).add(order_id)
-    return [crowd for crowd in crowds.values() if len(crowd) > 1]
+        clusters.setdefault(ids, set()).add(order_id)
+    return [cluster for cluster in clusters.values() if len(cluster) > 1]

@@ -1,4 +1,4 @@
-"""What the workers share, opened once and closed in order."""
+"""The connections that all jobs of a worker share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ from workers.tracing import Tracer, open_tracer
 
 @dataclass(slots=True)
 class Resources:
-    """The connections and what is built on them. ``configuration`` is replaced when the stores file has changed."""
+    """The connections and what is built on them. ``configuration`` is replaced when the stores file changes."""
 
     configuration: Configuration
     redis: ArqRedis
@@ -43,7 +43,7 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(configuration: Configuration, redis_url: str) -> AsyncIterator[Resources]:
-    """Connect to Redis and BigCommerce for the length of the context."""
+    """Open the connections to Redis and BigCommerce; close them on exit."""
     redis = connect(redis_url, serializer=to_json, deserializer=from_json, max_connections=200)
     endpoints = configuration.endpoints
     metrics, tracer = WorkerMetrics(), open_tracer()

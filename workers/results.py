@@ -1,4 +1,4 @@
-"""How one look at an order can end."""
+"""The possible results of one attempt at an order."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from service.orders.state.entry import Status
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The order has its outcome."""
+    """The order has its final outcome."""
 
     status: Status
     reason: str | None = None
@@ -17,7 +17,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """The order needs another look, in ``seconds`` or, where that is None, after the next growing pause."""
+    """The order needs another attempt: in ``seconds``, or with exponential backoff if that is None."""
 
     trouble: str
     seconds: float | None = None
@@ -25,17 +25,17 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingStatus:
-    """The order is incomplete, and the store wants it enriched only when its status changes."""
+    """The order is incomplete, and the store wants it enriched only after its status changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The values are on the record, says BigCommerce; what remains is to see them there."""
+    """BigCommerce accepted the write. The record must still be verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitingCredentials:
-    """BigCommerce does not accept the store's credentials."""
+    """BigCommerce refuses the store's credentials."""
 
     refused: CredentialsRefused
 

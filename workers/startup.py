@@ -1,4 +1,4 @@
-"""How a worker process starts and ends."""
+"""The entry point of a worker process."""
 
 import sys
 
@@ -11,13 +11,13 @@ from workers.main import work
 
 
 def main() -> int:
-    """Run the workers until they are told to stop; the process's exit code, 2 for an error of the user's."""
+    """Run the workers until SIGTERM or SIGINT; returns the exit code, 2 for a configuration error."""
     try:
         settings, redis_url, live = start()
         metrics_at = settings.enrich_metrics_host, settings.enrich_metrics_port
         freeze_gc()
         uvloop.run(work(live, redis_url, metrics_at=metrics_at))
     except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the user's own mistake belongs on the terminal, not in the log
+        print(error, file=sys.stderr)  # noqa: T201 - a configuration error belongs on the terminal, not in the log
         return 2
     return 0

@@ -1,10 +1,10 @@
-"""Traces, for those who want them: one for each order that has ended, with a span for each stage on its way.
+"""OpenTelemetry traces (optional): one trace for each finished order, with a span for each stage.
 
-An order's stages are noted in its entry as it goes, through the receiver, the queue and whichever workers take it up,
-so its trace is put together at the end: nothing has to be carried along, and without tracing nothing is done at all.
+The stages are stored in the order's entry on the way through receiver, queue and workers, so the trace is built when
+the order finishes. No trace context is passed along, and without tracing this costs nothing.
 
-It is on where OpenTelemetry is installed (the extra ``otel``) and its own environment says
-where to: ``OTEL_EXPORTER_OTLP_ENDPOINT`` or ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT``.
+Tracing is on if OpenTelemetry is installed (the extra ``otel``) and its own environment names an endpoint:
+``OTEL_EXPORTER_OTLP_ENDPOINT`` or ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT``.
 """
 
 import os
@@ -25,13 +25,13 @@ log = structlog.get_logger()
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
-# What the extra `otel` installs, and what of it is needed here.
+# The packages of the extra `otel`, and the modules of them that are used here.
 _PACKAGES = {
     "opentelemetry-sdk": "opentelemetry.sdk",
     "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
 }
 
-# What happens on the way to each stage.
+# The span that ends at each stage.
 _SPANS = {
     Stage.WEBHOOK_SENT: "BigCommerce announces the order",
     Stage.RECEIVED: "webhook on its way",
@@ -45,20 +45,20 @@ _SPANS = {
 
 
 class Tracer:
-    """Puts the traces of orders together and hands them to OpenTelemetry, which sends them in the background."""
+    """Builds the traces of orders. OpenTelemetry sends them in the background."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("b2b-order-enrichment")
 
-    def order_ended(self, entry: Entry) -> None:
-        """The trace of an order that has ended. Times are as its stages were noted, in Unix seconds."""
+    def trace_finished(self, entry: Entry) -> None:
+        """Record the trace of a finished order."""
         from opentelemetry import trace
 
         created = entry.times.get(Stage.CREATED)
         if created is None:
-            return  # nobody could read the order
-        began = created - entry.skew  # on our clock, as all that follows
+            return  # the order could never be read
+        began = created - entry.skew  # on our clock, like the other stages
         ages = [(stage, entry.age_at(stage) or 0.0) for stage in Stage if stage in entry.times]
         reached = [(stage, began + age) for stage, age in ages]
         ended = entry.ended_at or reached[-1][1]
@@ -72,12 +72,12 @@ class Tracer:
         root.end(end_time=_ns(max(began, ended)))
 
     def close(self) -> None:
-        """Send what has not been sent yet."""
+        """Send the remaining spans and shut down."""
         self._provider.shutdown()
 
 
 def open_tracer(environ: Mapping[str, str] = os.environ) -> Tracer | None:
-    """The tracer that the environment asks for; None where it asks for none, or OpenTelemetry is not installed."""
+    """The tracer; None if the environment names no endpoint or OpenTelemetry is not installed."""
     if not any(environ.get(name) for name in _ENDPOINTS):
         return None
     if missing := [package for package, module in _PACKAGES.items() if not _is_installed(module)]:
@@ -97,7 +97,7 @@ def open_tracer(environ: Mapping[str, str] = os.environ) -> Tracer | None:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even what it is part of
+    except ModuleNotFoundError:  # the parent package is missing, too
         return False
 
 

@@ -1,7 +1,7 @@
-"""Waking the workers when an order is queued, so that it need not wait for their next look.
+"""Wake-up notifications (Redis pub/sub): workers poll at once when an order is queued.
 
-Whoever queues an order publishes the queue's name. Nothing depends on it: a message that gets lost, or a Redis whose
-user may not listen, costs an order the time to the next look.
+Queueing an order publishes the queue's name. Nothing depends on it: if a message is lost, or the Redis user may not
+subscribe, the order waits until the next poll.
 """
 
 import asyncio
@@ -18,33 +18,33 @@ log = structlog.get_logger()
 
 CHANNEL = "enrich:wake"
 
-# A connection that is silent for so long is tried with a PING.
-LISTEN_S = 5.0
-PAUSE_S = 0.5
+# After so long without a message the connection is checked with a PING.
+PING_AFTER_S = 5.0
+RECONNECT_DELAY_S = 0.5
 
 
-async def wake(redis: Redis, wakers: Mapping[str, Callable[[], None]]) -> None:
-    """Call the waker of each queue that is told of, until cancelled. Redis may go and come back meanwhile."""
+async def listen_for_wakeups(redis: Redis, callbacks: Mapping[str, Callable[[], None]]) -> None:
+    """Call a queue's callback whenever an order is queued there, until cancelled. Reconnects to Redis."""
     while True:
         try:
-            await _listen(redis, wakers)
+            await _listen(redis, callbacks)
         except TRANSIENT_ERRORS:
             pass
         except NoPermissionError as error:
             log.warning(Event.WAKEUPS_UNAVAILABLE, error=str(error))
             return
         except Exception:
-            log.exception(Event.INTERNAL_ERROR, place="waking")
-        await asyncio.sleep(PAUSE_S)
+            log.exception(Event.INTERNAL_ERROR, place="wakeups")
+        await asyncio.sleep(RECONNECT_DELAY_S)
 
 
-async def _listen(redis: Redis, wakers: Mapping[str, Callable[[], None]]) -> None:
+async def _listen(redis: Redis, callbacks: Mapping[str, Callable[[], None]]) -> None:
     async with redis.pubsub(ignore_subscribe_messages=True) as messages:
         await messages.subscribe(CHANNEL)
-        for waker in wakers.values():
-            waker()  # for what was told while nobody listened
+        for callback in callbacks.values():
+            callback()  # messages may have been missed before
         while True:
-            message = await messages.get_message(timeout=LISTEN_S)
-            told_of = message["data"].decode() if message else ""
-            if told_of in wakers:
-                wakers[told_of]()
+            message = await messages.get_message(timeout=PING_AFTER_S)
+            queue = message["data"].decode() if message else ""
+            if queue in callbacks:
+                callbacks[queue]()

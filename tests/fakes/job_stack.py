@@ -1,12 +1,13 @@
-"""The workers' jobs, run by hand: a scripted BigCommerce, a real Redis, and a clock that the test moves.
+"""The workers' jobs, run one by one: a scripted BigCommerce, a real Redis, and a clock that the test moves.
 
-Jobs are taken from the queues and closed with the worker's own script, one at a time, whichever is due first.
+The job that is due first is taken from its queue, and finished with the worker's own script.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import pytest
 from arq import ArqRedis, Retry
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
+from service.bigcommerce import Transport
 from service.configuration import Configuration, load_configuration
+from service.metrics import WorkerMetrics
 from service.orders.document.cache import Cache
 from service.orders.state.breaker import Breaker
 from service.orders.state.due_orders import DueOrders
@@ -30,14 +33,14 @@ from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
 from workers.attempts import Jobs
-from workers.main import _guard
+from workers.main import _worklist_key
 from workers.resources import Resources
 from workers.verification import Verifier
 
 ORDER = 1
 CUSTOMER = 7
 CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
-"""Half a second before a still clock begins."""
+"""Half a second before a still clock starts."""
 
 QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue)
 
@@ -52,24 +55,43 @@ po_number = "order.customer_message"
 {fields}
 """
 ACCOUNT = """"Acc" = 'company.extraFields."ERP"'\n"""
-"""A field that needs the Company."""
+"""A field whose rule needs the Company."""
 
 RECORD = "/api/v3/io/orders/1"
+
+MAX_RUNS = 5000
+"""More jobs than any test runs. A test that runs jobs until the queues are empty fails here instead of hanging."""
 
 
 def failure(status: int, message: str) -> tuple[int, dict[str, Any]]:
     return status, {"code": status, "data": {"errMsg": message}, "meta": {"message": message}}
 
 
+def resources_on(configuration: Configuration, redis: ArqRedis, transport: Transport, clock: StillClock) -> Resources:
+    """What the workers' jobs share, on the test's clock."""
+    return Resources(
+        configuration,
+        redis,
+        transport,
+        Ledger(redis),
+        Queue(redis, clock=clock),
+        Transitions(redis, clock=clock),
+        DueOrders(redis, verify_key, clock=clock),
+        DueOrders(redis, reverify_key, clock=clock),
+        DueOrders(redis, waiting_key, clock=clock),
+        Breaker(redis, clock=clock),
+    )
+
+
 class ScriptedRecord:
-    """B2B Edition's record of the order: None until something makes it."""
+    """B2B Edition's record of the order; there is none until something makes it."""
 
     def __init__(self) -> None:
         self.po_number: str | None = None
         self.fields: dict[str, Any] = {}
 
     def make(self, po_number: str = "", **fields: Any) -> None:
-        """It is there, with these values."""
+        """Make the record, with these values."""
         self.po_number, self.fields = po_number, fields
 
     def read(self, _: httpx.Request) -> Any:
@@ -112,6 +134,7 @@ class JobStack:
         }
         self.resources: Resources
         self.jobs: Jobs
+        self._runs = 0
         self._verifier: Verifier
         configs = [{"fieldName": name, "fieldType": 0, "labelName": name} for name in ("F", "Acc")]
         upstream.on("GET /v2/orders/1", lambda _: self.order)
@@ -126,20 +149,9 @@ class JobStack:
         rows = [{"fieldName": name, "fieldValue": value} for name, value in fields.items()]
         self.upstream.on("GET /api/v3/io/companies/12", {"code": 200, "data": {"extraFields": rows}})
 
-    async def open(self, stack: AsyncExitStack) -> None:
-        transport = await stack.enter_async_context(transport_to(self.upstream, clock=self.clock))
-        self.resources = Resources(
-            self.configuration(),
-            self.redis,
-            transport,
-            Ledger(self.redis),
-            Queue(self.redis, clock=self.clock),
-            Transitions(self.redis, clock=self.clock),
-            DueOrders(self.redis, verify_key, clock=self.clock),
-            DueOrders(self.redis, reverify_key, clock=self.clock),
-            DueOrders(self.redis, waiting_key, clock=self.clock),
-            Breaker(self.redis, clock=self.clock),
-        )
+    async def open(self, exits: AsyncExitStack) -> None:
+        transport = await exits.enter_async_context(transport_to(self.upstream, clock=self.clock))
+        self.resources = resources_on(self.configuration(), self.redis, transport, self.clock)
         self.configure()
 
     def configuration(self, *, keys: str = "", fields: str = "") -> Configuration:
@@ -148,20 +160,9 @@ class JobStack:
         return load_configuration(path)
 
     def configure(self, *, keys: str = "", fields: str = "") -> None:
-        """Start the workers anew, with these lines in the stores file."""
-        resources = self.resources
-        self.resources = Resources(
-            self.configuration(keys=keys, fields=fields),
-            resources.redis,
-            resources.transport,
-            resources.ledger,
-            resources.queue,
-            resources.transitions,
-            resources.to_verify,
-            resources.to_reverify,
-            resources.awaiting_status,
-            resources.breaker,
-        )
+        """Restart the workers with these lines in the stores file."""
+        configuration = self.configuration(keys=keys, fields=fields)
+        self.resources = replace(self.resources, configuration=configuration, metrics=WorkerMetrics())
         self.jobs = Jobs(self.resources, clock=self.clock)
         self._verifier = Verifier(self.resources, clock=self.clock)
 
@@ -170,7 +171,7 @@ class JobStack:
         return Cache(self.redis, STORE_HASH, clock=self.clock)
 
     async def webhook(self, *, status: bool = False) -> EnqueueResult:
-        """BigCommerce tells of the order now."""
+        """The order's webhook arrives now."""
         scope = "store/order/statusUpdated" if status else "store/order/created"
         now = self.clock()
         return await self.resources.queue.accept(Webhook(STORE_HASH, ORDER, "msg_1", scope, float(int(now)), now))
@@ -187,8 +188,10 @@ class JobStack:
         """The ids of all jobs."""
         return [job_id for job_id, _, _ in await self._due()]
 
-    async def turn(self) -> str:
-        """Run the job that is due first, and move the clock to when it is; its id."""
+    async def run_next(self) -> str:
+        """Move the clock to the job that is due first, and run it; returns its id."""
+        self._runs += 1
+        assert self._runs <= MAX_RUNS, "a job is requeued again and again"
         job_id, queue, due_ms = (await self._due())[0]
         self.clock.now = max(self.clock.now, due_ms / 1000)
         raw = await self.redis.get(job_key_prefix + job_id)
@@ -205,7 +208,7 @@ class JobStack:
         functions: dict[str, Any] = {
             "window": self.jobs.window,
             "recover": self.jobs.recover,
-            "check": self._verifier.check,
+            "check": self._verifier.verify,
             "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
         }
@@ -220,7 +223,7 @@ class JobStack:
             job=job_key_prefix + job_id,
             tries=retry_key_prefix + job_id,
             queue=queue,
-            work_list=_guard(job_id),
+            work_list=_worklist_key(job_id),
             owner="me",
             job_id=job_id,
             due_ms=due_ms,
@@ -229,14 +232,14 @@ class JobStack:
         )
         return job_id
 
-    async def ended(self, *, most: int = 100) -> Entry:
-        """Run jobs until the order has ended."""
-        for _ in range(most):
+    async def run_until_finished(self, *, max_jobs: int = 100) -> Entry:
+        """Run jobs until the order is finished."""
+        for _ in range(max_jobs):
             entry = await self.entry()
             if entry.status.is_final:
                 return entry
-            await self.turn()
-        raise AssertionError(f"the order does not end: {await self.entry()}")
+            await self.run_next()
+        raise AssertionError(f"the order does not finish: {await self.entry()}")
 
     async def _due(self) -> list[tuple[str, str, int]]:
         found = [
@@ -249,7 +252,7 @@ class JobStack:
 
 @pytest.fixture
 async def job_stack(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[JobStack]:
-    """A workshop with an order that BigCommerce has not told of yet. Whoever sleeps moves the clock."""
+    """A stack with an order whose webhook has not arrived yet. A sleep moves the clock and returns at once."""
     clock, sleep = StillClock(), asyncio.sleep
 
     async def skip_ahead(seconds: float, *_: object) -> None:
@@ -257,7 +260,7 @@ async def job_stack(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.MonkeyP
         await sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", skip_ahead)
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as exits:
         job_stack = JobStack(tmp_path, redis, clock, FakeUpstream())
-        await job_stack.open(stack)
+        await job_stack.open(exits)
         yield job_stack

@@ -1,6 +1,6 @@
-"""``python -m tests.fakes.quick_worker``: a worker that does its chores often enough for a test to see them.
+"""``python -m tests.fakes.quick_worker``: a worker whose periodic tasks run often enough for tests.
 
-The environment may say how often it is to reconcile: ``TEST_RECONCILE_S``.
+``TEST_RECONCILE_S`` in the environment sets how often it reconciles, in seconds.
 """
 
 import os
@@ -12,7 +12,7 @@ from workers.main import work
 from workers.periodic.task import Intervals
 
 RECONCILE_S = float(os.environ.get("TEST_RECONCILE_S", "5.0"))
-INTERVALS = Intervals(reconcile_s=RECONCILE_S, watch_s=0.5, guard_s=1.0, trouble_s=1.0)
+INTERVALS = Intervals(reconcile_s=RECONCILE_S, polling_s=0.5, hooks_s=1.0, hooks_problem_s=1.0)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a worker process does beside its jobs."""
+"""The worker process: heartbeat and worklists."""
 
 import asyncio
 
@@ -11,15 +11,14 @@ from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import parked_key, reverify_key, verify_key
 from tests.fakes.job_stack import JobStack
 from workers import main
+from workers.lease import end
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "logged"),
     [(ResponseError("MISCONF No space left on device"), 1), (RedisConnectionError("gone"), 0), (ValueError("x"), 1)],
 )
-async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
-    job_stack: JobStack, error: Exception, told: int
-) -> None:
+async def test_heartbeat_survives_any_redis_error(job_stack: JobStack, error: Exception, logged: int) -> None:
     queue, heartbeat, said = job_stack.resources.queue, job_stack.resources.queue.heartbeat, asyncio.Event()
 
     async def fails_once(worker: str, running: int) -> None:
@@ -32,18 +31,19 @@ async def test_a_worker_goes_on_saying_that_it_lives_whatever_redis_says(
 
     queue.heartbeat = fails_once  # type: ignore[method-assign]
     with capture_logs() as logs:
-        saying = asyncio.create_task(main._heartbeat(job_stack.resources, "here:1", []))
+        saying = asyncio.create_task(main._send_heartbeats(job_stack.resources, "here:1", []))
         async with asyncio.timeout(30):
             await said.wait()
-        saying.cancel()
+        # Cancelling once is not enough: `end` says why. A task that survives would hang the test's event loop.
+        await end([saying])
 
     assert (await queue.counts()).workers == 1
-    assert len([line for line in logs if line["event"] == "internal_error"]) == told
+    assert len([line for line in logs if line["event"] == "internal_error"]) == logged
 
 
-def test_the_jobs_of_a_store_stay_while_their_lists_have_any() -> None:
-    assert main._guard(VERIFY.id("abc123")) == verify_key("abc123")
-    assert main._guard(REVERIFY.id("abc123")) == reverify_key("abc123")
-    assert main._guard(PROBE.id("abc123")) == parked_key("abc123")
-    assert main._guard(WINDOW.id("abc123", 1)) is None
-    assert main._guard(RECOVERY.id("abc123", 1)) is None
+def test_worklist_keys_of_jobs() -> None:
+    assert main._worklist_key(VERIFY.id("abc123")) == verify_key("abc123")
+    assert main._worklist_key(REVERIFY.id("abc123")) == reverify_key("abc123")
+    assert main._worklist_key(PROBE.id("abc123")) == parked_key("abc123")
+    assert main._worklist_key(WINDOW.id("abc123", 1)) is None
+    assert main._worklist_key(RECOVERY.id("abc123", 1)) is None

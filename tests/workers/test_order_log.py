@@ -1,4 +1,4 @@
-"""What the log says of an order, held whole."""
+"""The log lines of an order, compared as a whole."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from workers.order_log import log_finished, log_retry_later
 from workers.results import RetryLater
 
 CREATED = 1_768_078_800.0
-"""When the order came to be, on BigCommerce's clock, which is 0.25 s ahead of ours."""
+"""When the order was created, on BigCommerce's clock, which is 0.25 s ahead of ours."""
 
 ENRICHED = Entry(
     "abc123",
@@ -46,7 +46,7 @@ def line_of(entry: Entry) -> dict[str, Any]:
     return dict(line)
 
 
-def test_an_order_that_was_created_in_time_tells_its_age_and_margin() -> None:
+def test_created_order_logs_its_age_and_margin() -> None:
     assert line_of(ENRICHED) == {
         "log_level": "info",
         "event": "order_enriched",
@@ -65,13 +65,13 @@ def test_an_order_that_was_created_in_time_tells_its_age_and_margin() -> None:
     }
 
 
-def test_a_create_that_went_out_after_the_window_has_a_negative_margin() -> None:
+def test_create_after_the_window_has_a_negative_margin() -> None:
     line = line_of(replace(ENRICHED, create_age=10.04))
 
     assert (line["age_ms"], line["margin_ms"]) == (10_040, -40)
 
 
-def test_an_order_that_was_updated_tells_the_age_of_its_create_and_not_of_the_update() -> None:
+def test_updated_order_logs_the_age_of_its_create_not_of_the_update() -> None:
     times = {**ENRICHED.times, Stage.SENT: CREATED + 20}
     updated = replace(ENRICHED, status=Status.UPDATED, times=times, kept=["po_number"], attempts=3)
 
@@ -84,7 +84,7 @@ def test_an_order_that_was_updated_tells_the_age_of_its_create_and_not_of_the_up
 
 
 @pytest.mark.parametrize("status", [Status.UNCHANGED, Status.UPDATED])
-def test_an_order_that_was_never_sent_to_create_has_no_age_and_margin(status: Status) -> None:
+def test_order_without_create_has_no_age_and_margin(status: Status) -> None:
     without = replace(ENRICHED, status=status, create_age=None)
 
     assert line_of(without) == {
@@ -95,7 +95,7 @@ def test_an_order_that_was_never_sent_to_create_has_no_age_and_margin(status: St
     }
 
 
-def test_an_order_that_was_skipped_tells_why() -> None:
+def test_skipped_order_logs_the_reason() -> None:
     skipped = Entry(
         "abc123",
         250,
@@ -124,7 +124,7 @@ def test_an_order_that_was_skipped_tells_why() -> None:
     }
 
 
-def test_an_order_that_failed_is_an_error() -> None:
+def test_failed_order_is_an_error() -> None:
     failed = Entry(
         "abc123",
         250,
@@ -154,11 +154,11 @@ def test_an_order_that_failed_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("secret", ["CC-210", "web"])
-def test_the_values_of_fields_are_not_told(secret: str) -> None:
+def test_field_values_are_not_logged(secret: str) -> None:
     assert secret not in str(line_of(ENRICHED))
 
 
-def test_an_order_that_is_looked_at_again_tells_why_and_when() -> None:
+def test_retried_order_logs_why_and_when() -> None:
     entry = Entry("abc123", 250, attempts=2)
     with capture_logs() as lines:
         log_retry_later(entry, RetryLater("Create an Order: 503: down"), 1.2344)

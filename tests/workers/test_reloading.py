@@ -1,4 +1,4 @@
-"""Another configuration under running workers."""
+"""Changing the configuration of running workers."""
 
 from typing import Any
 
@@ -34,22 +34,22 @@ async def due_at(redis: ArqRedis) -> dict[bytes, float]:
     return {job: due / 1000 for job, due in await redis.zrange(RECONCILE.queue, 0, -1, withscores=True)}
 
 
-async def test_orders_are_read_and_written_with_the_new_access_token(job_stack: JobStack) -> None:
+async def test_new_access_token_is_used(job_stack: JobStack) -> None:
     await job_stack.webhook()
-    await job_stack.ended()
+    await job_stack.run_until_finished()
     assert tokens(job_stack.upstream.requests) == {"access-token"}
 
-    await main._take(job_stack.resources, rotated(job_stack), CHANGED)
+    await main._apply_configuration(job_stack.resources, rotated(job_stack), CHANGED)
     before = len(job_stack.upstream.requests)
     await job_stack.retry()
-    await job_stack.ended()
+    await job_stack.run_until_finished()
     asked = job_stack.upstream.requests[before:]
     assert len(asked) > 1
     assert tokens(asked) == {"new-token"}
-    assert len(job_stack.jobs._readers) == 1, "what belongs to the old token takes memory"
+    assert len(job_stack.jobs._loaders) == 1, "the loader of the old token is released"
 
 
-async def test_credentials_that_were_refused_are_tried_at_once_when_they_have_changed(job_stack: JobStack) -> None:
+async def test_changed_credentials_are_probed_at_once(job_stack: JobStack) -> None:
     def order(request: httpx.Request) -> Any:
         is_new = request.headers["X-Auth-Token"] == "new-token"
         return job_stack.order if is_new else (401, {"title": "Unauthorized"})
@@ -57,50 +57,48 @@ async def test_credentials_that_were_refused_are_tried_at_once_when_they_have_ch
     job_stack.upstream.on("GET /v2/orders/1", order)
     job_stack.record.make()
     await job_stack.webhook()
-    for _ in range(6):  # by then more than two minutes lie between two probes
-        await job_stack.turn()
+    for _ in range(6):  # now the next probe is more than two minutes away
+        await job_stack.run_next()
     assert await job_stack.resources.breaker.is_open(STORE_HASH)
     changed_at = job_stack.clock()
 
-    await main._take(job_stack.resources, rotated(job_stack), CHANGED, clock=job_stack.clock)
+    await main._apply_configuration(job_stack.resources, rotated(job_stack), CHANGED, clock=job_stack.clock)
     assert (await due_at(job_stack.redis))[PROBE.id(STORE_HASH).encode()] == changed_at
     for job in (MONITOR_HOOKS.id(STORE_HASH), RECONCILE.id(STORE_HASH)):
-        await job_stack.redis.zrem(RECONCILE.queue, job)  # theirs is another story
+        await job_stack.redis.zrem(RECONCILE.queue, job)  # this test is about the probe
 
-    assert (await job_stack.ended()).status is Status.UPDATED
+    assert (await job_stack.run_until_finished()).status is Status.UPDATED
     assert job_stack.clock() - changed_at < 10.0
     assert not await job_stack.resources.breaker.is_open(STORE_HASH)
 
 
-async def test_the_parked_orders_of_a_store_that_is_gone_are_given_up_in_the_end(job_stack: JobStack) -> None:
+async def test_parked_orders_of_a_removed_store_fail_after_two_days(job_stack: JobStack) -> None:
     job_stack.upstream.on("GET /v2/orders/1", (401, {"title": "Unauthorized"}))
     await job_stack.webhook()
-    await job_stack.turn()
+    await job_stack.run_next()
     assert await job_stack.queued() == [PROBE.id(STORE_HASH)]
     asked = len(job_stack.upstream.requests)
 
     gone = Configuration(job_stack.resources.configuration.endpoints, {}, ())
-    await main._take(job_stack.resources, gone, Changes([], [STORE_HASH], []))
-    entry = await job_stack.ended(most=1000)
+    await main._apply_configuration(job_stack.resources, gone, Changes([], [STORE_HASH], []))
+    entry = await job_stack.run_until_finished(max_jobs=1000)
 
     assert (entry.status, entry.reason) == (Status.FAILED, "the store is not in the stores file")
     assert len(job_stack.upstream.requests) == asked
     assert await job_stack.queued() == []
 
 
-async def test_a_new_store_gets_its_chores_at_once(job_stack: JobStack) -> None:
-    await main._take(job_stack.resources, rotated(job_stack, also="new1"), Changes(["new1"], [], []))
+async def test_new_store_gets_its_periodic_jobs_at_once(job_stack: JobStack) -> None:
+    await main._apply_configuration(job_stack.resources, rotated(job_stack, also="new1"), Changes(["new1"], [], []))
     assert set(job_stack.resources.configuration.stores) == {STORE_HASH, "new1"}
     assert set(await due_at(job_stack.redis)) == {b"reconcile:new1", b"guard:new1"}
 
 
-async def test_the_new_configuration_is_in_force_though_redis_is_gone(
-    job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_new_configuration_is_applied_without_redis(job_stack: JobStack, monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone(*_: object, **__: object) -> None:
         raise RedisConnectionError("gone")
 
     monkeypatch.setattr(main, "ensure_periodic_jobs", gone)
     configuration = rotated(job_stack)
-    await main._take(job_stack.resources, configuration, CHANGED)
+    await main._apply_configuration(job_stack.resources, configuration, CHANGED)
     assert job_stack.resources.configuration is configuration

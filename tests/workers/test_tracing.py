@@ -1,4 +1,4 @@
-"""The trace of an order: put together from its entry, and only where somebody asks for it."""
+"""The trace of an order: built from its entry, and only if tracing is on."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ class Traced:
         self.tracer = Tracer(self.provider)
 
     def spans(self, entry: Entry) -> dict[str, ReadableSpan]:
-        self.tracer.order_ended(entry)
+        self.tracer.trace_finished(entry)
         return {span.name: span for span in self.exporter.get_finished_spans()}
 
 
@@ -61,7 +61,7 @@ def seconds(span: ReadableSpan) -> tuple[float, float]:
     return round(span.start_time / 1e9 - CREATED, 3), round(span.end_time / 1e9 - CREATED, 3)
 
 
-def test_an_order_is_one_trace_with_a_span_for_each_stage(traced: Traced) -> None:
+def test_order_is_one_trace_with_a_span_for_each_stage(traced: Traced) -> None:
     spans = traced.spans(ended())
     assert {name: seconds(span) for name, span in spans.items()} == {
         "BigCommerce announces the order": (0.0, 0.0),
@@ -79,7 +79,7 @@ def test_an_order_is_one_trace_with_a_span_for_each_stage(traced: Traced) -> Non
     assert {span.parent.span_id for span in spans.values() if span.parent} == {root.context.span_id}
 
 
-def test_the_root_says_which_order_and_what_came_of_it_but_no_value(traced: Traced) -> None:
+def test_root_span_names_order_and_outcome_but_no_value(traced: Traced) -> None:
     root = traced.spans(ended(po_number="4711-D", fields={"Cost Center": "CC"}, webhook_id="msg_1"))["order"]
     assert root.attributes == {
         "enrich.store": "abc123",
@@ -92,28 +92,28 @@ def test_the_root_says_which_order_and_what_came_of_it_but_no_value(traced: Trac
     }
 
 
-def test_a_failed_order_is_an_error_with_its_reason(traced: Traced) -> None:
+def test_failed_order_is_an_error_with_its_reason(traced: Traced) -> None:
     root = traced.spans(ended(Status.FAILED, reason="po_number"))["order"]
     assert (root.status.status_code, root.status.description) == (StatusCode.ERROR, "po_number")
 
 
-def test_times_of_bigcommerces_clock_are_told_on_ours(traced: Traced) -> None:
-    # Their clock is five seconds ahead: what they call 0 was five seconds earlier on ours.
+def test_times_of_bigcommerces_clock_are_converted_to_ours(traced: Traced) -> None:
+    # Their clock is five seconds ahead: their 0 was five seconds earlier on ours.
     spans = traced.spans(ended(skew=5.0, times={**TIMES, Stage.RECEIVED: CREATED - 4.8}))
     assert seconds(spans["webhook on its way"]) == (-5.0, -4.8)
 
 
-def test_a_stage_that_was_noted_before_the_one_before_it_takes_no_time(traced: Traced) -> None:
+def test_stage_earlier_than_the_previous_one_has_no_duration(traced: Traced) -> None:
     spans = traced.spans(ended(times={**TIMES, Stage.QUEUED: CREATED + 60}))
     assert seconds(spans["queue"]) == (60.0, 60.0)
 
 
-def test_an_order_that_could_never_be_read_has_no_trace(traced: Traced) -> None:
+def test_order_that_was_never_read_has_no_trace(traced: Traced) -> None:
     assert traced.spans(ended(times={Stage.RECEIVED: CREATED})) == {}
 
 
 @pytest.mark.parametrize("environ", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}])
-def test_nobody_asks_for_traces_by_default(environ: dict[str, str]) -> None:
+def test_tracing_is_off_by_default(environ: dict[str, str]) -> None:
     assert open_tracer(environ) is None
 
 
@@ -124,9 +124,9 @@ def test_nobody_asks_for_traces_by_default(environ: dict[str, str]) -> None:
         ("opentelemetry.exporter", ["opentelemetry-exporter-otlp-proto-http"]),
     ],
 )
-def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, hidden: str, missing: list[str]) -> None:
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, hidden: str, missing: list[str]) -> None:
     def find(name: str) -> object:
-        if name.startswith(f"{hidden}."):  # as find_spec does where not even the parent is there
+        if name.startswith(f"{hidden}."):  # as find_spec does if the parent package is missing
             raise ModuleNotFoundError(name)
         return object()
 
@@ -137,7 +137,7 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, hi
 
 
 @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
-def test_an_endpoint_switches_them_on(name: str) -> None:
+def test_endpoint_turns_tracing_on(name: str) -> None:
     tracer = open_tracer({name: "http://127.0.0.1:9"})
     assert tracer is not None
     tracer.close()

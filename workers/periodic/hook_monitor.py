@@ -1,12 +1,11 @@
-"""The guardian of a store's webhooks: it reactivates them, keeps them from expiring, and says what is wrong.
+"""The hook monitor: reactivates a store's webhooks, keeps them from expiring, and logs what is wrong with them.
 
-BigCommerce deactivates a webhook whose callbacks fail for two days or that has none for 90 days, and sends nothing
-for three minutes to a domain that fails too often. ("Webhooks overview")
+BigCommerce deactivates a webhook whose callbacks fail for two days or that has none for 90 days. It blocks a domain
+that fails too often for three minutes. ("Webhooks overview" in BigCommerce's documentation)
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import structlog
 
@@ -31,40 +30,31 @@ from workers.resources import Resources
 log = structlog.get_logger()
 
 DAY_S = 86_400.0
-# BigCommerce takes 90 days without a callback for a sign that nobody wants any.
-IDLE_S = 80 * DAY_S
+# BigCommerce deactivates a webhook that had no callback for 90 days.
+MAX_IDLE_S = 80 * DAY_S
 
 TIMEOUT_S = 15.0
 
 
-class HookMonitor:
-    """The job that looks after a store's webhooks: ``every_s``, and ``trouble_every_s`` while something is wrong."""
+class HookMonitor(PeriodicTask):
+    """The periodic task that monitors a store's webhooks: every ``every_s``, ``problem_every_s`` while one fails."""
+
+    name = "hook_monitor"
 
     def __init__(
         self,
         resources: Resources,
         *,
         every_s: float = 600.0,
-        trouble_every_s: float = 30.0,
+        problem_every_s: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._resources = resources
-        self._every_s = every_s
-        self._trouble_every_s = trouble_every_s
-        self._clock = clock
-        self._task = PeriodicTask("hook_monitor", every_s=every_s)
-        self._watches = PollingFallback(resources.redis, clock=clock)
+        super().__init__(resources, every_s=every_s, clock=clock)
+        self._problem_every_s = problem_every_s
+        self._polling = PollingFallback(resources.redis, clock=clock)
 
-    async def guard(self, _: dict[str, Any], store: str) -> None:
-        """Look after the webhooks; raises Retry until the store is gone from the stores file."""
-        configured = self._resources.configuration.stores.get(store)
-        if configured is not None:
-            await self._task.turn(store, lambda: self._turn(configured.store))
-
-    async def _turn(self, store: Store) -> float:
-        """One turn; in how many seconds the next is due."""
-        if await self._resources.breaker.is_open(store.hash):
-            return self._every_s
+    async def run_once(self, store: Store) -> float:
+        """Check and repair the store's webhooks; returns in how many seconds the next run is due."""
         api = QuotaWaitingApi(
             self._resources.transport,
             Account(store.hash, store.access_tokens),
@@ -77,22 +67,22 @@ class HookMonitor:
 
         destination = known.destination or first_destination(hooks)
         ours = [hook for hook in hooks if hook.destination == destination]
-        troubles = find_problems(hooks, store, destination, blocked)
-        serious = [trouble for trouble in troubles if trouble.blocks_delivery]
-        if serious:
-            await self._watches.start(store.hash, f"webhook {serious[0].kind}")
+        problems = find_problems(hooks, store, destination, blocked)
+        blocking = [problem for problem in problems if problem.blocks_delivery]
+        if blocking:
+            await self._polling.start(store.hash, f"webhook {blocking[0].kind}")
             api.priority = Priority.VERIFY  # orders may be missing their windows
         refusals = await _reactivate(api, ours)
-        touched_at = await self._touch(api, store.hash, ours, known)
-        _tell(known.troubles, troubles, blocked, refusals)
-        await save_hook_state(self._resources.redis, store.hash, destination, troubles, touched_at)
-        return self._trouble_every_s if serious else self._every_s
+        touched_at = await self._touch_idle(api, store.hash, ours, known)
+        _log_changes(known.troubles, problems, blocked, refusals)
+        await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at)
+        return self._problem_every_s if blocking else self._every_s
 
-    async def _touch(self, api: StoreApi, store: str, hooks: Iterable[Hook], known: HookState) -> float | None:
-        """Show BigCommerce that webhooks are wanted that had no event for long; when that was last done."""
+    async def _touch_idle(self, api: StoreApi, store: str, hooks: Iterable[Hook], known: HookState) -> float | None:
+        """Update webhooks that had no event for long, so that they do not expire; returns when that was last done."""
         now = self._clock()
-        last = max(await self._watches.webhook_at(store) or 0.0, known.touched_at or 0.0)
-        idle = [hook for hook in hooks if hook.is_active and now - max(last, hook.updated_at) > IDLE_S]
+        last = max(await self._polling.webhook_at(store) or 0.0, known.touched_at or 0.0)
+        idle = [hook for hook in hooks if hook.is_active and now - max(last, hook.updated_at) > MAX_IDLE_S]
         for hook in idle:
             if hook.id is not None:
                 await api.core.update_hook(hook.id, is_active=True)
@@ -101,7 +91,7 @@ class HookMonitor:
 
 
 async def _reactivate(api: StoreApi, hooks: Iterable[Hook]) -> dict[str, str]:
-    """Switch on what was switched off; why BigCommerce would not, by scope."""
+    """Switch on inactive webhooks; returns, by scope, why BigCommerce refused."""
     refusals = {}
     for hook in hooks:
         if hook.is_active:
@@ -116,32 +106,32 @@ async def _reactivate(api: StoreApi, hooks: Iterable[Hook]) -> dict[str, str]:
     return refusals
 
 
-def _tell(
+def _log_changes(
     before: Iterable[HookProblem],
     now: Sequence[HookProblem],
     blocked: Mapping[str, int | None],
     refusals: Mapping[str, str],
 ) -> None:
-    """What has begun, and what has ended."""
-    for trouble in now:
-        if trouble not in before:
-            _tell_of(trouble, blocked, refusals)
-    for trouble in before:
-        if trouble not in now:
-            log.info(Event.HOOK_OK, trouble=trouble.kind.value, what=trouble.what)
+    """Log new problems, and problems that are solved."""
+    for problem in now:
+        if problem not in before:
+            _log_problem(problem, blocked, refusals)
+    for problem in before:
+        if problem not in now:
+            log.info(Event.HOOK_OK, trouble=problem.kind.value, what=problem.what)
 
 
-def _tell_of(trouble: HookProblem, blocked: Mapping[str, int | None], refusals: Mapping[str, str]) -> None:
-    match trouble.kind:
+def _log_problem(problem: HookProblem, blocked: Mapping[str, int | None], refusals: Mapping[str, str]) -> None:
+    match problem.kind:
         case ProblemKind.MISSING:
-            log.error(Event.HOOK_MISSING, scope=trouble.what)
-        case ProblemKind.INACTIVE if trouble.what in refusals:
-            log.error(Event.HOOK_NOT_REACTIVATED, scope=trouble.what, reason=refusals[trouble.what])
+            log.error(Event.HOOK_MISSING, scope=problem.what)
+        case ProblemKind.INACTIVE if problem.what in refusals:
+            log.error(Event.HOOK_NOT_REACTIVATED, scope=problem.what, reason=refusals[problem.what])
         case ProblemKind.INACTIVE:
-            log.warning(Event.HOOK_REACTIVATED, scope=trouble.what)
+            log.warning(Event.HOOK_REACTIVATED, scope=problem.what)
         case ProblemKind.HEADERS:
-            log.error(Event.HOOK_HEADERS_DIFFER, scope=trouble.what)
+            log.error(Event.HOOK_HEADERS_DIFFER, scope=problem.what)
         case ProblemKind.BLOCKED:
-            log.warning(Event.HOOK_BLOCKED, domain=trouble.what, seconds_left=blocked[trouble.what])
+            log.warning(Event.HOOK_BLOCKED, domain=problem.what, seconds_left=blocked[problem.what])
         case ProblemKind.FOREIGN:
-            log.warning(Event.HOOK_FOREIGN, destination=trouble.what)
+            log.warning(Event.HOOK_FOREIGN, destination=problem.what)

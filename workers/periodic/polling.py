@@ -1,14 +1,17 @@
-"""The watch over a store whose webhooks fail: its new orders are asked for every few seconds.
+"""The polling fallback: while a store's webhooks fail, its newest orders are polled every few seconds.
 
-Whoever notices that webhooks fail starts it; the store's reconciling does the asking, and ends it.
+Reconciling and the hook monitor start it when they notice missing webhooks. Reconciling does the polling, and ends it
+once webhooks arrive again.
 """
 
 import time
 from collections.abc import Callable
 
 import structlog
+from pydantic import Field
 from redis.asyncio import Redis
 
+from service.hooks import has_delivery_problem
 from service.logs import Event
 from service.orders.create_window import LENGTH_S
 from service.orders.state.jobs import RECONCILE
@@ -17,66 +20,81 @@ from workers.periodic.task import State
 
 log = structlog.get_logger()
 
-# How long webhooks must have come again without fail.
+# Polling ends when for so long no webhook was missed.
 QUIET_S = 60.0
 
-# What BigCommerce's clock may be off by, as far as we know it: ``date_created`` has whole seconds.
-DOUBT_S = 1.0
+# How far BigCommerce's clock may be off, as we know it: ``date_created`` has whole seconds.
+CLOCK_TOLERANCE_S = 1.0
 
 
 class PollingState(State):
-    """A watch that is on. Times are seconds since the epoch, on our clock."""
+    """The state of a store's polling. Times are seconds since the epoch, on our clock. Aliases are the stored names."""
 
     since: float
     reason: str
-    untold_at: float
-    """When it was last noticed that no webhook had told of an order."""
-    asked_for: float | None = None
-    """When an order was created that was found before a webhook told of it. One may still come."""
+    missed_webhook_at: float = Field(validation_alias="untold_at", serialization_alias="untold_at")
+    """When a missing webhook was last noticed."""
+    awaited_order_at: float | None = Field(default=None, validation_alias="asked_for", serialization_alias="asked_for")
+    """When an order was created that polling found before its webhook. The webhook may still arrive."""
 
-    def judged(self, now: float, webhook_at: float | None) -> "PollingState":
-        """The same, once it can be said whether webhooks came for the order that was found first."""
-        if self.asked_for is None or now - self.asked_for <= LENGTH_S:
+    def after_window(self, now: float, webhook_at: float | None) -> "PollingState":
+        """The state once the awaited order's window has passed: its webhook arrived, or it was missed."""
+        if self.awaited_order_at is None or now - self.awaited_order_at <= LENGTH_S:
             return self
-        came = webhook_at is not None and webhook_at >= self.asked_for - DOUBT_S
-        return self.model_copy(update={"asked_for": None, "untold_at": self.untold_at if came else now})
+        arrived = webhook_at is not None and webhook_at >= self.awaited_order_at - CLOCK_TOLERANCE_S
+        missed_at = self.missed_webhook_at if arrived else now
+        return self.model_copy(update={"awaited_order_at": None, "missed_webhook_at": missed_at})
 
     def is_over(self, now: float, webhook_at: float | None) -> bool:
-        """Webhooks come in time again, and have for a while."""
-        came = webhook_at is not None and webhook_at > self.since
-        return came and self.asked_for is None and now - self.untold_at >= QUIET_S
+        """Whether webhooks arrive in time again, and have for ``QUIET_S``."""
+        arrived = webhook_at is not None and webhook_at > self.since
+        return arrived and self.awaited_order_at is None and now - self.missed_webhook_at >= QUIET_S
 
 
 class PollingFallback:
-    """Starts, keeps and ends them. Errors are Redis's own."""
+    """Starts, updates and ends the polling of stores. Methods raise Redis's errors."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
 
     async def get(self, store: str) -> PollingState | None:
-        """The store's watch, or None when it is not being watched."""
+        """The state of the store's polling; None if the store is not polled."""
         return await PollingState.read(self._redis, polling_key(store))
 
     async def start(self, store: str, reason: str) -> None:
-        """Watch the store from now on, if it is not being watched."""
+        """Start polling the store, unless it is polled already."""
         now = self._clock()
-        watch = PollingState(since=now, reason=reason, untold_at=now)
-        if await watch.write(self._redis, polling_key(store), if_new=True):
+        polling = PollingState(since=now, reason=reason, missed_webhook_at=now)
+        if await polling.write(self._redis, polling_key(store), if_new=True):
             log.warning(Event.POLLING_STARTED, store=store, reason=reason)
-        # The next look need not be waited for.
+        # Make the next run of reconciling due now.
         await self._redis.zadd(RECONCILE.queue, {RECONCILE.id(store): int(now * 1000)}, xx=True, lt=True)
 
-    async def keep(self, store: str, watch: PollingState) -> None:
-        """Note how a watch stands."""
-        await watch.write(self._redis, polling_key(store))
+    async def update(
+        self, store: str, polling: PollingState, *, missed_webhook: bool, found_order_at: float | None
+    ) -> None:
+        """Store the state after a run of reconciling, or end the polling.
 
-    async def end(self, store: str, watch: PollingState) -> None:
-        """Stop watching the store."""
-        await self._redis.delete(polling_key(store))
-        log.info(Event.POLLING_ENDED, store=store, reason=watch.reason, lasted_s=round(self._clock() - watch.since))
+        ``found_order_at`` is when the newest order was created (on our clock) that was found before its webhook.
+        """
+        now, webhook_at = self._clock(), await self.webhook_at(store)
+        polling = polling.after_window(now, webhook_at)
+        if missed_webhook:
+            polling = polling.model_copy(update={"missed_webhook_at": now})
+        if polling.is_over(now, webhook_at) and not await has_delivery_problem(self._redis, store):
+            await self._end(store, polling)
+            return
+        if found_order_at is not None and polling.awaited_order_at is None:
+            polling = polling.model_copy(update={"awaited_order_at": found_order_at})
+        await polling.write(self._redis, polling_key(store))
 
     async def webhook_at(self, store: str) -> float | None:
-        """When a webhook of the store was last received in time, on our clock."""
+        """When a webhook of the store last arrived in time, on our clock."""
         seen = await self._redis.get(webhook_seen_key(store))
         return None if seen is None else int(seen) / 1000
+
+    async def _end(self, store: str, polling: PollingState) -> None:
+        await self._redis.delete(polling_key(store))
+        lasted_s = round(self._clock() - polling.since)
+        log.info(Event.POLLING_ENDED, store=store, reason=polling.reason, lasted_s=lasted_s)

@@ -1,16 +1,17 @@
-"""Chores: what is done for a store again and again, for as long as it is in the stores file.
+"""Periodic tasks: jobs that run again and again for each store in the stores file.
 
-A chore is one job per store that goes back into its queue after each turn, so that however many workers there are,
-one of them does it.
+A periodic task is one job per store, which goes back into its queue after each run. So one worker at a time runs it,
+however many workers there are.
 """
 
 import asyncio
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import structlog
 from arq import Retry
@@ -21,42 +22,45 @@ from service.errors import CredentialsRefused, Refused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE
 from service.redis.client import TRANSIENT_ERRORS
+from service.stores import Store
 from workers.backoff import exponential_backoff
+from workers.resources import Resources
 
 log = structlog.get_logger()
 
-# Far more than a turn can take; it only breaks what hangs against all expectation.
-TURN_AT_MOST_S = 300.0
+# Much longer than any run takes: it only ends a run that hangs.
+RUN_TIMEOUT_S = 300.0
 
-# Passing trouble may end at any time, and orders may be waiting that nobody else tells of.
+# Transient errors may end at any time, and orders may be waiting whose webhook was lost.
 MAX_BACKOFF_S = 15.0
-SHORTEST_WAIT_S = 0.5
+# Quota that is due at once must not make a busy loop.
+MIN_QUOTA_WAIT_S = 0.5
 
-# So many stores may begin at once; the first turns of more are spread.
-AT_ONCE = 20
+# The first runs of more stores than this are spread over some seconds.
+MAX_STORES_AT_ONCE = 20
 SPREAD_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """How often, in seconds, a store's chores are done: in quiet times and while there is trouble."""
+    """How often, in seconds, the periodic tasks of a store run: normally, and while webhooks fail."""
 
     reconcile_s: float = 60.0
-    watch_s: float = 3.0
-    guard_s: float = 600.0
-    trouble_s: float = 30.0
+    polling_s: float = 3.0
+    hooks_s: float = 600.0
+    hooks_problem_s: float = 30.0
 
 
 async def ensure_periodic_jobs(
     redis: Redis, stores: Collection[str], *, now_due: bool = False, clock: Callable[[], float] = time.time
 ) -> None:
-    """Put the chores of these stores into their queue, where they are not. Errors are Redis's own.
+    """Queue the periodic jobs of these stores where they are missing. Raises Redis's errors.
 
-    ``now_due`` has those done now that are there already: what kept them from succeeding may be mended, and refused
-    credentials may be others.
+    ``now_due`` makes jobs that are queued already due now: an admin may have fixed what made them fail, such as
+    refused credentials.
     """
     now = clock()
-    spread = SPREAD_S if len(stores) > AT_ONCE else 0.0
+    spread = SPREAD_S if len(stores) > MAX_STORES_AT_ONCE else 0.0
     async with redis.pipeline(transaction=False) as pipe:
         for store in stores:
             for kind in (RECONCILE, MONITOR_HOOKS):
@@ -69,55 +73,69 @@ async def ensure_periodic_jobs(
         await pipe.execute()
 
 
-class PeriodicTask:
-    """Keeps a chore going: trouble makes it wait, for ``every_s`` seconds at most, and nothing ends it."""
+class PeriodicTask(ABC):
+    """A periodic task. Subclasses implement ``run_once``; an error delays the next run but never ends the task."""
 
-    def __init__(self, name: str, *, every_s: float) -> None:
-        self._name = name
+    name: ClassVar[str]
+    """The task's name in the log."""
+
+    def __init__(self, resources: Resources, *, every_s: float, clock: Callable[[], float] = time.time) -> None:
+        """``every_s`` is the normal interval between runs, in seconds."""
+        self._resources = resources
         self._every_s = every_s
+        self._clock = clock
         self._failures: Counter[str] = Counter()
 
-    async def turn(self, store: str, do: Callable[[], Awaitable[float]]) -> NoReturn:
-        """Do one turn, which tells in how many seconds the next is due; raises arq's Retry in any case."""
+    @abstractmethod
+    async def run_once(self, store: Store) -> float:
+        """Run once for a store; returns in how many seconds the next run is due."""
+
+    async def run(self, _: dict[str, Any], store: str) -> None:
+        """The job: run once and schedule the next run, by raising Retry. Ends when the store is not configured."""
+        configured = self._resources.configuration.stores.get(store)
+        if configured is None:
+            return
         with structlog.contextvars.bound_contextvars(store=store):
             try:
-                async with asyncio.timeout(TURN_AT_MOST_S):
-                    pause = await do()
+                async with asyncio.timeout(RUN_TIMEOUT_S):
+                    # While the store's credentials are refused, only the probe calls BigCommerce.
+                    is_locked_out = await self._resources.breaker.is_open(store)
+                    delay = self._every_s if is_locked_out else await self.run_once(configured.store)
                 self._failures.pop(store, None)
             except Exception as error:
                 self._failures[store] += 1
-                pause = self._pause_after(error, self._failures[store])
-                self._tell(error, pause, self._failures[store])
-        raise Retry(defer=pause)
+                delay = self._delay_after(error, self._failures[store])
+                self._log_failure(error, delay, self._failures[store])
+        raise Retry(defer=delay)
 
-    def _pause_after(self, error: Exception, failures: int) -> float:
+    def _delay_after(self, error: Exception, failures: int) -> float:
         match error:
             case WaitUntil(seconds=seconds):
-                return min(max(seconds, SHORTEST_WAIT_S), self._every_s)
+                return min(max(seconds, MIN_QUOTA_WAIT_S), self._every_s)
             case CredentialsRefused() | Refused():
-                return self._every_s  # only a person can mend it
+                return self._every_s  # only a person can fix it
             case _:
                 return exponential_backoff(failures, longest_s=min(MAX_BACKOFF_S, self._every_s))
 
-    def _tell(self, error: Exception, pause: float, failures: int) -> None:
+    def _log_failure(self, error: Exception, delay: float, failures: int) -> None:
         if not isinstance(error, (UpstreamError, *TRANSIENT_ERRORS)):
-            log.error(Event.INTERNAL_ERROR, place=self._name, exc_info=error)
+            log.error(Event.INTERNAL_ERROR, place=self.name, exc_info=error)
             return
-        # What lasts is said once. Waiting for one's turn is no trouble at all.
-        is_news = failures == 1 and not isinstance(error, WaitUntil)
-        tell = log.warning if is_news else log.debug
+        # A lasting error is logged once. Waiting for quota is normal.
+        is_new = failures == 1 and not isinstance(error, WaitUntil)
+        write = log.warning if is_new else log.debug
         trouble = str(error) if isinstance(error, UpstreamError) else type(error).__name__
-        tell(Event.PERIODIC_TASK_POSTPONED, task=self._name, trouble=trouble, retry_in_ms=round(pause * 1000))
+        write(Event.PERIODIC_TASK_POSTPONED, task=self.name, trouble=trouble, retry_in_ms=round(delay * 1000))
 
 
 class State(BaseModel):
-    """What a chore remembers from one turn to the next, as JSON in Redis. Errors are Redis's own."""
+    """What a periodic task keeps between runs, as JSON in Redis. Methods raise Redis's errors."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     @classmethod
     async def read(cls, redis: Redis, key: str) -> Self | None:
-        """What was written last; None when there is nothing, or nothing that this version understands."""
+        """The stored state; None if there is none, or none that this version can read."""
         raw = await redis.get(key)
         try:
             return None if raw is None else cls.model_validate_json(raw)
@@ -125,5 +143,5 @@ class State(BaseModel):
             return None
 
     async def write(self, redis: Redis, key: str, *, if_new: bool = False) -> bool:
-        """False when it was to be new and is there already."""
-        return bool(await redis.set(key, self.model_dump_json(), nx=if_new))
+        """Store the state; with ``if_new`` only where there is none. Returns whether it was stored."""
+        return bool(await redis.set(key, self.model_dump_json(by_alias=True), nx=if_new))

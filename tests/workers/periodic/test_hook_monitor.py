@@ -1,4 +1,4 @@
-"""The guardian of a store's webhooks: every finding, against the sandbox's webhooks."""
+"""The hook monitor: every problem it can find, with the sandbox's webhooks."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,7 +14,7 @@ from service.hooks import HookState, has_delivery_problem, set_destination
 from service.orders.state.keys import hook_key, polling_key, webhook_seen_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
-from tests.workers.conftest import RULES, House
+from tests.workers.stack import RULES, Stack
 from workers.periodic.hook_monitor import DAY_S, HookMonitor
 
 CREATED, STATUS = "store/order/created", "store/order/statusUpdated"
@@ -24,27 +24,27 @@ OTHER = "https://elsewhere.example.com/webhooks/bigcommerce"
 Log = dict[str, Any]
 
 
-class Guarded:
-    """A store whose webhooks are looked after turn by turn."""
+class MonitoredStore:
+    """A store in the sandbox whose webhooks are monitored run by run."""
 
-    def __init__(self, house: House, **keys: Any) -> None:
-        self.house = house
-        self.resources = house.resources(**keys)
+    def __init__(self, stack: Stack, **keys: Any) -> None:
+        self.stack = stack
+        self.resources = stack.resources(**keys)
         self.restart()
 
     @property
     def clock(self) -> StillClock:
-        return self.house.clock
+        return self.stack.clock
 
     def restart(self) -> None:
-        """Another worker takes over."""
-        self.guardian = HookMonitor(self.resources, clock=self.clock)
+        """Another worker takes over: nothing is kept in memory."""
+        self.monitor = HookMonitor(self.resources, clock=self.clock)
 
-    async def turn(self, after_s: float = 0.0) -> tuple[float, list[Log]]:
-        """One turn, so many seconds later: in how many seconds the next is due, and what was logged."""
+    async def run(self, after_s: float = 0.0) -> tuple[float, list[Log]]:
+        """Run once, ``after_s`` seconds from now; returns in how many seconds the next run is due, and the log."""
         self.clock.tick(after_s)
         with capture_logs() as logs, pytest.raises(Retry) as retry:
-            await self.guardian.guard({}, STORE)
+            await self.monitor.run({}, STORE)
         assert retry.value.defer_score is not None
         return retry.value.defer_score / 1000, [dict(line) for line in logs if line["event"] != "upstream_call"]
 
@@ -55,110 +55,110 @@ class Guarded:
         is_active: bool = True,
         headers: dict[str, str] | None = None,
     ) -> int:
-        hook = await self.house.api().core.create_hook(scope, destination, headers, is_active)
+        hook = await self.stack.api().core.create_hook(scope, destination, headers, is_active)
         hook_id: int = hook["id"]
         return hook_id
 
     async def change(self, hook_id: int, **changes: Any) -> None:
-        await self.house.api().core.update_hook(hook_id, **changes)
+        await self.stack.api().core.update_hook(hook_id, **changes)
 
     async def delete(self, hook_id: int) -> None:
-        await self.house.api().core.delete_hook(hook_id)
+        await self.stack.api().core.delete_hook(hook_id)
 
     async def hooks(self) -> dict[int, dict[str, Any]]:
-        return {hook["id"]: hook for hook in await self.house.api().core.hooks()}
+        return {hook["id"]: hook for hook in await self.stack.api().core.hooks()}
 
     async def updates(self) -> int:
-        calls = await self.house.sandbox.calls()
+        calls = await self.stack.sandbox.calls()
         return sum(calls["core"].get("Update a Webhook", {}).values())
 
     async def is_polled(self) -> bool:
-        return bool(await self.house.redis.exists(polling_key(STORE)))
+        return bool(await self.stack.redis.exists(polling_key(STORE)))
 
 
 def events(logs: list[Log]) -> list[Log]:
-    """What was logged, but for the watch."""
+    """The log without the lines of the polling fallback."""
     return [line for line in logs if not line["event"].startswith("polling_")]
 
 
 @pytest.fixture
-def store(house: House) -> Guarded:
-    return Guarded(house)
+def store(stack: Stack) -> MonitoredStore:
+    return MonitoredStore(stack)
 
 
-async def test_a_webhook_that_is_well_is_left_alone(store: Guarded) -> None:
+async def test_working_webhook_is_not_changed(store: MonitoredStore) -> None:
     await store.hook()
-    assert await store.turn() == (600.0, [])
-    assert await store.turn(600.0) == (600.0, [])
+    assert await store.run() == (600.0, [])
+    assert await store.run(600.0) == (600.0, [])
     assert await store.updates() == 0
     assert not await store.is_polled()
-    assert not await has_delivery_problem(store.house.redis, STORE)
-    assert (await HookState.read(store.house.redis, STORE)).destination == OURS
+    assert not await has_delivery_problem(store.stack.redis, STORE)
+    assert (await HookState.read(store.stack.redis, STORE)).destination == OURS
 
 
-async def test_no_webhook_at_all_is_an_error_and_starts_the_watch(store: Guarded) -> None:
-    pause, logs = await store.turn()
+async def test_missing_webhook_is_an_error_and_starts_polling(store: MonitoredStore) -> None:
+    pause, logs = await store.run()
     assert pause == 30.0
     assert logs == [
         {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook missing"},
         {"event": "hook_missing", "log_level": "error", "scope": CREATED},
     ]
-    assert await has_delivery_problem(store.house.redis, STORE)
+    assert await has_delivery_problem(store.stack.redis, STORE)
 
     store.restart()
-    assert await store.turn(30.0) == (30.0, []), "it has been told"
+    assert await store.run(30.0) == (30.0, []), "it is logged once"
 
     await store.hook()
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "missing", "what": CREATED}
-    assert await store.turn(30.0) == (600.0, [ok])
-    assert not await has_delivery_problem(store.house.redis, STORE)
+    assert await store.run(30.0) == (600.0, [ok])
+    assert not await has_delivery_problem(store.stack.redis, STORE)
 
 
-async def test_a_status_webhook_is_only_needed_where_orders_wait_for_their_status(house: House) -> None:
-    await Guarded(house).hook()
-    assert await Guarded(house).turn() == (600.0, [])
+async def test_status_webhook_is_required_only_where_orders_wait_for_their_status(stack: Stack) -> None:
+    await MonitoredStore(stack).hook()
+    assert await MonitoredStore(stack).run() == (600.0, [])
 
-    waiting = Guarded(house, incomplete_orders="wait")
-    pause, logs = await waiting.turn()
+    waiting = MonitoredStore(stack, incomplete_orders="wait")
+    pause, logs = await waiting.run()
     assert pause == 30.0
     assert events(logs) == [{"event": "hook_missing", "log_level": "error", "scope": STATUS}]
     await waiting.hook(STATUS)
-    pause, logs = await waiting.turn(30.0)
+    pause, logs = await waiting.run(30.0)
     assert [(line["event"], line["what"]) for line in logs] == [("hook_ok", STATUS)]
 
 
-async def test_a_webhook_for_all_order_events_will_do(house: House) -> None:
-    store = Guarded(house, incomplete_orders="wait")
+async def test_webhook_for_all_order_events_is_enough(stack: Stack) -> None:
+    store = MonitoredStore(stack, incomplete_orders="wait")
     await store.hook("store/order/*")
-    assert await store.turn() == (600.0, [])
+    assert await store.run() == (600.0, [])
 
 
-async def test_webhooks_about_other_things_are_none_of_our_business(store: Guarded) -> None:
+async def test_webhooks_of_other_scopes_are_ignored(store: MonitoredStore) -> None:
     await store.hook()
     await store.hook("store/product/updated", OTHER)
-    assert await store.turn() == (600.0, [])
+    assert await store.run() == (600.0, [])
 
 
-async def test_a_webhook_that_goes_elsewhere_beside_ours_is_told_and_no_trouble(store: Guarded) -> None:
+async def test_foreign_webhook_beside_ours_is_logged_and_does_no_harm(store: MonitoredStore) -> None:
     await store.hook()
-    await store.turn()
+    await store.run()
     other = await store.hook(destination="https://user:secret@elsewhere.example.com/hook?key=secret#secret")
     shown = "https://elsewhere.example.com/hook"
-    told = {"event": "hook_foreign", "log_level": "warning", "destination": shown}
-    assert await store.turn(600.0) == (600.0, [told])
-    assert await store.turn(600.0) == (600.0, [])
+    line = {"event": "hook_foreign", "log_level": "warning", "destination": shown}
+    assert await store.run(600.0) == (600.0, [line])
+    assert await store.run(600.0) == (600.0, [])
     assert not await store.is_polled()
 
     await store.delete(other)
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "foreign", "what": shown}
-    assert await store.turn(600.0) == (600.0, [ok])
+    assert await store.run(600.0) == (600.0, [ok])
 
 
-async def test_a_webhook_that_was_sent_elsewhere_is_missing(store: Guarded) -> None:
+async def test_webhook_with_another_destination_counts_as_missing(store: MonitoredStore) -> None:
     hook_id = await store.hook()
-    await store.turn()
+    await store.run()
     await store.change(hook_id, destination=OTHER)
-    pause, logs = await store.turn(600.0)
+    pause, logs = await store.run(600.0)
     assert pause == 30.0
     assert [(line["event"], line["log_level"]) for line in events(logs)] == [
         ("hook_missing", "error"),
@@ -167,127 +167,129 @@ async def test_a_webhook_that_was_sent_elsewhere_is_missing(store: Guarded) -> N
     assert await store.is_polled()
 
 
-async def test_the_destination_is_the_one_that_a_receiver_has(store: Guarded) -> None:
+async def test_destination_is_the_one_with_the_receivers_path(store: MonitoredStore) -> None:
     await store.hook(destination="https://elsewhere.example.com/erp")
     await store.hook(destination=OTHER, is_active=False)
     await store.hook(destination=OURS)
-    await store.turn()
-    assert (await HookState.read(store.house.redis, STORE)).destination == OURS
+    await store.run()
+    assert (await HookState.read(store.stack.redis, STORE)).destination == OURS
 
 
-async def test_a_destination_that_was_set_is_never_changed(store: Guarded) -> None:
-    await store.house.redis.hset(hook_key(STORE), "destination", "https://proxy.example.com/in")  # type: ignore[misc]
+async def test_configured_destination_is_never_changed(store: MonitoredStore) -> None:
+    await store.stack.redis.hset(hook_key(STORE), "destination", "https://proxy.example.com/in")  # type: ignore[misc]
     await store.hook()
-    _, logs = await store.turn()
+    _, logs = await store.run()
     assert [line["event"] for line in events(logs)] == ["hook_missing", "hook_foreign"]
     await store.hook(destination="https://proxy.example.com/in")
-    _, logs = await store.turn(30.0)
+    _, logs = await store.run(30.0)
     assert [(line["event"], line["trouble"]) for line in logs] == [("hook_ok", "missing")]
 
 
-async def test_after_a_move_all_is_well_as_soon_as_the_new_destination_is_told(store: Guarded) -> None:
+async def test_new_destination_solves_the_problem_after_a_move(store: MonitoredStore) -> None:
     hook_id = await store.hook()
-    await store.turn()
+    await store.run()
     await store.change(hook_id, destination=OTHER)
-    assert (await store.turn(600.0))[0] == 30.0
-    assert (await store.turn(30.0))[0] == 30.0
+    assert (await store.run(600.0))[0] == 30.0
+    assert (await store.run(30.0))[0] == 30.0
 
-    await set_destination(store.house.redis, STORE, OTHER)
-    pause, logs = await store.turn(30.0)
+    await set_destination(store.stack.redis, STORE, OTHER)
+    pause, logs = await store.run(30.0)
     assert pause == 600.0
     assert sorted((line["event"], line["trouble"]) for line in logs) == [("hook_ok", "foreign"), ("hook_ok", "missing")]
-    assert not await has_delivery_problem(store.house.redis, STORE)
-    assert await store.turn(600.0) == (600.0, []), "it is still known"
+    assert not await has_delivery_problem(store.stack.redis, STORE)
+    assert await store.run(600.0) == (600.0, []), "the destination is still known"
 
 
-async def test_a_webhook_whose_headers_differ_is_told_once_and_left_as_it_is(house: House) -> None:
+async def test_webhook_with_wrong_headers_is_logged_once_and_not_changed(stack: Stack) -> None:
     headers = f'[stores.{STORE}.webhook_headers]\n"X-Key" = ["new-secret", "old-secret"]'
-    store = Guarded(house, rules=headers + RULES)
+    store = MonitoredStore(stack, rules=headers + RULES)
     hook_id = await store.hook(headers={"X-Key": "wrong"})
-    pause, logs = await store.turn()
+    pause, logs = await store.run()
     assert pause == 30.0
     assert logs == [
         {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook headers"},
         {"event": "hook_headers_differ", "log_level": "error", "scope": CREATED},
     ]
-    assert await has_delivery_problem(house.redis, STORE)
+    assert await has_delivery_problem(stack.redis, STORE)
     store.restart()
-    assert await store.turn(30.0) == (30.0, []), "it has been told"
+    assert await store.run(30.0) == (30.0, []), "it is logged once"
     assert await store.updates() == 0
 
     await store.change(hook_id, headers={"x-key": "old-secret", "X-Proxy": "p"})
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "headers", "what": CREATED}
-    assert await store.turn(30.0) == (600.0, [ok])
+    assert await store.run(30.0) == (600.0, [ok])
 
 
-async def test_a_webhook_that_was_deactivated_is_switched_on(store: Guarded) -> None:
+async def test_deactivated_webhook_is_reactivated(store: MonitoredStore) -> None:
     hook_id = await store.hook()
-    await store.turn()
+    await store.run()
     await store.change(hook_id, is_active=False)
 
-    pause, logs = await store.turn(600.0)
+    pause, logs = await store.run(600.0)
 
     assert pause == 30.0
     assert events(logs) == [{"event": "hook_reactivated", "log_level": "warning", "scope": CREATED}]
     assert (await store.hooks())[hook_id]["is_active"] is True
     assert await store.is_polled()
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "inactive", "what": CREATED}
-    assert await store.turn(30.0) == (600.0, [ok])
+    assert await store.run(30.0) == (600.0, [ok])
 
 
-async def test_a_webhook_that_goes_off_again_and_again_is_told_once_and_switched_on_each_time(store: Guarded) -> None:
+async def test_webhook_deactivated_repeatedly_is_logged_once_and_reactivated_each_time(store: MonitoredStore) -> None:
     hook_id = await store.hook()
-    for turn in range(4):
+    for number in range(4):
         await store.change(hook_id, is_active=False)
-        _, logs = await store.turn(30.0)
-        assert [line["event"] for line in events(logs)] == (["hook_reactivated"] if turn == 0 else [])
+        _, logs = await store.run(30.0)
+        assert [line["event"] for line in events(logs)] == (["hook_reactivated"] if number == 0 else [])
         assert (await store.hooks())[hook_id]["is_active"] is True
 
 
-async def test_a_webhook_of_somebody_else_stays_off(store: Guarded) -> None:
+async def test_inactive_webhook_of_another_app_is_not_reactivated(store: MonitoredStore) -> None:
     await store.hook()
     other = await store.hook(destination=OTHER, is_active=False)
-    await store.turn()
+    await store.run()
     assert (await store.hooks())[other]["is_active"] is False
 
 
-async def test_a_webhook_that_cannot_be_switched_on_is_an_error(
-    store: Guarded, monkeypatch: pytest.MonkeyPatch
+async def test_webhook_that_cannot_be_reactivated_is_an_error(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.hook(is_active=False)
     monkeypatch.setattr(Core, "update_hook", raising(Refused("Update a Webhook", "Not now.", status=422)))
-    pause, logs = await store.turn()
+    pause, logs = await store.run()
     assert pause == 30.0
     assert events(logs) == [
         {"event": "hook_not_reactivated", "log_level": "error", "scope": CREATED, "reason": "Not now."}
     ]
-    assert await store.turn(30.0) == (30.0, [])
+    assert await store.run(30.0) == (30.0, [])
 
 
-async def test_a_blocked_domain_is_told_and_starts_the_watch(store: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_blocked_domain_is_logged_and_starts_polling(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await store.hook()
-    await store.turn()
+    await store.run()
     with monkeypatch.context() as patched:
         blocked = [{"destination": "hooks.example.com", "time_left": 170, "reasons": []}, {"destination": "x.test"}]
         patched.setattr(Core, "hooks_admin", answering({"blocked_domains": blocked}))
-        pause, logs = await store.turn(600.0)
+        pause, logs = await store.run(600.0)
         assert pause == 30.0
         assert logs == [
             {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook blocked"},
             {"event": "hook_blocked", "log_level": "warning", "domain": "hooks.example.com", "seconds_left": 170},
         ]
-        assert await store.turn(30.0) == (30.0, [])
+        assert await store.run(30.0) == (30.0, [])
     ok = {"event": "hook_ok", "log_level": "info", "trouble": "blocked", "what": "hooks.example.com"}
-    assert await store.turn(30.0) == (600.0, [ok])
+    assert await store.run(30.0) == (600.0, [ok])
 
 
 @pytest.mark.parametrize("written", ["https://hooks.example.com", "https://hooks.example.com/webhooks/bigcommerce"])
-async def test_a_blocked_domain_may_be_written_as_a_url(
-    store: Guarded, monkeypatch: pytest.MonkeyPatch, written: str
+async def test_blocked_domain_may_be_given_as_a_url(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     await store.hook()
     monkeypatch.setattr(Core, "hooks_admin", answering({"blocked_domains": [{"destination": written}]}))
-    _, logs = await store.turn()
+    _, logs = await store.run()
     assert events(logs) == [
         {"event": "hook_blocked", "log_level": "warning", "domain": "hooks.example.com", "seconds_left": None}
     ]
@@ -296,100 +298,102 @@ async def test_a_blocked_domain_may_be_written_as_a_url(
 @pytest.mark.parametrize(
     "admin", [{}, {"blocked_domains": None}, {"blocked_domains": [None, {}, {"destination": "https://[x"}]}]
 )
-async def test_an_answer_about_blocked_domains_that_says_nothing_is_no_trouble(
-    store: Guarded, monkeypatch: pytest.MonkeyPatch, admin: dict[str, Any]
+async def test_empty_answer_about_blocked_domains_is_no_problem(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch, admin: dict[str, Any]
 ) -> None:
     await store.hook()
     monkeypatch.setattr(Core, "hooks_admin", answering(admin))
-    assert await store.turn() == (600.0, [])
+    assert await store.run() == (600.0, [])
 
 
-async def test_a_token_that_may_not_ask_for_blocked_domains_still_has_its_webhooks_looked_after(
-    store: Guarded, monkeypatch: pytest.MonkeyPatch
+async def test_token_without_access_to_blocked_domains_still_has_its_webhooks_monitored(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Core, "hooks_admin", raising(CredentialsRefused("Get Admin Info", "no", status=403)))
     hook_id = await store.hook(is_active=False)
-    await store.turn()
+    await store.run()
     assert (await store.hooks())[hook_id]["is_active"] is True
 
 
-async def test_webhooks_that_lack_keys_are_read_all_the_same(store: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    strange = [{}, {"scope": CREATED}, {"scope": None, "destination": 5}, {"scope": CREATED, "destination": OURS}]
-    monkeypatch.setattr(Core, "hooks", answering(strange))
-    pause, logs = await store.turn()
+async def test_webhooks_with_missing_keys_are_read(store: MonitoredStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = [{}, {"scope": CREATED}, {"scope": None, "destination": 5}, {"scope": CREATED, "destination": OURS}]
+    monkeypatch.setattr(Core, "hooks", answering(odd))
+    pause, logs = await store.run()
     assert pause == 600.0
     assert [line["event"] for line in logs] == ["hook_foreign"]
 
 
-async def test_a_webhook_without_an_id_cannot_be_mended(store: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_webhook_without_an_id_cannot_be_reactivated(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Core, "hooks", answering([{"scope": CREATED, "destination": OURS, "is_active": False}]))
-    pause, logs = await store.turn()
+    pause, logs = await store.run()
     assert pause == 30.0
     assert [(line["event"], line.get("reason")) for line in events(logs)] == [("hook_not_reactivated", "it has no id")]
 
 
-async def test_a_webhook_without_events_is_touched_before_it_expires(store: Guarded) -> None:
+async def test_idle_webhook_is_touched_before_it_expires(store: MonitoredStore) -> None:
     hook_id = await store.hook()
-    await store.turn()
-    assert await store.turn(79 * DAY_S) == (600.0, [])
+    await store.run()
+    assert await store.run(79 * DAY_S) == (600.0, [])
     assert await store.updates() == 0
 
     idle = {"event": "hook_idle", "log_level": "info", "store": STORE, "scope": CREATED, "hook_id": hook_id}
-    assert await store.turn(2 * DAY_S) == (600.0, [idle])
+    assert await store.run(2 * DAY_S) == (600.0, [idle])
     assert await store.updates() == 1
     store.restart()
-    assert await store.turn(600.0) == (600.0, [])
+    assert await store.run(600.0) == (600.0, [])
     assert await store.updates() == 1
-    assert await store.turn(81 * DAY_S) == (600.0, [idle])
+    assert await store.run(81 * DAY_S) == (600.0, [idle])
 
 
-async def test_a_webhook_that_was_off_for_long_is_switched_on_and_that_is_enough(store: Guarded) -> None:
+async def test_reactivated_webhook_is_not_touched_as_well(store: MonitoredStore) -> None:
     await store.hook(is_active=False)
     store.clock.tick(100 * DAY_S)
-    _, logs = await store.turn()
+    _, logs = await store.run()
     assert [line["event"] for line in events(logs)] == ["hook_reactivated"]
     assert await store.updates() == 1
 
 
-async def test_a_webhook_with_events_is_not_touched(store: Guarded) -> None:
+async def test_webhook_with_events_is_not_touched(store: MonitoredStore) -> None:
     await store.hook()
-    await store.turn()
+    await store.run()
     store.clock.tick(70 * DAY_S)
-    await store.house.redis.set(webhook_seen_key(STORE), int(store.clock.now * 1000))
-    assert await store.turn(79 * DAY_S) == (600.0, [])
+    await store.stack.redis.set(webhook_seen_key(STORE), int(store.clock.now * 1000))
+    assert await store.run(79 * DAY_S) == (600.0, [])
     assert await store.updates() == 0
 
 
-async def test_nothing_that_bigcommerce_answers_ends_the_job(store: Guarded) -> None:
+async def test_no_answer_of_bigcommerce_ends_the_task(store: MonitoredStore) -> None:
     await store.hook()
     for faults in (
         {"error_rate": 1.0},
         {"refuse_credentials": [STORE]},
         {"lost_answer_rate": 1.0, "lost_answer_as": "504"},
     ):
-        await store.house.sandbox.faults(**faults)
-        pause, logs = await store.turn()
+        await store.stack.sandbox.faults(**faults)
+        pause, logs = await store.run()
         assert 0.0 < pause <= 600.0
         assert {line["event"] for line in logs} <= {"periodic_task_postponed"}
-    await store.house.sandbox.faults()
-    assert await store.turn() == (600.0, [])
+    await store.stack.sandbox.faults()
+    assert await store.run() == (600.0, [])
 
 
-async def test_trouble_that_was_not_mended_for_lack_of_an_answer_is_told_when_it_is(
-    store: Guarded, monkeypatch: pytest.MonkeyPatch
+async def test_problem_that_could_not_be_fixed_at_first_is_logged_when_it_is_fixed(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.hook(is_active=False)
-    await store.house.sandbox.faults(error_rate=1.0, operations=["Update a Webhook"])
-    pause, logs = await store.turn()
+    await store.stack.sandbox.faults(error_rate=1.0, operations=["Update a Webhook"])
+    pause, logs = await store.run()
     assert pause <= 2.0
     assert [line["event"] for line in logs] == ["polling_started", "periodic_task_postponed"]
-    await store.house.sandbox.faults()
-    _, logs = await store.turn()
+    await store.stack.sandbox.faults()
+    _, logs = await store.run()
     assert [line["event"] for line in logs] == ["hook_reactivated"]
 
 
-async def test_a_turn_waits_for_the_quota_and_does_not_begin_anew(
-    store: Guarded, monkeypatch: pytest.MonkeyPatch
+async def test_run_waits_for_quota_and_does_not_start_again(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.hook(is_active=False)
     asked: list[tuple[str, Priority]] = []
@@ -399,9 +403,9 @@ async def test_a_turn_waits_for_the_quota_and_does_not_begin_anew(
         if len(asked) % 2:
             raise OutOfBudget(operation, seconds=4.0)
 
-    monkeypatch.setattr(store.house.transport, "spend", budget)
+    monkeypatch.setattr(store.stack.transport, "spend", budget)
     began = store.clock.now
-    pause, logs = await store.turn()
+    pause, logs = await store.run()
     assert pause == 30.0
     assert [line["event"] for line in events(logs)] == ["hook_reactivated"]
     assert 12.0 <= store.clock.now - began < 13.0
@@ -412,32 +416,32 @@ async def test_a_turn_waits_for_the_quota_and_does_not_begin_anew(
     ]
 
 
-async def test_a_turn_does_not_wait_for_ever(store: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_run_does_not_wait_for_ever(store: MonitoredStore, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     async def nothing_left(_: Account, api: Api, __: Priority, *, operation: str, calls: int = 1) -> None:
         asked.append(operation)
         raise OutOfBudget(operation, seconds=20.0 if len(asked) <= 10 else 50.0)
 
-    monkeypatch.setattr(store.house.transport, "spend", nothing_left)
-    assert (await store.turn())[0] == 20.0
+    monkeypatch.setattr(store.stack.transport, "spend", nothing_left)
+    assert (await store.run())[0] == 20.0
     assert len(asked) == 6
     asked.clear()
     asked += 10 * ["before"]
-    assert (await store.turn())[0] == 50.0
+    assert (await store.run())[0] == 50.0
     assert len(asked) == 11
 
 
-async def test_while_the_store_is_locked_out_no_call_is_made(store: Guarded) -> None:
+async def test_no_call_is_made_while_credentials_are_refused(store: MonitoredStore) -> None:
     await store.resources.breaker.open(STORE)
-    before = await store.house.sandbox.calls()
-    assert await store.turn() == (600.0, [])
-    assert await store.house.sandbox.calls() == before
+    before = await store.stack.sandbox.calls()
+    assert await store.run() == (600.0, [])
+    assert await store.stack.sandbox.calls() == before
 
 
-async def test_a_store_that_is_gone_from_the_stores_file_is_let_go(store: Guarded) -> None:
-    await store.guardian.guard({}, "nobody")
-    assert await store.house.redis.keys("*") == []
+async def test_task_ends_for_a_removed_store(store: MonitoredStore) -> None:
+    await store.monitor.run({}, "nobody")
+    assert await store.stack.redis.keys("*") == []
 
 
 def answering(answer: Any) -> Callable[..., Awaitable[Any]]:

@@ -1,0 +1,47 @@
+"""What an attempt notes on the order's entry: values sent, values kept, fields dropped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import structlog
+
+from service.bigcommerce.models import Values
+from service.logs import Event
+from service.orders.state.entry import Entry, Sent, Stage
+from service.orders.values.merge import PO_NUMBER
+
+log = structlog.get_logger()
+
+
+def note_sending(entry: Entry, by: Literal["create", "update"], values: Values) -> None:
+    """Note what is about to be sent. From here on these values count as ours, wherever they are found."""
+    entry.sent = Sent(by, values.po_number, values.extra_fields)
+    entry.start_over = False
+    ours = {**values.extra_fields, **({PO_NUMBER: values.po_number} if values.po_number is not None else {})}
+    for name, value in ours.items():
+        earlier = entry.written.setdefault(name, [])
+        if value not in earlier:
+            earlier.append(value)
+
+
+def note_answered(entry: Entry, at: float) -> None:
+    """Note that BigCommerce accepted the write, at this time on our clock."""
+    assert entry.sent is not None
+    entry.sent = replace(entry.sent, answered=True)
+    entry.times[Stage.ANSWERED] = at
+
+
+def note_dropped(entry: Entry, dropped: Mapping[str, str]) -> None:
+    """Note the fields that are not sent, each with its reason. Logs each field once."""
+    for name, reason in dropped.items():
+        if name not in entry.dropped:
+            log.warning(Event.FIELD_DROPPED, field=name, reason=reason)
+        entry.dropped[name] = reason
+
+
+def note_kept(entry: Entry, kept: Sequence[str]) -> None:
+    """Note which values of others stay on the record. Logs each name once."""
+    if new := [name for name in kept if name not in entry.kept]:
+        log.warning(Event.VALUES_KEPT, kept=new)
+    entry.kept = list(kept)

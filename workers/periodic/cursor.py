@@ -1,0 +1,64 @@
+"""The cursor into a store's list of orders, and a page of that list."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from service.bigcommerce.core import PER_PAGE
+from service.bigcommerce.models import to_int
+from service.orders.create_window import Window
+from workers.periodic.task import State
+
+# An order may appear in the list so long after its creation and is still found.
+OVERLAP_S = 300.0
+
+
+class Cursor(State):
+    """How far a store's list of orders has been read. Times are seconds since the epoch, on BigCommerce's clock."""
+
+    since: float | None = None
+    """When the store was reconciled for the first time."""
+    time: float
+    """All orders created before this are queued."""
+    highest_id: int = 0
+    began: float | None = None
+    """When reading the list began, while its last page has not been reached; else None."""
+    reached: int = 0
+    """The order id that this reading has reached."""
+
+    @property
+    def created_from(self) -> datetime:
+        """The list is read from this date on."""
+        return datetime.fromtimestamp(math.floor(self.time - OVERLAP_S), UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """An order in the list; ``created_at`` is on BigCommerce's clock, None if it cannot be read."""
+
+    id: int
+    created_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """A page of the list; ``is_full`` if there may be more pages. Holds only what is needed, to save memory."""
+
+    orders: list[ListedOrder]
+    is_full: bool
+
+    @classmethod
+    def of(cls, documents: Sequence[dict[str, Any]]) -> Self:
+        """The page from the API's order documents. Documents without an id are left out."""
+        numbered = ((to_int(document.get("id")), document) for document in documents)
+        orders = [ListedOrder(order_id, _created_at(document)) for order_id, document in numbered if order_id]
+        return cls(orders, is_full=len(documents) >= PER_PAGE)
+
+
+def _created_at(document: dict[str, Any]) -> float | None:
+    try:
+        return Window.of_order(document["date_created"]).opened_at
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
