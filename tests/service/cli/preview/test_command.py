@@ -1,4 +1,4 @@
-"""``enrich preview`` against a sandbox: what it shows of orders of many kinds, and that it only reads."""
+"""``enrich preview`` against a sandbox: what it shows for many kinds of orders, and that it is read-only."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ match = 'PO[\s#:]*([A-Z0-9-]+)'
 "Account No"  = { from = 'company.extraFields."ERP Account"', required = true }
 """
 TOO_LONG = "a cost center that is longer than forty characters"
-LONG_AGO = 100_000
+RECORD_EXISTS_S = 100_000
 """Seconds: long enough for B2B Edition's own record."""
 
 
@@ -58,7 +58,7 @@ def sandbox(folder: Path, served: ServedSandbox) -> ServedSandbox:
 
 @pytest.fixture(autouse=True)
 def reads_only(served: ServedSandbox) -> Iterator[None]:
-    """Whatever a test does, nothing may be written."""
+    """Fail a test that writes anything."""
     yield
     assert [operation for operation in served.calls() if not operation.startswith("Get ")] == []
 
@@ -74,7 +74,7 @@ def shown(ran: Ran) -> list[list[str]]:
 
 
 def read(ran: Ran) -> Any:
-    """What was told as JSON."""
+    """The output as JSON."""
     assert (ran.code, ran.err) == (0, "")
     return json.loads(ran.out)
 
@@ -99,12 +99,12 @@ def test_an_order_shows_what_would_be_sent_and_where_each_value_came_from(
         ["buyer", "customer 101, user of Company 5001"],
         ["outcome", "would be sent"],
         [""],
-        ["RULE", "VALUE", "HOW"],
+        ["RULE", "VALUE", "SOURCE"],
         ["po_number", "4702-D", "from order.customer_message"],
         ['found "Our PO: 4702-D please"'],
         ["Cost Center", "—", "from metafields.checkout.cost_center"],
         [f'found "{TOO_LONG}"'],
-        ["dropped: the text has 50 characters, the field takes 40."],
+        ["not sent: the text has 50 characters, the field takes 40."],
         ["Ship Window", "—", "no value"],
         ["Source", "web", "value"],
     ]
@@ -120,7 +120,7 @@ def test_an_order_shows_what_would_be_sent_and_where_each_value_came_from(
     }
 
 
-def test_as_json_it_is_for_scripts(enrich: Enrich, sandbox: ServedSandbox) -> None:
+def test_json_is_for_scripts(enrich: Enrich, sandbox: ServedSandbox) -> None:
     order = sandbox.place(metafields={"checkout": {"po_number": "PO A-1"}})
     told = read(enrich("preview", str(order), "--json"))
 
@@ -179,10 +179,10 @@ def test_as_json_it_is_for_scripts(enrich: Enrich, sandbox: ServedSandbox) -> No
         ({"status_id": 0}, 'incomplete_orders = "skip"', ("skipped", "incomplete")),
         ({"status_id": 0}, 'incomplete_orders = "wait"', ("waiting", "incomplete")),
         ({"status_id": 0}, 'incomplete_orders = "enrich"', ("sent", None)),
-        ({"age": LONG_AGO, "is_invoice_order": True}, "", ("skipped", "invoice_payment")),
+        ({"age": RECORD_EXISTS_S, "is_invoice_order": True}, "", ("skipped", "invoice_payment")),
     ],
 )
-def test_what_would_keep_an_order_from_being_sent_is_told(
+def test_the_reason_for_not_sending_an_order_is_shown(
     enrich: Enrich,
     sandbox: ServedSandbox,
     folder: Path,
@@ -202,38 +202,36 @@ def test_what_would_keep_an_order_from_being_sent_is_told(
         )
 
 
-def test_a_required_rule_that_gives_nothing_is_the_failure(
-    enrich: Enrich, sandbox: ServedSandbox, folder: Path
-) -> None:
+def test_a_required_rule_without_a_value_is_the_failure(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
     configure(folder, sandbox, 'po_number = { from = "order.customer_message", required = true }')
     order = sandbox.place()
 
     ran = enrich("preview", str(order))
     assert ["outcome", "would fail: po_number"] in shown(ran)
-    assert ["po_number", "—", "no value, and it is required"] in shown(ran)
+    assert ["po_number", "—", "no value (required)"] in shown(ran)
     assert "Create an Order" not in ran.out
     # Nobody asks who the buyer is before the rules have given something.
     assert outcome(enrich("preview", str(sandbox.place(ZOE)), "--json")) == ("failed", "po_number")
 
 
-def test_a_field_that_bigcommerce_requires_and_nothing_fills_is_told(
-    enrich: Enrich, sandbox: ServedSandbox, folder: Path
-) -> None:
+def test_a_required_field_that_no_rule_fills_is_shown(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
     configure(folder, sandbox, '[stores.sandbox.extra_fields]\nSource = { value = "web" }')
     order = str(sandbox.place())
-    assert ["note", "BigCommerce requires Account No, which stays empty"] in shown(enrich("preview", order))
+    assert ["note", "BigCommerce requires Account No, which no rule fills"] in shown(enrich("preview", order))
     assert read(enrich("preview", order, "--json"))["required_by_bigcommerce"] == ["Account No"]
 
 
-def test_a_required_field_is_told_where_no_rule_is_for_extra_fields(
+def test_a_required_field_is_shown_without_any_extra_field_rule(
     enrich: Enrich, sandbox: ServedSandbox, folder: Path
 ) -> None:
     configure(folder, sandbox, 'po_number = "order.customer_message"')
     order = sandbox.place(customer_message="A-1")
-    assert ["note", "BigCommerce requires Account No, which stays empty"] in shown(enrich("preview", str(order)))
+    assert ["note", "BigCommerce requires Account No, which no rule fills"] in shown(enrich("preview", str(order)))
 
 
-def test_an_expression_that_broke_is_told_with_its_error(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
+def test_an_expression_that_failed_is_shown_with_its_error(
+    enrich: Enrich, sandbox: ServedSandbox, folder: Path
+) -> None:
     configure(folder, sandbox, 'po_number = { from = ["order.billing_address", "length(order.id)"] }')
     ran = enrich("preview", str(sandbox.place()))
     assert (
@@ -262,10 +260,8 @@ def test_a_field_is_named_as_it_is_sent(enrich: Enrich, sandbox: ServedSandbox, 
 # ── the record that is there ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_of_a_record_that_is_there_it_shows_what_stays_and_what_an_update_would_send(
-    enrich: Enrich, sandbox: ServedSandbox
-) -> None:
-    order = sandbox.place(age=LONG_AGO, metafields={"checkout": {"po_number": "PO A-1"}})
+def test_an_existing_record_shows_kept_values_and_the_update(enrich: Enrich, sandbox: ServedSandbox) -> None:
+    order = sandbox.place(age=RECORD_EXISTS_S, metafields={"checkout": {"po_number": "PO A-1"}})
     theirs = {"Source": "phone", "Ship Window": "W1"}
     sandbox.run(sandbox.sandbox.write_record(order, po_number="", extra_fields=theirs))
 
@@ -282,26 +278,26 @@ def test_of_a_record_that_is_there_it_shows_what_stays_and_what_an_update_would_
     assert all(
         line in lines
         for line in (
-            ["Create an Order would have sent in time:"],
+            ["Create an Order would have sent:"],
             ["PO number", "—"],
             ["Source", "phone"],
-            ["Kept, as somebody else wrote it: Source"],
+            ["Existing values that would be kept: Source"],
             ["Update an Order would send:"],
         )
     )
 
 
-def test_a_record_that_needs_nothing_is_left_alone(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
+def test_a_record_that_is_complete_needs_no_update(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
     configure(folder, sandbox, 'po_number = "order.customer_message"')
-    order = sandbox.place(age=LONG_AGO, customer_message="A-1", buyer_po="A-1")
+    order = sandbox.place(age=RECORD_EXISTS_S, customer_message="A-1", buyer_po="A-1")
     assert enrich("preview", str(order)).out.endswith("Nothing would be sent.\n")
 
 
-def test_what_we_wrote_ourselves_would_be_written_over(
+def test_our_own_values_would_be_overwritten(
     enrich: Enrich, sandbox: ServedSandbox, folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(folder, sandbox, 'po_number = "order.customer_message"')
-    order = sandbox.place(age=LONG_AGO, customer_message="new", buyer_po="old")
+    order = sandbox.place(age=RECORD_EXISTS_S, customer_message="new", buyer_po="old")
     assert read(enrich("preview", str(order), "--json"))["kept"] == ["po_number"]
 
     async def end() -> None:
@@ -322,7 +318,7 @@ def test_what_we_wrote_ourselves_would_be_written_over(
 def place_many(sandbox: ServedSandbox) -> list[int]:
     """The newest last."""
     return [
-        sandbox.place(age=LONG_AGO, metafields={"checkout": {"po_number": "PO A-1", "cost_center": "CC-1"}}),
+        sandbox.place(age=RECORD_EXISTS_S, metafields={"checkout": {"po_number": "PO A-1", "cost_center": "CC-1"}}),
         sandbox.place(CLEO, age=50_000, metafields={"checkout": {"cost_center": TOO_LONG}}),
         sandbox.place(GUEST, customer_message="PO G-1"),
         sandbox.place(ZOE, customer_message="PO Z-1"),
@@ -344,7 +340,7 @@ def test_the_newest_orders_are_a_table_with_gaps_marked_and_a_summary(enrich: En
         [ids[2], "guest", "G-1", "UNASSIGNED", "—", "web", "—", "skipped: guest"],
         [
             *(ids[1], "103", "—", "—", "—", "web", "ERP-10002"),
-            "dropped: Cost Center",
+            "not sent: Cost Center",
         ],
         [ids[0], "101", "A-1", "CC-1", "—", "web", "ERP-10001"],
     ]
@@ -386,19 +382,19 @@ def test_an_order_that_would_fail_is_counted(enrich: Enrich, sandbox: ServedSand
     sandbox.place()
     ran = enrich("preview", "--last", "20")
     assert shown(ran)[1][-1] == "failed: po_number"
-    assert ran.out.endswith("\n1 of 2 have a PO; BigCommerce requires Account No, which stays empty; 1 would fail.\n")
+    assert ran.out.endswith("\n1 of 2 have a PO; BigCommerce requires Account No, which no rule fills; 1 would fail.\n")
 
 
-def test_a_rule_that_broke_is_noted(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
+def test_a_rule_that_failed_is_noted(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
     fields = 'Source = { value = "web" }\n"Ship Window" = "order"'
     configure(folder, sandbox, f"[stores.sandbox.extra_fields]\n{fields}")
     sandbox.place()
     ran = enrich("preview", "--last", "20")
     assert shown(ran)[1][-1] == "error: Ship Window"
-    assert ran.out.endswith("\nShip Window is empty on 1; BigCommerce requires Account No, which stays empty.\n")
+    assert ran.out.endswith("\nShip Window is empty on 1; BigCommerce requires Account No, which no rule fills.\n")
 
 
-def test_an_order_that_cannot_be_read_for_now_does_not_spoil_the_others(enrich: Enrich, sandbox: ServedSandbox) -> None:
+def test_an_order_that_cannot_be_read_does_not_affect_the_others(enrich: Enrich, sandbox: ServedSandbox) -> None:
     for age in (0, 10):  # too near to each other for a list
         sandbox.place(age=age, customer_message="PO A-1")
     faults = {"error_rate": 1, "operations": ["Get Order Metafields"], "apis": ["core"]}
@@ -451,29 +447,29 @@ def test_the_document_is_all_that_rules_can_read(enrich: Enrich, sandbox: Served
         (
             GUEST,
             [],
-            [f"{part}: is empty: the order is a guest's." for part in ("customer", "user", "company")],
+            [f"{part} is empty: the order is a guest's." for part in ("customer", "user", "company")],
         ),
-        (ZOE, [], [f"{part}: is empty: customer 199 is no Company user." for part in ("user", "company")]),
+        (ZOE, [], [f"{part} is empty: customer 199 is no Company user." for part in ("user", "company")]),
         (
             ADA,
             ["customers"],
             [
-                "customer: cannot be read (Get All Customers: 403: You don't have a required scope to access the"
-                " endpoint). Does the access token have the scope Customers (read-only)?"
+                "customer could not be read: Get All Customers: 403: You don't have a required scope to access the"
+                " endpoint. The access token may lack the scope Customers (read-only)."
             ],
         ),
         (
             ADA,
             ["b2b_read"],
             [
-                f"{part}: cannot be read (Get User Details by BigCommerce Customer ID: 403: You don't have a required"
-                " scope to access the endpoint). Does the access token have the scope B2B Edition?"
+                f"{part} could not be read: Get User Details by BigCommerce Customer ID: 403: You don't have a required"
+                " scope to access the endpoint. The access token may lack the scope B2B Edition."
                 for part in ("user", "company")
             ],
         ),
     ],
 )
-def test_a_part_that_is_not_to_be_had_is_told_and_the_rest_is_shown(
+def test_a_part_that_cannot_be_loaded_is_reported_and_the_rest_is_shown(
     enrich: Enrich, sandbox: ServedSandbox, customer: int, missing: list[str], said: list[str]
 ) -> None:
     spec: dict[str, Any] = {
@@ -486,7 +482,7 @@ def test_a_part_that_is_not_to_be_had_is_told_and_the_rest_is_shown(
     assert (ran.code, ran.err.splitlines()) == (0, said)
     document = json.loads(ran.out)
     assert document["products"]
-    assert [document[line.partition(":")[0]] for line in said] == [{}] * len(said)
+    assert [document[line.partition(" ")[0]] for line in said] == [{}] * len(said)
 
 
 def test_on_a_terminal_the_document_has_colours(
@@ -548,7 +544,7 @@ def test_an_expression_over_the_newest_orders_is_a_row_each(enrich: Enrich, sand
 
 
 @pytest.mark.parametrize("text", ["[/x]", "[red]PO[/red]", "[Account No] is a required extra field", "\x1b[31mPO"])
-def test_words_of_others_are_shown_as_they_are_but_move_no_terminal(
+def test_texts_of_others_are_shown_without_control_characters(
     enrich: Enrich, sandbox: ServedSandbox, folder: Path, text: str
 ) -> None:
     configure(folder, sandbox, 'po_number = "order.customer_message"')
@@ -568,17 +564,17 @@ def test_words_of_others_are_shown_as_they_are_but_move_no_terminal(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "ORDER: is missing. Name an order by its id, or ask for the newest: --last 20."),
+        ((), "ORDER: is missing. Name an order by its ID, or use --last 20 for the newest ones."),
         (
             ("1", "--last", "2"),
-            "ORDER and --last: exclude each other. Name one order, or ask for the newest ones.",
+            "ORDER and --last: cannot be combined. Name one order, or use --last for the newest ones.",
         ),
         (
             ("--last", "2", "--document"),
-            "--document and --last: exclude each other. Name the order whose document is wanted.",
+            "--document and --last: cannot be combined. Name the order whose document you want.",
         ),
-        (("1", "--document", "--try", "order.id"), "--document and --try: exclude each other. Take one of them."),
-        (("1", "--match", "x"), "--match: goes with --try. A rule's own `match` stands in the stores file."),
+        (("1", "--document", "--try", "order.id"), "--document and --try: cannot be combined. Use one of them."),
+        (("1", "--match", "x"), "--match: needs --try. The `match` of a rule is in the stores file."),
         (
             ("1", "--try", "ordr.id"),
             '--try: the order document has no "ordr", in ordr.id. Did you mean "order"?',
@@ -598,7 +594,10 @@ def test_misuse_is_one_line(enrich: Enrich, folder: Path, words: tuple[str, ...]
 
 @pytest.mark.parametrize("words", [(), ("--document",), ("--try", "metafields.a.b"), ("--json",)], ids=" ".join)
 def test_an_order_that_is_not_there_is_one_line(enrich: Enrich, sandbox: ServedSandbox, words: tuple[str, ...]) -> None:
-    line = "order 999: is not there (Get an Order: 404). `enrich preview --last 20` shows the newest of sandbox.\n"
+    line = (
+        "order 999: was not found (Get an Order: 404). "
+        "Run `enrich preview --last 20` to see the newest orders of sandbox.\n"
+    )
     assert enrich("preview", "999", *words) == Ran(2, "", line)
 
 
@@ -608,25 +607,25 @@ def test_a_token_that_is_refused_is_one_line(enrich: Enrich, sandbox: ServedSand
     ran = enrich("preview", *words)
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(
-        r"Get [A-Za-z ]+: 401: Unauthorized\. The credentials are not valid\. `enrich check` .* token\.\n", ran.err
+        r"Get [A-Za-z ]+: 401: Unauthorized\. The credentials are not valid\. Run `enrich check` .* token\.\n", ran.err
     )
 
 
 @pytest.mark.parametrize("last", [False, True])
-def test_a_scope_that_the_rules_need_is_one_line_and_one_order_tells_it(
+def test_a_missing_scope_is_one_line_and_found_with_the_first_order(
     enrich: Enrich, sandbox: ServedSandbox, last: bool
 ) -> None:
     sandbox.run(sandbox.sandbox.put_store(missing_scopes=["b2b_read"]))
     orders = [sandbox.place(age=age) for age in range(12)]
     ran = enrich("preview", *(("--last", "12") if last else (str(orders[0]),)))
     assert (ran.code, ran.out) == (2, "")
-    assert re.fullmatch(r"Get .*: 403: You don't have a required scope .+\. `enrich check` says .+ token\.\n", ran.err)
+    assert re.fullmatch(
+        r"Get .*: 403: You don't have a required scope .+\. Run `enrich check` to see .+ token\.\n", ran.err
+    )
     assert sandbox.calls().get("Get User Details by BigCommerce Customer ID", 0) <= 8
 
 
-def test_a_redis_that_is_away_is_not_needed(
-    enrich: Enrich, sandbox: ServedSandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_redis_is_not_needed(enrich: Enrich, sandbox: ServedSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    order = sandbox.place(age=LONG_AGO)
+    order = sandbox.place(age=RECORD_EXISTS_S)
     assert outcome(enrich("preview", str(order), "--json")) == ("sent", None)
