@@ -30,7 +30,7 @@ def sandbox(
         float, typer.Option(min=0, max=1, help="Share of calls that are carried out but get no answer, 0 to 1.")
     ] = 0.0,
     read_lag: Annotated[
-        float, typer.Option(min=0, help="How old the data is that B2B Edition's reads return, in seconds.")
+        float, typer.Option(min=0, help="Age of the data that B2B Edition's reads return, in seconds.")
     ] = 0.0,
     webhook_drop_rate: Annotated[
         float, typer.Option(min=0, max=1, help="Share of webhooks that are never sent, 0 to 1.")

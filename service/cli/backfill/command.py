@@ -31,7 +31,7 @@ EXIT_STOPPED = 130
 
 # One read and one Update for each order, and its share of the calls that serve many orders: people, verification.
 CALLS_PER_ORDER = 2.5
-# B2B Edition's documented quota, used while its answers have not told the store's own.
+# B2B Edition's documented quota, used until a response has reported the store's own.
 DEFAULT_CALLS_PER_MINUTE = 150.0
 
 
@@ -49,7 +49,7 @@ def backfill(
 ) -> None:
     """Enrich existing orders.
 
-    Reads the store's orders in the order of their ids and queues those that are not finished. New orders have priority
+    Reads the store's orders in the order of their IDs and queues those that are not finished. New orders have priority
     in the API quota. A worker must be running (`enrich worker` or `enrich up`).
 
     You can stop the command at any time (Ctrl-C, SIGTERM): the workers finish the few orders that are queued. Run the

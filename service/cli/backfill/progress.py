@@ -40,7 +40,7 @@ class ProgressDisplay:
         self._bar.stop()
 
     def show(self, progress: BackfillProgress) -> None:
-        """Update the display. A problem, and its end, is a line of its own."""
+        """Update the display. A problem and its end are separate lines."""
         if not self._has_started and progress.began_after:
             self._print(resume_message(progress.began_after))
         self._has_started = True

@@ -104,7 +104,7 @@ def register(
         return outcome
 
     results = _for_each_store(
-        store, work, without_redis="the workers were not told the URL. Run this command again later."
+        store, work, without_redis="the workers do not know the new URL yet. Run this command again later."
     )
     _report(results, as_json)
 

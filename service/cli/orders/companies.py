@@ -90,7 +90,7 @@ def assign_orders(
     yes: YesOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:
     """Move a buyer's earlier orders to the Company, and enrich them.
 
@@ -116,7 +116,7 @@ def reassign_orders(
     yes: YesOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:
     """Move a buyer's orders to another Company, and enrich them.
 

@@ -33,7 +33,7 @@ def list_orders(
     since: Annotated[
         str | None, typer.Option(help="Only orders that changed since then: a date, a time (UTC), or 30m, 12h, 7d ago.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most so many orders, the last changed first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most N orders, the last changed first.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")] = False,
 ) -> None:
     """Show the orders that changed last.

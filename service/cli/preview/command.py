@@ -68,7 +68,7 @@ def show_preview(
     ] = None,
     store: StoreOption = None,
     last: Annotated[
-        int | None, typer.Option(min=1, max=250, help="Instead of one order: a table of the newest orders, so many.")
+        int | None, typer.Option(min=1, max=250, help="Show a table of the N newest orders instead of one order.")
     ] = None,
     document: Annotated[
         bool, typer.Option("--document", help="Show everything that rules can read from the order, as JSON.")
