@@ -42,7 +42,7 @@ def rows(orders: list[Placed]) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
 
-def test_the_summary_counts_outcomes_and_tells_how_old_orders_were_that_were_created_in_time() -> None:
+def test_the_summary_counts_outcomes_and_shows_ages_at_create() -> None:
     assert rows(ORDERS) == [
         ["created", "3", "2"],
         ["failed: [/Account No]", "1", "0"],
@@ -56,7 +56,7 @@ def test_the_summary_counts_outcomes_and_tells_how_old_orders_were_that_were_cre
     ]
 
 
-def test_the_summary_of_orders_none_of_which_was_created_has_no_ages() -> None:
+def test_the_summary_without_created_orders_has_no_ages() -> None:
     assert rows(ORDERS[3:5]) == [["skipped: guest", "1", ""], ["updated", "1", "1"]]
 
 

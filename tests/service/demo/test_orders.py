@@ -1,4 +1,4 @@
-"""The demo's orders: what must come of each is what its rules make of it, by the sandbox's own books."""
+"""The demo's orders: the expected values are those that the demo's rules give in the sandbox."""
 
 from collections import Counter
 from collections.abc import AsyncIterator

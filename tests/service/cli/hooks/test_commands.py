@@ -193,7 +193,7 @@ async def test_a_blocked_domain_is_listed_with_the_time_left(stack: HooksStack) 
     closed = "https://127.0.0.1:1/webhooks/bigcommerce"
     await stack.hook(destination=closed)
     await stack.hook(STATUS, destination=closed)
-    with capture_logs():  # the sandbox's, which would stand among the command's lines
+    with capture_logs():  # the sandbox's, which would mix with the command's output
         await asyncio.gather(*(stack.sandbox.place_order() for _ in range(100)))
         await stack.until_blocked()
 

@@ -1,4 +1,4 @@
-"""``enrich orders retry`` against a real Redis, with a stand-in for the workers."""
+"""``enrich orders retry`` against a real Redis, with a worker thread."""
 
 import asyncio
 import io
