@@ -1,1 +1,1 @@
-"""Puts PO numbers and extra fields onto B2B Edition orders: what both processes know, and the receiver."""
+"""Puts PO numbers and extra fields onto B2B Edition orders: the receiver, the CLI, and code shared with workers."""

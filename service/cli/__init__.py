@@ -1,4 +1,4 @@
-"""The command ``enrich``: one file a group of commands, each a thin face on what the rest of the house does."""
+"""The command line interface ``enrich``: one file per command group, a thin layer over the other packages."""
 
 import io
 import sys
@@ -11,24 +11,24 @@ from service.cli.common.lazy import LazyCommand
 
 
 class Commands(TyperGroup):
-    """All commands, in the order of the help."""
+    """All commands, in the order in which ``--help`` lists them."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, purpose, place in (
-            ("demo", "See it work on this machine, with no account and no Redis.", "demo:demo"),
-            ("check", "Find what keeps orders from being enriched, and say what to do.", "check:check"),
-            ("init", "Write a stores file with comments, for one store.", "init:init"),
+        for name, summary, target in (
+            ("demo", "Try the service on this machine, without an account or Redis.", "demo:demo"),
+            ("check", "Check the set-up, and say how to fix each problem.", "check:check"),
+            ("init", "Write a commented stores file for one store.", "init:init"),
             ("up", "Run receiver and workers together on this machine.", "up:up"),
-            ("web", "Run the webhook receiver alone.", "web:web"),
-            ("worker", "Run the workers alone.", "worker:worker"),
-            ("backfill", "Enrich orders that are already there.", "backfill.command:backfill"),
+            ("web", "Run only the webhook receiver.", "web:web"),
+            ("worker", "Run only the workers.", "worker:worker"),
+            ("backfill", "Enrich existing orders.", "backfill.command:backfill"),
             ("sandbox", "Run a local stand-in for BigCommerce.", "sandbox:sandbox"),
             ("preview", "Show what would be sent for a real order, and why.", "preview.command:show_preview"),
-            ("hooks", "The stores' webhooks: through them BigCommerce tells of orders.", "hooks.commands:app"),
-            ("orders", "What happened to each order, and what can be done about it.", "orders:app"),
+            ("hooks", "Show, register, repair and remove the stores' webhooks.", "hooks.commands:app"),
+            ("orders", "Show what happened to each order, and retry orders.", "orders:app"),
         ):
-            self.add_command(LazyCommand(name, purpose, f"service.cli.{place}"))
+            self.add_command(LazyCommand(name, summary, f"service.cli.{target}"))
 
 
 app = typer.Typer(
@@ -42,8 +42,8 @@ app = typer.Typer(
 )
 
 
-def _tell_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         from importlib.metadata import version
 
         typer.echo(f"enrich {version('b2b-order-enrichment')}")
@@ -53,34 +53,34 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def enrich(
     _: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_tell_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Puts purchase-order numbers and extra fields onto BigCommerce B2B Edition orders, every time.
+    """Put purchase-order numbers and extra fields onto BigCommerce B2B Edition orders.
 
     Example: enrich demo
     """
 
 
 def main() -> None:
-    """Run the command; what the user or the network did wrong is one line on stderr and exit code 2, Ctrl-C is 130."""
+    """Run the command. An error of the user or the network is one line on stderr with exit code 2; Ctrl-C exits 130."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What a terminal's encoding lacks is written as an escape.
+        # Characters that the terminal's encoding lacks are written as escapes.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        # Typer's own way would be a box of several lines for a mistyped option.
+        # Typer by itself would print a box of several lines for a mistyped option.
         sys.exit(app(prog_name="enrich", standalone_mode=False))
     except KeyboardInterrupt:
         sys.exit(130)
-    except typer.Abort:  # Ctrl-C, or the end of the input, where something was asked
+    except typer.Abort:  # Ctrl-C or end of input at a prompt
         typer.echo(err=True)
         sys.exit(130)
     except Exception as error:
-        # Here, as it loads the libraries whose errors it knows.
-        from service.cli.common.error_messages import in_words
+        # Imported here because it loads the libraries whose errors it knows.
+        from service.cli.common.error_messages import user_message
 
-        words = in_words(error)
-        if words is None:
+        message = user_message(error)
+        if message is None:
             raise
-        typer.echo(words, err=True)
+        typer.echo(message, err=True)
         sys.exit(2)

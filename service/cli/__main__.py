@@ -1,4 +1,4 @@
-"""``python -m service.cli`` is ``enrich``."""
+"""Run ``enrich`` as ``python -m service.cli``."""
 
 from service.cli import main
 

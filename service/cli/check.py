@@ -1,4 +1,4 @@
-"""``enrich check``: what is wrong with a set-up, before an order shows it."""
+"""``enrich check``: find problems in the set-up before an order fails because of them."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Findings under one heading: the stores file's, a store's, this machine's."""
+    """The findings under one heading: of the stores file, of a store, of this machine."""
 
     heading: str
     findings: list[Finding]
@@ -31,10 +31,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that was found, and in what: ``looked_at`` ends the summary's sentence."""
+    """All findings by section. ``scope`` says what was checked; it ends the summary's sentence."""
 
     sections: list[Section]
-    looked_at: str
+    scope: str
 
     @property
     def findings(self) -> list[Finding]:
@@ -49,24 +49,24 @@ class Report:
 def check(
     store: AnyStoreOption = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="The stores file alone: BigCommerce and Redis are not asked.")
+        bool, typer.Option("--offline", help="Check only the stores file: do not call BigCommerce or Redis.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:
-    """Find what keeps orders from being enriched, and say what to do.
+    """Check the set-up, and say how to fix each problem.
 
-    First the stores file (ENRICH_CONFIG, default stores.toml), all its problems at once. Then each store live: are its
-    access tokens accepted and may they do what the rules need, do its extra fields and the rules agree, do its
-    webhooks arrive, how much of its API quota is left. Then this machine's clock, and Redis where REDIS_URL is set.
+    Checks the stores file first (ENRICH_CONFIG, default stores.toml) and shows all its problems at once. Then checks
+    each store at BigCommerce: access tokens and their scopes, extra fields against the rules, webhooks, and the API
+    quota that is left. Then checks this machine's clock, and Redis if REDIS_URL is set.
 
-    Nothing is changed anywhere. One line a finding: "error" keeps orders from being enriched, "warning" may, "ok" says
-    what was looked at. A store costs about ten calls of its quota.
+    Changes nothing. Each finding is one line. "error": orders cannot be enriched. "warning": some orders may not be
+    enriched. "ok": this was checked and is right. Each store uses about ten calls of its API quota.
 
-    Exit code 0: no error. 1: an error was found. 2: the command was used wrongly.
+    Exit code 0: no error. 1: an error was found. 2: wrong usage.
 
     \b
     Example: enrich check --store abc123
-             enrich check --offline --json     (for CI: needs nothing but the file and its secrets)
+             enrich check --offline --json     (for CI: needs only the file and its secrets)
     """
     report = asyncio.run(_check(store, offline=offline))
     if as_json:
@@ -80,43 +80,45 @@ def check(
 async def _check(wanted: str | None, *, offline: bool) -> Report:
     settings = Settings.load()
     file = str(settings.enrich_config)
-    configuration, found = check_file(settings.enrich_config)
+    configuration, file_findings = check_file(settings.enrich_config)
     if configuration is None:
-        return Report([Section(file, found)], f"{file}; its stores were not looked at")
+        return Report([Section(file, file_findings)], f"{file}; its stores were not looked at")
     names = choose_stores(wanted, list(configuration.stores))
     stores = [configuration.stores[name] for name in names]
     count = counted(len(names), "store")
-    live, around = ([[] for _ in stores], []) if offline else await _look(stores)
+    live, machine = ([[] for _ in stores], []) if offline else await _check_live(stores)
     sections = [
-        Section(file, [finding for finding in found if finding.store is None]),
+        Section(file, [finding for finding in file_findings if finding.store is None]),
         *(
-            Section(_name(store), [*(finding for finding in found if finding.store == store.store.hash), *findings])
+            Section(
+                _name(store), [*(finding for finding in file_findings if finding.store == store.store.hash), *findings]
+            )
             for store, findings in zip(stores, live, strict=True)
         ),
-        Section("this machine", around),
+        Section("this machine", machine),
     ]
     return Report(sections, f"{count}; BigCommerce was not asked" if offline else count)
 
 
-async def _look(stores: Sequence[ConfiguredStore]) -> tuple[list[list[Finding]], list[Finding]]:
-    """What is found live: for each store, and around them."""
+async def _check_live(stores: Sequence[ConfiguredStore]) -> tuple[list[list[Finding]], list[Finding]]:
+    """The findings at BigCommerce for each store, and the findings on this machine."""
     async with open_session() as session:
-        around = await check_redis(session.redis) if session.redis else []
-        with _progress(len(stores)) as tell:
+        machine = await check_redis(session.redis) if session.redis else []
+        with _progress(len(stores)) as report_done:
             endpoints = session.configuration.endpoints
-            live = await check_stores(session.transport, stores, endpoints, session.redis, tell=tell)
+            live = await check_stores(session.transport, stores, endpoints, session.redis, tell=report_done)
         clock = session.transport.upstream_clock
-        return live, [of_clock(clock.skew), *around] if clock.is_known else around
+        return live, [of_clock(clock.skew), *machine] if clock.is_known else machine
 
 
 @contextmanager
 def _progress(stores: int) -> Iterator[Callable[[int], None]]:
-    """How many stores are done, on a terminal."""
+    """Show on a terminal how many stores have been checked."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
         return
-    with console.status(f"Looking at {counted(stores, 'store')} …") as status:
+    with console.status(f"Checking {counted(stores, 'store')} …") as status:
         yield lambda done: status.update(f"{done} of {counted(stores, 'store')} done …")
 
 
@@ -139,7 +141,7 @@ def _show(console: Console, report: Report) -> None:
             console.print(Text(section.heading, "bold"))
             console.print(_table(section.findings))
     errors, warnings = (counted(report.count(level), level.value) for level in (Level.ERROR, Level.WARNING))
-    console.print(Text(f"{errors}, {warnings} in {report.looked_at}."))
+    console.print(Text(f"{errors}, {warnings} in {report.scope}."))
 
 
 def _table(findings: Sequence[Finding]) -> Table:
@@ -148,7 +150,7 @@ def _table(findings: Sequence[Finding]) -> Table:
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     for finding in findings:
-        # Names of fields and BigCommerce's words are not rich's markup.
+        # Text, because names of fields and BigCommerce's messages must not be read as rich's markup.
         table.add_row(
             Text(finding.level.value, COLOURS[finding.level]),
             Text(finding.subject),

@@ -1,4 +1,4 @@
-"""``enrich demo``: see it work, with no account and no Redis."""
+"""``enrich demo``: the whole service against the sandbox, without an account or Redis."""
 
 import asyncio
 import math
@@ -29,69 +29,71 @@ def demo(
     orders: Annotated[int, typer.Option(min=1, max=1000, help="How many orders to place.")] = 25,
     rate: Annotated[float, typer.Option(min=0.1, max=50, help="Orders per second.")] = 5.0,
 ) -> None:
-    """See it work on this machine, with no account and no Redis.
+    """Try the service on this machine, without an account or Redis.
 
-    Starts a stand-in for BigCommerce, Redis, receiver and worker, and places orders of many kinds. Ends with a table
-    of outcomes; exit code 0 only if every order came out as it must and each that had the time was created inside
-    its window and verified.
+    Starts a stand-in for BigCommerce, Redis, a receiver and a worker. Places orders of many kinds, shows them live,
+    and ends with a table of outcomes.
+
+    Exit code 0 only if every order has the expected outcome, was verified, and was created inside its window where
+    that was possible.
 
     Example: enrich demo --orders 100 --rate 10
     """
     logs.configure("console", "ERROR")
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="enrich-demo-"))
-    where = f"The logs of all processes are in {folder}"
+    log_hint = f"The logs of all processes are in {folder}"
     console.print("Starting Redis, a stand-in for BigCommerce, the receiver and a worker …")
     try:
-        placed = asyncio.run(_watched(console, orders, rate, folder))
+        placed = asyncio.run(_run_with_progress(console, orders, rate, folder))
     except Exception:
-        console.print(where, soft_wrap=True)
+        console.print(log_hint, soft_wrap=True)
         raise
-    except BaseException as end:  # Ctrl-C, SIGTERM, or nobody reads what is written
+    except BaseException as end:  # Ctrl-C, SIGTERM, or a closed pipe
         shutil.rmtree(folder)
         raise KeyboardInterrupt from end
     console.print(summary(placed))
-    wrong = [order for order in placed if order.wrong]
-    for order in wrong:
+    failed = [order for order in placed if order.deviations]
+    for order in failed:
         console.print(
-            f"order {order.order_id} ({order.demo.kind}): {'; '.join(order.wrong)}",
+            f"order {order.order_id} ({order.demo.kind}): {'; '.join(order.deviations)}",
             style="red",
             markup=False,
             soft_wrap=True,
         )
-    if wrong or len(placed) < orders:
-        console.print(where, soft_wrap=True)
+    if failed or len(placed) < orders:
+        console.print(log_hint, soft_wrap=True)
         sys.exit(1)
     shutil.rmtree(folder)
-    console.print("[green]Every order came out as it must.[/]")
+    console.print("[green]Every order has the expected outcome.[/]")
 
 
-async def _watched(console: Console, orders: int, rate: float, folder: Path) -> list[Placed]:
+async def _run_with_progress(console: Console, orders: int, rate: float, folder: Path) -> list[Placed]:
     if task := asyncio.current_task():
-        # Like Ctrl-C, so that nothing is left running.
+        # SIGTERM ends it like Ctrl-C, so that no process is left running.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if not console.is_terminal:
-        told: set[int] = set()
-        return await run(orders, rate, folder, lambda placed: _tell_ended(console, placed, told))
+        printed: set[int] = set()
+        return await run(orders, rate, folder, lambda placed: _print_finished(console, placed, printed))
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-        return await run(orders, rate, folder, lambda placed: live.update(_board(placed, orders), refresh=True))
+        return await run(orders, rate, folder, lambda placed: live.update(_live_table(placed, orders), refresh=True))
 
 
-def _tell_ended(console: Console, placed: Iterable[Placed], told: set[int]) -> None:
+def _print_finished(console: Console, placed: Iterable[Placed], printed: set[int]) -> None:
     for order in placed:
-        if order.has_ended and order.order_id not in told:
-            told.add(order.order_id)
+        if order.is_finished and order.order_id not in printed:
+            printed.add(order.order_id)
             console.print("  ".join(_row(order)).rstrip(), highlight=False, soft_wrap=True)
 
 
-def _board(placed: list[Placed], orders: int) -> Group:
+def _live_table(placed: list[Placed], orders: int) -> Group:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("ORDER", "KIND", "OUTCOME", "PO NUMBER", "SENT AT", "VERIFIED"):
         table.add_column(column, no_wrap=True)
     for order in placed:
         table.add_row(*_row(order))
-    ended = sum(order.has_ended for order in placed)
-    return Group(table, f"{len(placed)} of {orders} placed, {ended} ended")
+    finished = sum(order.is_finished for order in placed)
+    return Group(table, f"{len(placed)} of {orders} placed, {finished} finished")
 
 
 def _row(order: Placed) -> tuple[str, ...]:
@@ -110,14 +112,14 @@ def _row(order: Placed) -> tuple[str, ...]:
 
 
 def summary(placed: Sequence[Placed]) -> Table:
-    """How many orders had which outcome, and how old those that were created in time were then."""
+    """A table of the orders by outcome, and of the ages at which orders were created."""
     table = Table(title="Outcomes", title_justify="left", header_style="bold")
     for column in ("outcome", "orders", "verified"):
         table.add_column(column, justify="left" if column == "outcome" else "right")
     counts = Counter(_outcome(order) for order in placed)
     verified = Counter(_outcome(order) for order in placed if order.entry and order.entry.verified)
     for outcome, count in sorted(counts.items()):
-        # There is no record to verify for an order that was skipped.
+        # An order that was skipped has no record to verify.
         shown = "" if outcome.startswith(Status.SKIPPED) else str(verified[outcome])
         table.add_row(Text(outcome), str(count), shown)
     ages = sorted(age for order in placed if (age := order.age_at_create) is not None)
@@ -136,5 +138,5 @@ def _outcome(order: Placed) -> str:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The smallest of these values, at least one, that no fewer than ``share`` of them do not exceed."""
+    """The nearest-rank percentile: the smallest value that at least ``share`` of the values do not exceed."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

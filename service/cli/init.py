@@ -1,4 +1,4 @@
-"""``enrich init``: the first stores file."""
+"""``enrich init``: write the first stores file."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ FIELD_EXAMPLE = "'Cost Center=metafields.checkout.cost_center'"
 
 
 class Incomplete(StrEnum):
-    """What becomes of an order that is not paid yet."""
+    """What to do with an order that is not paid yet."""
 
     ENRICH = "enrich"
     WAIT = "wait"
@@ -34,35 +34,37 @@ class Incomplete(StrEnum):
 
 def init(
     store: Annotated[
-        str | None, typer.Option(metavar="HASH", help="The store's hash: what follows /stores/ in its API path.")
+        str | None, typer.Option(metavar="HASH", help="The store's hash: the part after /stores/ in its API path.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The store's name, for people.")] = None,
+    name: Annotated[str | None, typer.Option(help="The store's name, shown to people.")] = None,
     po_from: Annotated[
         Place | None,
         typer.Option(
-            metavar="PLACE", help=f"Where the PO number is: {PLACES}; or none, where only extra fields are wanted."
+            metavar="PLACE", help=f"Where the PO number is: {PLACES}; or none, if you want only extra fields."
         ),
     ] = None,
     po_field: Annotated[
-        str | None, typer.Option(help="What that field is called; of a metafield: namespace.key.")
+        str | None, typer.Option(help="The name of that field. For a metafield: namespace.key.")
     ] = None,
     extra_field: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=EXPRESSION", help=f"An extra field and its source: {FIELD_EXAMPLE}. Repeatable."),
+        typer.Option(
+            metavar="NAME=EXPRESSION", help=f"An extra field and its source: {FIELD_EXAMPLE}. Can be repeated."
+        ),
     ] = None,
     incomplete: Annotated[
-        Incomplete, typer.Option(help="What becomes of an order that is not paid yet.")
+        Incomplete, typer.Option(help="What to do with an order that is not paid yet.")
     ] = Incomplete.ENRICH,
     output: Annotated[
-        Path | None, typer.Option(help="The file to write, - for stdout; else ENRICH_CONFIG, or stores.toml.")
+        Path | None, typer.Option(help="The file to write, or - for stdout. Default: ENRICH_CONFIG, or stores.toml.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file, with all stores in it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file, with all stores in it.")] = False,
 ) -> None:
-    """Write a stores file with comments, for one store.
+    """Write a commented stores file for one store.
 
-    Asks for what the options leave open, on a terminal; with --store, --po-from and the --po-field of a place that has
-    fields it asks nothing. No secret is asked for or written: the file names environment variables. A file that is
-    there is left alone; to add a store to it, write to stdout and append:
+    On a terminal, asks for values that the options do not give. Does not ask if --store and --po-from are given, and
+    --po-field if that place needs one. Neither asks for nor writes secrets: the file names environment variables.
+    Does not change an existing file. To add a store to it, write to stdout and append:
 
     \b
         enrich init --store def456 --po-from comment --output - >> stores.toml
@@ -71,10 +73,10 @@ def init(
     """
     path = output or Settings.load().enrich_config
     if path != STDOUT and os.path.lexists(path) and not force:
-        cure = "--output - prints the tables of another store, to be appended; --force replaces the file."
-        raise ConfigError(Problem(str(path), "exists already.", cure))
+        cure = "To add a store, append the output of --output - to it. To replace the file, use --force."
+        raise ConfigError(Problem(str(path), "already exists.", cure))
     fields = _extra_fields(extra_field or ())
-    answers = _complete(store, po_from, po_field)
+    answers = _prompt_for_missing(store, po_from, po_field)
     new = NewStore(answers.store, name, incomplete.value, answers.po_number(), fields)
     text = as_toml(new)
     _check(new, text, path)
@@ -92,7 +94,7 @@ class _Answers:
     field: str | None
 
     def po_number(self) -> dict[str, str] | None:
-        """The rule for the PO number; None for none. Raises ConfigError."""
+        """The rule for the PO number, or None without one. Raises ConfigError."""
         if self.place is Place.NONE:
             return None
         recipe = RECIPES[self.place]
@@ -100,8 +102,8 @@ class _Answers:
         return rule | ({"match": recipe.match} if recipe.match else {})
 
 
-def _complete(store: str | None, place: Place | None, field: str | None) -> _Answers:
-    """What the options say, and what a person answers to the rest. Raises ConfigError where nobody can be asked."""
+def _prompt_for_missing(store: str | None, place: Place | None, field: str | None) -> _Answers:
+    """The options' values, and answers on the terminal for the missing ones. Raises ConfigError without a terminal."""
     can_ask = sys.stdin.isatty() and sys.stderr.isatty()
     missing = [
         *(["--store"] if store is None else []),
@@ -109,15 +111,15 @@ def _complete(store: str | None, place: Place | None, field: str | None) -> _Ans
         *(["--po-field"] if _needs_field(place) and field is None else []),
     ]
     if missing and not can_ask:
-        raise ConfigError(Problem("enrich init", f"needs {' and '.join(missing)} where it cannot ask."))
+        raise ConfigError(Problem("enrich init", f"needs {' and '.join(missing)} without a terminal."))
     if store is None:
-        store = _ask("Store hash (what follows /stores/ in the store's API path)")
+        store = _ask("Store hash (the part after /stores/ in the store's API path)")
     if place is None:
         place = _ask_place()
     if _needs_field(place) and field is None:
-        field = _ask("Its name", default=RECIPES[place].usual)
+        field = _ask("Name of the field", default=RECIPES[place].usual)
     if field is not None and not _needs_field(place):
-        raise ConfigError(Problem("--po-field", f"means nothing with --po-from {place}.", "Leave it out."))
+        raise ConfigError(Problem("--po-field", f"cannot be used with --po-from {place}.", "Leave it out."))
     if field is not None and not field.strip():
         raise ConfigError(Problem("--po-field", "is empty.", "Write the name as the store has it."))
     return _Answers(store, place, field)
@@ -129,7 +131,7 @@ def _needs_field(place: Place | None) -> bool:
 
 
 def _ask(question: str, default: str | None = None) -> str:
-    with redirect_stdout(sys.stderr):  # stdout may be the file
+    with redirect_stdout(sys.stderr):  # stdout may be the stores file
         answer: str = typer.prompt(question, default=default)
     return answer.strip()
 
@@ -143,48 +145,56 @@ def _ask_place() -> Place:
         answer = _ask("Number", default="1")
         if answer.isdecimal() and 1 <= int(answer) <= len(places):
             return places[int(answer) - 1]
-        typer.echo(f"A number from 1 to {len(places)}.", err=True)
+        typer.echo(f"Enter a number from 1 to {len(places)}.", err=True)
 
 
-def _extra_fields(written: Sequence[str]) -> dict[str, str]:
+def _extra_fields(options: Sequence[str]) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for option in written:
+    for option in options:
         name, _, source = (part.strip() for part in option.partition("="))
         if not name or not source:
             raise ConfigError(Problem("--extra-field", "is not NAME=EXPRESSION.", f"For example: {FIELD_EXAMPLE}."))
         if name in fields:
-            raise ConfigError(Problem("--extra-field", "names the same field twice.", "A field has one rule."))
+            raise ConfigError(
+                Problem("--extra-field", "names the same field twice.", "Each field can have only one rule.")
+            )
         fields[name] = source
     return fields
 
 
 def _check(new: NewStore, text: str, path: Path) -> None:
-    """Read the text as every command will. Raises ConfigError with all that is wrong, before anything is written."""
+    """Load the text as every command will. Raises ConfigError with all problems, before anything is written."""
     if new.po_number is None and not new.extra_fields:
-        cure = f"Name one: --extra-field {FIELD_EXAMPLE}."
-        raise ConfigError(Problem("--po-from none", "leaves nothing to do without an extra field.", cure))
+        cure = f"For example: --extra-field {FIELD_EXAMPLE}."
+        raise ConfigError(Problem("--po-from none", "needs at least one extra field.", cure))
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ConfigError(Problem("enrich init", "was given text that is not UTF-8.", "See the locale.")) from None
-    # The secrets need not be there yet.
+        raise ConfigError(
+            Problem("enrich init", "got text that is not UTF-8.", "Check the terminal's locale.")
+        ) from None
+    # The secrets may not be set yet.
     load_configuration(path, {new.access_token: "secret", new.client_secret: "secret"}, text=text)
 
 
 def _write(path: Path, text: str) -> None:
-    """All of the file or nothing. A link stays a link; a device or a pipe is no place for a file."""
-    target = Path(os.path.realpath(path))  # as `resolve` does, but links that lead in a circle are no error
+    """Write the file atomically. A symbolic link stays a link; a device or a pipe is refused."""
+    target = Path(os.path.realpath(path))  # unlike `resolve`, accepts links that form a loop
     if target.exists() and not target.is_file():
-        raise ConfigError(Problem(str(path), "cannot be written (it is not a file).", "See --output."))
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
+        raise ConfigError(
+            Problem(str(path), "cannot be written (it is not a file).", "Choose another file with --output.")
+        )
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(target)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(target)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigError(Problem(str(path), f"cannot be written ({error.strerror}).", "See --output.")) from None
+        raise ConfigError(
+            Problem(str(path), f"cannot be written ({error.strerror}).", "Choose another file with --output.")
+        ) from None
 
 
 def _next_steps(new: NewStore, path: Path) -> str:
@@ -192,11 +202,11 @@ def _next_steps(new: NewStore, path: Path) -> str:
     config = f"ENRICH_CONFIG={shlex.quote(str(path))} " if elsewhere else ""
     return "\n".join(
         [
-            *([] if path == STDOUT else [f"{path} is written."]),
-            "Set these variables where the commands run, from the store's API account:",
+            *([] if path == STDOUT else [f"Wrote {path}."]),
+            "Set these environment variables for the commands. Their values are in the store's API account:",
             f"  {new.access_token}",
             f"  {new.client_secret}",
-            "Then:",
+            "Then run:",
             f"  {config}enrich check",
             f"  {config}enrich hooks register --url https://<your host>{WEBHOOK_PATH}",
         ]

@@ -1,4 +1,4 @@
-"""``enrich sandbox``: a BigCommerce of one's own to try things against."""
+"""``enrich sandbox``: a local stand-in for BigCommerce, for tests."""
 
 import asyncio
 from typing import Annotated
@@ -13,32 +13,48 @@ from service.settings import Settings
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: any free one.")] = 9100,
-    host: Annotated[str, typer.Option(help="The address to listen on; keep it on this machine.")] = "127.0.0.1",
-    latency: Annotated[float, typer.Option(min=0, help="Mean seconds that a call takes.")] = 0.15,
-    latency_jitter: Annotated[float, typer.Option(min=0, help="Most seconds off that mean, either way.")] = 0.05,
-    error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls answered 5xx.")] = 0.0,
-    hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that hang.")] = 0.0,
-    hang_seconds: Annotated[float, typer.Option(min=0, help="How long a call hangs.")] = 30.0,
-    lost_answer_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of calls that are carried out but not answered.")
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on. 0: any free port.")] = 9100,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on. Keep it local: there is no access control.")
+    ] = "127.0.0.1",
+    latency: Annotated[float, typer.Option(min=0, help="Average duration of a call, in seconds.")] = 0.15,
+    latency_jitter: Annotated[
+        float, typer.Option(min=0, help="Largest difference from that average, in seconds.")
+    ] = 0.05,
+    error_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of calls that fail with a 5xx status, 0 to 1.")
     ] = 0.0,
-    read_lag: Annotated[float, typer.Option(min=0, help="Seconds that B2B Edition's reads lag behind.")] = 0.0,
-    webhook_drop_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of webhooks never sent.")] = 0.0,
-    webhook_duplicate_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of webhooks sent twice.")] = 0.0,
-    webhook_delay: Annotated[float, typer.Option(min=0, help="Seconds that webhooks come late.")] = 0.0,
+    hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that hang, 0 to 1.")] = 0.0,
+    hang_seconds: Annotated[float, typer.Option(min=0, help="How long such a call hangs, in seconds.")] = 30.0,
+    lost_answer_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of calls that are carried out but get no answer, 0 to 1.")
+    ] = 0.0,
+    read_lag: Annotated[
+        float, typer.Option(min=0, help="Age of the data that B2B Edition's reads return, in seconds.")
+    ] = 0.0,
+    webhook_drop_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of webhooks that are never sent, 0 to 1.")
+    ] = 0.0,
+    webhook_duplicate_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of webhooks that are sent twice, 0 to 1.")
+    ] = 0.0,
+    webhook_delay: Annotated[float, typer.Option(min=0, help="Delay of each webhook, in seconds.")] = 0.0,
     webhook_retry_scale: Annotated[
-        float, typer.Option(min=0, help="Factor for the pauses between tries of a webhook (60 s, 180 s, …).")
+        float, typer.Option(min=0, help="Factor for the delays between retries of a webhook (60 s, 180 s, …).")
     ] = 1.0,
-    clock_skew: Annotated[float, typer.Option(help="Seconds that BigCommerce's clock is ahead of ours.")] = 0.0,
-    core_quota: Annotated[int, typer.Option(min=1, help="Core API calls a store has in 30 s.")] = 150,
-    b2b_quota: Annotated[int, typer.Option(min=1, help="B2B Edition calls a store has in 60 s.")] = 150,
-    seed: Annotated[int | None, typer.Option(help="Makes chance repeat itself.")] = None,
+    clock_skew: Annotated[
+        float, typer.Option(help="Seconds that BigCommerce's clock is ahead of this machine's clock.")
+    ] = 0.0,
+    core_quota: Annotated[int, typer.Option(min=1, help="Core API calls that a store may make in 30 s.")] = 150,
+    b2b_quota: Annotated[int, typer.Option(min=1, help="B2B Edition calls that a store may make in 60 s.")] = 150,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the random numbers: the same seed gives the same faults.")
+    ] = None,
 ) -> None:
     """Run a local stand-in for BigCommerce.
 
-    It has both APIs, signed webhooks, faults on demand, and a store "sandbox" with Companies, customers and extra
-    fields. Its own API under /sandbox places orders:
+    Has both APIs, signed webhooks, configurable faults, and a store "sandbox" with Companies, customers and extra
+    fields. Place orders with its control API under /sandbox:
 
     \b
         curl -d '{"customer_id": 101}' http://127.0.0.1:9100/sandbox/stores/sandbox/orders

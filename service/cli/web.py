@@ -1,4 +1,4 @@
-"""``enrich web``: the receiver alone."""
+"""``enrich web``: the receiver without the workers."""
 
 from service.cli.common.options import HostOption, PortOption
 from service.configuration.reloading import Changes, LiveConfiguration
@@ -10,20 +10,20 @@ from service.stores import Store
 
 
 def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
-    """Run the webhook receiver alone.
+    """Run only the webhook receiver.
 
-    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). A change of that file is taken up
-    within two seconds, and on SIGHUP; when something is wrong with it, the log says so and nothing changes.
+    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). Reloads the file within two seconds after
+    it changes, and on SIGHUP. If the new file has errors, the log shows them and the old configuration stays in use.
 
     Example: REDIS_URL=redis://localhost:6379/0 enrich web --host 0.0.0.0
     """
     _, redis_url, live = start()
-    book = StoreRegistry(_stores(live))
+    registry = StoreRegistry(_stores(live))
 
-    async def take(_: Changes) -> None:
-        book.replace(_stores(live))
+    async def apply(_: Changes) -> None:
+        registry.replace(_stores(live))
 
-    serve(create_app(book, redis_queue(redis_url), keep_up=lambda: live.follow(take)), host, port)
+    serve(create_app(registry, redis_queue(redis_url), keep_up=lambda: live.follow(apply)), host, port)
 
 
 def _stores(live: LiveConfiguration) -> dict[str, Store]:

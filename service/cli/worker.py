@@ -1,17 +1,18 @@
-"""``enrich worker``: the workers alone."""
+"""``enrich worker``: the workers without the receiver."""
 
 import os
 import sys
 
 
 def worker() -> None:
-    """Run the workers alone.
+    """Run only the workers.
 
-    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). Run as many as you like, anywhere
-    that reaches Redis. SIGTERM lets a worker finish the orders in hand. A change of the stores file is taken up
-    within two seconds, and on SIGHUP; when something is wrong with it, the log says so and nothing changes.
+    Needs REDIS_URL and the stores file (ENRICH_CONFIG, default stores.toml). Run as many workers as you like, on any
+    machine that can reach Redis. On SIGTERM a worker first finishes the orders in progress. Reloads the stores file
+    within two seconds after it changes, and on SIGHUP. If the new file has errors, the log shows them and the old
+    configuration stays in use.
 
     Example: REDIS_URL=redis://localhost:6379/0 enrich worker
     """
-    # Becomes the other program, which gets the signals directly. `service` never imports `workers`.
+    # Replaces this process, so that signals reach the worker directly. `service` never imports `workers`.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "workers"])  # noqa: S606

@@ -1,1 +1,1 @@
-"""Everything on one machine against the sandbox: real processes, real HTTP, a real Redis, orders of many kinds."""
+"""The demo: the whole service on one machine against the sandbox, with real processes, HTTP and Redis."""

@@ -1,4 +1,4 @@
-"""The orders that the demo places, and what must come of each."""
+"""The orders that the demo places, and the expected outcome of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ _ACCOUNTS = {ADA: "ERP-10001", CLEO: "ERP-10002", EVE: "ERP-10003"}
 
 @dataclass(frozen=True, slots=True)
 class DemoOrder:
-    """One order: what the shopper does, and what must be on B2B Edition's record in the end."""
+    """One order: how it is placed, and the outcome and record that are expected."""
 
     kind: str
     placement: dict[str, Any]
@@ -50,18 +50,18 @@ class DemoOrder:
 
 
 def demo_orders(count: int) -> Iterator[DemoOrder]:
-    """``count`` orders: each of the rare kinds once, as early as there is room, usual ones around them."""
+    """Generate ``count`` orders: each rare kind once, as early as possible, between the usual kinds."""
     rare = [late, incomplete, guest, no_company, duplicate]
     usual = cycle([form_field, metafield, comment, no_po])
     for number in range(count):
         po_number = f"{4700 + number}-D"
-        # Every second order is of a rare kind until all were there; the late one first, as it takes longest.
+        # Every second order is of a rare kind, until each was placed; the late one first, as it takes longest.
         make = rare[number // 2] if number % 2 and number // 2 < len(rare) else next(usual)
         yield make(po_number)
 
 
 def form_field(po_number: str) -> DemoOrder:
-    """The buyer typed the PO into a form field of the billing address."""
+    """The buyer entered the PO in a form field of the billing address."""
     fields = _form_field(po_number)
     return DemoOrder("PO in a form field", {"customer_id": ADA, **fields}, po_number=po_number, fields=_fields(ADA))
 
@@ -88,12 +88,12 @@ def comment(po_number: str) -> DemoOrder:
 
 
 def no_po(_: str) -> DemoOrder:
-    """Nobody gave a PO: the extra fields alone are filled."""
+    """There is no PO: only the extra fields are filled."""
     return DemoOrder("no PO, extra fields only", {"customer_id": ADA}, fields=_fields(ADA))
 
 
 def guest(po_number: str) -> DemoOrder:
-    """Nobody is logged in."""
+    """The shopper is not logged in."""
     return DemoOrder("a guest", {"customer_id": GUEST, **_form_field(po_number)}, Status.SKIPPED, "guest")
 
 
@@ -104,7 +104,7 @@ def no_company(po_number: str) -> DemoOrder:
 
 
 def incomplete(po_number: str) -> DemoOrder:
-    """Not paid yet when it is told of; the store waits for its status."""
+    """The order is not paid yet when its webhook is sent; the store waits for a status change."""
     return DemoOrder(
         "incomplete, paid 2 s later",
         {"customer_id": ADA, "status_id": 0, "complete_after": 2.0, **_form_field(po_number)},
@@ -114,7 +114,7 @@ def incomplete(po_number: str) -> DemoOrder:
 
 
 def duplicate(po_number: str) -> DemoOrder:
-    """BigCommerce tells of it twice."""
+    """BigCommerce sends its webhook twice."""
     return DemoOrder(
         "its webhook comes twice",
         {"customer_id": CLEO, "duplicate_webhook": True, **_form_field(po_number)},
@@ -124,7 +124,7 @@ def duplicate(po_number: str) -> DemoOrder:
 
 
 def late(po_number: str) -> DemoOrder:
-    """BigCommerce tells of it after its window."""
+    """BigCommerce sends its webhook after the window has closed."""
     return DemoOrder(
         "its webhook is 15 s late",
         {"customer_id": EVE, "delay_webhook": 15.0, **_form_field(po_number)},

@@ -1,4 +1,4 @@
-"""Runs the demo: starts everything, places the orders, watches them, and holds the outcome against what must be."""
+"""Run the demo: start all processes, place the orders, follow them, and compare the outcomes with the expected ones."""
 
 import asyncio
 import socket
@@ -30,8 +30,12 @@ STORE = "sandbox"
 HOST = "127.0.0.1"
 
 # After the last order was placed: the late webhook takes 15 s, recovery some seconds more.
-PATIENCE_S = 60.0
-LOOK_EVERY_S = 0.1
+TIMEOUT_S = 60.0
+# Often enough for a display that looks live.
+POLL_INTERVAL_S = 0.1
+
+# Of all processes together, on a busy machine.
+START_TIMEOUT_S = 20.0
 
 
 class DemoError(EnrichError):
@@ -40,21 +44,21 @@ class DemoError(EnrichError):
 
 @dataclass(slots=True)
 class Placed:
-    """An order that was placed, and what has become of it."""
+    """An order that was placed, its entry, and how its outcome deviates from the expected one."""
 
     order_id: int
     demo: DemoOrder
     entry: Entry | None = None
-    wrong: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
 
     @property
-    def has_ended(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the order has its outcome."""
         return self.entry is not None and self.entry.status.is_final
 
     @property
     def age_at_create(self) -> float | None:
-        """Seconds from the order to Create an Order; None when that is not how the order was enriched."""
+        """The order's age in seconds at Create an Order; None when the order was not enriched by a Create."""
         if self.entry is None or self.entry.status is not Status.CREATED:
             return None
         return self.entry.age_at(Stage.SENT)
@@ -62,59 +66,62 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything of the demo answers, as URLs."""
+    """The URLs of the demo's processes."""
 
     sandbox: str
     receiver: str
     redis: str
 
 
-async def run(count: int, rate: float, folder: Path, watch: Callable[[list[Placed]], None]) -> list[Placed]:
-    """Place ``count`` orders at ``rate`` a second and follow each to its end; ``watch`` is called at every look."""
-    async with _everything(folder) as addresses, _client(base_url=addresses.sandbox) as sandbox:
+async def run(count: int, rate: float, folder: Path, on_progress: Callable[[list[Placed]], None]) -> list[Placed]:
+    """Place ``count`` orders at ``rate`` a second and follow each until it is finished.
+
+    ``on_progress`` is called at every poll. Raises DemoError.
+    """
+    async with _processes(folder) as addresses, _client(base_url=addresses.sandbox) as sandbox:
         placed: list[Placed] = []
         async with asyncio.TaskGroup() as group, connect(addresses.redis) as redis:
             placing = group.create_task(_place(count, rate, sandbox, placed))
             ledger = Ledger(redis)
-            deadline = time.monotonic() + count / rate + PATIENCE_S
-            while not (placing.done() and all(order.has_ended for order in placed)):
+            deadline = time.monotonic() + count / rate + TIMEOUT_S
+            while not (placing.done() and all(order.is_finished for order in placed)):
                 if time.monotonic() > deadline:
                     break
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(POLL_INTERVAL_S)
                 for order in placed:
-                    if not order.has_ended:
+                    if not order.is_finished:
                         order.entry = await ledger.get(STORE, order.order_id)
-                watch(placed)
+                on_progress(placed)
         for order in placed:
             seen = (await sandbox.get(f"/sandbox/stores/{STORE}/orders/{order.order_id}")).json()
-            order.wrong = list(_wrongs(order, seen))
-        watch(placed)
+            order.deviations = list(_deviations(order, seen))
+        on_progress(placed)
         return placed
 
 
-def _wrongs(order: Placed, seen: dict[str, Any]) -> list[str]:
-    """Everything in which the order did not come out as it must, by our ledger and by the sandbox's own books."""
+def _deviations(order: Placed, seen: dict[str, Any]) -> list[str]:
+    """How the order differs from what is expected, by our ledger and by the sandbox's own data."""
     entry, demo = order.entry, order.demo
     if entry is None or not entry.status.is_final:
-        return ["it did not end"]
-    wrongs = []
+        return ["not finished"]
+    found = []
     if (entry.status, entry.reason) != (demo.outcome, demo.reason):
-        wrongs.append(f"{entry.status.value} {entry.reason or ''}, not {demo.outcome.value} {demo.reason or ''}")
+        found.append(f"{entry.status.value} {entry.reason or ''}, not {demo.outcome.value} {demo.reason or ''}")
     if demo.outcome is Status.SKIPPED:
-        return wrongs
+        return found
     if not entry.verified:
-        wrongs.append("not verified")
+        found.append("not verified")
     age = order.age_at_create
     if demo.outcome is Status.CREATED and (age is None or age >= LENGTH_S):
-        wrongs.append("not inside the window")
+        found.append("not inside the window")
     record = seen["record"] or {}
     if (record.get("po_number") or "") != demo.po_number:
-        wrongs.append(f"its record says PO {record.get('po_number')!r}, not {demo.po_number!r}")
+        found.append(f"its record says PO {record.get('po_number')!r}, not {demo.po_number!r}")
     if record.get("extra_fields") != demo.fields:
-        wrongs.append(f"its record says {record.get('extra_fields')}, not {demo.fields}")
+        found.append(f"its record says {record.get('extra_fields')}, not {demo.fields}")
     if seen["creates"] > 1:
-        wrongs.append(f"created {seen['creates']} times")
-    return wrongs
+        found.append(f"created {seen['creates']} times")
+    return found
 
 
 async def _place(count: int, rate: float, sandbox: httpx.AsyncClient, placed: list[Placed]) -> None:
@@ -127,8 +134,8 @@ async def _place(count: int, rate: float, sandbox: httpx.AsyncClient, placed: li
 
 
 @asynccontextmanager
-async def _everything(folder: Path) -> AsyncIterator[Addresses]:
-    """Redis, sandbox, receiver and worker, each a process of its own, and the sandbox's webhook to the receiver."""
+async def _processes(folder: Path) -> AsyncIterator[Addresses]:
+    """Start Redis, the sandbox, a receiver and a worker as processes, and register the sandbox's webhooks."""
     sandbox, receiver = (f"http://{HOST}:{port}" for port in _free_ports(2))
     stores_file = folder / "stores.toml"
     stores_file.write_text(STORES_FILE.format(sandbox=sandbox))
@@ -147,8 +154,8 @@ async def _everything(folder: Path) -> AsyncIterator[Addresses]:
             await processes.start("sandbox", "service.cli", "sandbox", "--port", sandbox.rpartition(":")[2])
             await processes.start("receiver", "service.cli", "web", "--port", receiver.rpartition(":")[2])
             await _until_ready(sandbox, receiver, workers=0)
-            # Before the worker starts, which would find that the store has no webhook and look for orders itself.
-            await _subscribe(stores_file, environ, sandbox, receiver)
+            # Before the worker starts: it would see that the store has no webhook, and begin to poll.
+            await _register_hooks(stores_file, environ, sandbox, receiver)
             await processes.start("worker", "workers")
             await _until_ready(sandbox, receiver, workers=1)
             yield Addresses(sandbox, receiver, redis.url)
@@ -160,23 +167,23 @@ async def _until_ready(sandbox: str, receiver: str, *, workers: int) -> None:
     async with _client(timeout=2.0) as client:
         try:
             async for attempt in stamina.retry_context(
-                on=(httpx.HTTPError, DemoError), attempts=None, timeout=20.0, wait_initial=0.05, wait_max=0.2
+                on=(httpx.HTTPError, DemoError), attempts=None, timeout=START_TIMEOUT_S, wait_initial=0.05, wait_max=0.2
             ):
                 with attempt:
                     (await client.get(f"{sandbox}/sandbox/health")).raise_for_status()
                     ready = await client.get(f"{receiver}/readyz")
                     if ready.status_code != 200 or ready.json()["workers"] < workers:
-                        raise DemoError("The receiver or the worker did not get ready.")
+                        raise DemoError("The receiver or the worker did not become ready.")
         except httpx.HTTPError as error:
             raise DemoError(f"The demo's processes did not start ({type(error).__name__}).") from error
 
 
 def _client(**options: Any) -> httpx.AsyncClient:
-    """A client for what runs on this machine, where no proxy leads."""
+    """A client for processes on this machine, without a proxy."""
     return httpx.AsyncClient(trust_env=False, **options)
 
 
-async def _subscribe(stores_file: Path, environ: dict[str, str], sandbox: str, receiver: str) -> None:
+async def _register_hooks(stores_file: Path, environ: dict[str, str], sandbox: str, receiver: str) -> None:
     store = load_configuration(stores_file, environ).stores[STORE].store
     async with http_client() as http:
         transport = Transport(http, core_url=sandbox, b2b_url=sandbox)
@@ -186,7 +193,7 @@ async def _subscribe(stores_file: Path, environ: dict[str, str], sandbox: str, r
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
+    """Ports that are free at this moment."""
     sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
     ports: list[int] = [listener.getsockname()[1] for listener in sockets]
     for listener in sockets:

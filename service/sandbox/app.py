@@ -1,4 +1,4 @@
-"""The sandbox as an application, and as a server on this machine."""
+"""The sandbox's ASGI application and its server."""
 
 import asyncio
 import socket
@@ -22,36 +22,36 @@ from service.sandbox.control import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
 from service.sandbox.gateway import Gateway
 from service.sandbox.options import Options
-from service.sandbox.shop import Shop
 from service.sandbox.state import Sandbox
+from service.sandbox.storefront import Storefront
 from service.sandbox.webhooks import Webhooks
 
-# Clients keep connections open; one that the server closes while it is used again would look like a fault.
-KEEP_ALIVE = 75
-STOP_WITHIN = 1
+# Long, because a connection that the server closes just when a client reuses it would look like a fault.
+KEEP_ALIVE_S = 75
+STOP_TIMEOUT_S = 1
 
 log = structlog.get_logger()
 
 
-class PlatformDate:
-    """Puts the platform's own time on every answer."""
+class DateHeader:
+    """Middleware that sets the ``Date`` header of every response to the platform's own time."""
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
         self._app = app
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def dated(message: Message) -> None:
+        async def send_with_date(message: Message) -> None:
             if message["type"] == "http.response.start":
                 now = self._sandbox.shown(self._sandbox.now())
                 MutableHeaders(scope=message)["Date"] = formatdate(int(now), usegmt=True)
             await send(message)
 
-        await self._app(scope, receive, dated if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_with_date if scope["type"] == "http" else send)
 
 
 def create_app(options: Options | None = None, clock: Callable[[], float] = time.time) -> Starlette:
-    """A sandbox of its own: BigCommerce's two APIs and, under ``/sandbox``, the API that steers it."""
+    """Create a new sandbox: BigCommerce's two APIs and, under ``/sandbox``, its control API."""
     sandbox = Sandbox(options or Options(), clock)
     webhooks = Webhooks(sandbox)
     gateway = Gateway(sandbox)
@@ -62,7 +62,7 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
         *b2b_orders.routes(gateway),
         *b2b_people.routes(gateway),
     ]
-    control = Control(sandbox, Shop(sandbox, webhooks), gateway.operations)
+    control = Control(sandbox, Storefront(sandbox, webhooks), gateway.operations)
     if sandbox.options.demo_store:
         seed_demo_store(sandbox)
 
@@ -73,14 +73,14 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
 
     return Starlette(
         routes=[*apis, *control.routes()],
-        middleware=[Middleware(PlatformDate, sandbox=sandbox)],
+        middleware=[Middleware(DateHeader, sandbox=sandbox)],
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,
     )
 
 
 async def serve(options: Options, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT. Port 0: any free one. Raises ConfigError when the port cannot be had."""
+    """Serve until SIGTERM or SIGINT. Port 0: any free port. Raises ConfigError when the port is not available."""
     with listen(host, port) as listener:
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         log.info(logs.Event.SANDBOX_STARTED, url=url, store=DEMO_STORE_HASH if options.demo_store else None)
@@ -89,9 +89,9 @@ async def serve(options: Options, host: str, port: int) -> None:
 
 @asynccontextmanager
 async def running(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve on a bound socket inside this event loop, from enter to exit. Signals are left alone."""
-    listener.listen()  # from here on calls wait for the server instead of failing
-    server = _Guest(_config(app))
+    """Serve on a bound socket inside this event loop, within the context. Installs no signal handlers."""
+    listener.listen()  # from here on connections wait for the server instead of failing
+    server = _EmbeddedServer(_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
@@ -100,8 +100,8 @@ async def running(app: Starlette, listener: socket.socket) -> AsyncIterator[None
         await serving
 
 
-class _Guest(uvicorn.Server):
-    """A server in somebody else's process."""
+class _EmbeddedServer(uvicorn.Server):
+    """A server that installs no signal handlers, for use inside another process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -117,6 +117,6 @@ def _config(app: Starlette) -> uvicorn.Config:
         access_log=False,
         date_header=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=STOP_WITHIN,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )

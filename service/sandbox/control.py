@@ -1,6 +1,6 @@
-"""The control API under ``/sandbox``: describe stores, place orders, look at what came of them, set faults.
+"""The control API under ``/sandbox``: configure stores, place orders, inspect the results, set faults.
 
-JSON, no credentials: it is for this machine alone. Times are seconds on this machine's own clock, never skewed.
+JSON without credentials: for this machine only. Times are seconds on this machine's own clock, never skewed.
 """
 
 import json
@@ -15,23 +15,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from service.sandbox.options import Faults
-from service.sandbox.shop import Shop
 from service.sandbox.specs import Placement, RecordWrite, StatusChange, StoreSpec
 from service.sandbox.state import Order, Sandbox, Store
+from service.sandbox.storefront import Storefront
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Control:
-    """What a test or the demo does to the sandbox, under ``/sandbox``."""
+    """The handlers with which tests and the demo control the sandbox."""
 
-    def __init__(self, sandbox: Sandbox, shop: Shop, operations: set[str]) -> None:
+    def __init__(self, sandbox: Sandbox, storefront: Storefront, operations: set[str]) -> None:
         self._sandbox = sandbox
-        self._shop = shop
+        self._storefront = storefront
         self._operations = operations
 
     def routes(self) -> list[BaseRoute]:
-        """Everything under ``/sandbox``."""
+        """The routes under ``/sandbox``."""
         return [
             Mount(
                 "/sandbox",
@@ -51,15 +51,15 @@ class Control:
         ]
 
     async def health(self, _: Request) -> Response:
-        """That the sandbox answers, and which stores it has."""
+        """Report that the sandbox is up, and its stores."""
         return JSONResponse({"status": "ok", "stores": sorted(self._sandbox.stores)})
 
     async def faults(self, _: Request) -> Response:
-        """The faults that are in force."""
+        """Get the active faults."""
         return JSONResponse(self._sandbox.faults.model_dump(mode="json"))
 
     async def put_faults(self, request: Request) -> Response:
-        """Put these faults in force; what is left out goes back to its default."""
+        """Replace the active faults; keys that are left out get their defaults."""
         faults = await _read(request, Faults)
         if unknown := faults.operations - self._operations:
             raise HTTPException(400, f"operations: there is no {', '.join(sorted(unknown))}")
@@ -67,19 +67,19 @@ class Control:
         return await self.faults(request)
 
     async def put_store(self, request: Request) -> Response:
-        """Describe a store anew, all of it; its orders, webhooks and counts stay."""
+        """Create or replace a store's configuration; its orders, webhooks and counts stay."""
         store = self._sandbox.put_store(request.path_params["store_hash"], await _read(request, StoreSpec))
         return JSONResponse({"store_hash": store.hash, "store_id": store.store_id})
 
     async def delete_store(self, request: Request) -> Response:
-        """Forget a store, its orders and its webhooks."""
+        """Delete a store with its orders and webhooks."""
         store = self._store(request)
         store.hooks.clear()
         del self._sandbox.stores[store.hash]
         return Response(status_code=204)
 
     async def calls(self, request: Request) -> Response:
-        """How often each operation was called, by status; "cut" where the connection was."""
+        """Get the number of calls by operation and status; "cut" stands for a connection that was cut."""
         store = self._store(request)
         counts: dict[str, dict[str, dict[str, int]]] = {"core": {}, "b2b": {}}
         over_quota = Counter({"core": 0, "b2b": 0})
@@ -89,13 +89,13 @@ class Control:
         return JSONResponse({"total": store.calls.total(), **counts, "over_quota": over_quota})
 
     async def place_order(self, request: Request) -> Response:
-        """Place an order, as a shopper does; 201 with its id and when it was placed."""
+        """Place an order, as a shopper does; 201 with its ID and creation time."""
         store = self._store(request)
-        order = self._shop.place_order(store, await _read(request, Placement))
+        order = self._storefront.place_order(store, await _read(request, Placement))
         return JSONResponse({"id": order.id, "created_at": order.placed_at}, 201)
 
     async def order(self, request: Request) -> Response:
-        """An order, its record and what was written to it, past all faults."""
+        """Get an order, its record and the writes to it, without any faults."""
         order = self._order(self._store(request), request)
         record = order.record(self._sandbox.now())
         return JSONResponse(
@@ -112,19 +112,19 @@ class Control:
         )
 
     async def put_status(self, request: Request) -> Response:
-        """Change an order's status, as paying does."""
+        """Change an order's status, as a payment does."""
         store = self._store(request)
         order = self._order(store, request)
-        self._shop.change_status(store, order, (await _read(request, StatusChange)).status_id)
+        self._storefront.change_status(store, order, (await _read(request, StatusChange)).status_id)
         return JSONResponse({"id": order.id, "status_id": order.document["status_id"]})
 
     async def put_record(self, request: Request) -> Response:
-        """Write on B2B Edition's record as somebody else would: the storefront, staff, the platform itself."""
+        """Change B2B Edition's record as others do: the storefront, staff, or the platform itself."""
         order = self._order(self._store(request), request)
         write = await _read(request, RecordWrite)
         now = self._sandbox.now()
-        record = order.record(now) or order.own_record
-        order.versions.append(record.rewritten(now, **write.model_dump(exclude_none=True)))
+        record = order.record(now) or order.default_record
+        order.versions.append(record.with_changes(now, **write.model_dump(exclude_none=True)))
         return JSONResponse(asdict(order.versions[-1]))
 
     def _store(self, request: Request) -> Store:
@@ -139,20 +139,20 @@ class Control:
 
 
 async def _read(request: Request, model: type[Model]) -> Model:
-    """The body as that model. HTTPException 400 names every key that is wrong."""
+    """Parse the body as this model. Raises HTTPException 400, which names every wrong key."""
     try:
         return model.model_validate(json.loads(await request.body() or b"{}"))
     except ValidationError as error:
-        places = (
+        problems = (
             f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg'].removeprefix('Value error, ')}"
             for detail in error.errors(include_url=False, include_input=False)
         )
-        raise HTTPException(400, "; ".join(places)) from None
+        raise HTTPException(400, "; ".join(problems)) from None
     except ValueError:
         raise HTTPException(400, "the body is not JSON") from None
 
 
 async def refused(_: Request, error: Exception) -> Response:
-    """What is wrong with a call to the control API, as JSON."""
+    """Return an error of the control API as JSON."""
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code)

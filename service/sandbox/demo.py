@@ -1,7 +1,7 @@
-"""The store that a fresh sandbox has: enough people and fields to try every kind of rule.
+"""The store of a new sandbox, with enough people and fields to try every kind of rule.
 
 Ids: Companies 5001 to 5003; customers 101 and 102 (users of 5001), 103 and 104 (5002), 105 (5003), and 199, who is
-no Company user; users are 9_000_000 + customer id, orders start at 1001, B2B Edition's own order ids are
+not a Company user; users are 9_000_000 + customer id, orders start at 1001, B2B Edition's own order ids are
 5_000_000 + order id. Customer 0 is a guest.
 """
 
@@ -63,5 +63,5 @@ DEMO_STORE = StoreSpec(
 
 
 def seed_demo_store(sandbox: Sandbox) -> Store:
-    """Put the demo store in; orders that it has stay."""
+    """Create or reset the demo store; its orders stay."""
     return sandbox.put_store(DEMO_STORE_HASH, DEMO_STORE)

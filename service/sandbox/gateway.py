@@ -1,4 +1,4 @@
-"""The way of every call through the platform: credentials, quota, faults, the work, headers."""
+"""The API gateway that every call passes: credentials, quota, faults, the handler, headers."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from service.sandbox.state import Sandbox, Store
 
 
 class Dialect(Enum):
-    """How an API words its answers."""
+    """The response format of an API."""
 
     V2 = "V2"
     V3 = "V3"
@@ -28,7 +28,7 @@ class Dialect(Enum):
 
     @property
     def api(self) -> ApiName:
-        """The API that speaks so."""
+        """The API that uses this format."""
         return "b2b" if self is Dialect.B2B else "core"
 
     def error(self, status: int, message: str, errors: dict[str, str] | None = None) -> Any:
@@ -45,7 +45,7 @@ class Dialect(Enum):
 
 
 class Refusal(Exception):
-    """The work of a call cannot be done; ``message`` is for the caller."""
+    """An error response; ``message`` is for the caller."""
 
     def __init__(self, status: int, message: str, errors: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that was let through: what a handler works with. ``base_url`` is where this sandbox listens."""
+    """One accepted call: the input of a handler. ``base_url`` is the URL of this sandbox."""
 
     sandbox: Sandbox
     store: Store
@@ -68,13 +68,13 @@ class Call:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The body, which has to be a JSON object."""
+        """The body, which must be a JSON object. Raises Refusal."""
         if not isinstance(self.body, dict):
             raise Refusal(400, "The request body is not a JSON object.")
         return self.body
 
     def number(self, name: str) -> int | None:
-        """A whole number of the query; Refusal when it is something else."""
+        """An integer of the query, or None. Raises Refusal for another value."""
         text = self.query.get(name, "")
         if not text:
             return None
@@ -86,7 +86,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The work is done: what the answer says. No body: 204."""
+    """A successful response. No body: 204."""
 
     body: Any = None
     status: int = 200
@@ -95,8 +95,8 @@ class Done:
 Handler = Callable[[Call], Done]
 
 
-class CutAnswer(Response):
-    """An answer whose connection is lost half-way: its length is announced, half of it arrives."""
+class TruncatedResponse(Response):
+    """A response that ends half-way: its length is announced, but only half of the body is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -105,14 +105,14 @@ class CutAnswer(Response):
 
 
 class Gateway:
-    """Where every call passes: credentials, quota, faults, counts."""
+    """Applies credentials, quota, faults and counts to every call."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self.operations: set[str] = set()
 
     def route(self, dialect: Dialect, method: str, path: str, operation: str, handler: Handler) -> Route:
-        """One operation, named as in BigCommerce's documentation, as a route."""
+        """Create the route of one operation, named as in BigCommerce's documentation."""
 
         scope = _scope_of(dialect, method, path)
 
@@ -128,14 +128,14 @@ class Gateway:
         store = self._store(dialect, request)
         if dialect is Dialect.B2B and self._sandbox.faults.b2b_down:
             response, outcome = _page(503), "503"
-        elif store is None or not self._vouched(store, request):
+        elif store is None or not self._is_authorized(store, request):
             response, outcome = _error(dialect, 401, "Unauthorized. The credentials are not valid."), "401"
         elif scope in store.spec.missing_scopes:
             response, outcome = _error(dialect, 403, "You don't have a required scope to access the endpoint"), "403"
         elif not store.quotas[dialect.api].take(self._sandbox.now()):
             response, outcome = _error(dialect, 429, "Too many requests."), "429"
         else:
-            response, outcome = await self._work(dialect, operation, handler, store, request)
+            response, outcome = await self._handle(dialect, operation, handler, store, request)
         if store:
             store.calls[dialect.api, operation, outcome] += 1
             if outcome != "401":
@@ -147,19 +147,19 @@ class Gateway:
         in_header = request.headers.get("X-Store-Hash", "")
         return self._sandbox.stores.get(in_header if dialect is Dialect.B2B else request.path_params["store_hash"])
 
-    def _vouched(self, store: Store, request: Request) -> bool:
+    def _is_authorized(self, store: Store, request: Request) -> bool:
         refused = store.hash in self._sandbox.faults.refuse_credentials
         return not refused and request.headers.get("X-Auth-Token") in store.spec.access_token
 
-    async def _work(
+    async def _handle(
         self, dialect: Dialect, operation: str, handler: Handler, store: Store, request: Request
     ) -> tuple[Response, str]:
-        """Do the work, or suffer what fate has for this call; with the answer, its name in the counts."""
+        """Run the handler with the faults drawn for this call; returns the response and its name in the counts."""
         body = _parsed(await request.body())
-        fate = self._sandbox.chance.fate(self._sandbox.faults, dialect.api, operation)
-        await asyncio.sleep(fate.hang + fate.latency / 2)
-        if fate.error:
-            return _page(fate.error), str(fate.error)
+        faults = self._sandbox.injector.draw(self._sandbox.faults, dialect.api, operation)
+        await asyncio.sleep(faults.hang + faults.latency / 2)
+        if faults.error:
+            return _page(faults.error), str(faults.error)
         call = Call(
             sandbox=self._sandbox,
             store=store,
@@ -173,11 +173,11 @@ class Gateway:
             done = handler(call)
         except Refusal as refusal:
             done = Done(dialect.error(refusal.status, refusal.message, refusal.errors), refusal.status)
-        await asyncio.sleep(fate.latency / 2)
-        if fate.lost_as == "504":
+        await asyncio.sleep(faults.latency / 2)
+        if faults.lost_as == "504":
             return _page(504), "504"
-        if fate.lost_as == "cut":
-            return CutAnswer(json.dumps(done.body), done.status, media_type="application/json"), "cut"
+        if faults.lost_as == "cut":
+            return TruncatedResponse(json.dumps(done.body), done.status, media_type="application/json"), "cut"
         return _response(done), str(204 if done.body is None else done.status)
 
 
@@ -197,7 +197,7 @@ def _error(dialect: Dialect, status: int, message: str) -> Response:
 
 
 def _page(status: int) -> Response:
-    """What stands in front of the platform answers with a page, not with JSON."""
+    """An error page of the platform's proxy, which is not JSON."""
     return Response(f"<html><h1>{status}</h1></html>", status, media_type="text/html")
 
 

@@ -1,11 +1,11 @@
-"""The two quotas of a store, and how each API tells of its own in headers."""
+"""The quota of a store at each API, and the headers that report it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class Quota:
-    """``limit`` calls in a window of ``window`` seconds that starts with the first call."""
+    """A fixed window of ``limit`` calls in ``window`` seconds, which starts with its first call."""
 
     limit: int
     window: float
@@ -13,7 +13,7 @@ class Quota:
     started_at: float | None = None
 
     def take(self, now: float) -> bool:
-        """Spend one call; False when the window's calls are spent."""
+        """Take one call; False when the quota of the window is used up."""
         if self.started_at is None or now >= self.started_at + self.window:
             self.started_at, self.used = now, 0
         if self.used >= self.limit:
@@ -27,12 +27,12 @@ class Quota:
         return self.limit - self.used
 
     def resets_in(self, now: float) -> float:
-        """Seconds until the window ends; a whole one before its first call."""
+        """Seconds until the window ends; its whole length before the first call."""
         return self.window if self.started_at is None else max(0.0, self.started_at + self.window - now)
 
 
 def core_headers(quota: Quota, now: float) -> dict[str, str]:
-    """What the core API tells of the quota with each answer."""
+    """The quota headers of the core API."""
     return {
         "X-Rate-Limit-Time-Window-Ms": str(round(quota.window * 1000)),
         "X-Rate-Limit-Time-Reset-Ms": str(round(quota.resets_in(now) * 1000)),
@@ -42,7 +42,7 @@ def core_headers(quota: Quota, now: float) -> dict[str, str]:
 
 
 def b2b_headers(quota: Quota, now: float) -> dict[str, str]:
-    """Numbers with a unit after them, as BigCommerce prints them."""
+    """The quota headers of B2B Edition: numbers with a unit, as BigCommerce sends them."""
     return {
         "X-Requests-Allocated": f"{quota.limit} times/{quota.window:g} s",
         "X-Requests-Remaining": f"{quota.left} times",

@@ -1,4 +1,4 @@
-"""What the control API takes: stores and orders as a test or a demo describes them. Unknown keys are errors."""
+"""Request models of the control API: stores and orders. Unknown keys are errors."""
 
 from enum import IntEnum
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from service.sandbox.apis.documents import ORDER_FIELDS
 from service.sandbox.options import Seconds
 
-SANDBOX_ACCESS_TOKEN = "sandbox-access-token"  # noqa: S105 - opens nothing but the sandbox
+SANDBOX_ACCESS_TOKEN = "sandbox-access-token"  # noqa: S105 - valid only for the sandbox
 SANDBOX_CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105
 
 
@@ -19,19 +19,19 @@ def _one_or_more(value: object) -> object:
 
 Secrets = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_one_or_more)]
 Scope = Literal["orders", "customers", "products", "b2b_read", "b2b_modify"]
-"""What an API account may do. Webhooks and the store's own facts ask for no scope here."""
+"""OAuth scopes of an API account. Webhooks and store information need no scope here."""
 
 PositiveId = Annotated[int, Field(ge=1)]
 
 
 class Spec(BaseModel):
-    """What is described from outside: a key that is not known is refused."""
+    """Base of the request models; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FieldType(IntEnum):
-    """What an extra field takes."""
+    """The type of an extra field."""
 
     TEXT = 0
     MULTI_LINE = 1
@@ -40,7 +40,7 @@ class FieldType(IntEnum):
 
 
 class ExtraFieldConfig(Spec):
-    """One order extra field, under the names that the API itself uses (or the same in snake_case)."""
+    """One order extra field, with the API's own names (or the same in snake_case)."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -59,7 +59,7 @@ class ExtraFieldConfig(Spec):
 
 
 class Customer(Spec):
-    """A shopper who has an account."""
+    """A customer account."""
 
     id: PositiveId
     email: str = "buyer@example.com"
@@ -80,7 +80,7 @@ class Company(Spec):
 
 
 class User(Spec):
-    """A Company user: ties a customer to a Company."""
+    """A Company user: a customer who belongs to a Company."""
 
     customer_id: PositiveId
     company_id: PositiveId
@@ -91,12 +91,12 @@ class User(Spec):
 
 
 class StoreSpec(Spec):
-    """A store without its orders and webhooks. One secret or several of each, any of which is good."""
+    """A store's configuration. Token and secret may be one or several values, each of which is valid."""
 
     access_token: Secrets = (SANDBOX_ACCESS_TOKEN,)
     client_secret: Secrets = (SANDBOX_CLIENT_SECRET,)
     missing_scopes: frozenset[Scope] = frozenset()
-    """What the store's API account may not do: such calls are answered 403."""
+    """Scopes that the store's API account lacks: such calls get 403."""
     name: str = "Sandbox Store"
     extra_fields: tuple[ExtraFieldConfig, ...] = ()
     customers: tuple[Customer, ...] = ()
@@ -113,7 +113,7 @@ class StoreSpec(Spec):
 
 
 class Placement(BaseModel):
-    """An order as a shopper places it: these keys, and any field of a V2 order, which replaces the usual one."""
+    """An order to place: these keys, and any field of a V2 order, which overrides the default."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -124,12 +124,12 @@ class Placement(BaseModel):
     metafields: dict[str, dict[str, str]] = {}
 
     complete_after: Seconds | None = None
-    """Seconds after which the status becomes 11; the usual course of an order placed with status 0."""
+    """Seconds after which the status becomes 11, as usual for an order placed with status 0."""
     age: Seconds = 0.0
-    """Seconds since the order was placed. An order with an age was there before: no webhook tells of it."""
+    """The order's age in seconds. An order with an age is an old one, for which no webhook is sent."""
 
     record_after: Seconds | None = None
-    """When B2B Edition makes its own record, where this order differs; 0: the storefront has made it already."""
+    """When B2B Edition creates its own record, if not the default; 0: the storefront has created it already."""
     buyer_po: str | None = None
     buyer_extra_fields: dict[str, str] = {}
     is_invoice_order: bool = False
@@ -140,7 +140,7 @@ class Placement(BaseModel):
 
     @property
     def order_fields(self) -> dict[str, Any]:
-        """The placement's part that is the V2 order's own."""
+        """The fields of the V2 order."""
         return {**(self.model_extra or {}), "customer_id": self.customer_id, "status_id": self.status_id}
 
     @model_validator(mode="after")
@@ -157,7 +157,7 @@ class StatusChange(Spec):
 
 
 class RecordWrite(Spec):
-    """What somebody else writes on B2B Edition's record. What is left out stays."""
+    """A change of B2B Edition's record by others. Keys that are left out stay unchanged."""
 
     po_number: str | None = None
     extra_fields: dict[str, str] | None = None

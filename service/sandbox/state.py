@@ -1,7 +1,7 @@
-"""All that the sandbox remembers: stores, their orders, B2B Edition's records of them, webhooks. In memory.
+"""The sandbox's state, in memory: stores, their orders, B2B Edition's records of them, and webhooks.
 
-Every instant in here is true: seconds on this machine's clock. The platform's own clock, which may be skewed, is
-added where something is shown to the outside (``Sandbox.shown``).
+All times are seconds on this machine's clock. The skew of the platform's clock is added only where a time is sent to
+a client (``Sandbox.shown``).
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from service.sandbox.apis.documents import order_document, product_document, shipping_document
-from service.sandbox.faults import Chance
+from service.sandbox.fault_injection import FaultInjector
 from service.sandbox.options import ApiName, Faults, Options
 from service.sandbox.quota import Quota
 from service.sandbox.specs import Company, Customer, ExtraFieldConfig, Placement, StoreSpec, User
@@ -23,21 +23,21 @@ FIRST_HOOK_ID = 20_000_001
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """B2B Edition's record of an order, as it was from ``written_at`` on. A B2C order's has no Company."""
+    """A version of B2B Edition's record of an order, valid from ``written_at``. A B2C order's record has no Company."""
 
     written_at: float
     company_id: int | None
     po_number: str | None
     extra_fields: Mapping[str, str]
 
-    def rewritten(self, now: float, **changes: Any) -> "Record":
-        """The record with changes, written now."""
+    def with_changes(self, now: float, **changes: Any) -> "Record":
+        """A new version with these changes, written now."""
         return replace(self, written_at=now, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A Create or Update that was accepted."""
+    """An accepted Create or Update."""
 
     operation: str
     at: float
@@ -47,7 +47,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to deliver a webhook; ``status`` is None when no answer came."""
+    """One delivery attempt of a webhook; ``status`` is None without a response."""
 
     scope: str
     hook_id: int
@@ -70,8 +70,8 @@ class Order:
     shipping_addresses: list[dict[str, Any]]
     metafields: dict[str, dict[str, str]]
     is_invoice_order: bool
-    own_record: Record
-    """What B2B Edition writes by itself, unless somebody was first; written at its ``written_at``."""
+    default_record: Record
+    """The record that B2B Edition creates by itself at ``written_at``, unless another one exists by then."""
     versions: list[Record] = field(default_factory=list)
     creates: int = 0
     updates: int = 0
@@ -80,15 +80,15 @@ class Order:
 
     @property
     def customer_id(self) -> int:
-        """Who ordered; 0 for a guest."""
+        """The customer's ID; 0 for a guest."""
         return int(self.document["customer_id"])
 
     def record(self, at: float) -> Record | None:
-        """The record as it was then. No timer makes the own record: that it is there follows from the time."""
+        """The record at that time. The default record needs no timer: the time says whether it exists."""
         for version in reversed(self.versions):
             if version.written_at <= at:
                 return version
-        return self.own_record if self.own_record.written_at <= at else None
+        return self.default_record if self.default_record.written_at <= at else None
 
 
 @dataclass(slots=True)
@@ -103,12 +103,12 @@ class Hook:
     headers: dict[str, str] | None = None
     is_active: bool = True
     deactivated: bool = False
-    """Switched off by BigCommerce, after the last retry."""
+    """Deactivated by BigCommerce after the last retry."""
 
 
 @dataclass(slots=True)
 class Store:
-    """A store: what it is said to be, and what has happened in it."""
+    """A store: its configuration, quotas, orders, webhooks and counts."""
 
     hash: str
     spec: StoreSpec
@@ -120,24 +120,24 @@ class Store:
 
     @property
     def store_id(self) -> str:
-        """The number that webhooks carry; it is not the hash."""
+        """The numeric store ID in webhooks; it is not the hash."""
         return str(crc32(self.hash.encode()) % 9_000_000 + 1_000_000)
 
     @property
     def extra_fields(self) -> tuple[ExtraFieldConfig, ...]:
-        """The extra fields of its orders."""
+        """The configs of the order extra fields."""
         return self.spec.extra_fields
 
     def customer(self, customer_id: int) -> Customer | None:
-        """The customer of that id, or None."""
+        """The customer with this ID, or None."""
         return next((customer for customer in self.spec.customers if customer.id == customer_id), None)
 
     def user(self, customer_id: int) -> User | None:
-        """The Company user of that customer, or None."""
+        """The Company user of this customer, or None."""
         return next((user for user in self.spec.users if user.customer_id == customer_id), None)
 
     def company(self, company_id: int) -> Company | None:
-        """The Company of that id, or None."""
+        """The Company with this ID, or None."""
         return next((company for company in self.spec.companies if company.id == company_id), None)
 
     def add_hook(self, scope: str, destination: str, now: float, **rest: Any) -> Hook:
@@ -147,8 +147,8 @@ class Store:
         self.hooks[hook.id] = hook
         return hook
 
-    def add_order(self, placement: Placement, now: float, own_record_after: float) -> Order:
-        """Place an order ``placement.age`` seconds ago. Whose Company it is for is settled at that moment."""
+    def add_order(self, placement: Placement, now: float, default_record_after: float) -> Order:
+        """Add an order that was placed ``placement.age`` seconds ago. Its Company is the buyer's present one."""
         order_id = FIRST_ORDER_ID + len(self.orders)
         placed_at = now - placement.age
         user = self.user(placement.customer_id)
@@ -163,8 +163,8 @@ class Store:
             shipping_addresses=addresses,
             metafields=placement.metafields,
             is_invoice_order=placement.is_invoice_order,
-            own_record=Record(
-                written_at=placed_at + own_record_after,
+            default_record=Record(
+                written_at=placed_at + default_record_after,
                 company_id=user.company_id if user else None,
                 po_number=placement.buyer_po,
                 extra_fields=placement.buyer_extra_fields,
@@ -175,7 +175,7 @@ class Store:
 
 
 class Sandbox:
-    """Every store, the faults in force, and the clock."""
+    """All stores, the active faults, and the clock."""
 
     def __init__(self, options: Options, clock: Callable[[], float] = time.time) -> None:
         self.options = options
@@ -184,20 +184,20 @@ class Sandbox:
         self.set_faults(options.faults)
 
     def set_faults(self, faults: Faults) -> None:
-        """Put these faults in force; the dice begin anew."""
+        """Replace the active faults, and restart the random numbers from the seed."""
         self.faults = faults
-        self.chance = Chance(faults.seed)
+        self.injector = FaultInjector(faults.seed)
 
     def now(self) -> float:
-        """Unix seconds, on the sandbox's clock."""
+        """The time on the sandbox's clock, in Unix seconds."""
         return self._clock()
 
     def shown(self, instant: float) -> float:
-        """An instant on the platform's own clock."""
+        """Convert a time to the platform's clock, which may be skewed."""
         return instant + self.faults.clock_skew
 
     def put_store(self, store_hash: str, spec: StoreSpec) -> Store:
-        """Add a store, or give one another description; its orders, webhooks and counts stay."""
+        """Create a store, or replace its configuration; its orders, webhooks and counts stay."""
         if store := self.stores.get(store_hash):
             store.spec = spec
             return store
@@ -214,6 +214,6 @@ class Sandbox:
         return store
 
     def place_order(self, store: Store, placement: Placement) -> Order:
-        """Place an order; nobody is told."""
+        """Place an order without sending a webhook."""
         after = self.options.auto_record_after if placement.record_after is None else placement.record_after
         return store.add_order(placement, self.now(), after)

@@ -1,6 +1,6 @@
-"""Webhooks as BigCommerce sends them: signed, retried for 48 hours, then given up.
+"""Delivery of webhooks as BigCommerce does it: signed, retried for 48 hours, then the hook is deactivated.
 
-BigCommerce API, Webhooks, "Callback retry mechanism"; signatures after the Standard Webhooks specification.
+Sources: BigCommerce API, Webhooks, "Callback retry mechanism"; the Standard Webhooks specification for signatures.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from standardwebhooks import Webhook
 from service import logs
 from service.sandbox.state import Attempt, Hook, Order, Sandbox, Store
 
-RETRY_AFTER = (60, 180, 300, 600, 900, 1800, 3600, 7200, 21600, 50400, 86400)
-ANSWER_WITHIN = 10.0
-SUCCESS_WINDOW = 120.0
-COUNTED_FROM = 100
-MOST_FAILURES = 10  # in a hundred
-BLOCKED_FOR = 180.0
-AT_ONCE = 100
+RETRY_DELAYS_S = (60, 180, 300, 600, 900, 1800, 3600, 7200, 21600, 50400, 86400)
+RESPONSE_TIMEOUT_S = 10.0
+SUCCESS_WINDOW_S = 120.0
+MIN_DELIVERIES = 100
+MAX_FAILURES_PERCENT = 10
+BLOCK_DURATION_S = 180.0
+MAX_CONCURRENT = 100
 
 ORDER_CREATED = "store/order/created"
 STATUS_UPDATED = "store/order/statusUpdated"
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to an order; ``body`` is the same in every copy of it."""
+    """An event of an order; ``body`` is the same in every copy of its webhook."""
 
     store: Store
     order: Order
@@ -47,7 +47,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A time in which a domain gets no webhooks, and why."""
+    """The blocking of a domain: its time span, and the failures that caused it."""
 
     since: float
     until: float
@@ -56,18 +56,18 @@ class Block:
 
 @dataclass(slots=True)
 class Domain:
-    """How deliveries to one domain went: (when, what was wrong with it or None)."""
+    """Recent deliveries to one domain, as (time, failure or None), and its block."""
 
     recent: deque[tuple[float, str | None]] = field(default_factory=deque)
     block: Block | None = None
 
-    def note(self, now: float, failure: str | None, blocked_for: float) -> bool:
-        """Count a delivery; True when it is the one that gets the domain blocked."""
+    def record(self, now: float, failure: str | None, blocked_for: float) -> bool:
+        """Record a delivery; True when it causes the domain to be blocked."""
         self.recent.append((now, failure))
-        while self.recent[0][0] <= now - SUCCESS_WINDOW:
+        while self.recent[0][0] <= now - SUCCESS_WINDOW_S:
             self.recent.popleft()
         failures = Counter(reason for _, reason in self.recent if reason)
-        if len(self.recent) < COUNTED_FROM or 100 * failures.total() <= MOST_FAILURES * len(self.recent):
+        if len(self.recent) < MIN_DELIVERIES or 100 * failures.total() <= MAX_FAILURES_PERCENT * len(self.recent):
             return False
         self.block = Block(now, now + blocked_for, failures)
         self.recent.clear()
@@ -75,20 +75,20 @@ class Domain:
 
 
 class Webhooks:
-    """Sends the webhooks of all stores. Deliveries run in tasks that end with ``running``."""
+    """Sends the webhooks of all stores, in tasks that end when ``running`` exits."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._domains: dict[tuple[str, str], Domain] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver webhooks within the context."""
-        # A connection that idles longer may be closed by the receiver just when it is used again.
-        limits = httpx.Limits(max_connections=AT_ONCE, keepalive_expiry=2.0)
-        async with httpx.AsyncClient(timeout=ANSWER_WITHIN, limits=limits, trust_env=False) as self._http:
+        # Short, because the receiver may close an idle connection just when it is used again.
+        limits = httpx.Limits(max_connections=MAX_CONCURRENT, keepalive_expiry=2.0)
+        async with httpx.AsyncClient(timeout=RESPONSE_TIMEOUT_S, limits=limits, trust_env=False) as self._http:
             try:
                 yield
             finally:
@@ -97,28 +97,28 @@ class Webhooks:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something that may still wait, until it is done or the sandbox stops."""
+        """Run a background task until it is done or the sandbox stops."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def blocked(self, store: Store, now: float) -> dict[str, Block]:
-        """The domains that this store's webhooks are not sent to at present."""
+        """The domains that are blocked now for this store's webhooks."""
         return {
             name: domain.block
             for (store_hash, name), domain in self._domains.items()
             if store_hash == store.hash and domain.block and domain.block.until > now
         }
 
-    def announce(
+    def notify(
         self, store: Store, order: Order, scope: str, *, delay: float = 0.0, duplicate: bool = False, **data: Any
     ) -> None:
-        """Tell every active hook of the scope. ``delay`` and ``duplicate`` come on top of the faults in force."""
-        faults, chance = self._sandbox.faults, self._sandbox.chance
-        if chance.happens(faults.webhook_drop_rate):
+        """Send an event to every active hook of the scope. ``delay`` and ``duplicate`` add to the active faults."""
+        faults, injector = self._sandbox.faults, self._sandbox.injector
+        if injector.happens(faults.webhook_drop_rate):
             return
         event = Event(store, order, scope, self._body(store, order, scope, data))
-        copies = 2 if duplicate or chance.happens(faults.webhook_duplicate_rate) else 1
+        copies = 2 if duplicate or injector.happens(faults.webhook_duplicate_rate) else 1
         for hook in store.hooks.values():
             if hook.is_active and hook.scope in {scope, "store/order/*"}:
                 for _ in range(copies):
@@ -137,11 +137,11 @@ class Webhooks:
         return json.dumps({**payload, "hash": sha1(unique, usedforsecurity=False).hexdigest()})
 
     async def _deliver(self, hook: Hook, event: Event, delay: float) -> None:
-        """Try until it is acknowledged, the hook is gone or off, or the retries are spent."""
+        """Deliver a webhook, with retries while the hook is active; deactivate the hook after the last one."""
         webhook_id = f"msg_{uuid.uuid4().hex}"
         scale = self._sandbox.options.retry_scale
-        for attempt, pause in enumerate((delay, *(scale * seconds for seconds in RETRY_AFTER)), start=1):
-            await asyncio.sleep(pause)
+        for attempt, retry_delay in enumerate((delay, *(scale * seconds for seconds in RETRY_DELAYS_S)), start=1):
+            await asyncio.sleep(retry_delay)
             if not hook.is_active or hook.id not in event.store.hooks:
                 return
             if await self._attempt(hook, event, webhook_id, attempt):
@@ -167,19 +167,19 @@ class Webhooks:
                 attempt=attempt,
                 reason=failure,
             )
-        if domain.note(self._sandbox.now(), failure, BLOCKED_FOR * self._sandbox.options.retry_scale):
+        if domain.record(self._sandbox.now(), failure, BLOCK_DURATION_S * self._sandbox.options.retry_scale):
             log.warning(logs.Event.SANDBOX_DOMAIN_BLOCKED, store=event.store.hash, domain=name)
         return failure is None
 
     async def _post(self, hook: Hook, event: Event, webhook_id: str) -> tuple[int | None, str | None]:
-        """One delivery: the status of the answer and what was wrong with it, each None when there is none."""
+        """Send one webhook; returns the response's status and the failure, each None if there is none."""
         headers = {
             **(hook.headers or {}),
             "Content-Type": "application/json",
             **self._signature(event, webhook_id),
         }
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 response = await self._http.post(hook.destination, content=event.body, headers=headers)
         except (httpx.HTTPError, TimeoutError) as error:
             return None, type(error).__name__

@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: measure everything, or some of it, and write down what came of it."""
+"""``python -m tests.bench``: measure everything or some parts, and write the results."""
 
 import argparse
 import asyncio
@@ -18,29 +18,28 @@ FOLDER = Path("deploy/docs/benchmarks")
 
 
 class Bench:
-    """The parts, by name."""
+    """The parts of the bench, by name."""
 
-    def __init__(self, durations: durations.Lengths) -> None:
-        self._lengths = durations
+    def __init__(self, lengths: durations.Durations) -> None:
         self._began = time.monotonic()
         self.details: dict[str, Any] = {}
         self.parts: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
-            "receiver": lambda: receiver.measure(durations, self.tell),
-            "window": lambda: window.measure(durations, self.tell),
-            "worker": lambda: workers.measure(durations, self.tell, self.details),
-            "stores": lambda: workers.measure_stores(durations, self.tell),
-            "memory": lambda: memory.measure(durations, self.tell, self.details),
-            "steady": lambda: steady.measure(durations, self.tell, self.details),
+            "receiver": lambda: receiver.measure(lengths, self.report),
+            "window": lambda: window.measure(lengths, self.report),
+            "worker": lambda: workers.measure(lengths, self.report, self.details),
+            "stores": lambda: workers.measure_stores(lengths, self.report),
+            "memory": lambda: memory.measure(lengths, self.report, self.details),
+            "steady": lambda: steady.measure(lengths, self.report, self.details),
         }
 
-    def tell(self, progress: str) -> None:
-        """Say what is being measured."""
+    def report(self, progress: str) -> None:
+        """Print what is being measured."""
         print(f"{time.monotonic() - self._began:5.0f} s  {progress}", file=sys.stderr, flush=True)  # noqa: T201
 
     async def run(self, names: list[str]) -> list[Figure]:
-        """Measure these parts, one after the other."""
+        """Measure these parts in sequence."""
         figures = [figure for name in names for figure in await self.parts[name]()]
-        self.tell("done")
+        self.report("done")
         return figures
 
 
@@ -50,13 +49,17 @@ async def _redis_version() -> str:
 
 
 def main() -> None:
-    """Measure, print a table, and write it down where all was measured in full."""
+    """Measure, print a table, and write the results if everything was measured in full."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--only", action="append", metavar="PART", help="this part; may be given several times")
-    which.add_argument("--long", action="store_true", help="a worker through 100,000 orders, and nothing else")
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
-    parser.add_argument("--write", type=Path, metavar="DIR", help=f"where to write; all in full and --long: {FOLDER}")
+    which.add_argument("--only", action="append", metavar="PART", help="measure only this part; can be repeated")
+    which.add_argument("--long", action="store_true", help="only one worker through 100,000 orders")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short run to see that everything works; its figures are not meaningful"
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="DIR", help=f"where to write; default for a full run and --long: {FOLDER}"
+    )
     given = parser.parse_args()
     bench = Bench(durations.QUICK if given.quick else durations.LONG if given.long else durations.FULL)
     names = ["steady"] if given.long else given.only or list(bench.parts)
@@ -73,7 +76,7 @@ def main() -> None:
     elif folder:
         write(folder, figures, bench.details, where)
     if folder:
-        bench.tell(f"written into {folder}")
+        bench.report(f"written into {folder}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long each part of the bench takes."""
+"""How long each part of the bench takes: a full, a long and a quick run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """Seconds, rounds and numbers. What alternates with its floor does so ``rounds`` times."""
+class Durations:
+    """Seconds, rounds and numbers of orders. A part with a floor alternates with it, ``rounds`` times."""
 
     rounds: int = 3
     closed_s: float = 3.0
@@ -21,11 +21,11 @@ class Lengths:
     stores: int = 1_000
 
 
-FULL = Lengths()
-# A little more than 100,000 orders at an even pace.
-LONG = Lengths(steady_s=1_010.0)
-# To see that everything works; the figures say little.
-QUICK = Lengths(
+FULL = Durations()
+# A little more than 100,000 orders at a constant rate.
+LONG = Durations(steady_s=1_010.0)
+# To see that everything works; the figures are not meaningful.
+QUICK = Durations(
     rounds=1,
     closed_s=1.5,
     open_s=2.0,

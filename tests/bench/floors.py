@@ -1,8 +1,8 @@
-"""``python -m tests.bench.floors``: the least that any program on the same libraries has to do.
+"""``python -m tests.bench.floors``: the minimum that any program on the same libraries must do.
 
-``receiver`` reads each webhook's body and writes it into Redis with one SET, under the receiver's own server: no
-signature, no parsing, no log. ``worker`` makes the calls that the product made, in the same shares, and reads the
-answers' JSON: no queue, no rules, no log.
+``receiver`` reads each webhook's body and writes it into Redis with one SET, on the receiver's own server: no
+signature, no parsing, no log. ``worker`` makes the same mix of calls as the product and parses the answers' JSON: no
+queue, no rules, no log.
 """
 
 import argparse
@@ -27,17 +27,18 @@ from service.orders.state.jobs import from_json, to_json
 from service.receiver.server import serve
 from service.redis.client import connect
 from service.settings import Settings
-from tests.bench.fake_store import ACCOUNT_FIELD, CUSTOMER_ID, po_number
+from tests.bench.fake_store import po_number
+from tests.bench.response_templates import ACCOUNT_FIELD, CUSTOMER_ID
 
 # ── the receiver ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def bare_receiver(redis_url: str) -> Starlette:
-    """An app with one route: body in, SET, 200."""
+    """An app with one route that writes the body into Redis and answers 200."""
     redis = connect(redis_url, serializer=to_json, deserializer=from_json)
     numbers = count()
 
-    async def take(request: Request) -> Response:
+    async def accept(request: Request) -> Response:
         body = await request.body()
         await redis.set(f"floor:{next(numbers)}", body)
         return Response()
@@ -50,7 +51,7 @@ def bare_receiver(redis_url: str) -> Starlette:
         async with redis:
             yield
 
-    routes = [Route("/webhooks/bigcommerce", take, methods=["POST"]), Route("/readyz", ready)]
+    routes = [Route("/webhooks/bigcommerce", accept, methods=["POST"]), Route("/readyz", ready)]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
@@ -59,18 +60,18 @@ def bare_receiver(redis_url: str) -> Starlette:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How orders are read and verified, as counted: the rest of the calls is one Create an Order for each."""
+    """The mix of calls that read and verify orders, beside one Create an Order for each."""
 
     listed_share: float
-    """The share of the orders that are read by a list, the others by themselves."""
+    """The share of the orders that are read by list calls, not one by one."""
     orders_a_list: int
     verifications: float
-    """Lists of records for each order, and how many records one shows."""
+    """List calls for records per order; the next field is the number of records in one."""
     records_a_list: int
 
     @classmethod
     def of(cls, created: int, calls: dict[str, int], rows: dict[str, int]) -> "Mix":
-        """The mix of a run, by the upstream's counts."""
+        """The mix of a run, from the upstream's counts."""
         lists, checks = calls.get("Get All Orders", 0), calls.get("Get All Orders (B2B)", 0)
         return cls(
             listed_share=1 - min(1.0, calls.get("Get an Order", 0) / created),
@@ -82,12 +83,12 @@ class Mix:
 
 @dataclass(slots=True)
 class BareWorker:
-    """Keeps so many orders in hand, over the stores in turn."""
+    """Keeps a number of orders in flight, over the stores in rotation."""
 
     url: str
     stores: list[str]
     mix: Mix
-    in_hand: int
+    in_flight: int
     client: httpx.AsyncClient
     done: int = 0
     _next_ids: dict[str, int] = field(default_factory=dict)
@@ -95,27 +96,27 @@ class BareWorker:
     _checks: float = 0.0
 
     async def run(self, seconds: float, warm_up_s: float) -> float:
-        """Orders a second, from the first until the last is done; after a warm-up."""
+        """Run; returns orders per second from the first to the last one, after a warm-up."""
         await self._feed(warm_up_s)
         began, before = time.perf_counter(), self.done
         await self._feed(seconds)
         return (self.done - before) / (time.perf_counter() - began)
 
     async def _feed(self, seconds: float) -> None:
-        until, room, turn = time.perf_counter() + seconds, asyncio.Semaphore(self.in_hand), count()
+        until, room, rotation = time.perf_counter() + seconds, asyncio.Semaphore(self.in_flight), count()
         async with asyncio.TaskGroup() as group:
             while time.perf_counter() < until:
-                store = self.stores[next(turn) % len(self.stores)]
+                store = self.stores[next(rotation) % len(self.stores)]
                 size = self._next_size()
                 for _ in range(size):
                     await room.acquire()
                 first = self._next_ids.get(store, 1)
                 self._next_ids[store] = first + size
-                group.create_task(self._take(store, range(first, first + size), room))
+                group.create_task(self._process(store, range(first, first + size), room))
 
     def _next_size(self) -> int:
-        """How many orders are read in the next call."""
-        lists = min(self.mix.orders_a_list, self.in_hand)
+        """The number of orders that the next call reads."""
+        lists = min(self.mix.orders_a_list, self.in_flight)
         if lists > 1:
             self._listed += self.mix.listed_share / (lists - (lists - 1) * self.mix.listed_share)
         if self._listed < 1:
@@ -123,7 +124,7 @@ class BareWorker:
         self._listed -= 1
         return lists
 
-    async def _take(self, store: str, ids: range, room: asyncio.Semaphore) -> None:
+    async def _process(self, store: str, ids: range, room: asyncio.Semaphore) -> None:
         orders = f"/stores/{store}/v2/orders"
         if len(ids) == 1:
             await self._get(store, f"{orders}/{ids[0]}")
@@ -163,11 +164,11 @@ def _read(answer: httpx.Response) -> Any:
 
 
 async def _bare_worker(
-    url: str, stores: list[str], mix: Mix, in_hand: int, seconds: float, warm_up_s: float, *, on_ours: bool
+    url: str, stores: list[str], mix: Mix, in_flight: int, seconds: float, warm_up_s: float, *, with_our_client: bool
 ) -> float:
-    transport = http_client() if on_ours else httpx.AsyncHTTPTransport()
+    transport = http_client() if with_our_client else httpx.AsyncHTTPTransport()
     async with httpx.AsyncClient(transport=transport) as client:
-        return await BareWorker(url, stores, mix, in_hand, client).run(seconds, warm_up_s)
+        return await BareWorker(url, stores, mix, in_flight, client).run(seconds, warm_up_s)
 
 
 def _main() -> None:
@@ -179,8 +180,8 @@ def _main() -> None:
     worker.add_argument("--url", required=True)
     worker.add_argument("--stores", required=True, help="comma-separated")
     worker.add_argument("--mix", required=True, help="JSON")
-    worker.add_argument("--in-hand", type=int, required=True)
-    worker.add_argument("--on-ours", action="store_true", help="over the product's connections, not httpx's own")
+    worker.add_argument("--in-flight", type=int, required=True)
+    worker.add_argument("--our-client", action="store_true", help="use the product's HTTP client, not httpx's own")
     worker.add_argument("--seconds", type=float, required=True)
     worker.add_argument("--warm-up", type=float, required=True)
     given = parser.parse_args()
@@ -188,10 +189,12 @@ def _main() -> None:
         serve(bare_receiver(Settings.load().require_redis_url()), "127.0.0.1", given.port)
         return
     mix, stores = Mix(**json.loads(given.mix)), given.stores.split(",")
-    working = _bare_worker(given.url, stores, mix, given.in_hand, given.seconds, given.warm_up, on_ours=given.on_ours)
+    working = _bare_worker(
+        given.url, stores, mix, given.in_flight, given.seconds, given.warm_up, with_our_client=given.our_client
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         per_s = runner.run(working)
-    print(json.dumps({"per_s": per_s}))  # noqa: T201 - that is the answer
+    print(json.dumps({"per_s": per_s}))  # noqa: T201 - the result
 
 
 if __name__ == "__main__":

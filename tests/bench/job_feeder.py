@@ -1,4 +1,4 @@
-"""Orders for the workers: put into the queue as the receiver puts them there, and asserted to have come out right."""
+"""Feeds the workers' queue as the receiver does, and asserts that each order has the expected outcome."""
 
 import asyncio
 import time
@@ -7,41 +7,42 @@ from dataclasses import dataclass, field
 from service.bigcommerce.hooks import ORDER_CREATED
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.queue import EnqueueResult, Webhook
-from tests.bench.fake_store import ACCOUNT_FIELD, po_number
+from tests.bench.fake_store import po_number
+from tests.bench.response_templates import ACCOUNT_FIELD
 from tests.bench.rig import Rig
 
 MAX_IN_FLIGHT = 200
-"""So many orders are fed and not yet created."""
+"""The most orders that are queued and not yet created."""
 
-_LOOK_EVERY_S = 0.02
-_DRAIN_EVERY_S = 0.2
+_POLL_INTERVAL_S = 0.02
+_FINISHED_POLL_INTERVAL_S = 0.2
 _READ_AT_ONCE = 500
 
 
 @dataclass(slots=True)
-class Feeder:
-    """Feeds the rig's stores in turn, with ids that follow one another in each."""
+class JobFeeder:
+    """Feeds the rig's stores in rotation, with consecutive order IDs in each."""
 
     rig: Rig
     first_id: int = 1001
     fed: list[tuple[str, int]] = field(default_factory=list)
 
-    async def feed(self, seconds: float, *, in_hand: int = MAX_IN_FLIGHT, most: int | None = None) -> None:
-        """Keep so many orders in hand for so long, or until ``most`` were fed."""
+    async def feed(self, seconds: float, *, in_flight: int = MAX_IN_FLIGHT, most: int | None = None) -> None:
+        """Keep ``in_flight`` orders in flight for ``seconds``, or until ``most`` were fed."""
         created_before, fed_before = (await self.rig.counts()).created, len(self.fed)
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             fed, created = len(self.fed) - fed_before, (await self.rig.counts()).created - created_before
-            room = in_hand - (fed - created)
+            room = in_flight - (fed - created)
             if most is not None:
                 room = min(room, most - fed)
                 if not room and fed == most:
                     return
             await asyncio.gather(*(self.feed_one() for _ in range(room)))
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def feed_one(self) -> None:
-        """Queue one order, as a receiver does."""
+        """Queue one order, as the receiver does."""
         stores, now = self.rig.stores, time.time()
         store, order_id = stores[len(self.fed) % len(stores)], self.first_id + len(self.fed) // len(stores)
         self.fed.append((store, order_id))
@@ -50,9 +51,9 @@ class Feeder:
         assert accepted is EnqueueResult.QUEUED, f"{store}:{order_id} is {accepted}"
 
     async def all_verified(self, within_s: float = 60.0) -> list[Entry]:
-        """The entries of all that were fed, once they have ended.
+        """Wait until all orders that were fed are finished; returns their entries.
 
-        AssertionError unless each was created, once and with its own values, and verified.
+        Raises AssertionError unless each was created once, with its own values, and verified.
         """
         open_by_store = self._by_store()
         async with asyncio.timeout(within_s):
@@ -60,7 +61,7 @@ class Feeder:
                 open_by_store = await self._still_open(open_by_store)
                 if not open_by_store:
                     break
-                await asyncio.sleep(_DRAIN_EVERY_S)
+                await asyncio.sleep(_FINISHED_POLL_INTERVAL_S)
         entries = await self._entries()
         assert len(entries) == len(self.fed), f"{len(self.fed)} were fed, {len(entries)} are known"
         counts = await self.rig.counts()
@@ -69,11 +70,11 @@ class Feeder:
         for entry in entries:
             wrong = entry.status is not Status.CREATED or not entry.verified
             wrong |= entry.po_number != po_number(entry.order_id) or entry.fields != {ACCOUNT_FIELD: "ERP-10001"}
-            assert not wrong, f"an order has not ended as it should: {entry}"
+            assert not wrong, f"an order has an unexpected outcome: {entry}"
         return entries
 
     async def _still_open(self, ids_by_store: dict[str, list[int]]) -> dict[str, list[int]]:
-        """Those of the orders that have not ended."""
+        """The orders that are not finished."""
         still_open = {}
         for store, ids in ids_by_store.items():
             statuses = await self.rig.ledger.statuses(store, ids)
@@ -97,6 +98,6 @@ class Feeder:
 
 
 def verified_per_s(entries: list[Entry], begin: float) -> float:
-    """Orders a second from ``begin`` (Unix seconds), when the first was fed, until the last was found right."""
+    """Orders per second from ``begin`` (Unix seconds), when the first was fed, to the last verification."""
     later = [entry.times[Stage.VERIFIED] for entry in entries if entry.times[Stage.RECEIVED] >= begin]
     return len(later) / (max(later) - begin)

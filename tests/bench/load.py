@@ -1,8 +1,8 @@
 """``python -m tests.bench.load``: sends webhooks over connections that are kept alive, and prints JSON.
 
-``closed``: each connection sends its next webhook as soon as the last one was answered: how many a second are taken.
-``open``: webhooks leave at fixed moments, whatever becomes of the earlier ones. The latency counts from the moment
-that was planned, so that a receiver that stalls is charged for all who waited.
+``closed``: each connection sends its next webhook when the last one was answered; measures webhooks per second.
+``open``: webhooks are sent at fixed times, whether or not earlier ones were answered. Latency counts from the planned
+time, so that a receiver that stalls is charged for all webhooks that waited.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from tests.bench.report import percentile
 from tests.bench.webhooks import requests
 
 _WARM_UP = 200
-_PATIENCE_S = 30.0
+_TIMEOUT_S = 30.0
 
 
 class Sender(asyncio.Protocol):
-    """A connection with at most one request under way; ``answered`` is told the status of each answer."""
+    """A connection with at most one request in flight; ``answered`` is called with the status of each answer."""
 
     def __init__(self, answered: Callable[["Sender", int], None]) -> None:
         self._answered = answered
@@ -35,7 +35,7 @@ class Sender(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its type
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's class does not inherit from it
 
     def send(self, request: bytes) -> None:
         """Send one request; the last one must have been answered."""
@@ -52,7 +52,7 @@ class Sender(asyncio.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where webhooks go."""
+    """The destination of webhooks."""
 
     host: str
     port: int
@@ -60,46 +60,46 @@ class Target:
 
     @classmethod
     def of(cls, url: str) -> "Target":
-        """The target that this URL names."""
+        """Parse a URL."""
         parts = urlsplit(url)
         return cls(str(parts.hostname), int(parts.port or 80), parts.path)
 
     async def connect(self, count: int, answered: Callable[[Sender, int], None]) -> list[Sender]:
-        """So many connections."""
+        """Open ``count`` connections."""
         loop = asyncio.get_running_loop()
         opened = [await loop.create_connection(lambda: Sender(answered), self.host, self.port) for _ in range(count)]
         return [sender for _, sender in opened]
 
 
 async def closed_loop(target: Target, webhooks: Sequence[bytes], seconds: float, connections: int) -> dict[str, float]:
-    """Send until the time or the webhooks have run out; how many a second were accepted."""
+    """Send until the time or the webhooks are used up; returns the accepted webhooks per second."""
     waiting, done = iter(webhooks), asyncio.Event()
-    accepted, under_way, until = 0, 0, float("inf")
+    accepted, in_flight, until = 0, 0, float("inf")
 
     def answered(sender: Sender, status: int) -> None:
-        nonlocal accepted, under_way
+        nonlocal accepted, in_flight
         assert status == 200, f"answered {status}"
         accepted += 1
         request = next(waiting, None) if time.perf_counter() < until else None
         if request:
             sender.send(request)
         else:
-            under_way -= 1
-            if not under_way:
+            in_flight -= 1
+            if not in_flight:
                 done.set()
 
     senders = await target.connect(connections, answered)
-    began, under_way = time.perf_counter(), len(senders)
+    began, in_flight = time.perf_counter(), len(senders)
     until = began + seconds
     for sender in senders:
         sender.send(next(waiting))
-    async with asyncio.timeout(seconds + _PATIENCE_S):
+    async with asyncio.timeout(seconds + _TIMEOUT_S):
         await done.wait()
     return {"accepted": accepted, "per_s": accepted / (time.perf_counter() - began)}
 
 
 async def open_loop(target: Target, webhooks: Sequence[bytes], per_s: float, connections: int) -> dict[str, float]:
-    """Send so many a second until the webhooks have run out; the latency in ms."""
+    """Send ``per_s`` webhooks a second until all are sent; returns latencies in ms."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
     planned: dict[Sender, float] = {}
     late: deque[tuple[float, bytes]] = deque()
@@ -127,14 +127,14 @@ async def open_loop(target: Target, webhooks: Sequence[bytes], per_s: float, con
     for number, request in enumerate(webhooks):
         at = began + number / per_s
         loop.call_at(at, go, at, request)
-    async with asyncio.timeout(len(webhooks) / per_s + _PATIENCE_S):
+    async with asyncio.timeout(len(webhooks) / per_s + _TIMEOUT_S):
         await done.wait()
     measured = latencies[_WARM_UP:]
     return {f"p{percent}": percentile(measured, percent) for percent in (50, 95, 99)} | {"accepted": len(latencies)}
 
 
 def _precise_loop() -> asyncio.AbstractEventLoop:
-    """Its timers are exact to microseconds; those of epoll, and uvloop's, to one millisecond."""
+    """An event loop with timers exact to microseconds; those of epoll and uvloop are exact to one millisecond."""
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
@@ -159,7 +159,7 @@ def _main() -> None:
         sending = open_loop(target, webhooks, given.per_s, given.connections)
         factory = _precise_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        print(json.dumps(runner.run(sending)))  # noqa: T201 - that is the answer
+        print(json.dumps(runner.run(sending)))  # noqa: T201 - the result
 
 
 if __name__ == "__main__":

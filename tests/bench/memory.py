@@ -1,4 +1,4 @@
-"""What it takes: RAM of the processes, bytes in Redis for each order, commands to Redis for each order."""
+"""Resource use: RAM of the processes, and bytes and commands in Redis for each order."""
 
 import asyncio
 import re
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import service
-from tests.bench.durations import Lengths
-from tests.bench.job_feeder import Feeder
+from tests.bench.durations import Durations
+from tests.bench.job_feeder import JobFeeder
 from tests.bench.receiver import CONNECTIONS
 from tests.bench.report import Figure, Target
 from tests.bench.rig import STORES, Rig, rigged, rss_mb, run_module
@@ -20,25 +20,25 @@ MOST_MB = Target("value", "≤", 80)
 
 _WARM_UP = 100
 _IDLE_S = 3.0
-# The first look at a record comes half a second after its Create; this is ample.
+# Verification comes half a second after Create; this is ample.
 _SETTLED_S = 3.0
 _MOST_S = 600.0
 
-# 1700000000.123456 [0 unix:/path] "EVALSHA" "…": what a script does stands under [0 lua].
+# 1700000000.123456 [0 unix:/path] "EVALSHA" "…": commands inside a script have [0 lua] instead.
 _COMMAND = re.compile(rb'^\+\d+\.\d+ \[\d+ (?!lua\])[^\]]*\] "([^"]*)"(?: "([0-9a-f]{40})")?')
 
 
-async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
+async def measure(durations: Durations, report: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
     """The receiver without a worker, then a worker."""
-    return [*await _receiver(lengths, tell), *await _worker(lengths, tell, details)]
+    return [*await _receiver(durations, report), *await _worker(durations, report, details)]
 
 
-async def _receiver(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
-    count = lengths.webhooks
+async def _receiver(durations: Durations, report: Callable[[str], None]) -> list[Figure]:
+    count = durations.webhooks
     async with rigged(stores=STORES) as rig:
         process, url = await rig.start_receiver()
         idle_mb, before = rss_mb(process), await _used_memory(rig)
-        tell(f"memory: {count:,} webhooks to the receiver, no worker")
+        report(f"memory: {count:,} webhooks to the receiver, no worker")
         where = (f"--url={url}", f"--stores={','.join(rig.stores)}", f"--connections={CONNECTIONS}")
         answer = await run_module(rig, "tests.bench.load", "closed", *where, f"--count={count}", "--first-id=1001")
         assert answer["accepted"] == count
@@ -52,27 +52,27 @@ async def _receiver(lengths: Lengths, tell: Callable[[str], None]) -> list[Figur
         ]
 
 
-async def _worker(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
+async def _worker(durations: Durations, report: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
     async with rigged(stores=STORES) as rig:
         (process,) = await rig.start_workers()
         idle_mb = rss_mb(process)
-        feeder = Feeder(rig)
-        # The first ones leave scripts and what is cached behind, which are not theirs.
+        feeder = JobFeeder(rig)
+        # The first orders load scripts and fill caches, which must not count.
         await feeder.feed(_MOST_S, most=_WARM_UP)
         await feeder.all_verified()
 
-        tell(f"memory: commands to Redis for {lengths.monitored} orders")
-        commands, idle_per_s = await _commands(rig, feeder, lengths.monitored)
+        report(f"memory: commands to Redis for {durations.monitored} orders")
+        commands, idle_per_s = await _commands(rig, feeder, durations.monitored)
         details["Redis commands per order"] = dict(commands.most_common())
         details["Redis commands of an idle worker per second"] = idle_per_s
         await feeder.all_verified()
 
-        tell(f"memory: {lengths.orders:,} orders through one worker")
+        report(f"memory: {durations.orders:,} orders through one worker")
         before, cpu_before = await _used_memory(rig), await _cpu_s(rig)
-        await feeder.feed(_MOST_S, most=lengths.orders)
+        await feeder.feed(_MOST_S, most=durations.orders)
         await feeder.all_verified()
-        bytes_each = (await _used_memory(rig) - before) / lengths.orders
-        cpu_ms = (await _cpu_s(rig) - cpu_before) / lengths.orders * 1000
+        bytes_each = (await _used_memory(rig) - before) / durations.orders
+        cpu_ms = (await _cpu_s(rig) - cpu_before) / durations.orders * 1000
         most = ", ".join(f"{count:.2f} {name}" for name, count in commands.most_common(4))
         after = f"worker, after {len(feeder.fed):,} orders (floor: idle)"
         return [
@@ -90,25 +90,25 @@ async def _worker(lengths: Lengths, tell: Callable[[str], None], details: dict[s
         ]
 
 
-async def _commands(rig: Rig, feeder: Feeder, orders: int) -> tuple[Counter[str], float]:
-    """Commands for each order, by name; and how many a second a worker sends that has nothing to do."""
+async def _commands(rig: Rig, feeder: JobFeeder, orders: int) -> tuple[Counter[str], float]:
+    """Commands per order by name, and commands per second of an idle worker."""
     loop = asyncio.get_running_loop()
     async with _monitored(rig) as idle:
         await asyncio.sleep(_IDLE_S)
     async with _monitored(rig) as busy:
         began = loop.time()
         await feeder.feed(_MOST_S, most=orders)
-        # Nothing is asked of Redis here, so that all commands are the product's own.
+        # The bench sends no command meanwhile, so that all commands are the product's own.
         await asyncio.sleep(_SETTLED_S)
         seconds = loop.time() - began
     own = {name: busy[name] - idle[name] / _IDLE_S * seconds for name in busy}
-    # What an idle worker does more often is not done for orders.
+    # A command that an idle worker sends more often is not for orders.
     return Counter({name: count / orders for name, count in own.items() if count > 0}), idle.total() / _IDLE_S
 
 
 @asynccontextmanager
 async def _monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
-    """Counts the commands that Redis is sent meanwhile, by name."""
+    """Count the commands that Redis gets within the context, by name."""
     commands, scripts = Counter[str](), _scripts()
     reader, writer = await asyncio.open_unix_connection(rig.redis_url.removeprefix("unix://"), limit=2**24)
 
@@ -129,18 +129,19 @@ async def _monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
 
 
 def _scripts() -> dict[str, str]:
-    """The product's scripts, by what Redis calls them."""
-    paths = Path(service.__path__[0]).glob("*/lua/*.lua")
+    """The product's Lua scripts by their SHA-1."""
+    root = Path(service.__path__[0]).parent
+    paths = [path for package in ("service", "workers") for path in (root / package).rglob("lua/*.lua")]
     return {sha1(path.read_bytes()).hexdigest(): f"script {path.stem}" for path in paths}
 
 
 async def _cpu_s(rig: Rig) -> float:
-    """Seconds of CPU that Redis has used."""
-    told = await rig.redis.info("cpu")
-    return float(told["used_cpu_user"] + told["used_cpu_sys"])
+    """The CPU seconds that Redis has used."""
+    info = await rig.redis.info("cpu")
+    return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
 async def _used_memory(rig: Rig) -> int:
-    """Bytes that hold data: the buffers of connections come and go, and are no order's."""
-    told = await rig.redis.info("memory")
-    return int(told["used_memory"] - told["mem_clients_normal"] - told["mem_aof_buffer"])
+    """The bytes of data, without the buffers of connections, which do not belong to orders."""
+    info = await rig.redis.info("memory")
+    return int(info["used_memory"] - info["mem_clients_normal"] - info["mem_aof_buffer"])

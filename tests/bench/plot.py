@@ -1,4 +1,4 @@
-"""The plot: what has a floor in shares of it, latencies in milliseconds."""
+"""The plots: throughput as a share of its floor, latencies in milliseconds, memory by orders."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ _OURS, _FLOOR, _TARGET = "#2f6f9f", "#c9ced3", "#c0392b"
 
 
 def plot(figures: Sequence[Figure], path: Path) -> None:
-    """Draw ours beside floors and targets into an SVG."""
+    """Draw the figures beside their floors and targets as an SVG."""
     latencies = [figure for figure in figures if figure.unit == "ms"]
     shares = [figure for figure in figures if figure.unit.endswith("/s") and figure.floor]
-    # The same figures give the same file.
+    # A fixed salt, so that the same figures give the same file.
     with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 9}):
         canvas = Canvas(figsize=(9, 1.4 + 0.5 * (len(shares) + len(latencies))), layout="constrained")
         above, below = canvas.subplots(2, 1, height_ratios=[max(1, len(shares)), max(1, len(latencies))])
@@ -27,7 +27,7 @@ def plot(figures: Sequence[Figure], path: Path) -> None:
 
 
 def plot_memory(samples: Sequence[tuple[int, float]], path: Path) -> None:
-    """Draw a process's memory in MB by the number of orders that it was given, into an SVG."""
+    """Draw a process's memory in MB by the number of orders as an SVG."""
     with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 9}):
         canvas = Canvas(figsize=(9, 3), layout="constrained")
         axes = canvas.subplots()

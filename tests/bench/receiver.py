@@ -1,28 +1,28 @@
-"""The receiver: how many webhooks it accepts, and how fast it answers, beside a bare route under the same server."""
+"""The receiver's throughput and latency, beside a bare route on the same server."""
 
 from collections.abc import Callable
 from itertools import count
 from statistics import median
 from typing import Any
 
-from tests.bench.durations import Lengths
+from tests.bench.durations import Durations
 from tests.bench.report import Figure, Target
-from tests.bench.rig import HOST, STORES, Rig, answers, free_port_number, rigged, run_module
+from tests.bench.rig import HOST, STORES, Rig, free_port_number, rigged, run_module, wait_until_up
 
 OPEN_PER_S = 240
 CONNECTIONS = 32
-# More than any receiver takes in the time: a closed loop must not run out of them.
+# More than any receiver accepts in the time: a closed loop must not run out of webhooks.
 _MOST_PER_S = 15_000
 
 _LATENCIES = {"p50": Target("value", "≤", 3), "p95": Target("value", "≤", 6), "p99": None}
 
 
-async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
-    """The closed and the open loop, each in turns with the floor."""
+async def measure(durations: Durations, report: Callable[[str], None]) -> list[Figure]:
+    """Measure the closed and the open loop, each alternating with the floor."""
     async with rigged(stores=STORES) as rig:
         _, ours = await rig.start_receiver()
         floor = await _start_floor(rig)
-        # No order twice, or it would be a duplicate.
+        # Each order once: a second webhook would be a duplicate.
         first_ids = count(1, 10_000_000)
 
         async def send(url: str, mode: str, number: int, *options: str) -> dict[str, Any]:
@@ -31,18 +31,18 @@ async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]
             return await run_module(rig, "tests.bench.load", mode, *where, *which, *options)
 
         closed: dict[str, list[float]] = {ours: [], floor: []}
-        for number in range(lengths.rounds):
-            tell(f"receiver: closed loop, round {number + 1} of {lengths.rounds}")
+        for number in range(durations.rounds):
+            report(f"receiver: closed loop, round {number + 1} of {durations.rounds}")
             for url, rates in closed.items():
-                most = int(lengths.closed_s * _MOST_PER_S)
-                answer = await send(url, "closed", most, f"--seconds={lengths.closed_s}")
+                most = int(durations.closed_s * _MOST_PER_S)
+                answer = await send(url, "closed", most, f"--seconds={durations.closed_s}")
                 rates.append(answer["per_s"])
 
         opened: dict[str, list[dict[str, Any]]] = {ours: [], floor: []}
-        for number in range(lengths.rounds):
-            tell(f"receiver: {OPEN_PER_S} webhooks/s, round {number + 1} of {lengths.rounds}")
+        for number in range(durations.rounds):
+            report(f"receiver: {OPEN_PER_S} webhooks/s, round {number + 1} of {durations.rounds}")
             for url, latencies in opened.items():
-                latencies.append(await send(url, "open", int(lengths.open_s * OPEN_PER_S), f"--per-s={OPEN_PER_S}"))
+                latencies.append(await send(url, "open", int(durations.open_s * OPEN_PER_S), f"--per-s={OPEN_PER_S}"))
 
     return [
         Figure(
@@ -70,5 +70,5 @@ async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]
 async def _start_floor(rig: Rig) -> str:
     port = free_port_number()
     process = rig.start("floor", "tests.bench.floors", "receiver", f"--port={port}")
-    await answers(f"http://{HOST}:{port}/readyz", process, rig.client)
+    await wait_until_up(f"http://{HOST}:{port}/readyz", process, rig.client)
     return f"http://{HOST}:{port}/webhooks/bigcommerce"

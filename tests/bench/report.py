@@ -1,4 +1,4 @@
-"""What the bench found out: figures beside their floors and targets, as a table, as JSON and as a plot."""
+"""The results of the bench: figures with floors and targets, as a table, as JSON and as a plot."""
 
 import json
 import os
@@ -16,14 +16,14 @@ _RULE = ("---", "---", "---:", "---:", "---:", "---:", "---", "---")
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`, which takes some nine minutes and wants a machine that does nothing else. One figure takes
-longer, a worker's memory through 100,000 orders: [it has a page of its own](long/README.md).
+Written by `make bench`, which takes about nine minutes on a machine that does nothing else. A worker's memory through
+100,000 orders takes longer: [it has its own page](long/README.md).
 
 """
 
 LONG_INTRODUCTION = """# A worker through 100,000 orders
 
-Written by `make bench-long`, which takes some eighteen minutes: the part *steady* of
+Written by `make bench-long`, which takes about eighteen minutes: the part *steady* of
 [the benchmarks](../README.md), ten times as long.
 
 """
@@ -31,35 +31,35 @@ Written by `make bench-long`, which takes some eighteen minutes: the part *stead
 HOW = """
 ## How it was measured
 
-Receiver, workers, Redis (the one that `enrich up` brings, over its Unix socket) and a stand-in for BigCommerce were
-processes of their own; so were the load generator and the floors. A *floor* is the least that any program on the same
-libraries has to do, measured within the same minute and in turns with ours, medians taken: for the receiver a bare
-route under the same server that reads the body and does one SET; for the worker a bare loop of httpx that makes the
-calls that ours made, in the same shares. With 200 orders in hand, as ours has, httpx makes less than half of the calls
-that it makes with two, so it has two; with 200 the same loop runs over our own connections. A *ratio* is the value
-divided by its floor.
+The receiver, the workers, Redis (the embedded one of `enrich up`, over its Unix socket), a stand-in for BigCommerce,
+the load generator and the floors were separate processes. A *floor* is the minimum that any program on the same
+libraries must do. It was measured within the same minute, alternating with our service; the figures are medians. For
+the receiver it is a bare route on the same server that reads the body and does one SET. For the worker it is a bare
+httpx loop with the same mix of calls as our worker. Our worker has 200 orders in flight; httpx makes less than half as
+many calls with 200 as with two, so its loop has two. With 200 the same loop uses our own HTTP client. A *ratio* is the
+value divided by its floor.
 
-- **receiver**: signed webhooks of different orders, over 32 connections; in the closed loop each connection sends
-  the next one when the last was answered, in the open loop they leave at fixed moments, from which latency counts.
-- **window**: from the sending of a webhook to the arrival of the order's Create at BigCommerce, less the time that
-  BigCommerce itself took to answer the one read between them (150 ms): 10 orders a second.
-- **worker**: BigCommerce answers at once and its quotas do not bind; orders a second that were created, read back and
-  found right, over 20 stores, with some 200 orders in hand that were not yet created;
-  from the first one's webhook until the last one was found right.
-- **stores**: the same with 1,000 stores in the stores file, and with 10,000 orders in recovery that are not yet due;
-  the floor is the same run without them.
-- **memory**: what the process has in RAM; in Redis, what `used_memory` grew by, without the buffers of connections;
-  commands by `MONITOR`, those within scripts left out and those of a worker that has nothing to do taken off.
-- **steady**: one worker through 100 s of an even load, as many stores give it; the orders of 45 s before are looked at
-  once more meanwhile, which the short runs above do not come to.
+- **receiver**: signed webhooks of different orders, over 32 connections. In the closed loop each connection sends the
+  next webhook when the last one was answered. In the open loop webhooks are sent at fixed times; latency counts from
+  these times.
+- **window**: the time from sending a webhook to the arrival of the order's Create at BigCommerce, without the 150 ms
+  that BigCommerce takes to answer the read between them; at 10 orders a second.
+- **worker**: orders a second that were created and verified, over 20 stores, with about 200 orders in flight. Counted
+  from the first order's webhook to the last verification. BigCommerce answers at once, and its quotas do not limit.
+- **stores**: the same with 1,000 stores in the stores file, and with 10,000 orders in recovery that are not yet due.
+  The floor is the same run without them.
+- **memory**: the RAM of the process; the growth of Redis's `used_memory`, without the buffers of connections; commands
+  counted by `MONITOR`, without those inside scripts and those of an idle worker.
+- **steady**: one worker through 100 s of constant load, as from many stores. Orders from 45 s before are re-verified
+  meanwhile; the runs above are too short for that.
 
-Every order that a worker was given was asserted to have been created once, with its own values, and verified.
+Every order was asserted to be created once, with its own values, and verified.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure should reach: its value, or its ratio to the floor, is to be at most or at least ``limit``."""
+    """The target of a figure: its value, or its ratio to the floor, must be at most or at least ``limit``."""
 
     of: Literal["value", "ratio"]
     sign: Literal["≤", "≥"]
@@ -68,7 +68,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing measured. ``void`` says why its target cannot be judged here."""
+    """One measurement. ``void`` says why its target cannot be judged on this machine."""
 
     part: str
     name: str
@@ -81,12 +81,12 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """The value in floors."""
+        """The value divided by the floor."""
         return self.value / self.floor if self.floor else None
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached; None where there is none, or it cannot be judged."""
+        """Whether the target is reached; None without a target, or if it cannot be judged."""
         if self.target is None or self.void:
             return None
         measured = self.ratio if self.target.of == "ratio" else self.value
@@ -110,7 +110,7 @@ class Figure:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, with what follows from it."""
+        """The figure as JSON, with ratio and result."""
         target = self.target and {"of": self.target.of, "sign": self.target.sign, "limit": self.target.limit}
         return {
             "part": self.part,
@@ -127,7 +127,7 @@ class Figure:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many percent of the values do not exceed."""
+    """The value that ``percent`` percent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
@@ -139,7 +139,7 @@ def table(figures: Iterable[Figure]) -> str:
 
 
 def plain_table(figures: Iterable[Figure]) -> str:
-    """The same for a terminal."""
+    """The figures as a plain table for a terminal."""
     rows = [_HEAD, *(figure.cells for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     to_the_right = [rule.endswith(":") for rule in _RULE]
@@ -154,7 +154,7 @@ def plain_table(figures: Iterable[Figure]) -> str:
 
 
 def machine(redis_version: str) -> dict[str, str]:
-    """Where and when this was measured."""
+    """The machine and the date of the measurement."""
     model = re.search(r"^model name\s*:\s*(.*)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
     return {
         "CPU": model[1].strip() if model else platform.processor(),
@@ -168,8 +168,8 @@ def machine(redis_version: str) -> dict[str, str]:
 
 
 def write(folder: Path, figures: Sequence[Figure], details: Mapping[str, Any], where: Mapping[str, str]) -> None:
-    """README.md, results.json and results.svg of the whole bench."""
-    from tests.bench.plot import plot  # matplotlib is there for `make bench` only
+    """Write README.md, results.json and results.svg of the whole bench."""
+    from tests.bench.plot import plot  # matplotlib is installed for `make bench` only
 
     _write_page(folder, INTRODUCTION, figures, where, "Ours beside floors and targets", HOW)
     results = {"machine": dict(where), "figures": [figure.to_json() for figure in figures], "details": dict(details)}
@@ -180,7 +180,7 @@ def write(folder: Path, figures: Sequence[Figure], details: Mapping[str, Any], w
 def write_long(
     folder: Path, figures: Sequence[Figure], memory: Sequence[tuple[int, float]], where: Mapping[str, str]
 ) -> None:
-    """README.md and results.svg of the long run; ``memory`` is the worker's, in MB, by the number of orders."""
+    """Write README.md and results.svg of the long run; ``memory`` is the worker's in MB by the number of orders."""
     from tests.bench.plot import plot_memory
 
     _write_page(folder, LONG_INTRODUCTION, figures, where, "Memory by the number of orders", "")
@@ -191,8 +191,8 @@ def _write_page(
     folder: Path, introduction: str, figures: Sequence[Figure], where: Mapping[str, str], picture: str, how: str
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    told = ", ".join(f"{name} {value}" for name, value in where.items())
-    text = f"{introduction}{told}.\n\n{table(figures)}\n\n![{picture}](results.svg)\n{how}"
+    environment = ", ".join(f"{name} {value}" for name, value in where.items())
+    text = f"{introduction}{environment}.\n\n{table(figures)}\n\n![{picture}](results.svg)\n{how}"
     (folder / "README.md").write_text(text)
 
 

@@ -1,4 +1,4 @@
-"""What a part of the bench runs on: a Redis, the upstream, receivers and workers, each a process of its own."""
+"""The rig of the bench: Redis, the fake upstream, receivers and workers, each as a separate process."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.redis.client import connect
 from service.redis.embedded import EmbeddedRedis
-from tests.bench.fake_store import ACCOUNT_FIELD, PO_FIELD
+from tests.bench.response_templates import ACCOUNT_FIELD, PO_FIELD
 from tests.fakes.deployment import Process
 from tests.fakes.sandbox import free_port
 
 HOST = "127.0.0.1"
 SECRET = "the client secret of the bench"
 STORES = 20
-"""How many stores get orders, where a part does not say otherwise: each has quotas, a reader and checks of its own."""
+"""How many stores get orders by default; each has its own quotas, batching and verification."""
 
 _START_S = 60.0
 
@@ -44,14 +44,14 @@ po_number     = "order.billing_address.form_fields[?name=='{PO_FIELD}'].value | 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the upstream has counted: records created, calls by operation, and what the lists among them held."""
+    """The upstream's counts: records created, calls by operation, and rows that lists returned."""
 
     created: int
     calls: dict[str, int]
     rows: dict[str, int]
 
     def since(self, before: "Counts") -> "Counts":
-        """What was added since then."""
+        """The difference to an earlier count."""
         return Counts(
             self.created - before.created,
             {name: count - before.calls.get(name, 0) for name, count in self.calls.items()},
@@ -61,7 +61,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Rig:
-    """What is there. ``stores`` are those that get orders; the stores file may hold more."""
+    """The running rig. ``stores`` are those that get orders; the stores file may have more."""
 
     folder: Path
     redis_url: str
@@ -76,27 +76,27 @@ class Rig:
     processes: list[Process] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str) -> Process:
-        """Start a Python module as a process that ends with the rig."""
+        """Start a Python module as a process that is stopped with the rig."""
         process = Process(f"{len(self.processes)}-{name}", arguments, self.environ, self.folder)
         self.processes.append(process)
         return process
 
     async def start_receiver(self) -> tuple[Process, str]:
-        """A receiver, and the URL that webhooks are to be sent to."""
+        """Start a receiver; returns the process and the URL for webhooks."""
         port = free_port_number()
         process = self.start("receiver", "service.cli", "web", "--port", str(port))
-        await answers(f"http://{HOST}:{port}/readyz", process, self.client)
+        await wait_until_up(f"http://{HOST}:{port}/readyz", process, self.client)
         return process, f"http://{HOST}:{port}/webhooks/bigcommerce"
 
     async def start_workers(self, count: int = 1) -> list[Process]:
-        """Workers that have done their first chores for every store: from then on there is quiet for a minute."""
+        """Start workers, and wait for their first periodic tasks of every store: the next ones come a minute later."""
         before = await self.counts()
         workers = [self.start("worker", "workers") for _ in range(count)]
-        chores = ("Get All Orders", "Get Admin Info")
+        periodic_calls = ("Get All Orders", "Get Admin Info")
         async with asyncio.timeout(_START_S):
             while True:
                 calls = (await self.counts()).since(before).calls
-                is_quiet = all(calls.get(chore, 0) >= self.configured for chore in chores)
+                is_quiet = all(calls.get(call, 0) >= self.configured for call in periodic_calls)
                 if is_quiet and (await self.queue.counts()).workers == count:
                     return workers
                 for worker in workers:
@@ -104,18 +104,20 @@ class Rig:
                 await asyncio.sleep(0.05)
 
     async def counts(self) -> Counts:
-        """What the upstream has counted so far."""
+        """The upstream's counts so far."""
         return Counts(**(await self.client.get(f"{self.upstream_url}/bench/counts")).json())
 
     async def times(self) -> dict[str, dict[int, list[float]]]:
-        """By store and order: when it was first read, when that was answered, and when its Create came."""
-        told = (await self.client.get(f"{self.upstream_url}/bench/times")).json()
-        return {store: {int(number): times for number, times in orders.items()} for store, orders in told.items()}
+        """By store and order: the times of the first read, of its answer, and of the Create."""
+        times_by_store = (await self.client.get(f"{self.upstream_url}/bench/times")).json()
+        return {
+            store: {int(number): times for number, times in orders.items()} for store, orders in times_by_store.items()
+        }
 
 
 @asynccontextmanager
 async def rigged(*, stores: int = STORES, fed: int | None = None, delay_ms: float = 0.0) -> AsyncIterator[Rig]:
-    """A fresh Redis and a fresh upstream; ``stores`` are configured, the first ``fed`` of them get orders."""
+    """Start a new Redis and upstream with ``stores`` configured stores, of which the first ``fed`` get orders."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         port = free_port_number()
@@ -139,7 +141,7 @@ async def rigged(*, stores: int = STORES, fed: int | None = None, delay_ms: floa
                 rig = Rig(folder, redis.url, connection, queue, ledger, names[:fed], stores, url, client, environ)
                 try:
                     upstream = rig.start("upstream", "tests.bench.upstream", f"--port={port}", f"--delay-ms={delay_ms}")
-                    await answers(f"{url}/bench/counts", upstream, client)
+                    await wait_until_up(f"{url}/bench/counts", upstream, client)
                     yield rig
                 finally:
                     for process in reversed(rig.processes):
@@ -147,7 +149,7 @@ async def rigged(*, stores: int = STORES, fed: int | None = None, delay_ms: floa
 
 
 async def run_module(rig: Rig, *arguments: str) -> dict[str, Any]:
-    """Run a module of the bench beside the rig until it ends; the JSON object that it printed."""
+    """Run a module of the bench until it exits; returns the JSON object that it printed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *arguments, env={**os.environ, **rig.environ}, stdout=asyncio.subprocess.PIPE
     )
@@ -158,20 +160,20 @@ async def run_module(rig: Rig, *arguments: str) -> dict[str, Any]:
 
 
 def rss_mb(process: Process) -> float:
-    """The memory that a process has in RAM, in MB (10^6 bytes)."""
+    """The resident memory of a process, in MB (10^6 bytes)."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024 / 1e6
 
 
 def free_port_number() -> int:
-    """A port of the loopback interface that was free just now."""
+    """A free port of the loopback interface."""
     with free_port() as listener:
         return int(listener.getsockname()[1])
 
 
-async def answers(url: str, process: Process, client: httpx.AsyncClient) -> None:
-    """Wait until the process answers there with 200."""
+async def wait_until_up(url: str, process: Process, client: httpx.AsyncClient) -> None:
+    """Wait until the process answers this URL with 200."""
     until = time.monotonic() + _START_S
     while True:
         try:

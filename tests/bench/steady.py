@@ -1,4 +1,4 @@
-"""A worker through minutes of an even load, as many stores give it: its memory and its CPU, second looks and all."""
+"""Memory and CPU of a worker under minutes of constant load, re-verification included."""
 
 import asyncio
 import os
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench.durations import Lengths
-from tests.bench.job_feeder import Feeder
+from tests.bench.durations import Durations
+from tests.bench.job_feeder import JobFeeder
 from tests.bench.memory import MOST_MB
 from tests.bench.report import Figure
 from tests.bench.rig import rigged, rss_mb
@@ -18,32 +18,32 @@ STORES = 200
 ORDERS_PER_S = 100
 
 MEMORY = "memory of a worker, MB by orders"
-"""The name of the samples among the details."""
+"""The key of the samples in the details."""
 
 _STEP_S = 0.05
 _MOST_SAMPLES = 100
-_TELL_EVERY_S = 60.0
+_REPORT_INTERVAL_S = 60.0
 
 
-async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
-    """One worker; CPU is counted in the second half, when orders of before are looked at once more.
+async def measure(durations: Durations, report: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
+    """Measure one worker; CPU is counted in the second half, when earlier orders are re-verified.
 
     The details hold its memory (MB) by the number of orders.
     """
     async with rigged(stores=STORES, fed=STORES) as rig:
         (worker,) = await rig.start_workers()
-        idle_mb, feeder = rss_mb(worker), Feeder(rig)
+        idle_mb, feeder = rss_mb(worker), JobFeeder(rig)
         samples: list[tuple[int, float]] = [(0, idle_mb)]
-        tell(f"steady: {ORDERS_PER_S} orders a second over {STORES} stores, for {lengths.steady_s:.0f} s")
-        count, told_at = min(_MOST_SAMPLES, int(lengths.steady_s)), time.monotonic()
+        report(f"steady: {ORDERS_PER_S} orders a second over {STORES} stores, for {durations.steady_s:.0f} s")
+        count, reported_at = min(_MOST_SAMPLES, int(durations.steady_s)), time.monotonic()
         for sample in range(count):
             if sample == count // 2:
                 cpu_before, fed_before = _cpu_s(worker), len(feeder.fed)
-            await _feed(feeder, lengths.steady_s / count)
+            await _feed(feeder, durations.steady_s / count)
             samples.append((len(feeder.fed), rss_mb(worker)))
-            if time.monotonic() - told_at > _TELL_EVERY_S:
-                told_at = time.monotonic()
-                tell(f"steady: {len(feeder.fed):,} orders, {samples[-1][1]:.1f} MB")
+            if time.monotonic() - reported_at > _REPORT_INTERVAL_S:
+                reported_at = time.monotonic()
+                report(f"steady: {len(feeder.fed):,} orders, {samples[-1][1]:.1f} MB")
         cpu_ms = (_cpu_s(worker) - cpu_before) / (len(feeder.fed) - fed_before) * 1000
         await feeder.all_verified()
         details[MEMORY] = samples
@@ -57,8 +57,8 @@ async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[s
         ]
 
 
-async def _feed(feeder: Feeder, seconds: float) -> None:
-    """Feed evenly, however far the worker is."""
+async def _feed(feeder: JobFeeder, seconds: float) -> None:
+    """Feed at a constant rate, whatever the worker's progress."""
     began, fed_before = time.perf_counter(), len(feeder.fed)
     while (elapsed := time.perf_counter() - began) < seconds:
         missing = int(elapsed * ORDERS_PER_S) - (len(feeder.fed) - fed_before)
@@ -67,6 +67,6 @@ async def _feed(feeder: Feeder, seconds: float) -> None:
 
 
 def _cpu_s(process: Process) -> float:
-    """Seconds of CPU that a process has used: the 14th and 15th field of its ``stat``."""
+    """The CPU seconds that a process has used: the 14th and 15th field of its ``stat``."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""The bench's own parts: its upstream answers as BigCommerce does, and its report says what was measured."""
+"""Tests of the bench itself: the fake upstream and the report."""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,9 +14,10 @@ from service.bigcommerce.http_client import http_client
 from service.bigcommerce.models import Values
 from service.errors import AlreadyExists, NotFound
 from service.orders.create_window import Window
-from tests.bench.fake_store import ACCOUNT_FIELD, po_number
+from tests.bench.fake_store import po_number
 from tests.bench.floors import Mix
 from tests.bench.report import Figure, Target, machine, percentile, plain_table, table, write, write_long
+from tests.bench.response_templates import ACCOUNT_FIELD
 from tests.bench.upstream import serve
 
 WANTED = Values("PO-7", {ACCOUNT_FIELD: "ERP-10001"})
@@ -40,7 +41,7 @@ def api(url: str, http: httpx.AsyncBaseTransport) -> StoreApi:
     return StoreApi(Transport(http, core_url=url, b2b_url=url), Account("s1", (SecretStr("token"),)))
 
 
-async def test_order_is_placed_when_it_is_first_asked_for(api: StoreApi) -> None:
+async def test_order_is_placed_at_its_first_request(api: StoreApi) -> None:
     order = await api.core.order(7)
     assert (order["id"], order["customer_id"], order["status_id"]) == (7, 101, 11)
     form = {field["name"]: field["value"] for field in order["billing_address"]["form_fields"]}
@@ -57,7 +58,7 @@ async def test_orders_are_listed_by_their_ids(api: StoreApi) -> None:
     assert len(order["consignments"]["shipping"][0]["line_items"]) == 2
 
 
-async def test_record_holds_what_was_sent_and_is_created_once(api: StoreApi) -> None:
+async def test_record_has_the_values_that_were_sent_and_is_created_once(api: StoreApi) -> None:
     with pytest.raises(NotFound):
         await api.b2b.create_order(7, 101, WANTED)
     await api.core.order(7)
@@ -70,7 +71,7 @@ async def test_record_holds_what_was_sent_and_is_created_once(api: StoreApi) -> 
         await api.b2b.create_order(7, 101, WANTED)
 
 
-async def test_records_are_listed_from_the_oldest_on_page_by_page(api: StoreApi) -> None:
+async def test_records_are_listed_in_pages_from_the_oldest(api: StoreApi) -> None:
     orders = await api.core.orders(min_id=1, max_id=5)
     for order in orders:
         await api.b2b.create_order(order["id"], 101, WANTED)
@@ -93,7 +94,7 @@ async def test_webhooks_and_configs_are_in_order(api: StoreApi) -> None:
     assert [config.field_name for config in await api.b2b.extra_field_configs()] == [ACCOUNT_FIELD]
 
 
-async def test_quota_of_either_api_does_not_bind(api: StoreApi) -> None:
+async def test_quota_of_both_apis_does_not_limit(api: StoreApi) -> None:
     await api.core.order(7)
     await api.b2b.extra_field_configs()
     for quota in api.quotas.values():
@@ -102,7 +103,7 @@ async def test_quota_of_either_api_does_not_bind(api: StoreApi) -> None:
     assert len(api.quotas) == 2
 
 
-async def test_times_and_calls_are_told(api: StoreApi, url: str) -> None:
+async def test_times_and_calls_are_reported(api: StoreApi, url: str) -> None:
     await api.core.order(7)
     await api.b2b.create_order(7, 101, WANTED)
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
@@ -128,7 +129,7 @@ async def test_request_that_arrives_in_pieces_is_answered_after_the_delay() -> N
     assert answer.elapsed.total_seconds() >= 0.019
 
 
-def test_mix_has_the_shares_of_the_calls_that_were_counted() -> None:
+def test_mix_has_the_shares_of_the_counted_calls() -> None:
     calls = {"Get an Order": 40, "Get All Orders": 15, "Get All Orders (B2B)": 10, "Create an Order": 100}
     assert Mix.of(100, calls, {"Get All Orders": 60, "Get All Orders (B2B)": 500}) == Mix(0.6, 4, 0.1, 50)
 
@@ -139,12 +140,12 @@ VOID = Figure("worker", "two", "orders/s", 250.0, 200.0, Target("ratio", "≥", 
 BYTES = Figure("memory", "an order", "bytes", 1234.0)
 
 
-def test_target_is_held_against_the_value_or_the_ratio() -> None:
+def test_target_is_compared_with_the_value_or_the_ratio() -> None:
     assert [figure.met for figure in (RATE, SLOW, VOID, BYTES)] == [True, False, None, None]
     assert [figure.ratio for figure in (RATE, SLOW)] == [0.75, None]
 
 
-def test_table_says_what_was_measured_and_whether_it_will_do() -> None:
+def test_table_shows_figures_and_whether_targets_are_met() -> None:
     lines = table([RATE, SLOW, VOID, BYTES]).splitlines()
     assert lines[2:] == [
         "| worker | verified | 150 orders/s | 200 | 0.75 | ratio ≥ 0.7 | yes | as ever |",
@@ -172,7 +173,7 @@ def test_results_are_written_as_text_data_and_plot(tmp_path: Path) -> None:
     assert "worker: verified" in (tmp_path / "benchmarks" / "results.svg").read_text()
 
 
-def test_the_long_run_is_written_beside_them(tmp_path: Path) -> None:
+def test_the_long_run_is_written(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     write_long(tmp_path / "long", [BYTES], [(0, 70.0), (100_000, 75.0)], machine("6.2.14"))
     assert table([BYTES]) in (tmp_path / "long" / "README.md").read_text()

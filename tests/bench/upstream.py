@@ -1,8 +1,8 @@
-"""``python -m tests.bench.upstream``: BigCommerce as the bench needs it, at as little cost as can be.
+"""``python -m tests.bench.upstream``: a fake BigCommerce for the bench that needs as little CPU as possible.
 
-A server of its own, as a framework would cost more than a worker's own calls: it reads of HTTP/1.1 what the client
-writes, and keeps connections alive. Its quotas are too large to bind. ``--delay-ms`` passes between a request's
-arrival and its answer; orders' times are noted at the arrival.
+It has its own HTTP server, because a framework would need more CPU than a worker's calls: it supports the part of
+HTTP/1.1 that the client uses, with keep-alive. Its quotas never limit. ``--delay-ms`` is the time between a request's
+arrival and its answer; the times of orders are those of the arrival.
 """
 
 import argparse
@@ -16,25 +16,25 @@ from urllib.parse import parse_qsl
 
 import uvloop
 
-from tests.bench.fake_store import Answer, Request, Shop
+from tests.bench.fake_store import Answer, FakeStores, Request
 
 _STATUS = {200: b"200 OK", 204: b"204 No Content", 400: b"400 Bad Request", 404: b"404 Not Found"}
 
-# The quotas' windows, and how often the headers that tell of them are made anew.
+# The quotas' windows, and how often the quota headers are built again.
 _LIMIT, _CORE_WINDOW_S, _B2B_WINDOW_S = 1_000_000_000, 30.0, 60.0
-_HEADERS_EVERY_S = 0.1
+_HEADERS_INTERVAL_S = 0.1
 
 
 class Headers:
-    """The headers of an answer of either API, as they stand at the moment."""
+    """The current response headers of both APIs."""
 
     def __init__(self) -> None:
         self._made_at = 0.0
         self._core = self._b2b = b""
 
     def get(self, *, is_b2b: bool, now: float) -> bytes:
-        """The headers, each with its line's end; ``now`` is of ``time.monotonic``."""
-        if now - self._made_at > _HEADERS_EVERY_S:
+        """The header lines, each with its line end; ``now`` is a ``time.monotonic``."""
+        if now - self._made_at > _HEADERS_INTERVAL_S:
             self._make(now)
         return self._b2b if is_b2b else self._core
 
@@ -54,10 +54,10 @@ class Headers:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: requests one after the other, each answered when the delay is over."""
+    """One connection: sequential requests, each answered after the delay."""
 
-    def __init__(self, shop: Shop, headers: Headers, delay_s: float) -> None:
-        self._shop = shop
+    def __init__(self, stores: FakeStores, headers: Headers, delay_s: float) -> None:
+        self._stores = stores
         self._headers = headers
         self._delay_s = delay_s
         self._received = b""
@@ -73,14 +73,14 @@ class Connection(asyncio.Protocol):
         now = time.monotonic()
         self._received += data
         while request := self._next(now):
-            answer = self._shop.answer(request)
+            answer = self._stores.answer(request)
             if self._delay_s and not request.path.startswith("/bench"):
                 asyncio.get_running_loop().call_later(self._delay_s, self._send, answer)
             else:
                 self._send(answer)
 
     def _next(self, now: float) -> Request | None:
-        """The next request that is there as a whole."""
+        """The next complete request, or None."""
         head, end, rest = self._received.partition(b"\r\n\r\n")
         if not end:
             return None
@@ -99,8 +99,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         now = time.monotonic()
-        if answer.is_sent:
-            answer.is_sent(now)
+        if answer.on_sent:
+            answer.on_sent(now)
         head = b"HTTP/1.1 %b\r\n%b" % (_STATUS[answer.status], self._headers.get(is_b2b=answer.is_b2b, now=now))
         if answer.status == 204:
             self._transport.write(head + b"\r\n")
@@ -109,10 +109,10 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(host: str, port: int, delay_s: float) -> asyncio.Server:
-    """Start the server; it serves until it is closed."""
-    shop, headers = Shop(), Headers()
+    """Start the server."""
+    stores, headers = FakeStores(), Headers()
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Connection(shop, headers, delay_s), host, port, backlog=1024)
+    return await loop.create_server(lambda: Connection(stores, headers, delay_s), host, port, backlog=1024)
 
 
 async def _main(port: int, delay_ms: float) -> None:
@@ -128,6 +128,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay-ms", type=float, default=0.0)
     arguments = parser.parse_args()
-    gc.disable()  # nothing here is a cycle, and the looking for some would be felt in single answers
+    gc.disable()  # there are no reference cycles, and a collection would delay single answers
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_main(arguments.port, arguments.delay_ms))

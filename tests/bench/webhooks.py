@@ -1,4 +1,4 @@
-"""Signed webhooks as bytes to send, made before anything is measured."""
+"""Signed webhooks as raw HTTP requests, built before the measurement."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def request(path: str, store: str, order_id: int, sent_at: float) -> bytes:
 
 
 def requests(path: str, stores: Sequence[str], count: int, first_id: int) -> list[bytes]:
-    """So many webhooks, each of an order of its own, spread over the stores."""
+    """``count`` webhooks, each of a different order, spread over the stores."""
     now = time.time()
     return [
         request(path, stores[number % len(stores)], first_id + number // len(stores), now) for number in range(count)

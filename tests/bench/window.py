@@ -1,11 +1,11 @@
-"""The window: what this product adds between a webhook's sending and the Create's arrival at BigCommerce."""
+"""The window: the time that this product adds between sending a webhook and the Create's arrival at BigCommerce."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-from tests.bench.durations import Lengths
-from tests.bench.job_feeder import Feeder
+from tests.bench.durations import Durations
+from tests.bench.job_feeder import JobFeeder
 from tests.bench.load import Sender, Target
 from tests.bench.report import Figure, percentile
 from tests.bench.report import Target as Goal
@@ -17,18 +17,18 @@ PER_S = 10
 _WARM_UP = 10
 _FIRST_ID = 1001
 _CONNECTIONS = 8
-_PATIENCE_S = 10.0
+_TIMEOUT_S = 10.0
 
 
-async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
-    """Webhooks at fixed moments, each of an order of its own, through a receiver and one worker."""
+async def measure(durations: Durations, report: Callable[[str], None]) -> list[Figure]:
+    """Measure webhooks at fixed times, each of a different order, through a receiver and one worker."""
     async with rigged(stores=1, delay_ms=DELAY_MS) as rig:
         _, url = await rig.start_receiver()
         await rig.start_workers()
-        count = _WARM_UP + round(PER_S * lengths.window_s)
-        tell(f"window: {count} orders at {PER_S}/s")
+        count = _WARM_UP + round(PER_S * durations.window_s)
+        report(f"window: {count} orders at {PER_S}/s")
         sent_at = await _send(rig, url, count)
-        feeder = Feeder(rig, fed=[(rig.stores[0], order_id) for order_id in sent_at])
+        feeder = JobFeeder(rig, fed=[(rig.stores[0], order_id) for order_id in sent_at])
         await feeder.all_verified()
         times = (await rig.times())[rig.stores[0]]
     added_ms = []
@@ -42,7 +42,7 @@ async def measure(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]
 
 
 async def _send(rig: Rig, url: str, count: int) -> dict[int, float]:
-    """Send the webhooks until all are answered; when each order's left, by ``time.monotonic``."""
+    """Send the webhooks and wait for the answers; returns when each was sent, by ``time.monotonic``."""
     target, sent_at = Target.of(url), dict[int, float]()
     free: asyncio.Queue[Sender] = asyncio.Queue()
 
@@ -59,7 +59,7 @@ async def _send(rig: Rig, url: str, count: int) -> dict[int, float]:
         sender = await free.get()
         sent_at[_FIRST_ID + number] = time.monotonic()
         sender.send(webhook)
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(_TIMEOUT_S):
         for _ in range(_CONNECTIONS):
-            await free.get()  # the last ones are answered, too
+            await free.get()  # a free connection has got its last answer
     return sent_at

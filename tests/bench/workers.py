@@ -1,4 +1,4 @@
-"""The workers: how many orders a second they bring to their verified end, beside a bare loop of the same calls."""
+"""The workers' throughput: verified orders a second, beside a bare loop of the same calls."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from service.orders.state.entry import Entry
 from service.orders.state.jobs import RECONCILE
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
-from tests.bench.durations import Lengths
+from tests.bench.durations import Durations
 from tests.bench.floors import Mix
-from tests.bench.job_feeder import MAX_IN_FLIGHT, Feeder, verified_per_s
+from tests.bench.job_feeder import MAX_IN_FLIGHT, JobFeeder, verified_per_s
 from tests.bench.report import Figure, Target
 from tests.bench.rig import STORES, Counts, Rig, rigged, run_module
 
 _ENOUGH_CORES = 4
-"""Two workers, Redis, the upstream and the feeder: with fewer, two workers share what one has for itself."""
+"""For two workers, Redis, the upstream and the feeder; with fewer cores two workers share what one has alone."""
 
-HTTPX_IN_HAND = 2
-"""What suits httpx best: its pool looks at all connections for each call, and with 200 is less than half as fast."""
+HTTPX_IN_FLIGHT = 2
+"""Best for httpx: its pool checks all connections for each call, and with 200 is less than half as fast."""
 
 _LATER_S = 3600.0
 _RECONCILE_EVERY_S = 60.0
@@ -30,7 +30,7 @@ _RECONCILE_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: orders a second, what the upstream counted meanwhile, and the floors that were measured next."""
+    """One run: orders a second, the upstream's counts, and the floors that were measured after it."""
 
     per_s: float
     counts: Counts
@@ -38,14 +38,14 @@ class Run:
     ours_per_s: float = 0.0
 
 
-async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
-    """One worker process, its floor, and two."""
+async def measure(durations: Durations, report: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
+    """Measure one worker process, its floor, and two processes."""
     one, two = [], []
-    for number in range(lengths.rounds):
-        tell(f"worker: one process and its floor, round {number + 1} of {lengths.rounds}")
-        one.append(await _run(lengths, with_floor=True))
-        tell(f"worker: two processes, round {number + 1} of {lengths.rounds}")
-        two.append(await _run(lengths, workers=2))
+    for number in range(durations.rounds):
+        report(f"worker: one process and its floor, round {number + 1} of {durations.rounds}")
+        one.append(await _run(durations, with_floor=True))
+        report(f"worker: two processes, round {number + 1} of {durations.rounds}")
+        two.append(await _run(durations, workers=2))
     counts = one[-1].counts
     details["upstream calls per order"] = {name: calls / counts.created for name, calls in counts.calls.items()}
     details["rows per list"] = {name: rows / max(1, counts.calls[name]) for name, rows in counts.rows.items()}
@@ -79,23 +79,23 @@ async def measure(lengths: Lengths, tell: Callable[[str], None], details: dict[s
     ]
 
 
-async def measure_stores(lengths: Lengths, tell: Callable[[str], None]) -> list[Figure]:
-    """Many stores in the file, and many orders that are not yet due, each beside a run without."""
+async def measure_stores(durations: Durations, report: Callable[[str], None]) -> list[Figure]:
+    """Measure many stores in the file, and many orders that are not yet due, each beside a run without them."""
     plain, crowded, waiting = [], [], []
-    for number in range(lengths.rounds):
-        of = f"round {number + 1} of {lengths.rounds}"
-        tell(f"stores: {STORES} stores, no backlog, {of}")
-        plain.append(await _run(lengths))
-        tell(f"stores: {lengths.stores:,} stores, {of}")
-        crowded.append(await _run(lengths, stores=lengths.stores))
-        tell(f"stores: a backlog of {lengths.backlog:,}, {of}")
-        waiting.append(await _run(lengths, backlog=lengths.backlog))
+    for number in range(durations.rounds):
+        of = f"round {number + 1} of {durations.rounds}"
+        report(f"stores: {STORES} stores, no backlog, {of}")
+        plain.append(await _run(durations))
+        report(f"stores: {durations.stores:,} stores, {of}")
+        crowded.append(await _run(durations, stores=durations.stores))
+        report(f"stores: a backlog of {durations.backlog:,}, {of}")
+        waiting.append(await _run(durations, backlog=durations.backlog))
     usual = median(run.per_s for run in plain)
     within = Target("ratio", "≥", 0.9)
     return [
         Figure(
             "stores",
-            f"verified, {lengths.stores:,} stores, orders of {STORES}",
+            f"verified, {durations.stores:,} stores, orders of {STORES}",
             "orders/s",
             median(run.per_s for run in crowded),
             usual,
@@ -103,7 +103,7 @@ async def measure_stores(lengths: Lengths, tell: Callable[[str], None]) -> list[
         ),
         Figure(
             "stores",
-            f"verified, {lengths.backlog:,} in recovery, due later",
+            f"verified, {durations.backlog:,} in recovery, due later",
             "orders/s",
             median(run.per_s for run in waiting),
             usual,
@@ -113,32 +113,32 @@ async def measure_stores(lengths: Lengths, tell: Callable[[str], None]) -> list[
 
 
 async def _run(
-    lengths: Lengths, *, workers: int = 1, stores: int = STORES, backlog: int = 0, with_floor: bool = False
+    durations: Durations, *, workers: int = 1, stores: int = STORES, backlog: int = 0, with_floor: bool = False
 ) -> Run:
     async with rigged(stores=stores, fed=STORES) as rig:
         if backlog:
             await _fill(rig, backlog)
-        processes, feeder = await rig.start_workers(workers), Feeder(rig)
-        await feeder.feed(lengths.warm_up_s)
+        processes, feeder = await rig.start_workers(workers), JobFeeder(rig)
+        await feeder.feed(durations.warm_up_s)
         await feeder.all_verified()
-        await _spread_chores(rig)
+        await _spread_reconciles(rig)
 
         before, begin = await rig.counts(), time.time()
-        await feeder.feed(lengths.worker_s)
+        await feeder.feed(durations.worker_s)
         entries = await feeder.all_verified()
         counts = (await rig.counts()).since(before)
         for process in processes:
             await process.stop()
         run = Run(verified_per_s(entries, begin), counts)
         if with_floor:
-            httpx_per_s = await _floor(rig, counts, lengths, "httpx", f"--in-hand={HTTPX_IN_HAND}")
-            ours_per_s = await _floor(rig, counts, lengths, "ours", f"--in-hand={MAX_IN_FLIGHT}", "--on-ours")
+            httpx_per_s = await _floor(rig, counts, durations, "httpx", f"--in-flight={HTTPX_IN_FLIGHT}")
+            ours_per_s = await _floor(rig, counts, durations, "ours", f"--in-flight={MAX_IN_FLIGHT}", "--our-client")
             run = replace(run, httpx_per_s=httpx_per_s, ours_per_s=ours_per_s)
         return run
 
 
-async def _floor(rig: Rig, counts: Counts, lengths: Lengths, name: str, *options: str) -> float:
-    """Orders a second of the bare loop, in stores of its own."""
+async def _floor(rig: Rig, counts: Counts, durations: Durations, name: str, *options: str) -> float:
+    """Run the bare loop in its own stores; returns orders a second."""
     answer = await run_module(
         rig,
         "tests.bench.floors",
@@ -146,8 +146,8 @@ async def _floor(rig: Rig, counts: Counts, lengths: Lengths, name: str, *options
         f"--url={rig.upstream_url}",
         f"--stores={','.join(f'{name}{number}' for number in range(len(rig.stores)))}",
         f"--mix={json.dumps(asdict(Mix.of(counts.created, counts.calls, counts.rows)))}",
-        f"--seconds={lengths.worker_s}",
-        f"--warm-up={lengths.warm_up_s}",
+        f"--seconds={durations.worker_s}",
+        f"--warm-up={durations.warm_up_s}",
         *options,
     )
     return float(answer["per_s"])
@@ -161,8 +161,8 @@ async def _fill(rig: Rig, count: int) -> None:
             await transitions.to_recovery(Entry(rig.stores[number % len(rig.stores)], 50_000_000 + number), _LATER_S)
 
 
-async def _spread_chores(rig: Rig) -> None:
-    """Have the stores reconciled evenly over the next minute, as they are in the long run, not all at its end."""
+async def _spread_reconciles(rig: Rig) -> None:
+    """Spread the stores' reconcile jobs over the next minute, as in normal operation."""
     now = time.time()
     due = {
         RECONCILE.id(f"s{number}"): int((now + _RECONCILE_EVERY_S * number / rig.configured) * 1000)

@@ -1,4 +1,4 @@
-"""Collects what every scenario tells in figures, and ends the run with one table."""
+"""Collects the figures of all scenarios, and prints one table at the end of the run."""
 
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Report:
-    """Prints a scenario's figures in one line, keeps them for the table, and holds them against the promise."""
+    """Prints a scenario's figures in one line, keeps them for the table, and asserts what must hold."""
 
-    def tell(figures: Figures) -> None:
+    def record(figures: Figures) -> None:
         request.config.stash[_ROWS].append(figures)
         terminal: Any = request.config.pluginmanager.get_plugin("terminalreporter")
         with capsys.disabled():
             terminal.ensure_newline()
             terminal.write_line(str(figures))
-        figures.assert_kept()
+        figures.assert_promises()
 
-    return tell
+    return record
 
 
 def pytest_terminal_summary(
@@ -40,9 +40,9 @@ def pytest_terminal_summary(
     readme: Path | None = config.getoption("--chaos-table", default=None)
     if len(rows) < 2:
         return
-    terminalreporter.section("what died, and what held")
+    terminalreporter.section("failure modes")
     terminalreporter.write_line(table(rows))
-    # A table with a broken promise in it, or half of one, is none to be shown.
+    # A table with a broken promise, or an incomplete one, is not written.
     if readme and exitstatus == pytest.ExitCode.OK:
         write_section(readme, section(rows, "make chaos"))
         terminalreporter.write_line(f"written into {readme}")

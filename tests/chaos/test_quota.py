@@ -1,4 +1,4 @@
-"""More orders than BigCommerce's quota has room for."""
+"""More orders than BigCommerce's quota allows."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ CREATE_WINDOW_S = 10.0
 
 
 def best_possible(placed_at: Sequence[float], buyers_own: Sequence[bool]) -> int:
-    """How many of these orders a flawless sender could have created inside their windows.
+    """How many of these orders an ideal sender could have created inside their windows.
 
-    It sends nothing but one Create an Order for each and the three calls without which there is nothing to send, it
-    knows the quota to the call, and its calls take no time. B2B Edition's quota is a fixed window that begins with
-    the first call, here the first order, and then one after the other without a gap: no sender can do better by
-    waiting. The order that closes first is served first, in the first window that has room and has begun before the
-    order closes; since all windows of orders are equally long, nothing is gained by another order. What it cannot
-    know it does not know: that a record is there already, which it learns from its Create alone, and when in its
-    second an order was created, as BigCommerce tells whole seconds.
+    It sends only one Create an Order for each order and the three calls that are needed first, knows the exact quota,
+    and its calls take no time. B2B Edition's quota is a fixed window that begins with the first call, here the first
+    order; the next windows follow without a gap, so waiting gains nothing. The order whose window closes first is
+    served first, in the first quota window that has calls left and begins before the order's window closes. All
+    order windows have the same length, so no other sequence is better. Two facts are unknown to it too: that a record
+    exists already, which only its Create shows, and the fraction of the second in which an order was created, as
+    BigCommerce reports whole seconds.
     """
     first = min(placed_at)
     room: dict[int, int] = {0: B2B_LIMIT - UNAVOIDABLE}
     created = 0
     for placed, is_buyers in sorted(zip(placed_at, buyers_own, strict=True)):
-        last = int((floor(placed) + CREATE_WINDOW_S - first) // B2B_WINDOW_S)
-        for window in range(int((placed - first) // B2B_WINDOW_S), last + 1):
+        last_window = int((floor(placed) + CREATE_WINDOW_S - first) // B2B_WINDOW_S)
+        for window in range(int((placed - first) // B2B_WINDOW_S), last_window + 1):
             if room.setdefault(window, B2B_LIMIT):
                 room[window] -= 1
                 created += not is_buyers
@@ -55,11 +55,11 @@ def test_best_possible_is_what_fits_into_the_quota() -> None:
 
 @pytest.mark.timeout(480)
 async def test_a_busy_minute_wastes_no_call_of_the_quota(tmp_path: Path, report: Report) -> None:
-    """300 orders in a minute, where 150 calls a minute are allowed. The rest is updated as the quota comes back."""
-    async with deployed(tmp_path, workers=2, faults={"latency": 0.1}) as house:
-        shoppers = LoadGenerator(house, buyers_po_every=50)
-        await shoppers.come(300, per_s=5)
-        outcomes = await shoppers.outcomes(within_s=360)
+    """300 orders in a minute, with a quota of 150 calls a minute. The others are updated when the quota is renewed."""
+    async with deployed(tmp_path, workers=2, faults={"latency": 0.1}) as deployment:
+        load = LoadGenerator(deployment, buyers_po_every=50)
+        await load.place_orders(300, per_s=5)
+        outcomes = await load.outcomes(within_s=360)
 
         best = best_possible(
             [outcome.seen["created_at"] for outcome in outcomes.each],
@@ -67,23 +67,25 @@ async def test_a_busy_minute_wastes_no_call_of_the_quota(tmp_path: Path, report:
         )
         share = sum(outcome.is_created for outcome in outcomes.each) / best
         remark = f"{share:.1%} of the {best} that were possible, the last updated {outcomes.waited_s:.0f} s later"
-        report(outcomes.figures("300 orders in a minute, 150 calls allowed", most_updates=2, remark=remark))
+        report(outcomes.figures("300 orders in a minute, 150 calls allowed", max_updates=2, remark=remark))
         assert share >= 0.97
         assert outcomes.over_quota <= 1
 
 
 @pytest.mark.timeout(480)
-async def test_a_burst_of_one_store_is_not_noticed_by_another(tmp_path: Path, report: Report) -> None:
-    """The quotas are as wide as BigCommerce's, their windows a third as long, to be done sooner."""
+async def test_a_burst_in_one_store_does_not_affect_another(tmp_path: Path, report: Report) -> None:
+    """The quotas are BigCommerce's, but their windows are a third as long, to keep the test short."""
     quotas: dict[str, Any] = {"core_quota_window": 10.0, "b2b_quota_window": 20.0}
-    async with deployed(tmp_path, workers=2, stores=("burst", "quiet"), faults={"latency": 0.1}, **quotas) as house:
-        busy, calm = LoadGenerator(house, "burst", buyers_po_every=40), LoadGenerator(house, "quiet")
-        await asyncio.gather(busy.come(400, per_s=200), calm.come(40, per_s=1))
+    async with deployed(
+        tmp_path, workers=2, stores=("burst", "quiet"), faults={"latency": 0.1}, **quotas
+    ) as deployment:
+        busy, calm = LoadGenerator(deployment, "burst", buyers_po_every=40), LoadGenerator(deployment, "quiet")
+        await asyncio.gather(busy.place_orders(400, per_s=200), calm.place_orders(40, per_s=1))
         quiet = await calm.outcomes(within_s=60)
         burst = await busy.outcomes(within_s=300)
 
         report(quiet.figures("a quiet store, 1 order/s, beside that one"))
         remark = f"the last updated {40 + quiet.waited_s + burst.waited_s:.0f} s later"
-        report(burst.figures("400 orders at once in one store, 150 calls allowed", most_updates=2, remark=remark))
+        report(burst.figures("400 orders at once in one store, 150 calls allowed", max_updates=2, remark=remark))
         assert not quiet.not_created(), quiet.describe(quiet.not_created())
         assert quiet.over_quota == 0

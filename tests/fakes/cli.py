@@ -1,4 +1,4 @@
-"""The command ``enrich``, run inside the test's own process or as a process of its own."""
+"""The command ``enrich``, run in the test's process or as a separate process."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ po_number = "order.customer_message"
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a command."""
+    """The result of a command: exit code, stdout and stderr."""
 
     code: int
     out: str
@@ -35,13 +35,13 @@ class Ran:
 
 Enrich = Callable[..., Ran]
 
-# As a process of its own, with the interpreter of the tests.
+# Runs ``enrich`` as a separate process, with the interpreter of the tests.
 COMMAND = (sys.executable, "-P", "-m", "service.cli")
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with one store in its stores file; nothing is set in the environment."""
+    """A current folder with a stores file of one store, and an environment without the product's variables."""
     for name in [name for name in os.environ if name.startswith("ENRICH_")] + ["REDIS_URL"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ENRICH_DATA_DIR", str(tmp_path / "data"))
@@ -52,9 +52,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def enrich(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Enrich:
-    """Runs ``enrich`` with these words in that folder."""
+    """Runs ``enrich`` with these arguments in that folder."""
 
-    # This process's logs are pytest's.
+    # Logging of this process belongs to pytest.
     monkeypatch.setattr("service.logs.configure", lambda *_, **__: None)
 
     def run(*words: str) -> Ran:
@@ -74,17 +74,17 @@ Keep = Callable[..., None]
 
 @pytest.fixture
 def keep(folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Keep:
-    """Puts entries of orders that have ended into the ledger of the Redis that ``enrich`` uses."""
+    """Saves entries of finished orders in the ledger of the Redis that ``enrich`` uses."""
     monkeypatch.setenv("REDIS_URL", redis_url)
 
-    def end(*entries: Entry, age: float = 0.0) -> None:
-        """``age`` is how many seconds ago the orders ended."""
-        asyncio.run(_end(redis_url, entries, time.time() - age))
+    def finish(*entries: Entry, age: float = 0.0) -> None:
+        """``age`` is how many seconds ago the orders were finished."""
+        asyncio.run(_finish(redis_url, entries, time.time() - age))
 
-    return end
+    return finish
 
 
-async def _end(redis_url: str, entries: tuple[Entry, ...], now: float) -> None:
+async def _finish(redis_url: str, entries: tuple[Entry, ...], now: float) -> None:
     async with connect(redis_url) as redis:
         for entry in entries:
             await Transitions(redis, clock=lambda: now).finish(entry)

@@ -1,4 +1,4 @@
-"""The product as it is deployed: receiver and workers as processes, a real Redis, and a sandbox over HTTP."""
+"""A deployment for tests: receiver and workers as processes, a real Redis, and a sandbox over HTTP."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ po_number         = "order.billing_address.form_fields[?name=='PO Number'].value
 
 
 class Process:
-    """A child process whose log lines are kept."""
+    """A child process with its log."""
 
     def __init__(self, name: str, arguments: Sequence[str], environ: dict[str, str], folder: Path) -> None:
         self.name = name
@@ -65,16 +65,16 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    async def ended(self, within_s: float = 30.0) -> int:
-        """The exit code; the process must end by itself in time."""
+    async def wait(self, within_s: float = 30.0) -> int:
+        """Wait until the process exits by itself; returns the exit code."""
         return await asyncio.to_thread(self._process.wait, within_s)
 
     async def stop(self) -> int:
-        """SIGTERM, and wait."""
+        """Send SIGTERM, and wait; returns the exit code."""
         if self.returncode is None:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
-        return await self.ended()
+        return await self.wait()
 
     def kill(self) -> None:
         self._process.kill()
@@ -82,11 +82,11 @@ class Process:
 
     @property
     def text(self) -> str:
-        """All that it has written."""
+        """Everything that the process has logged."""
         return self._log.read_text()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Its log lines, or those of one event. One that is still being written is left out."""
+        """The complete log lines, all or those of one event."""
         written = self.text.rpartition("\n")[0]
         lines = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
         return [line for line in lines if name is None or line["event"] == name]
@@ -94,7 +94,7 @@ class Process:
 
 @dataclass(slots=True)
 class Deployment:
-    """One receiver, some workers, and the stores that the sandbox has."""
+    """One receiver, some workers, Redis, and the sandbox with its stores."""
 
     sandbox: RunningSandbox
     redis: RedisServer
@@ -114,11 +114,11 @@ class Deployment:
         return worker
 
     def start_web(self) -> None:
-        """Start the receiver where it was, after it was killed."""
+        """Start the receiver again on its port, after it was killed."""
         self.web = _start_web(httpx.URL(self.url).port or 0, self.environ, self.folder)
 
     async def ready(self, workers: int) -> None:
-        """Wait until the receiver answers and so many workers say that they live."""
+        """Wait until the receiver is ready and this many workers are alive."""
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client, asyncio.timeout(40):
             while True:
                 try:
@@ -130,16 +130,16 @@ class Deployment:
                 await asyncio.sleep(0.05)
 
     async def place(self, number: int, *, store: str | None = None, customer_id: int = ADA, **fields: Any) -> int:
-        """Place an order with the PO ``PO-<number>``; its id."""
+        """Place an order with the PO ``PO-<number>``; returns its ID."""
         form = {"billing_address": {"form_fields": [{"name": "PO Number", "value": f"PO-{number}"}]}}
         placed = await self.sandbox.place_order(store or self.stores[0], customer_id=customer_id, **{**form, **fields})
         order_id: int = placed["id"]
         return order_id
 
-    async def ended(
+    async def wait_until_finished(
         self, order_ids: Iterable[int], *, store: str | None = None, within_s: float = 30.0
     ) -> dict[int, Entry]:
-        """The orders' entries when all have ended."""
+        """Wait until the orders are finished; returns their entries."""
         store = store or self.stores[0]
         waiting, entries = set(order_ids), dict[int, Entry]()
         try:
@@ -153,11 +153,11 @@ class Deployment:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             stuck = [await self.ledger.get(store, order_id) for order_id in sorted(waiting)[:3]]
-            raise AssertionError(f"{len(waiting)} orders have not ended, such as {stuck}") from None
+            raise AssertionError(f"{len(waiting)} orders are not finished, such as {stuck}") from None
         return entries
 
-    async def waits(self, order_id: int, *, within_s: float = 30.0) -> None:
-        """Return when the order waits for its status to change."""
+    async def wait_until_waiting(self, order_id: int, *, within_s: float = 30.0) -> None:
+        """Wait until the order waits for a status change."""
         async with asyncio.timeout(within_s):
             while True:
                 entry = await self.ledger.get(self.stores[0], order_id)
@@ -166,13 +166,13 @@ class Deployment:
                 await asyncio.sleep(0.05)
 
     async def assert_enriched(self, orders: dict[int, int], *, store: str | None = None) -> None:
-        """Every order's record holds its own PO, by the sandbox's books, and nothing was created twice."""
+        """Assert that every order's record in the sandbox has its own PO, and that none was created twice."""
         for order_id, number in orders.items():
             seen = await self.sandbox.order(order_id, store or self.stores[0])
             assert seen["record"]["po_number"] == f"PO-{number}", seen
             assert seen["record"]["extra_fields"]["Account No"] == "ERP-10001", seen
-            made = Counter(write["operation"] for write in seen["writes"])
-            assert made["Create an Order"] <= 1, seen
+            counts = Counter(write["operation"] for write in seen["writes"])
+            assert counts["Create an Order"] <= 1, seen
 
 
 def outcomes(entries: dict[int, Entry]) -> Counter[Status]:
@@ -190,7 +190,7 @@ async def deployed(
     worker_module: str = "workers",
     **options: Any,
 ) -> AsyncIterator[Deployment]:
-    """Everything started, and the webhooks of a sandbox with these options pointed at the receiver."""
+    """Start everything, and register the webhooks of a sandbox with these options."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(running_sandbox(**options))
         server = await stack.enter_async_context(redis or running_redis())
@@ -209,7 +209,7 @@ async def deployed(
             "TEST_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
         }
         web = _start_web(port, environ, folder)
-        house = Deployment(
+        deployment = Deployment(
             sandbox,
             server,
             Ledger(client),
@@ -221,29 +221,29 @@ async def deployed(
             web,
             worker_module,
         )
-        stack.push_async_callback(_stop, house)
-        await house.ready(0)
-        # Before the workers start, which would find that the stores have no webhook and look for orders themselves.
+        stack.push_async_callback(_stop, deployment)
+        await deployment.ready(0)
+        # Before the workers start: they would see that the stores have no webhook, and begin to poll.
         for store in stores:
             await sandbox.put_store(store, **DEMO_STORE.model_dump(mode="json", by_alias=True))
-            await _subscribe(sandbox, store, f"{house.url}/webhooks/bigcommerce")
+            await _register_hooks(sandbox, store, f"{deployment.url}/webhooks/bigcommerce")
         for _ in range(workers):
-            house.start_worker()
-        await house.ready(workers)
-        yield house
+            deployment.start_worker()
+        await deployment.ready(workers)
+        yield deployment
 
 
 def _start_web(port: int, environ: dict[str, str], folder: Path) -> Process:
     return Process("web", ["service.cli", "web", "--port", str(port)], environ, folder)
 
 
-async def _subscribe(sandbox: RunningSandbox, store: str, destination: str) -> None:
+async def _register_hooks(sandbox: RunningSandbox, store: str, destination: str) -> None:
     for scope in ("store/order/created", "store/order/statusUpdated"):
         hook = {"scope": scope, "destination": destination, "is_active": True}
         answer = await sandbox.api.post(f"/stores/{store}/v3/hooks", json=hook)
         answer.raise_for_status()
 
 
-async def _stop(house: Deployment) -> None:
-    for process in [house.web, *house.workers]:
+async def _stop(deployment: Deployment) -> None:
+    for process in [deployment.web, *deployment.workers]:
         await process.stop()

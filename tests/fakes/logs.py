@@ -1,4 +1,4 @@
-"""Logging as the product sets it up, and put back as it was."""
+"""Restores logging after a test that configured it."""
 
 import logging
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from service import logs
 
 @contextmanager
 def logging_put_back() -> Iterator[None]:
-    """What ``configure`` changes is the whole process's, and this one is pytest's."""
+    """Restore logging on exit: ``configure`` changes the whole process, which belongs to pytest."""
     root = logging.getLogger()
     handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", *logs._QUIET)}
     config = structlog.get_config() if structlog.is_configured() else None

@@ -1,4 +1,4 @@
-"""Orders in the ledger as ``enrich orders`` meets them, and a stand-in for the workers that end them."""
+"""Orders in the ledger for tests of ``enrich orders``, and a worker thread that finishes them."""
 
 import asyncio
 import json
@@ -45,18 +45,18 @@ def failed(order_id: int = 251, store: str = "abc123", reason: str = "Cost Cente
 
 
 def with_stores(folder: Path, *hashes: str) -> None:
-    """Have these stores in the stores file."""
+    """Write a stores file with these stores."""
     (folder / "stores.toml").write_text("".join(STORES.replace("abc123", name) for name in hashes))
 
 
 def listed(ran: Ran) -> list[Any]:
-    """Store and id of the orders in a list as JSON."""
+    """The store and ID of each order in a JSON list."""
     assert (ran.code, ran.err) == (0, "")
     return [(order["store"], order["order_id"]) for order in json.loads(ran.out)]
 
 
 def entries(redis_url: str, order_ids: Sequence[int], store: str = "abc123") -> list[Entry]:
-    """What the ledger has of these orders."""
+    """The ledger's entries of these orders."""
 
     async def read() -> list[Entry]:
         async with connect(redis_url) as redis:
@@ -65,8 +65,8 @@ def entries(redis_url: str, order_ids: Sequence[int], store: str = "abc123") -> 
     return asyncio.run(read())
 
 
-def on_its_way(redis_url: str, entry: Entry) -> None:
-    """Put an order into recovery."""
+def put_into_recovery(redis_url: str, entry: Entry) -> None:
+    """Put an order into the recovery queue, after a first attempt."""
 
     async def recover() -> None:
         async with connect(redis_url) as redis:
@@ -79,8 +79,8 @@ def on_its_way(redis_url: str, entry: Entry) -> None:
 
 
 @contextmanager
-def working(redis_url: str, look: Callable[[Entry], None], store: str = "abc123") -> Iterator[None]:
-    """A worker of another thread: ``look`` sets what an order that was queued ends as; one left queued stays so."""
+def worker_thread(redis_url: str, attempt: Callable[[Entry], None], store: str = "abc123") -> Iterator[None]:
+    """A worker in another thread: ``attempt`` sets the outcome of a queued order, or leaves it queued."""
     alive, stop = threading.Event(), threading.Event()
 
     async def work() -> None:
@@ -92,7 +92,7 @@ def working(redis_url: str, look: Callable[[Entry], None], store: str = "abc123"
                 async for entry in ledger.entries(store):
                     if entry.status is Status.QUEUED:
                         begun, _ = await transitions.begin_attempt(store, entry.order_id)
-                        look(begun)
+                        attempt(begun)
                         await (transitions.finish(begun) if begun.status.is_final else transitions.save(begun))
                 await asyncio.sleep(0.02)
 

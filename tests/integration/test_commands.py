@@ -32,7 +32,7 @@ def body(store: str, order_id: int = 250) -> bytes:
         "store_id": "1025646",
         "data": {"type": "order", "id": order_id},
         "hash": "dd70c0976e06b67aaf671e73f49dcb79230ebf9d",
-        # Long ago, so that a worker does not spend ten seconds on a BigCommerce that is not there.
+        # Long ago, so that a worker does not spend ten seconds on calls to a BigCommerce that does not exist.
         "created_at": int(time.time()) - 3600,
         "producer": f"stores/{store}",
     }
@@ -40,7 +40,7 @@ def body(store: str, order_id: int = 250) -> bytes:
 
 
 def signed(content: bytes, secret: str, *, age_s: float = 0.0) -> dict[str, str]:
-    """The headers of a webhook, made by the specification's own library, not by ours."""
+    """The headers of a webhook, made with the specification's own library."""
     at = datetime.fromtimestamp(time.time() - age_s, UTC)
     signer = Webhook(base64.b64encode(secret.encode()).decode())
     return {
@@ -93,7 +93,7 @@ async def post(client: httpx.AsyncClient, content: bytes, headers: dict[str, str
     return answer.status_code
 
 
-async def test_up_takes_what_is_signed_and_nothing_else(tmp_path: Path) -> None:
+async def test_up_accepts_only_signed_webhooks(tmp_path: Path) -> None:
     async with up(tmp_path, None) as (process, client):
         good = body("north")
         assert await post(client, good, signed(good, SECRETS["north"])) == 200
@@ -117,7 +117,7 @@ async def test_up_takes_what_is_signed_and_nothing_else(tmp_path: Path) -> None:
         assert len(process.events("webhook_duplicate")) == 1
 
 
-async def test_up_says_503_when_redis_is_gone_and_takes_webhooks_when_it_is_back(tmp_path: Path) -> None:
+async def test_up_answers_503_without_redis_and_accepts_webhooks_when_it_is_back(tmp_path: Path) -> None:
     async with running_redis() as redis, up(tmp_path, redis.url) as (_, client):
         redis.kill()
         content = body("north")
@@ -128,7 +128,7 @@ async def test_up_says_503_when_redis_is_gone_and_takes_webhooks_when_it_is_back
         assert await post(client, content, signed(content, SECRETS["north"])) == 200
 
 
-async def test_up_starts_again_what_dies(tmp_path: Path) -> None:
+async def test_up_restarts_a_process_that_dies(tmp_path: Path) -> None:
     async with up(tmp_path, None) as (process, client):
         first = process.events("worker_started")[0]["worker"]
         os.kill(int(first.rpartition(":")[2]), signal.SIGKILL)
@@ -140,13 +140,13 @@ async def test_up_starts_again_what_dies(tmp_path: Path) -> None:
         assert await post(client, content, signed(content, SECRETS["north"])) == 200
 
 
-def test_demo_ends_well_and_says_so() -> None:
+def test_demo_succeeds() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "demo"], capture_output=True, text=True, timeout=150, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert "Every order came out as it must." in done.stdout
+    assert "Every order has the expected outcome." in done.stdout
     for line in ("created", "skipped: guest", "skipped: not_a_company_user", "updated", "p50", "p99", "worst"):
         assert line in done.stdout

@@ -1,4 +1,4 @@
-"""Webhooks that never come, with every process real: orders are found, and still enriched inside their window."""
+"""Webhooks never arrive, with real processes: orders are found, and still enriched inside their window."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.integration
 
 @asynccontextmanager
 async def quickly_deployed(folder: Path, *, reconcile_s: float) -> AsyncIterator[Deployment]:
-    """A deployment without webhooks whose worker comes when all is set up, and does its chores every few seconds."""
+    """A deployment without webhooks whose worker starts last, and runs its periodic tasks every few seconds."""
     async with deployed(
         folder, workers=0, worker_module="tests.fakes.quick_worker", faults={"webhook_drop_rate": 1.0}
-    ) as house:
-        house.environ["TEST_RECONCILE_S"] = str(reconcile_s)
-        house.start_worker()
-        await house.ready(1)
-        yield house
+    ) as deployment:
+        deployment.environ["TEST_RECONCILE_S"] = str(reconcile_s)
+        deployment.start_worker()
+        await deployment.ready(1)
+        yield deployment
 
 
 async def until_logged(worker: Process, event: str) -> dict[str, Any]:
@@ -33,24 +33,24 @@ async def until_logged(worker: Process, event: str) -> dict[str, Any]:
     return found[0]
 
 
-async def test_orders_that_no_webhook_tells_of_are_found_and_created(tmp_path: Path) -> None:
-    async with quickly_deployed(tmp_path, reconcile_s=2.0) as house:
+async def test_orders_without_a_webhook_are_found_and_created(tmp_path: Path) -> None:
+    async with quickly_deployed(tmp_path, reconcile_s=2.0) as deployment:
         orders: dict[int, int] = {}
         for number in range(10):
-            orders[await house.place(number)] = number
+            orders[await deployment.place(number)] = number
             await asyncio.sleep(0.5)
-        entries = await house.ended(orders)
+        entries = await deployment.wait_until_finished(orders)
 
         assert outcomes(entries) == {Status.CREATED: 10}
         assert {entry.source for entry in entries.values()} == {"reconcile"}
-        await house.assert_enriched(orders)
-        assert not house.workers[0].events("internal_error")
+        await deployment.assert_enriched(orders)
+        assert not deployment.workers[0].events("internal_error")
 
 
-async def test_a_deactivated_webhook_is_switched_on_and_orders_are_watched_for_meanwhile(tmp_path: Path) -> None:
-    # As seldom as in the field: of the orders of this test, reconciling alone would find each too late.
-    async with quickly_deployed(tmp_path, reconcile_s=60.0) as house:
-        worker, api = house.workers[0], house.sandbox.api
+async def test_a_deactivated_webhook_is_reactivated_and_orders_are_polled_meanwhile(tmp_path: Path) -> None:
+    # The real interval: reconciling alone would find this test's orders too late.
+    async with quickly_deployed(tmp_path, reconcile_s=60.0) as deployment:
+        worker, api = deployment.workers[0], deployment.sandbox.api
         hooks = (await api.get("/stores/sandbox/v3/hooks")).json()["data"]
         for hook in hooks:
             (await api.put(f"/stores/sandbox/v3/hooks/{hook['id']}", json={"is_active": False})).raise_for_status()
@@ -63,8 +63,8 @@ async def test_a_deactivated_webhook_is_switched_on_and_orders_are_watched_for_m
 
         orders: dict[int, int] = {}
         for number in range(5):
-            orders[await house.place(number)] = number
+            orders[await deployment.place(number)] = number
             await asyncio.sleep(0.7)
-        entries = await house.ended(orders)
+        entries = await deployment.wait_until_finished(orders)
         assert outcomes(entries) == {Status.CREATED: 5}, "found while their windows were open"
-        await house.assert_enriched(orders)
+        await deployment.assert_enriched(orders)

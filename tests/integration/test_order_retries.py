@@ -16,8 +16,8 @@ pytestmark = pytest.mark.integration
 BUYER = 300
 
 
-async def enrich(house: Deployment, *words: str) -> tuple[int | None, str, str]:
-    environ = {name: value for name, value in house.environ.items() if name != "ENRICH_LOG_LEVEL"}
+async def enrich(deployment: Deployment, *words: str) -> tuple[int | None, str, str]:
+    environ = {name: value for name, value in deployment.environ.items() if name != "ENRICH_LOG_LEVEL"}
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *words,
@@ -29,34 +29,36 @@ async def enrich(house: Deployment, *words: str) -> tuple[int | None, str, str]:
     return process.returncode, out.decode(), errors.decode()
 
 
-async def join(house: Deployment) -> None:
+async def join(deployment: Deployment) -> None:
     """The buyer becomes a user of Ada's Company."""
     store = DEMO_STORE.model_dump(mode="json", by_alias=True)
-    await house.sandbox.put_store(**{**store, "users": [*store["users"], {"customer_id": BUYER, "company_id": 5001}]})
+    await deployment.sandbox.put_store(
+        **{**store, "users": [*store["users"], {"customer_id": BUYER, "company_id": 5001}]}
+    )
 
 
 async def test_a_buyer_who_joins_a_company_has_all_orders_enriched(tmp_path: Path) -> None:
-    async with deployed(tmp_path) as house:
-        old = await house.place(1, customer_id=BUYER, age=86_400.0)
-        told = await house.place(2, customer_id=BUYER, record_after=0)
-        skipped = (await house.ended([told]))[told]
-        await join(house)
+    async with deployed(tmp_path) as deployment:
+        old = await deployment.place(1, customer_id=BUYER, age=86_400.0)
+        recent = await deployment.place(2, customer_id=BUYER, record_after=0)
+        skipped = (await deployment.wait_until_finished([recent]))[recent]
+        await join(deployment)
         code, out, errors = await enrich(
-            house, "orders", "assign", "--customer", str(BUYER), "--yes", "--wait", "--timeout", "60", "--json"
+            deployment, "orders", "assign", "--customer", str(BUYER), "--yes", "--wait", "--timeout", "60", "--json"
         )
         answer = json.loads(out)
-        entries = await house.ended([old, told])
-        await house.assert_enriched({old: 1, told: 2})
-        # Nothing that was remembered of the buyer is in the way of the next order.
-        fresh = await house.place(3, customer_id=BUYER)
-        created = (await house.ended([fresh]))[fresh]
+        entries = await deployment.wait_until_finished([old, recent])
+        await deployment.assert_enriched({old: 1, recent: 2})
+        # No cached answer about the buyer affects the next order.
+        fresh = await deployment.place(3, customer_id=BUYER)
+        created = (await deployment.wait_until_finished([fresh]))[fresh]
 
     assert (skipped.status, skipped.reason) == (Status.SKIPPED, "not_a_company_user")
     assert (code, errors) == (0, "")
     assert (answer["moved"], answer["company_id"], answer["left_alone"]) == (2, 5001, {})
     assert [(item["order_id"], item["order"]["outcome"]) for item in answer["orders"]] == [
         (old, "updated"),
-        (told, "updated"),
+        (recent, "updated"),
     ]
     assert {(entry.status, entry.verified, entry.source) for entry in entries.values()} == {
         (Status.UPDATED, True, "assign")
@@ -64,18 +66,18 @@ async def test_a_buyer_who_joins_a_company_has_all_orders_enriched(tmp_path: Pat
     assert created.status is Status.CREATED
 
 
-async def test_a_failed_order_is_well_after_its_cause_was_mended(tmp_path: Path) -> None:
-    async with deployed(tmp_path) as house:
+async def test_a_failed_order_is_enriched_after_its_cause_was_fixed(tmp_path: Path) -> None:
+    async with deployed(tmp_path) as deployment:
         store = DEMO_STORE.model_dump(mode="json", by_alias=True)
         bare = [{**company, "extra_fields": {}} for company in store["companies"]]
-        await house.sandbox.put_store(**{**store, "companies": bare})
-        order_id = await house.place(1, record_after=0)
-        failed = (await house.ended([order_id]))[order_id]
-        await house.sandbox.put_store(**store)
+        await deployment.sandbox.put_store(**{**store, "companies": bare})
+        order_id = await deployment.place(1, record_after=0)
+        failed = (await deployment.wait_until_finished([order_id]))[order_id]
+        await deployment.sandbox.put_store(**store)
         code, out, errors = await enrich(
-            house, "orders", "retry", "--reason", "account no", "--wait", "--timeout", "60", "--json"
+            deployment, "orders", "retry", "--reason", "account no", "--wait", "--timeout", "60", "--json"
         )
-        await house.assert_enriched({order_id: 1})
+        await deployment.assert_enriched({order_id: 1})
 
     assert (failed.status, failed.reason) == (Status.FAILED, "Account No")
     assert (code, errors) == (0, "")

@@ -1,4 +1,4 @@
-"""The stores file is replaced while webhooks come in, with every process real."""
+"""The stores file is replaced while webhooks arrive, with real processes."""
 
 import asyncio
 import json
@@ -27,13 +27,13 @@ NEW_SECRET = "the-new-client-secret"
 
 
 class LoadGenerator:
-    """They place orders for as long as they may, so many a second; every tenth is a Company user's.
+    """Places orders at a constant rate until it is stopped; every tenth is a Company user's.
 
-    A machine that is too slow for so many gets fewer: an order that waits for others would miss its window.
+    On a slow machine it places fewer: an order that waits for others would miss its window.
     """
 
-    def __init__(self, house: Deployment) -> None:
-        self._house = house
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
         self._stop = asyncio.Event()
         self._placing = asyncio.create_task(self._place())
         self.orders: dict[int, int] = {}
@@ -43,22 +43,22 @@ class LoadGenerator:
         began, number = time.monotonic(), 0
         while not self._stop.is_set():
             if number % 10:
-                self.guests.append(await self._house.place(number, customer_id=GUEST))
+                self.guests.append(await self._deployment.place(number, customer_id=GUEST))
             else:
-                await self._until_few_are_in_hand()
-                self.orders[await self._house.place(number, customer_id=ADA)] = number
+                await self._wait_for_capacity()
+                self.orders[await self._deployment.place(number, customer_id=ADA)] = number
             number += 1
             await asyncio.sleep(max(0.0, began + number / PER_S - time.monotonic()))
 
-    async def _until_few_are_in_hand(self) -> None:
+    async def _wait_for_capacity(self) -> None:
         while True:
-            statuses = await self._house.ledger.statuses("sandbox", self.orders)
+            statuses = await self._deployment.ledger.statuses("sandbox", self.orders)
             if len(self.orders) - sum(status.is_final for status in statuses.values()) < MAX_IN_FLIGHT:
                 return
             await asyncio.sleep(0.05)
 
     async def stop(self, after: int) -> None:
-        """Stop once so many orders have been placed."""
+        """Stop when this many orders have been placed."""
         await until(lambda: self.placed >= after)
         self._stop.set()
         await self._placing
@@ -69,16 +69,16 @@ class LoadGenerator:
 
 
 class StoresFile:
-    """The stores file of a deployment, and what its processes said of it."""
+    """The stores file of a deployment, and the log lines of its processes about it."""
 
-    def __init__(self, house: Deployment) -> None:
-        self._house = house
-        self.path = house.folder / "stores.toml"
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self.path = deployment.folder / "stores.toml"
         self.first = self.path.read_text()
 
-    async def told(self, event: str, times: int) -> list[dict[str, Any]]:
-        """The last line of this event that each process has written, once each has written so many."""
-        processes = [self._house.web, *self._house.workers]
+    async def wait_for_event(self, event: str, times: int) -> list[dict[str, Any]]:
+        """Wait until each process has logged this event so many times; returns the last line of each."""
+        processes = [self._deployment.web, *self._deployment.workers]
         await until(lambda: all(len(process.events(event)) >= times for process in processes))
         lines = [process.events(event) for process in processes]
         assert [len(each) for each in lines] == [times] * len(processes)
@@ -91,14 +91,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def subscribe(house: Deployment, store: str) -> None:
-    await house.sandbox.put_store(store, **DEMO_STORE.model_dump(mode="json", by_alias=True))
-    hook = {"scope": "store/order/created", "destination": f"{house.url}/webhooks/bigcommerce", "is_active": True}
-    (await house.sandbox.api.post(f"/stores/{store}/v3/hooks", json=hook)).raise_for_status()
+async def subscribe(deployment: Deployment, store: str) -> None:
+    await deployment.sandbox.put_store(store, **DEMO_STORE.model_dump(mode="json", by_alias=True))
+    hook = {"scope": "store/order/created", "destination": f"{deployment.url}/webhooks/bigcommerce", "is_active": True}
+    (await deployment.sandbox.api.post(f"/stores/{store}/v3/hooks", json=hook)).raise_for_status()
 
 
-async def answer_to(house: Deployment, store: str, order_id: int, secret: str) -> int:
-    """What the receiver says to a webhook that this secret signed."""
+async def answer_to(deployment: Deployment, store: str, order_id: int, secret: str) -> int:
+    """The receiver's status for a webhook that is signed with this secret."""
     now = datetime.now(UTC)
     content = json.dumps(
         {
@@ -114,68 +114,70 @@ async def answer_to(house: Deployment, store: str, order_id: int, secret: str) -
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": signature,
     }
-    async with httpx.AsyncClient(base_url=house.url, timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=deployment.url, timeout=30, trust_env=False) as client:
         return (await client.post("/webhooks/bigcommerce", content=content, headers=headers)).status_code
 
 
 async def test_no_webhook_is_refused_or_lost_while_the_stores_file_changes(tmp_path: Path) -> None:
-    async with deployed(tmp_path, workers=1, core_quota=100_000, b2b_quota=100_000) as house:
-        await subscribe(house, "other")
-        shoppers, file = LoadGenerator(house), StoresFile(house)
-        worker = house.workers[0]
+    async with deployed(tmp_path, workers=1, core_quota=100_000, b2b_quota=100_000) as deployment:
+        await subscribe(deployment, "other")
+        load, file = LoadGenerator(deployment), StoresFile(deployment)
+        worker = deployment.workers[0]
 
         both = file.first + RULES.format(store="other")
         file.path.write_text(both)
-        for line in await file.told("stores_reloaded", 1):
+        for line in await file.wait_for_event("stores_reloaded", 1):
             assert (line["stores"], line["added"], line["removed"], line["changed"]) == (2, ["other"], [], [])
-        new = {await house.place(number, store="other"): number for number in range(5)}
-        assert {entry.status for entry in (await house.ended(new, store="other")).values()} == {Status.CREATED}
+        new = {await deployment.place(number, store="other"): number for number in range(5)}
+        assert {entry.status for entry in (await deployment.wait_until_finished(new, store="other")).values()} == {
+            Status.CREATED
+        }
 
         order_id = next(iter(new))
-        assert await answer_to(house, "other", order_id, NEW_SECRET) == 401
+        assert await answer_to(deployment, "other", order_id, NEW_SECRET) == 401
         rotating = both.replace('"env:TEST_CLIENT_SECRET"', f'["env:TEST_CLIENT_SECRET", "{NEW_SECRET}"]')
         (tmp_path / "stores.new").write_text(rotating)
         (tmp_path / "stores.new").rename(file.path)
-        for line in await file.told("stores_reloaded", 2):
+        for line in await file.wait_for_event("stores_reloaded", 2):
             assert line["changed"] == ["other", "sandbox"]
-        assert await answer_to(house, "other", order_id, NEW_SECRET) == 200
+        assert await answer_to(deployment, "other", order_id, NEW_SECRET) == 200
 
         file.path.write_text(
             rotating.replace("order.billing", "ordr.billing").replace("client_secret", "client_sekret")
         )
-        for line in await file.told("stores_not_reloaded", 1):
+        for line in await file.wait_for_event("stores_not_reloaded", 1):
             assert len(line["problems"]) == 6, "three in each store"
             assert NEW_SECRET not in json.dumps(line)
-        for process in (house.web, worker):
+        for process in (deployment.web, worker):
             process.signal(signal.SIGHUP)
-        await file.told("stores_not_reloaded", 2)
-        assert await answer_to(house, "other", order_id, NEW_SECRET) == 200
+        await file.wait_for_event("stores_not_reloaded", 2)
+        assert await answer_to(deployment, "other", order_id, NEW_SECRET) == 200
 
         file.path.write_text(file.first)
-        for line in await file.told("stores_reloaded", 3):
+        for line in await file.wait_for_event("stores_reloaded", 3):
             assert (line["removed"], line["changed"]) == (["other"], ["sandbox"])
-        assert await answer_to(house, "other", order_id, NEW_SECRET) == 401
+        assert await answer_to(deployment, "other", order_id, NEW_SECRET) == 401
 
-        await shoppers.stop(after=4 * PER_S)
-        placed = [*shoppers.orders, *shoppers.guests]
-        entries = await house.ended(placed)
+        await load.stop(after=4 * PER_S)
+        placed = [*load.orders, *load.guests]
+        entries = await deployment.wait_until_finished(placed)
         assert Counter(entry.status for entry in entries.values()) == {
-            Status.CREATED: len(shoppers.orders),
-            Status.SKIPPED: len(shoppers.guests),
+            Status.CREATED: len(load.orders),
+            Status.SKIPPED: len(load.guests),
         }
-        await house.assert_enriched(shoppers.orders)
-        await house.assert_enriched(new, store="other")
+        await deployment.assert_enriched(load.orders)
+        await deployment.assert_enriched(new, store="other")
 
-        # One that Redis was slow to answer for is put once more, and is a duplicate of itself.
-        accepted = house.web.events("webhook_accepted") + house.web.events("webhook_duplicate")
+        # A webhook whose queueing was retried, because Redis was slow, counts as its own duplicate.
+        accepted = deployment.web.events("webhook_accepted") + deployment.web.events("webhook_duplicate")
         assert {line["order_id"] for line in accepted if line["store"] == "sandbox"} == set(placed)
-        assert len(house.web.events("webhook_refused")) == 2, "those that were to be refused"
-        assert not house.web.events("webhook_not_queued")
-        for process in (house.web, worker):
+        assert len(deployment.web.events("webhook_refused")) == 2, "the two with the wrong secret"
+        assert not deployment.web.events("webhook_not_queued")
+        for process in (deployment.web, worker):
             assert not process.events("internal_error")
 
 
-async def test_up_passes_a_hangup_on_and_lives(tmp_path: Path) -> None:
+async def test_up_forwards_sighup_to_its_processes(tmp_path: Path) -> None:
     async with up(tmp_path, None) as (process, client):
         assert not process.events("stores_reloaded")
         process.signal(signal.SIGHUP)

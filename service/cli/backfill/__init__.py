@@ -1,1 +1,1 @@
-"""``enrich backfill``: enrich orders that are already there."""
+"""``enrich backfill``: enrich existing orders."""

@@ -1,4 +1,4 @@
-"""How a backfill stands while it runs: a bar on a terminal, else a line every few seconds, both on stderr."""
+"""Progress display of a backfill on stderr: a bar on a terminal, else a line every few seconds."""
 
 import time
 from typing import Self
@@ -9,11 +9,12 @@ from rich.text import Text
 
 from service.orders.backfill.progress import BackfillProgress
 
-TELL_EVERY_S = 10.0
+# Between two lines where there is no terminal, so that a log file stays short.
+PRINT_INTERVAL_S = 10.0
 
 
 class ProgressDisplay:
-    """Its ``show`` is told how the backfill stands."""
+    """Shows the progress that is passed to ``show``."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -26,10 +27,10 @@ class ProgressDisplay:
             disable=not self._console.is_terminal,
         )
         self._task: TaskID = self._bar.add_task("", total=None, doing="orders")
-        self._told_at = 0.0
-        self._workers = True
+        self._printed_at = 0.0
+        self._has_workers = True
         self._trouble: str | None = None
-        self._has_begun = False
+        self._has_started = False
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -38,30 +39,32 @@ class ProgressDisplay:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, course: BackfillProgress) -> None:
-        """Show how it stands; what is new and matters is a line of its own."""
-        if not self._has_begun and course.began_after:
-            self._tell(tell_start(course.began_after))
-        self._has_begun = True
-        if bool(course.workers) != self._workers:
-            self._workers = bool(course.workers)
-            self._tell("Workers are running again." if course.workers else "No worker is running: nothing moves.")
-        if course.trouble != self._trouble:
-            self._trouble = course.trouble
-            if course.trouble:
-                self._tell(f"Nothing has ended for a while; order {min(course.in_hand)}: {course.trouble}")
-        total = None if course.total is None else max(course.total, course.seen)
-        doing = f"orders, {len(course.in_hand)} in hand"
-        self._bar.update(self._task, completed=course.done, total=total, doing=doing)
-        if not self._console.is_terminal and time.monotonic() - self._told_at >= TELL_EVERY_S:
-            self._told_at = time.monotonic()
+    def show(self, progress: BackfillProgress) -> None:
+        """Update the display. A problem and its end are separate lines."""
+        if not self._has_started and progress.began_after:
+            self._print(resume_message(progress.began_after))
+        self._has_started = True
+        if bool(progress.workers) != self._has_workers:
+            self._has_workers = bool(progress.workers)
+            self._print(
+                "Workers are running again." if progress.workers else "No worker is running. Start one to continue."
+            )
+        if progress.trouble != self._trouble:
+            self._trouble = progress.trouble
+            if progress.trouble:
+                self._print(f"No order was finished for a while. Order {min(progress.in_hand)}: {progress.trouble}")
+        total = None if progress.total is None else max(progress.total, progress.seen)
+        doing = f"orders, {len(progress.in_hand)} in progress"
+        self._bar.update(self._task, completed=progress.done, total=total, doing=doing)
+        if not self._console.is_terminal and time.monotonic() - self._printed_at >= PRINT_INTERVAL_S:
+            self._printed_at = time.monotonic()
             of = "" if total is None else f" of {total}"
-            self._tell(f"{course.done}{of} orders done, {len(course.in_hand)} in hand")
+            self._print(f"{progress.done}{of} orders done, {len(progress.in_hand)} in progress")
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
 
 
-def tell_start(began_after: int) -> str:
-    """That it is not the first run."""
-    return f"An earlier run came to order {began_after}; this one goes on from there."
+def resume_message(began_after: int) -> str:
+    """The message that an earlier run is continued."""
+    return f"Continuing after order {began_after}, where an earlier run stopped."

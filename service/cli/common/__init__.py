@@ -1,1 +1,1 @@
-"""What several commands share: options, session, output, error messages, lazy imports."""
+"""Code that several commands share: options, session, output, error messages, lazy imports."""

@@ -1,31 +1,33 @@
-"""What the user or the network did wrong, in words: a line each."""
+"""Turn exceptions into messages for the user, one line for each problem."""
 
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
 from typer.exceptions import TyperException
 
-from service.cli.common.output import harmless, with_cure
+from service.cli.common.output import sanitize, with_cure
 from service.errors import EnrichError
 from service.redis.client import TRANSIENT_ERRORS
 
 
-def in_words(error: Exception) -> str | None:
-    """What is wrong, as a terminal may show it; None when the error is a bug of ours."""
+def user_message(error: Exception) -> str | None:
+    """Return the message for a terminal, or None when the error is a bug of ours."""
     match error:
         case TyperException():
-            words = _usage(error)
+            message = _usage(error)
         case EnrichError():
-            words = with_cure(error)
+            message = with_cure(error)
         case AuthenticationError() | NoPermissionError():
-            words = f"REDIS_URL: Redis refuses this user or password ({error})."
+            message = f"REDIS_URL: Redis refuses this user or password ({error})."
         case _ if isinstance(error, TRANSIENT_ERRORS):
-            words = f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is this its URL?"
+            message = (
+                f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is the URL correct?"
+            )
         case InvalidResponse():
-            words = "REDIS_URL: what answers there is not Redis. Is this its URL?"
+            message = "REDIS_URL: the server at this URL is not Redis. Is the URL correct?"
         case ResponseError():
-            words = f"REDIS_URL: Redis refuses what it is asked ({error})."
+            message = f"REDIS_URL: Redis refuses the command ({error})."
         case _:
             return None
-    return harmless(words)
+    return sanitize(message)
 
 
 def _usage(error: TyperException) -> str:

@@ -1,7 +1,7 @@
-"""Commands that are imported when they are called.
+"""Lazy import of commands: each is imported when it is called.
 
-All together they need every library that there is: most of a second of start-up and many MB of memory, which nobody
-wants for ``enrich --help``, nor in a receiver that runs for months.
+To import all of them takes most of a second and many MB of memory: too much for ``enrich --help``, and for a receiver
+that runs for months.
 """
 
 from pkgutil import resolve_name
@@ -15,18 +15,18 @@ from service.process.gc_tuning import import_without_rich
 
 
 class LazyCommand(TyperCommand):
-    """Stands in for a command, or a group of them, in the list of commands."""
+    """A placeholder for a command or a command group in the list of commands."""
 
-    def __init__(self, name: str, purpose: str, place: str) -> None:
-        """``purpose`` is the first sentence of the command's help; ``place`` is ``package.module:function``."""
-        super().__init__(name, short_help=purpose, rich_markup_mode=None)
+    def __init__(self, name: str, summary: str, target: str) -> None:
+        """``summary`` is the first sentence of the command's help; ``target`` is ``package.module:function``."""
+        super().__init__(name, short_help=summary, rich_markup_mode=None)
         self._name = name
-        self._place = place
+        self._target = target
 
     def load(self) -> TyperCommand | TyperGroup:
-        """Import the command itself."""
+        """Import the real command."""
         import_without_rich()
-        found = resolve_name(self._place)
+        found = resolve_name(self._target)
         app = typer.Typer(rich_markup_mode=None)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=self._name)
@@ -37,5 +37,5 @@ class LazyCommand(TyperCommand):
         return loaded
 
     def make_context(self, *args: Any, **settings: Any) -> Any:
-        """What runs is the command itself."""
+        """Make the context of the real command, so that it is the one that runs."""
         return self.load().make_context(*args, **settings)

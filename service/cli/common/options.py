@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their words are read."""
+"""Options that several commands share, and the parsing of their values."""
 
 import re
 import sys
@@ -15,28 +15,30 @@ from service.stores import nearest
 
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", metavar="HASH", help="The store's hash; may be left out where one store is configured."),
+    typer.Option("--store", metavar="HASH", help="The store's hash. Not needed if only one store is configured."),
 ]
 
 AnyStoreOption = Annotated[
-    str | None, typer.Option("--store", metavar="HASH", help="Only this store; left out: all stores.")
+    str | None, typer.Option("--store", metavar="HASH", help="Only this store. Default: all stores.")
 ]
 
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
 
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where there is no terminal to ask on.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, without doing it.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Do not ask for confirmation. Required without a terminal, such as in a script.")
+]
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
-    """The store that is meant. Raises ConfigError when it is not configured, or not told and not the only one."""
+    """The store that ``--store`` selects. Raises ConfigError when it is unknown, or missing with several stores."""
     if wanted is None:
         if len(stores) == 1:
             return stores[0]
-        raise ConfigError(Problem("--store", f"is needed: {len(stores)} stores are configured.", _names(stores)))
+        raise ConfigError(Problem("--store", f"is required: {len(stores)} stores are configured.", _names(stores)))
     if wanted in stores:
         return wanted
     near = nearest(wanted, stores)
@@ -45,12 +47,12 @@ def choose_store(wanted: str | None, stores: Sequence[str]) -> str:
 
 
 def choose_stores(wanted: str | None, stores: Sequence[str]) -> Sequence[str]:
-    """The store that is meant, all of them when none is told. Raises ConfigError when it is not configured."""
+    """The store that ``--store`` selects, or all of them without it. Raises ConfigError when it is not configured."""
     return stores if wanted is None else [choose_store(wanted, stores)]
 
 
 def parse_since(text: str, *, now: datetime | None = None, option: str = "--since") -> datetime:
-    """A point in time, in UTC: ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it says otherwise), ``30m``, ``7d``."""
+    """Parse a time, in UTC: ``2026-01-31``, ``2026-01-31T12:00`` (UTC unless it has an offset), ``30m``, ``7d``."""
     try:
         if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
             return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
@@ -58,26 +60,26 @@ def parse_since(text: str, *, now: datetime | None = None, option: str = "--sinc
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ConfigError(
-            Problem(f"{option} {text}", "is not a time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
+            Problem(f"{option} {text}", "is not a valid time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
         ) from None
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Return when a person on the terminal agrees, or ``--yes`` has. Not to be called inside a running event loop.
+    """Ask for confirmation on the terminal, unless ``--yes`` is given. Not to be called inside a running event loop.
 
-    Raises ConfigError where there is nobody to ask, Exit when the answer is no, and Abort on Ctrl-C.
+    Raises ConfigError without a terminal, Exit when the answer is no, and Abort on Ctrl-C.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigError(Problem("--yes", "is needed where there is no terminal to ask on.", f"Asked was: {question}"))
+        raise ConfigError(Problem("--yes", "is required without a terminal.", f"The question was: {question}"))
     if not typer.confirm(question, err=True):
         typer.echo("Nothing was done.", err=True)
         raise typer.Exit(1)
 
 
 def find_redis(settings: Settings) -> str:
-    """REDIS_URL, else the Redis of an ``enrich up`` that runs on this machine. Raises ConfigError for neither."""
+    """REDIS_URL, or the Redis of an ``enrich up`` that runs on this machine. Raises ConfigError without either."""
     if settings.redis_url is None and (url := running_url(settings.enrich_data_dir)):
         return url
     return settings.require_redis_url()

@@ -1,4 +1,4 @@
-"""What a command that talks to BigCommerce works with: the stores, the two APIs, and Redis if there is one."""
+"""The session of a command that calls BigCommerce: the stores, both APIs, and Redis if there is one."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -17,13 +17,13 @@ from service.redis.client import connect
 from service.redis.embedded import running_url
 from service.settings import Settings
 
-# Nobody's window depends on a command.
+# Of one call; longer than the workers' timeouts, as no order's window depends on a command.
 TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a command works with. ``redis`` is None where there is none and the command can do without."""
+    """What a command works with. ``redis`` is None if there is none and the command does not need it."""
 
     settings: Settings
     configuration: Configuration
@@ -31,11 +31,11 @@ class Session:
     redis: ArqRedis | None
 
     def store(self, wanted: str | None) -> ConfiguredStore:
-        """The store that ``--store`` means. Raises ConfigError."""
+        """The store that ``--store`` selects. Raises ConfigError."""
         return self.configuration.stores[choose_store(wanted, list(self.configuration.stores))]
 
     def api(self, store: ConfiguredStore) -> QuotaWaitingApi:
-        """Both APIs of the store, in the lowest class of its quota: orders go first."""
+        """Both APIs of the store, at the lowest priority of its quota: orders go first."""
         account = Account(store.store.hash, store.store.access_tokens)
         return QuotaWaitingApi(self.transport, account, timeout_s=TIMEOUT_S, priority=Priority.BACKGROUND)
 
@@ -44,7 +44,7 @@ class Session:
 async def open_session(*, needs_redis: bool = False) -> AsyncIterator[Session]:
     """Read the environment and the stores file, and connect. Raises ConfigError.
 
-    Where Redis is (REDIS_URL, or an ``enrich up`` on this machine), calls are taken off the stores' shared budgets.
+    With Redis (REDIS_URL, or an ``enrich up`` on this machine), calls count against the stores' shared budgets.
     """
     settings = Settings.load()
     quiet_logs(settings)
@@ -62,7 +62,7 @@ async def open_session(*, needs_redis: bool = False) -> AsyncIterator[Session]:
 
 
 def quiet_logs(settings: Settings) -> None:
-    """Logs go to stderr, and only what ENRICH_LOG_LEVEL asks for: stdout is for the command's answer."""
+    """Send logs to stderr, and only if ENRICH_LOG_LEVEL is set: stdout is for the command's output."""
     level = settings.enrich_log_level if "enrich_log_level" in settings.model_fields_set else "CRITICAL"
     logs.configure(settings.enrich_log_format, level, stream=sys.stderr)
 

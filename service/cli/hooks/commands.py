@@ -13,7 +13,7 @@ from service import hooks
 from service.bigcommerce.core import Core
 from service.bigcommerce.hooks import Hook, without_secrets
 from service.cli.common.options import AnyStoreOption, StoreOption, YesOption, choose_stores, confirm
-from service.cli.common.output import harmless, open_console, print_json, with_cure
+from service.cli.common.output import open_console, print_json, sanitize, with_cure
 from service.cli.common.session import Session, open_session
 from service.cli.hooks.tables import listed_as_dicts, listed_table, notes, result_as_dict, step_as_dict, steps_table
 from service.configuration import load_configuration
@@ -22,9 +22,10 @@ from service.hooks import HookChange, HookState, ListedHook, StoreChanges
 from service.settings import Settings
 from service.stores import Store
 
-HELP = """The stores' webhooks: through them BigCommerce tells of orders.
+HELP = """Show, register, repair and remove the stores' webhooks.
 
-A store without one is only asked for new orders, every minute or so.
+BigCommerce announces new orders through webhooks. Without them the service finds new orders only by polling, about
+every minute: too late for most orders' windows.
 
 Example: enrich hooks register --url https://enrich.example.com
 """
@@ -33,26 +34,34 @@ app = typer.Typer(help=HELP, no_args_is_help=True)
 
 T = TypeVar("T")
 Results = Mapping[str, T | EnrichError]
-"""What came of the work for each store."""
+"""The result for each store, or the error that stopped it."""
 
-JsonOption = Annotated[bool, typer.Option("--json", help="A JSON array instead of a table.")]
+UNKNOWN_DESTINATION = "this service's webhooks are recognized by their path only."
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")]
 
 
 @app.command("list")
 def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
-    """Show the stores' webhooks, and how each stands.
+    """Show the stores' webhooks and their state.
 
-    missing: no webhook tells of that event. inactive: BigCommerce has switched it off. headers differ: the receiver
-    refuses what it sends. blocked: BigCommerce sends nothing to that domain for now. foreign: it goes somewhere else.
-    Exit code 1 when a store's webhooks could not be read.
+    \b
+    active          the webhook works
+    missing         there is no webhook for this event
+    inactive        BigCommerce has switched the webhook off
+    headers differ  its headers are not those of webhook_headers, so the receiver refuses it
+    blocked         BigCommerce sends nothing to this domain for now
+    foreign         the webhook goes to another destination
+
+    Exit code 1 if a store's webhooks could not be read.
 
     Example: enrich hooks list --store abc123
     """
 
-    async def work(core: Core, store: Store, memory: _Memory) -> list[ListedHook]:
-        return await hooks.read_listed(core, store, await memory.destination(store.hash))
+    async def work(core: Core, store: Store, destinations: _Destinations) -> list[ListedHook]:
+        return await hooks.read_listed(core, store, await destinations.destination(store.hash))
 
-    results = _of_each(store, work, without_redis="ours are told by their path alone.")
+    results = _for_each_store(store, work, without_redis=UNKNOWN_DESTINATION)
     if as_json:
         found = [line for name, result in results.items() for line in listed_as_dicts(name, result)]
         print_json(found)
@@ -68,136 +77,143 @@ def register(
         str,
         typer.Option(
             metavar="URL",
-            help=f"Where the receiver is reached from outside; {hooks.WEBHOOK_PATH} is added to a mere host.",
+            help=f"The receiver's public URL. {hooks.WEBHOOK_PATH} is added if there is only a host.",
         ),
     ],
     store: AnyStoreOption = None,
     move: Annotated[
-        bool, typer.Option("--move", help="Send another receiver's webhooks here instead of making new ones.")
+        bool, typer.Option("--move", help="Move another receiver's webhooks here instead of creating new ones.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Have BigCommerce send the stores' webhooks to this service.
+    """Register the stores' webhooks for this service.
 
-    Makes what is missing, switches on what is off, and sets the headers of webhook_headers (the first secret of
-    each); what is right is left alone. Run it again after a change of the URL, of incomplete_orders or of a header's
-    secret, and where REDIS_URL is set: workers that knew another URL are told there. Exit code 1 when something failed.
+    Creates webhooks that are missing, activates inactive ones, and sets the headers of webhook_headers (the first
+    secret of each). Does not touch webhooks that are right. Run it again after you change the URL, incomplete_orders
+    or a header's secret. Set REDIS_URL, so that the workers know the new URL. Exit code 1 if something failed.
 
     Example: enrich hooks register --url https://enrich.example.com
     """
     endpoints = load_configuration(Settings.load().enrich_config).endpoints
     destination = hooks.destination_of(url, from_sandbox=endpoints.is_local)
 
-    async def work(core: Core, store: Store, memory: _Memory) -> StoreChanges:
+    async def work(core: Core, store: Store, destinations: _Destinations) -> StoreChanges:
         outcome = await hooks.register(core, store, destination, move=move)
         if outcome.is_complete:
-            await memory.set_destination(store.hash, destination)
+            await destinations.set_destination(store.hash, destination)
         return outcome
 
-    results = _of_each(store, work, without_redis="workers that know another URL keep it. Run this again later.")
+    results = _for_each_store(
+        store, work, without_redis="the workers do not know the new URL yet. Run this command again later."
+    )
     _report(results, as_json)
 
 
 @app.command("repair")
 def repair(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
-    """Put right what is wrong with the stores' webhooks.
+    """Repair the stores' webhooks.
 
-    Switches on what is off, sets headers that differ and makes what is missing, at the URL that was registered last.
-    A domain that BigCommerce has blocked can only be waited for. Exit code 1 when something failed.
+    Activates inactive webhooks, sets headers that differ, and creates missing webhooks at the URL that was registered
+    last. It cannot unblock a domain: BigCommerce does that by itself after some minutes. Exit code 1 if something
+    failed.
 
     Example: enrich hooks repair --store abc123
     """
 
-    async def work(core: Core, store: Store, memory: _Memory) -> StoreChanges:
-        return await hooks.repair(core, store, await memory.destination(store.hash))
+    async def work(core: Core, store: Store, destinations: _Destinations) -> StoreChanges:
+        return await hooks.repair(core, store, await destinations.destination(store.hash))
 
-    _report(_of_each(store, work, without_redis="ours are told by their path alone."), as_json)
+    _report(_for_each_store(store, work, without_redis=UNKNOWN_DESTINATION), as_json)
 
 
 @app.command("remove")
 def remove(
     store: StoreOption = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Those that go there; those to this service when left out.")
+        str | None, typer.Option(metavar="URL", help="Remove the webhooks to this URL. Default: those to this service.")
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete a store's webhooks about orders.
 
-    Orders that no webhook tells of are found by asking, every minute or so: too late for most of their windows.
+    Without webhooks the service finds new orders only by polling, about every minute: too late for most orders'
+    windows.
 
     Example: enrich hooks remove --store abc123 --url https://old.example.com
     """
     name, found = asyncio.run(_find(store, url))
     if found:
-        _make_sure(name, found, yes=yes)
+        _confirm_removal(name, found, yes=yes)
     steps = asyncio.run(_delete(name, found))
     if as_json:
         print_json([{"store": name, "steps": [step_as_dict(step) for step in steps]}])
     else:
-        open_console().print(steps_table({name: steps}) if steps else "There are none.")
+        open_console().print(steps_table({name: steps}) if steps else "There are no webhooks to remove.")
     if not all(step.is_done for step in steps):
         raise typer.Exit(1)
 
 
-class _Memory:
-    """What the workers know of the webhooks: nothing where there is no Redis, or it does not answer (told once)."""
+class _Destinations:
+    """Reads and writes the webhooks' destination in Redis, for the workers.
+
+    Does nothing without Redis, or when Redis does not answer; the first failure prints a warning.
+    """
 
     def __init__(self, redis: ArqRedis | None, without_redis: str) -> None:
         self._redis = redis
         self._without_redis = without_redis
 
     async def destination(self, store: str) -> str | None:
-        """Where the store's webhooks are known to go."""
-        known = await self._ask(lambda redis: HookState.read(redis, store))
+        """The destination that is known for the store's webhooks."""
+        known = await self._call(lambda redis: HookState.read(redis, store))
         return known.destination if known else None
 
     async def set_destination(self, store: str, destination: str) -> None:
-        """The store's webhooks go there from now on."""
-        await self._ask(lambda redis: hooks.set_destination(redis, store, destination))
+        """Save the destination of the store's webhooks."""
+        await self._call(lambda redis: hooks.set_destination(redis, store, destination))
 
-    async def _ask(self, question: Callable[[ArqRedis], Awaitable[T]]) -> T | None:
+    async def _call(self, command: Callable[[ArqRedis], Awaitable[T]]) -> T | None:
         redis = self._redis
         if redis is None:
             return None
         try:
-            return await question(redis)
+            return await command(redis)
         except RedisError as error:
-            if self._redis is redis:  # else another store's question has told it meanwhile
+            if self._redis is redis:  # else another store's call has printed the warning
                 self._redis = None
                 reason = type(error).__name__
                 typer.echo(f"REDIS_URL: Redis does not answer ({reason}); {self._without_redis}", err=True)
             return None
 
 
-def _of_each(
-    wanted: str | None, work: Callable[[Core, Store, _Memory], Awaitable[T]], *, without_redis: str
+def _for_each_store(
+    wanted: str | None, work: Callable[[Core, Store, _Destinations], Awaitable[T]], *, without_redis: str
 ) -> Results[T]:
-    """The work done for all stores at once, or for the one that is wanted. One store's failure is no other's."""
+    """Do the work for one store or for all stores concurrently. One store's error does not stop the others."""
 
-    async def attempt(session: Session, name: str, memory: _Memory) -> T | EnrichError:
+    async def one(session: Session, name: str, destinations: _Destinations) -> T | EnrichError:
         configured = session.configuration.stores[name]
         try:
-            return await work(session.api(configured).core, configured.store, memory)
+            return await work(session.api(configured).core, configured.store, destinations)
         except EnrichError as error:
             return error
 
-    async def attempts() -> Results[T]:
+    async def all_stores() -> Results[T]:
         async with open_session() as session:
             names = choose_stores(wanted, list(session.configuration.stores))
-            memory = _Memory(session.redis, without_redis)
-            found = await asyncio.gather(*(attempt(session, name, memory) for name in names))
+            destinations = _Destinations(session.redis, without_redis)
+            found = await asyncio.gather(*(one(session, name, destinations) for name in names))
             return dict(zip(names, found, strict=True))
 
-    return asyncio.run(attempts())
+    return asyncio.run(all_stores())
 
 
 async def _find(wanted: str | None, url: str | None) -> tuple[str, list[Hook]]:
     async with open_session() as session:
         configured = session.store(wanted)
         name = configured.store.hash
-        known = await _Memory(session.redis, "ours are told by their path alone.").destination(name)
+        known = await _Destinations(session.redis, UNKNOWN_DESTINATION).destination(name)
         return name, await hooks.find_ours(session.api(configured).core, known, url)
 
 
@@ -206,15 +222,15 @@ async def _delete(name: str, found: Sequence[Hook]) -> list[HookChange]:
         return await hooks.remove(session.api(session.store(name)).core, found)
 
 
-def _make_sure(store: str, found: Sequence[Hook], *, yes: bool) -> None:
+def _confirm_removal(store: str, found: Sequence[Hook], *, yes: bool) -> None:
     if not yes:
         for hook in found:
-            typer.echo(harmless(f"{hook.scope} to {without_secrets(hook.destination)}"), err=True)
-    confirm(f"Delete {len(found)} of store {store}?", yes=yes)
+            typer.echo(sanitize(f"{hook.scope} to {without_secrets(hook.destination)}"), err=True)
+    confirm(f"Delete {len(found)} webhook{'s' * (len(found) > 1)} of store {store}?", yes=yes)
 
 
 def _report(results: Results[StoreChanges], as_json: bool) -> None:
-    """Tell what was done; exit code 1 when something failed."""
+    """Print what was done; exit code 1 when something failed."""
     outcomes = {name: result for name, result in results.items() if isinstance(result, StoreChanges)}
     if as_json:
         print_json([result_as_dict(name, result) for name, result in results.items()])
@@ -229,6 +245,6 @@ def _report(results: Results[StoreChanges], as_json: bool) -> None:
                 typer.echo(f"{name}: {with_cure(result)}", err=True)
     done = sum(outcome.is_complete for outcome in outcomes.values())
     if len(results) > 1 and not as_json:
-        typer.echo(f"{done} of {len(results)} stores are done.")
+        typer.echo(f"{done} of {len(results)} stores done.")
     if done < len(results):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""How webhooks, and what was done about them, are shown: tables and sentences for people, dicts for scripts."""
+"""Output of webhooks and of the changes made to them: tables and notes for people, dicts for scripts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -20,9 +20,9 @@ STATES = {
     ProblemKind.FOREIGN: "foreign",
 }
 DONE = {
-    ChangeKind.KEPT: "already right",
-    ChangeKind.CREATED: "created; it can take a minute to work",
-    ChangeKind.ACTIVATED: "switched on",
+    ChangeKind.KEPT: "no change needed",
+    ChangeKind.CREATED: "created; the first webhook may take a minute",
+    ChangeKind.ACTIVATED: "activated",
     ChangeKind.HEADERS_SET: "headers set",
     ChangeKind.MOVED: "moved here",
     ChangeKind.DELETED: "deleted",
@@ -31,19 +31,19 @@ DONE = {
 
 
 def notes(outcomes: Mapping[str, StoreChanges]) -> Iterable[str]:
-    """What else there is to say of each store."""
+    """Notes about each store: blocked domains, and webhooks that go to other destinations."""
     for name, outcome in outcomes.items():
         for domain, seconds in outcome.blocked.items():
-            span = "" if seconds is None else f" for {_span(seconds)} more"
-            yield f"{name}: BigCommerce sends nothing to {domain}{span}. That can only be waited for."
+            span = "" if seconds is None else f" for {_duration(seconds)} more"
+            yield f"{name}: BigCommerce sends nothing to {domain}{span}. Wait until the block ends."
         for destination in outcome.elsewhere:
-            told = f"{name}: {destination} gets these events too, and was left alone."
-            cure = f" If nobody is there any more: enrich hooks remove --store {name} --url {destination}"
-            yield told + (cure if is_receiver(destination) else "")
+            note = f"{name}: {destination} gets these events too. Its webhooks were not changed."
+            cure = f" If it is no longer in use: enrich hooks remove --store {name} --url {destination}"
+            yield note + (cure if is_receiver(destination) else "")
 
 
 def listed_table(results: Mapping[str, Sequence[ListedHook] | EnrichError]) -> Table:
-    """The webhooks of all stores; of a store that failed, why."""
+    """A table of all stores' webhooks; a store that failed shows its error."""
     table = _table("STORE", "ID", "SCOPE", "DESTINATION", "UPDATED (UTC)", "STATE")
     for name, result in results.items():
         if isinstance(result, EnrichError):
@@ -63,15 +63,15 @@ def listed_table(results: Mapping[str, Sequence[ListedHook] | EnrichError]) -> T
 
 
 def _state(line: ListedHook) -> Text:
-    left = "" if line.blocked_s is None else f" {_span(line.blocked_s)} left"
+    left = "" if line.blocked_s is None else f" {_duration(line.blocked_s)} left"
     words = [STATES[kind] + (left if kind is ProblemKind.BLOCKED else "") for kind in line.troubles]
     colour = "green" if not words else "yellow" if line.troubles == (ProblemKind.FOREIGN,) else "red"
     return Text(", ".join(words) or "active", colour)
 
 
 def steps_table(steps: Mapping[str, Sequence[HookChange]]) -> Table:
-    """What was done for each store."""
-    table = _table("STORE", "ID", "SCOPE", "DESTINATION", "DONE")
+    """A table of the changes for each store."""
+    table = _table("STORE", "ID", "SCOPE", "DESTINATION", "CHANGE")
     for name, of_store in steps.items():
         for step in of_store:
             done = f"{DONE[step.did]}: {step.reason}" if step.reason else DONE[step.did]
@@ -83,19 +83,19 @@ def steps_table(steps: Mapping[str, Sequence[HookChange]]) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        # On a narrow terminal the long ones are folded; nothing is left out.
+        # On a narrow terminal the wide columns are folded; nothing is cut.
         table.add_column(column, no_wrap=column in ("STORE", "ID", "SCOPE"), overflow="fold")
     return table
 
 
-def _span(seconds: int) -> str:
-    """``2 min 10 s``."""
+def _duration(seconds: int) -> str:
+    """A duration such as ``2 min 10 s``."""
     minutes, seconds = divmod(max(0, seconds), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def listed_as_dicts(store: str, result: Sequence[ListedHook] | EnrichError) -> list[dict[str, Any]]:
-    """One dict a webhook, or one with the store's failure."""
+    """One dict for each webhook, or one with the store's error."""
     if isinstance(result, EnrichError):
         return [result_as_dict(store, result)]
     return [
@@ -114,14 +114,14 @@ def listed_as_dicts(store: str, result: Sequence[ListedHook] | EnrichError) -> l
 
 
 def result_as_dict(store: str, result: StoreChanges | EnrichError) -> dict[str, Any]:
-    """What was done for a store, or why it failed."""
+    """The changes for a store, or its error."""
     if isinstance(result, EnrichError):
         return {"store": store, "error": str(result)}
     return {"store": store, **asdict(result), "steps": [step_as_dict(step) for step in result.steps]}
 
 
 def step_as_dict(step: HookChange) -> dict[str, Any]:
-    """One thing that was done."""
+    """One change."""
     return {
         "did": step.did,
         "scope": step.scope,
@@ -134,5 +134,5 @@ def step_as_dict(step: HookChange) -> dict[str, Any]:
 def _moment(seconds: float | None) -> datetime | None:
     try:
         return datetime.fromtimestamp(seconds, UTC) if seconds else None
-    except (OverflowError, OSError, ValueError):  # BigCommerce's word, and no time that there is
+    except (OverflowError, OSError, ValueError):  # what BigCommerce sent is no valid time
         return None

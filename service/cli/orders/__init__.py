@@ -1,4 +1,4 @@
-"""``enrich orders``: what happened to each order, and what can be done about it."""
+"""``enrich orders``: show what happened to each order, and retry orders."""
 
 import typer
 
@@ -10,9 +10,9 @@ from service.cli.orders.show_command import show_order
 
 __all__ = ["COLOURS", "app"]
 
-HELP = """What happened to each order, and what can be done about it.
+HELP = """Show what happened to each order, and retry orders.
 
-Orders are known for 30 days after they have ended, failed ones for 90. What the outcomes mean stands in the README.
+Orders are kept for 30 days after they are finished, failed orders for 90 days. The README explains the outcomes.
 
 Example: enrich orders list --status failed --since 7d
 """

@@ -1,4 +1,4 @@
-"""An order's entry, as people and as scripts read it."""
+"""Output of an order's entry: a table for people, a dict for scripts."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -20,7 +20,7 @@ COLOURS = {
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
-    """An entry for scripts: times as ISO 8601, the timeline in milliseconds since the order."""
+    """The entry for scripts: times as ISO 8601, the timeline in milliseconds since the order."""
     return {
         "store": entry.store,
         "order_id": entry.order_id,
@@ -45,9 +45,9 @@ def as_dict(entry: Entry) -> dict[str, Any]:
 
 
 def as_table(entries: Iterable[Entry]) -> Table:
-    """A row an order."""
+    """A table with a row for each order."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    # In 80 columns the reason gets its room from what may take two lines: the date and the time, a long PO number.
+    # In 80 columns the reason needs room, so date and time, and a long PO number, may take two lines.
     table.add_column("CHANGED (UTC)")
     for column in ("STORE", "ORDER", "OUTCOME", "VERIFIED"):
         table.add_column(column, no_wrap=True)
@@ -62,7 +62,7 @@ def as_table(entries: Iterable[Entry]) -> Table:
             str(entry.order_id),
             Text(entry.status.value, COLOURS.get(entry.status, "yellow")),
             {True: "yes", False: "no", None: ""}[entry.verified],
-            Text(entry.po_number or ""),  # shoppers' and BigCommerce's words are not rich's markup
+            Text(entry.po_number or ""),  # Text: what shoppers and BigCommerce write must not be read as rich's markup
             f"{sent:.1f} s" if sent is not None else "",
             Text(why(entry)),
         )
@@ -70,12 +70,12 @@ def as_table(entries: Iterable[Entry]) -> Table:
 
 
 def why(entry: Entry) -> str:
-    """Why the order stands where it stands: its reason, or what keeps it from its end for now."""
+    """Why the order has its status: its reason, or the problem that delays it."""
     return entry.reason or ("" if entry.status.is_final else entry.trouble or "")
 
 
 def changed_at(entry: Entry) -> float:
-    """When the order ended, or when it was last heard of; seconds since the epoch."""
+    """When the order was finished, or its last event; seconds since the epoch."""
     return entry.ended_at or max(entry.times.values(), default=0.0)
 
 

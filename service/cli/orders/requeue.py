@@ -1,4 +1,4 @@
-"""Queueing orders anew, waiting for their ends, and telling what came of them."""
+"""Requeue orders, wait until they are finished, and show the results."""
 
 import asyncio
 from collections import defaultdict
@@ -22,138 +22,144 @@ from service.orders.state.queue import EnqueueResult, Queue
 WaitOption = Annotated[
     bool,
     typer.Option(
-        "--wait", help="Wait until each order has ended and show what came of it; exit code 1 if not all is well."
+        "--wait",
+        help="Wait until all orders are finished and show the results. Exit code 1 if not all succeeded.",
     ),
 ]
-TimeoutOption = Annotated[float, typer.Option(min=0, help="With --wait: for so many seconds at most.")]
+TimeoutOption = Annotated[float, typer.Option(min=0, help="With --wait: the longest time to wait, in seconds.")]
 
-# The ledger is asked so often what has come of the orders.
-POLL_S = 0.25
+# How often the ledger is asked for the orders' statuses while waiting.
+POLL_INTERVAL_S = 0.25
 
-ENDED_WELL = frozenset({Status.CREATED, Status.UPDATED, Status.UNCHANGED, Status.SKIPPED})
+SUCCESSFUL = frozenset({Status.CREATED, Status.UPDATED, Status.UNCHANGED, Status.SKIPPED})
 
 
-class Result(StrEnum):
-    """What was done about an order."""
+class RequeueResult(StrEnum):
+    """What the command did with an order."""
 
     QUEUED = "queued"
-    ON_ITS_WAY = "on_its_way"
-    """It has not ended yet, and is not queued twice."""
+    IN_PROGRESS = "on_its_way"
+    """The order is not finished yet, so it was not queued again."""
     UNKNOWN = "unknown"
-    """The ledger does not know it: nothing was done."""
+    """The order is not in the ledger: nothing was done."""
     DRY_RUN = "dry_run"
-    """It would be queued."""
+    """The order would be queued."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One order: what was done about it, and where it stands; ``entry`` is None when the ledger does not know it."""
+class RequeueItem:
+    """One order, what was done with it, and its entry; ``entry`` is None when it is not in the ledger."""
 
     store: str
     order_id: int
-    result: Result
+    result: RequeueResult
     entry: Entry | None = None
 
     @classmethod
-    def planned(cls, store: str, order_id: int, entry: Entry | None) -> "Item":
-        """What would be done about it."""
-        on_its_way = entry is not None and entry.status is Status.QUEUED
-        return cls(store, order_id, Result.ON_ITS_WAY if on_its_way else Result.DRY_RUN, entry)
+    def planned(cls, store: str, order_id: int, entry: Entry | None) -> "RequeueItem":
+        """The item before anything is done: what a dry run shows."""
+        is_in_progress = entry is not None and entry.status is Status.QUEUED
+        return cls(store, order_id, RequeueResult.IN_PROGRESS if is_in_progress else RequeueResult.DRY_RUN, entry)
 
     @property
-    def has_ended_well(self) -> bool:
-        """Whether nothing is left to do about it."""
-        return self.entry is not None and self.entry.status in ENDED_WELL
+    def is_successful(self) -> bool:
+        """Whether the order is finished and has not failed."""
+        return self.entry is not None and self.entry.status in SUCCESSFUL
 
     def as_dict(self) -> dict[str, Any]:
-        """For scripts."""
+        """The item for scripts."""
         order = None if self.entry is None else as_dict(self.entry)
         return {"store": self.store, "order_id": self.order_id, "result": self.result.value, "order": order}
 
     def __str__(self) -> str:
-        said = {
-            Result.QUEUED: "queued",
-            Result.ON_ITS_WAY: "is on its way already, not queued twice",
-            Result.UNKNOWN: "is not known. Is it another store's? `enrich backfill` takes up orders of the past.",
-            Result.DRY_RUN: f"would be queued; it is {self.entry.status if self.entry else 'not known yet'}",
+        message = {
+            RequeueResult.QUEUED: "queued",
+            RequeueResult.IN_PROGRESS: "is already in progress, not queued again",
+            RequeueResult.UNKNOWN: "is unknown. Does it belong to another store? Use `enrich backfill` for old orders.",
+            RequeueResult.DRY_RUN: f"would be queued; its status is {self.entry.status if self.entry else 'unknown'}",
         }[self.result]
         reason = why(self.entry) if self.entry else ""
-        return f"order {self.order_id} of {self.store}: {said}" + (f" ({reason})" if reason else "")
+        return f"order {self.order_id} of {self.store}: {message}" + (f" ({reason})" if reason else "")
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a command is to go about it. ``wait_s`` is how long to wait for the orders' ends, None for not at all."""
+class RequeueOptions:
+    """How to requeue. ``wait_s`` is the longest time to wait for the orders to finish; None: do not wait."""
 
     dry_run: bool
     wait_s: float | None
     as_json: bool
 
 
-async def carry_out(redis: Redis, items: Iterable[Item], source: str, manner: Manner) -> list[Item]:
-    """Queue each order anew that is known and not on its way, and wait for their ends if that is wanted.
+async def requeue_orders(
+    redis: Redis, items: Iterable[RequeueItem], source: str, options: RequeueOptions
+) -> list[RequeueItem]:
+    """Requeue each order that is known and not in progress, and wait until they are finished if requested.
 
-    ``source`` is what an entry will say that it was told by. Orders are told of as they go, unless the answer is JSON
-    or comes after a wait. Errors are Redis's own; what was queued before one stays queued.
+    ``source`` is stored in the entries. Prints a line for each order, unless the output is JSON or follows a wait.
+    Raises Redis's errors; orders that were queued before the error stay queued.
     """
     queue, ledger = Queue(redis), Ledger(redis)
-    done = [await _queue(queue, ledger, item, source, manner) for item in items]
-    sent = [item for item in done if item.result in (Result.QUEUED, Result.ON_ITS_WAY)]
-    if not sent or manner.dry_run:
-        return done
+    results = [await _queue(queue, ledger, item, source, options) for item in items]
+    queued = [item for item in results if item.result in (RequeueResult.QUEUED, RequeueResult.IN_PROGRESS)]
+    if not queued or options.dry_run:
+        return results
     if not (await queue.counts()).workers:
-        typer.echo("No worker is alive: the orders wait until `enrich worker` or `enrich up` runs.", err=True)
-    if manner.wait_s is None:
-        return done
-    await _wait(ledger, sent, manner.wait_s)
-    return [replace(item, entry=await ledger.get(item.store, item.order_id)) for item in done]
+        typer.echo("No worker is running. The orders wait until you start `enrich worker` or `enrich up`.", err=True)
+    if options.wait_s is None:
+        return results
+    await _wait(ledger, queued, options.wait_s)
+    return [replace(item, entry=await ledger.get(item.store, item.order_id)) for item in results]
 
 
-def show(items: Sequence[Item], manner: Manner) -> None:
-    """The table of what came of the orders, after a wait for their ends."""
+def show_results(items: Sequence[RequeueItem], options: RequeueOptions) -> None:
+    """Print the table of results, after a wait."""
     entries = [item.entry for item in items if item.entry]
-    if entries and manner.wait_s is not None and not (manner.dry_run or manner.as_json):
+    if entries and options.wait_s is not None and not (options.dry_run or options.as_json):
         open_console().print(as_table(entries))
 
 
-def exit_unless_well(items: Iterable[Item], manner: Manner) -> None:
-    """Exit code 1 when an order is not known or, after a wait, has not ended well."""
-    waited = manner.wait_s is not None and not manner.dry_run
-    if any(item.result is Result.UNKNOWN or (waited and not item.has_ended_well) for item in items):
+def exit_on_failure(items: Iterable[RequeueItem], options: RequeueOptions) -> None:
+    """Exit with code 1 when an order is unknown or, after a wait, was not successful."""
+    waited = options.wait_s is not None and not options.dry_run
+    if any(item.result is RequeueResult.UNKNOWN or (waited and not item.is_successful) for item in items):
         raise typer.Exit(1)
 
 
-async def _queue(queue: Queue, ledger: Ledger, item: Item, source: str, manner: Manner) -> Item:
-    if item.result is not Result.UNKNOWN and not manner.dry_run:
+async def _queue(queue: Queue, ledger: Ledger, item: RequeueItem, source: str, options: RequeueOptions) -> RequeueItem:
+    if item.result is not RequeueResult.UNKNOWN and not options.dry_run:
         accepted = await queue.retry(item.store, item.order_id, source)
-        result = Result.QUEUED if accepted is EnqueueResult.QUEUED else Result.ON_ITS_WAY
+        result = RequeueResult.QUEUED if accepted is EnqueueResult.QUEUED else RequeueResult.IN_PROGRESS
         item = replace(item, result=result, entry=await ledger.get(item.store, item.order_id))
-    if item.result is Result.UNKNOWN:
+    if item.result is RequeueResult.UNKNOWN:
         Console(stderr=True, highlight=False).print(Text(str(item)), soft_wrap=True)
-    elif not manner.as_json and (manner.wait_s is None or manner.dry_run):
+    elif not options.as_json and (options.wait_s is None or options.dry_run):
         open_console().print(Text(str(item)), soft_wrap=True)
     return item
 
 
-async def _wait(ledger: Ledger, items: Sequence[Item], at_most_s: float) -> None:
+async def _wait(ledger: Ledger, items: Sequence[RequeueItem], timeout_s: float) -> None:
     now = asyncio.get_running_loop().time
-    until = now() + at_most_s
+    deadline = now() + timeout_s
     console = Console(stderr=True)
     columns = TextColumn("waiting for the orders"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(items))
-        while left := await _on_their_way(ledger, items):
+        while left := await _count_queued(ledger, items):
             progress.update(bar, completed=len(items) - left)
-            if now() >= until:
+            if now() >= deadline:
                 break
-            await asyncio.sleep(min(POLL_S, until - now()))
+            await asyncio.sleep(min(POLL_INTERVAL_S, deadline - now()))
     if left:
-        typer.echo(f"{left} of {len(items)} have not ended within {at_most_s:g} s; they go on by themselves.", err=True)
+        typer.echo(
+            f"{left} of {len(items)} orders were not finished within {timeout_s:g} s. The workers continue with them.",
+            err=True,
+        )
 
 
-async def _on_their_way(ledger: Ledger, items: Iterable[Item]) -> int:
+async def _count_queued(ledger: Ledger, items: Iterable[RequeueItem]) -> int:
     by_store = defaultdict[str, list[int]](list)
     for item in items:
         by_store[item.store].append(item.order_id)
-    standing = [await ledger.statuses(store, order_ids) for store, order_ids in by_store.items()]
-    return sum(status is Status.QUEUED for statuses in standing for status in statuses.values())
+    by_id = [await ledger.statuses(store, order_ids) for store, order_ids in by_store.items()]
+    return sum(status is Status.QUEUED for statuses in by_id for status in statuses.values())

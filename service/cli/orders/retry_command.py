@@ -1,4 +1,4 @@
-"""``enrich orders retry``: orders that have ended are enriched anew."""
+"""``enrich orders retry``: enrich finished orders again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,116 +9,122 @@ import typer
 from service.cli.common.options import DryRunOption, YesOption, choose_store, choose_stores, confirm, parse_since
 from service.cli.common.output import print_json
 from service.cli.orders.requeue import (
-    Item,
-    Manner,
-    Result,
+    RequeueItem,
+    RequeueOptions,
+    RequeueResult,
     TimeoutOption,
     WaitOption,
-    carry_out,
-    exit_unless_well,
-    show,
+    exit_on_failure,
+    requeue_orders,
+    show_results,
 )
-from service.cli.orders.search import Wanted, find, open_ledger
+from service.cli.orders.search import OrderFilter, find, open_ledger
 from service.errors import ConfigError, Problem
 from service.orders.state.entry import Status
 from service.orders.state.ledger import Ledger
 
-# A filter that takes more orders than this is asked about first.
-MANY = 20
+# A filter that matches more orders than this needs a confirmation.
+CONFIRM_ABOVE = 20
 
 
 def retry_orders(
     order_ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ORDER", help="The orders' ids in the store.", min=1)
+        list[int] | None, typer.Argument(metavar="ORDER", help="The IDs of the orders in the store.", min=1)
     ] = None,
     store: Annotated[
         str | None,
         typer.Option(
             metavar="HASH",
-            help="The store's hash. Left out: a filter takes all stores' orders, ids are those of the only store.",
+            help="The store's hash. Default: all stores for a filter; the only configured store for order IDs.",
         ),
     ] = None,
-    all_failed: Annotated[bool, typer.Option("--all-failed", help="All failed orders.")] = False,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="Retry all failed orders.")] = False,
     status: Annotated[
-        Status | None, typer.Option(help="`failed`, as for `list`: the same as --all-failed. Others by their ids.")
+        Status | None, typer.Option(help="`failed`: the same as --all-failed. No other outcome can be a filter here.")
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Only failed orders with this in their reason, in capitals or not."),
+        typer.Option(metavar="TEXT", help="Only failed orders whose reason contains this text. Case does not matter."),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Of these, only orders that failed since: a date, a time (UTC), or 30m, 12h, 7d."),
+        typer.Option(
+            help="With a filter: only orders that failed since then: a date, a time (UTC), or 30m, 12h, 7d ago."
+        ),
     ] = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON array instead of lines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead of text.")] = False,
 ) -> None:
-    """Enrich orders anew, after what kept them has been mended.
+    """Enrich orders again, after you have fixed the cause.
 
-    Name orders, or let a filter take failed ones. Each is read again, with the rules as they are now and nothing from
-    the cache, and its values are put onto its record; what somebody else wrote there is treated as ever. An order may
-    have ended in any way; one that is still on its way is not queued twice, and one that is not known is refused
-    without hindering the others. More than 20 orders by a filter have to be agreed to.
+    Name orders by ID, or select failed orders with a filter. Each order is read again without the cache, the current
+    rules are applied, and the values are written to its record. Values of other people on the record are handled as
+    existing_values says. You can retry an order with any outcome. An order in progress is not queued again; an unknown
+    order is reported, and the others are still queued. A filter that matches more than 20 orders asks for confirmation.
 
-    Exit code 1 if an order is not known, and with --wait if any has failed or has not ended in time.
+    Exit code 1 if an order is unknown, or with --wait if an order failed or was not finished in time.
 
     Example: enrich orders retry --reason "cost center" --since 7d --wait
     """
-    wanted = _wanted(order_ids, all_failed, status, reason, since)
-    manner = Manner(dry_run, timeout if wait else None, as_json)
-    items = asyncio.run(_failed(store, wanted) if wanted else _named(store, order_ids or []))
-    if wanted and len(items) > MANY and not dry_run:
-        confirm(f"Queue {len(items)} failed orders anew?", yes=yes)
-    items = asyncio.run(_retry(items, manner))
+    order_filter = _order_filter(order_ids, all_failed, status, reason, since)
+    options = RequeueOptions(dry_run, timeout if wait else None, as_json)
+    items = asyncio.run(_failed(store, order_filter) if order_filter else _named(store, order_ids or []))
+    if order_filter and len(items) > CONFIRM_ABOVE and not dry_run:
+        confirm(f"Queue {len(items)} failed orders again?", yes=yes)
+    items = asyncio.run(_retry(items, options))
     if as_json:
         print_json([item.as_dict() for item in items])
     elif not items:
-        typer.echo("No failed order fits.")
-    show(items, manner)
-    exit_unless_well(items, manner)
+        typer.echo("No failed order matches.")
+    show_results(items, options)
+    exit_on_failure(items, options)
 
 
-def _wanted(
+def _order_filter(
     order_ids: Sequence[int] | None, all_failed: bool, status: Status | None, reason: str | None, since: str | None
-) -> Wanted | None:
-    """Which failed orders the filters take; None when orders are named instead."""
+) -> OrderFilter | None:
+    """The filter for failed orders, or None when orders are named by ID. Raises ConfigError."""
     if status not in (None, Status.FAILED):
         raise ConfigError(
             Problem(
-                f"--status {status}", "is no filter here: only failed orders are taken.", "Name others by their ids."
+                f"--status {status}", "only failed orders can be selected by status.", "Name other orders by their IDs."
             )
         )
     filters = all_failed or status is not None or reason is not None
     if order_ids:
         if filters or since:
-            raise ConfigError(Problem("ORDER", "cannot stand beside a filter.", "Name orders, or filter failed ones."))
+            raise ConfigError(
+                Problem("ORDER", "cannot be combined with a filter.", "Name orders by ID, or use a filter.")
+            )
         return None
     if not filters:
         raise ConfigError(
-            Problem("ORDER", "is missing.", "Name orders, or take failed ones: --all-failed, --reason TEXT.")
+            Problem("ORDER", "is missing.", "Name orders by ID, or use a filter: --all-failed, --reason TEXT.")
         )
-    return Wanted(Status.FAILED, reason, since=parse_since(since).timestamp() if since else 0.0)
+    return OrderFilter(Status.FAILED, reason, since=parse_since(since).timestamp() if since else 0.0)
 
 
-async def _failed(store: str | None, wanted: Wanted) -> list[Item]:
+async def _failed(store: str | None, order_filter: OrderFilter) -> list[RequeueItem]:
     async with open_ledger() as (redis, stores):
-        found = await find(redis, choose_stores(store, stores), wanted)
-    return [Item.planned(entry.store, entry.order_id, entry) for entry in found]
+        found = await find(redis, choose_stores(store, stores), order_filter)
+    return [RequeueItem.planned(entry.store, entry.order_id, entry) for entry in found]
 
 
-async def _named(store: str | None, order_ids: Sequence[int]) -> list[Item]:
+async def _named(store: str | None, order_ids: Sequence[int]) -> list[RequeueItem]:
     async with open_ledger() as (redis, stores):
         name = choose_store(store, stores)
         entries = {entry.order_id: entry for entry in await Ledger(redis).get_many(name, order_ids)}
     return [
-        Item.planned(name, order_id, entries[order_id]) if order_id in entries else Item(name, order_id, Result.UNKNOWN)
+        RequeueItem.planned(name, order_id, entries[order_id])
+        if order_id in entries
+        else RequeueItem(name, order_id, RequeueResult.UNKNOWN)
         for order_id in dict.fromkeys(order_ids)
     ]
 
 
-async def _retry(items: Sequence[Item], manner: Manner) -> list[Item]:
+async def _retry(items: Sequence[RequeueItem], options: RequeueOptions) -> list[RequeueItem]:
     async with open_ledger() as (redis, _):
-        return await carry_out(redis, items, "retry", manner)
+        return await requeue_orders(redis, items, "retry", options)

@@ -1,4 +1,4 @@
-"""Finding orders in the ledger: the stores that are configured, and what is asked of an order."""
+"""Search for orders in the ledger of the configured stores."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,24 +16,24 @@ from service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an order must be to be found. ``since`` is in seconds since the epoch; case does not matter in texts."""
+class OrderFilter:
+    """The filters of a search. ``since`` is in seconds since the epoch; texts are compared without regard to case."""
 
     status: Status | None = None
     reason: str | None = None
     po: str | None = None
     since: float = 0.0
 
-    def takes(self, entry: Entry) -> bool:
-        """Whether the order is one of those. Its time was looked at when it was read."""
+    def matches(self, entry: Entry) -> bool:
+        """Whether the order matches, except for ``since``, which the ledger's query applies."""
         return (
             (self.status is None or entry.status is self.status)
-            and _holds(why(entry), self.reason)
-            and _holds(entry.po_number, self.po)
+            and _contains(why(entry), self.reason)
+            and _contains(entry.po_number, self.po)
         )
 
 
-def _holds(text: str | None, part: str | None) -> bool:
+def _contains(text: str | None, part: str | None) -> bool:
     return part is None or part.casefold() in (text or "").casefold()
 
 
@@ -47,17 +47,19 @@ async def open_ledger() -> AsyncIterator[tuple[Redis, Sequence[str]]]:
         yield redis, stores
 
 
-async def find(redis: Redis, stores: Sequence[str], wanted: Wanted, limit: int | None = None) -> list[Entry]:
-    """Those orders of the stores, the last changed first."""
+async def find(redis: Redis, stores: Sequence[str], order_filter: OrderFilter, limit: int | None = None) -> list[Entry]:
+    """The orders of these stores that match, the last changed first."""
     ledger = Ledger(redis)
-    found = [entry for store in stores for entry in await _newest(ledger, store, wanted, limit)]
+    found = [entry for store in stores for entry in await _newest(ledger, store, order_filter, limit)]
     return sorted(found, key=changed_at, reverse=True)[:limit]
 
 
-async def _newest(ledger: Ledger, store: str, wanted: Wanted, limit: int | None) -> list[Entry]:
+async def _newest(ledger: Ledger, store: str, order_filter: OrderFilter, limit: int | None) -> list[Entry]:
     found: list[Entry] = []
-    async for entry in ledger.entries(store, failed_only=wanted.status is Status.FAILED, since=wanted.since):
-        if wanted.takes(entry):
+    async for entry in ledger.entries(
+        store, failed_only=order_filter.status is Status.FAILED, since=order_filter.since
+    ):
+        if order_filter.matches(entry):
             found.append(entry)
             if len(found) == limit:
                 break

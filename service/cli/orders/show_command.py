@@ -1,4 +1,4 @@
-"""``enrich orders show``: all that is known of one order."""
+"""``enrich orders show``: show everything that is known about one order."""
 
 import asyncio
 from typing import Annotated
@@ -18,14 +18,15 @@ from service.orders.state.ledger import Ledger
 
 
 def show_order(
-    order_id: Annotated[int, typer.Argument(metavar="ORDER", help="The order's id in the store.", min=1)],
+    order_id: Annotated[int, typer.Argument(metavar="ORDER", help="The ID of the order in the store.", min=1)],
     store: StoreOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:
-    """Show what happened to one order, and where its ten seconds went.
+    """Show what happened to one order, and how long each stage took.
 
-    AT is a stage's time since the order, STEP its time since the stage before. The bars draw the steps on the ten
-    seconds of the order's window, which ends at the |; the longest step is drawn with #, and > is what came after.
+    AT is the time since the order was created, STEP the time since the previous stage. The bars show the steps inside
+    the order's window of ten seconds, which ends at the |. The longest step is drawn with #. A > stands for time after
+    the window.
 
     Example: enrich orders show 250 --store abc123
     """
@@ -48,8 +49,8 @@ async def _show(store: str | None, order_id: int) -> Entry:
         raise ConfigError(
             Problem(
                 f"order {order_id}",
-                f"is not known for store {name}.",
-                "Entries are kept for 30 days (failures 90); `enrich orders list` shows what there is.",
+                f"is unknown in store {name}.",
+                "Orders are kept for 30 days (failed ones 90). Run `enrich orders list` to see them.",
             )
         )
     return entry
@@ -65,10 +66,10 @@ def _facts(entry: Entry) -> Table:
         "verified": {True: "yes", False: "no", None: "" if entry.status.is_final else "not yet"}[entry.verified],
         "PO number": entry.po_number or "none",
         **{f"field {name}": value for name, value in entry.fields.items()},
-        **{f"left out {name}": reason for name, reason in entry.dropped.items()},
-        **({"kept": ", ".join(entry.kept) + " (somebody else's value stays)"} if entry.kept else {}),
+        **{f"not sent {name}": reason for name, reason in entry.dropped.items()},
+        **({"kept": ", ".join(entry.kept) + " (the existing value was kept)"} if entry.kept else {}),
         "attempts": f"{entry.attempts}, {entry.upstream_calls} calls to BigCommerce",
-        "told by": entry.source or "",
+        "source": entry.source or "",
     }
     for name, value in rows.items():
         facts.add_row(Text(name), Text(value))

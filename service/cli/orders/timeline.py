@@ -1,4 +1,4 @@
-"""Where an order's ten seconds went, drawn in plain characters so that it can be pasted anywhere."""
+"""The timeline of an order's window, drawn in plain characters so that it can be pasted anywhere."""
 
 import math
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ WIDTH = 40
 
 
 class Step(NamedTuple):
-    """What led to a stage. ``begun`` and ``reached`` are seconds since the order."""
+    """The time from the previous stage to this one. ``begun`` and ``reached`` are seconds since the order."""
 
     stage: Stage
     begun: float
@@ -29,13 +29,13 @@ class Step(NamedTuple):
 
 
 def timeline(entry: Entry) -> Table:
-    """Each stage with its milliseconds since the order, those of its step, and the step in the window."""
+    """Each stage with its time since the order, the length of its step, and a bar of the step in the window."""
     steps = _steps(entry)
-    return _drawn(steps) if steps else _dated(entry)
+    return _chart(steps) if steps else _timestamps(entry)
 
 
 def longest_step(entry: Entry) -> Text | None:
-    """The step that took longest, in a sentence; None when there was none."""
+    """A sentence about the longest step, or None without steps."""
     steps = _steps(entry)
     longest = _longest(steps)
     if longest is None:
@@ -45,7 +45,7 @@ def longest_step(entry: Entry) -> Text | None:
 
 
 def _steps(entry: Entry) -> list[Step]:
-    """By time, which an order that was queued again did not pass in the stages' order."""
+    """The steps sorted by time: an order that was queued again may not pass the stages in their order."""
     ages = {stage: age for stage in Stage if (age := entry.age_at(stage)) is not None}
     reached = sorted(ages, key=lambda stage: ages[stage])
     first = [Step(stage, ages[stage], ages[stage]) for stage in reached[:1]]
@@ -56,7 +56,7 @@ def _longest(steps: list[Step]) -> Step | None:
     return max(steps[1:], key=lambda step: step.seconds, default=None)
 
 
-def _drawn(steps: list[Step]) -> Table:
+def _chart(steps: list[Step]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("STAGE", no_wrap=True)
     table.add_column("AT (MS)", justify="right", no_wrap=True)
@@ -85,8 +85,8 @@ def _bar(step: Step, character: str) -> str:
     return f"{bar:{WIDTH}}|" + (">" if step.reached > LENGTH_S else "")
 
 
-def _dated(entry: Entry) -> Table:
-    """The stages of an order that has not been read yet: since when its window is open is not known."""
+def _timestamps(entry: Entry) -> Table:
+    """The stages as times of day, for an order that was not read yet: when its window opened is unknown."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("STAGE", no_wrap=True)
     table.add_column("AT (UTC)", no_wrap=True)

@@ -1,1 +1,1 @@
-"""``enrich preview``: what would be sent for real orders."""
+"""``enrich preview``: show what would be sent for real orders."""

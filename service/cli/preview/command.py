@@ -1,4 +1,4 @@
-"""``enrich preview``: what would be sent for real orders, and why. Reads only."""
+"""``enrich preview``: show what would be sent for real orders, and why. Read-only."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,10 +29,10 @@ from service.rules import Needs
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
 
-# Somebody waits, but for many orders there is no way around a whole window of B2B Edition's quota.
-LONGEST_WAIT_S = 65.0
+# A person waits, but many orders may need a whole window of B2B Edition's quota (60 s).
+QUOTA_TIMEOUT_S = 65.0
 
-EVERYTHING = Needs(
+ALL_ROOTS = Needs(
     consignments=True,
     metafields=True,
     customer=True,
@@ -51,8 +51,8 @@ _SCOPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command was asked for: either one order or the newest."""
+class PreviewOptions:
+    """The command's options: either one order or the newest ones."""
 
     order_id: int | None
     last: int | None
@@ -64,48 +64,50 @@ class Asked:
 
 def show_preview(
     order_id: Annotated[
-        int | None, typer.Argument(metavar="ORDER", help="The order's id in the store.", min=1, show_default=False)
+        int | None, typer.Argument(metavar="ORDER", help="The ID of the order in the store.", min=1, show_default=False)
     ] = None,
     store: StoreOption = None,
     last: Annotated[
-        int | None, typer.Option(min=1, max=250, help="Instead of one order: a table of so many, the newest first.")
+        int | None, typer.Option(min=1, max=250, help="Show a table of the N newest orders instead of one order.")
     ] = None,
     document: Annotated[
-        bool, typer.Option("--document", help="Show all that rules can read of the order, as JSON.")
+        bool, typer.Option("--document", help="Show everything that rules can read from the order, as JSON.")
     ] = False,
     expression: Annotated[
         str | None,
         typer.Option(
             "--try",
             metavar="EXPRESSION",
-            help="Evaluate this JMESPath expression instead of the rules: what `from` says.",
+            help="Evaluate this JMESPath expression instead of the rules, like `from` in a rule.",
         ),
     ] = None,
     match: Annotated[
         str | None,
-        typer.Option(metavar="PATTERN", help="With --try: search what was found with this pattern, as `match` does."),
+        typer.Option(
+            metavar="PATTERN", help="With --try: apply this regular expression to the result, like `match` in a rule."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text and tables.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text and tables.")] = False,
 ) -> None:
     """Show what would be sent for a real order, and why.
 
-    Sends nothing. For an order it shows the outcome, where each value came from, the body of Create an Order, and what
-    B2B Edition's record holds already; of the newest orders (--last), what the rules give. Everything is read from
-    BigCommerce anew.
+    Sends nothing. For one order it shows the outcome, the source of each value, the body of Create an Order, and what
+    is on B2B Edition's record already. For the newest orders (--last) it shows the values that the rules give.
+    Everything is read from BigCommerce, nothing from the cache.
 
     To find where a store's PO numbers are, and to write the rule for them:
 
     \b
-        enrich preview 250 --document                  look for the PO in all that is known of an order
-        enrich preview 250 --try 'order.staff_notes'   see what an expression finds there
+        enrich preview 250 --document                  look for the PO number in the order's data
+        enrich preview 250 --try 'order.staff_notes'   see what an expression gives
         enrich preview 250 --try 'order.staff_notes' --match 'PO[ #:]*([A-Z0-9-]+)'
-        enrich preview --last 20 --try '…'             see whether it does so for others
-        enrich preview --last 20                       with the rule written: who has a PO, what stays empty
+        enrich preview --last 20 --try '…'             see what it gives for other orders
+        enrich preview --last 20                       after you wrote the rule: see which orders have a PO number
 
     Example: enrich preview 250 --store abc123
     """
     _check(order_id, last, document=document, tries=expression is not None, matches=match is not None)
-    asked = Asked(
+    options = PreviewOptions(
         order_id,
         last,
         document,
@@ -113,45 +115,47 @@ def show_preview(
         None if match is None else Pattern.compile(match, "--match"),
         as_json,
     )
-    asyncio.run(_run(asked, store))
+    asyncio.run(_run(options, store))
 
 
 def _check(order_id: int | None, last: int | None, *, document: bool, tries: bool, matches: bool) -> None:
     problem = None
     if order_id is not None and last is not None:
-        problem = Problem("ORDER and --last", "exclude each other.", "Name one order, or ask for the newest ones.")
+        problem = Problem(
+            "ORDER and --last", "cannot be combined.", "Name one order, or use --last for the newest ones."
+        )
     elif document and last is not None:
-        problem = Problem("--document and --last", "exclude each other.", "Name the order whose document is wanted.")
+        problem = Problem("--document and --last", "cannot be combined.", "Name the order whose document you want.")
     elif document and tries:
-        problem = Problem("--document and --try", "exclude each other.", "Take one of them.")
+        problem = Problem("--document and --try", "cannot be combined.", "Use one of them.")
     elif matches and not tries:
-        problem = Problem("--match", "goes with --try.", "A rule's own `match` stands in the stores file.")
+        problem = Problem("--match", "needs --try.", "The `match` of a rule is in the stores file.")
     elif order_id is None and last is None:
-        problem = Problem("ORDER", "is missing.", "Name an order by its id, or ask for the newest: --last 20.")
+        problem = Problem("ORDER", "is missing.", "Name an order by its ID, or use --last 20 for the newest ones.")
     if problem:
         raise ConfigError(problem)
 
 
-async def _run(asked: Asked, wanted: str | None) -> None:
+async def _run(options: PreviewOptions, wanted: str | None) -> None:
     async with open_session() as session:
         configured = session.store(wanted)
         api = session.api(configured)
-        api.longest_wait_s = LONGEST_WAIT_S
-        # Not the workers' cache: what somebody has just mended in BigCommerce must show.
+        api.longest_wait_s = QUOTA_TIMEOUT_S
+        # Not the workers' cache: a value that was just fixed in BigCommerce must show.
         reader = Reader(session, configured, api, Cache(None, configured.store.hash))
-        if asked.order_id is None:
-            await _show_newest(asked, reader, asked.last or 1)
-        elif asked.document:
-            await _show_document(asked, reader, asked.order_id)
-        elif asked.expression:
-            await _show_tried(asked, reader, asked.order_id, asked.expression)
+        if options.order_id is None:
+            await _show_newest(options, reader, options.last or 1)
+        elif options.document:
+            await _show_document(options, reader, options.order_id)
+        elif options.expression:
+            await _show_tried(options, reader, options.order_id, options.expression)
         else:
-            await _show_order(asked, reader, asked.order_id)
+            await _show_order(options, reader, options.order_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads for the command, of one store."""
+    """Loads orders, records and entries of one store."""
 
     session: Session
     configured: ConfiguredStore
@@ -166,35 +170,35 @@ class Reader:
             raise ConfigError(
                 Problem(
                     f"order {order_id}",
-                    f"is not there ({missing.operation}: {missing.status}).",
-                    f"`enrich preview --last 20` shows the newest of {self.configured.store.hash}.",
+                    f"was not found ({missing.operation}: {missing.status}).",
+                    f"Run `enrich preview --last 20` to see the newest orders of {self.configured.store.hash}.",
                 )
             ) from None
 
     async def newest(self, count: int, needs: Needs) -> list[LoadedOrder]:
         """The documents of the newest orders, with a progress bar on a terminal."""
-        with _progress() as tell:
-            return await load_newest(self.api, self.cache, count, needs, tell)
+        with _progress() as report:
+            return await load_newest(self.api, self.cache, count, needs, report)
 
     async def preview(self, order_id: int) -> Preview:
-        """What would come of an order, as life would find it. Raises what it could not read."""
-        gathered = await self.order(order_id, self._needs)
-        if gathered.trouble:
-            raise gathered.trouble
+        """The preview of one order. Raises the error when something could not be read."""
+        loaded = await self.order(order_id, self._needs)
+        if loaded.trouble:
+            raise loaded.trouble
         configs, record, written = await asyncio.gather(
             self.api.b2b.extra_field_configs(), self._record(order_id), self._written(order_id)
         )
-        return preview(self.configured, gathered, configs, record, written)
+        return preview(self.configured, loaded, configs, record, written)
 
     async def previews(self, count: int) -> list[Preview]:
-        """What would come of the newest orders. Their records are not read."""
+        """The previews of the newest orders, without their records."""
         configs = await self.api.b2b.extra_field_configs()
         found = await self.newest(count, self._needs)
-        return [preview(self.configured, gathered, configs) for gathered in found]
+        return [preview(self.configured, loaded, configs) for loaded in found]
 
     @property
     def _needs(self) -> Needs:
-        # Whether the buyer is a Company user decides, even where no rule reads the user.
+        # The user is needed even if no rule names it: an order is skipped if its buyer is not a Company user.
         return replace(self.configured.rules.needs, user=True)
 
     async def _record(self, order_id: int) -> Record | None:
@@ -204,7 +208,7 @@ class Reader:
             return None
 
     async def _written(self, order_id: int) -> Mapping[str, Sequence[str]]:
-        """What we ever sent for the order, as far as a Redis at hand knows."""
+        """The values that were ever written for the order, from Redis; nothing without Redis."""
         if self.session.redis is None:
             return {}
         try:
@@ -214,33 +218,33 @@ class Reader:
         return entry.written if entry else {}
 
 
-async def _show_order(asked: Asked, reader: Reader, order_id: int) -> None:
+async def _show_order(options: PreviewOptions, reader: Reader, order_id: int) -> None:
     shown = await reader.preview(order_id)
-    if asked.as_json:
+    if options.as_json:
         print_json(tables.as_dict(shown, reader.configured.store.hash))
         return
     console = open_console()
     for part in tables.preview_parts(shown, reader.configured.store.hash):
-        console.print(part, soft_wrap=not isinstance(part, Table))  # JSON is copied, a table is looked at
+        console.print(part, soft_wrap=not isinstance(part, Table))  # JSON must not be folded: people copy it
 
 
-async def _show_newest(asked: Asked, reader: Reader, count: int) -> None:
+async def _show_newest(options: PreviewOptions, reader: Reader, count: int) -> None:
     store = reader.configured.store.hash
     console = open_console()
-    if asked.expression:
-        needs = Needs.of([asked.expression.reads])
+    if options.expression:
+        needs = Needs.of([options.expression.reads])
         found = await reader.newest(count, needs)
-        tried = [(each, try_expression(asked.expression, asked.pattern, each.document)) for each in found]
-        if asked.as_json:
+        tried = [(each, try_expression(options.expression, options.pattern, each.document)) for each in found]
+        if options.as_json:
             print_json([tables.tried_as_dict(each, one, store) for each, one in tried])
         elif tried:
-            console.print(tables.tried_table(tried, with_pattern=asked.pattern is not None))
+            console.print(tables.tried_table(tried, with_pattern=options.pattern is not None))
             console.print(tables.tried_summary(tried))
         else:
             console.print("No orders.")
         return
     previews = await reader.previews(count)
-    if asked.as_json:
+    if options.as_json:
         print_json([tables.as_dict(each, store) for each in previews])
     elif previews:
         console.print(tables.previews_table(previews))
@@ -249,35 +253,35 @@ async def _show_newest(asked: Asked, reader: Reader, count: int) -> None:
         console.print("No orders.")
 
 
-async def _show_document(asked: Asked, reader: Reader, order_id: int) -> None:
-    gathered = await reader.order(order_id, EVERYTHING)
-    _tell_gaps(gathered)
+async def _show_document(options: PreviewOptions, reader: Reader, order_id: int) -> None:
+    loaded = await reader.order(order_id, ALL_ROOTS)
+    _print_gaps(loaded)
     console = open_console()
-    if console.is_terminal and not asked.as_json:
-        console.print(tables.coloured_json(gathered.document), soft_wrap=True)
+    if console.is_terminal and not options.as_json:
+        console.print(tables.coloured_json(loaded.document), soft_wrap=True)
     else:
-        print_json(gathered.document)
+        print_json(loaded.document)
 
 
-async def _show_tried(asked: Asked, reader: Reader, order_id: int, expression: Expression) -> None:
-    gathered = await reader.order(order_id, Needs.of([expression.reads]))
-    _tell_gaps(gathered)
-    tried = try_expression(expression, asked.pattern, gathered.document)
-    if asked.as_json:
-        print_json(tables.tried_as_dict(gathered, tried, reader.configured.store.hash))
+async def _show_tried(options: PreviewOptions, reader: Reader, order_id: int, expression: Expression) -> None:
+    loaded = await reader.order(order_id, Needs.of([expression.reads]))
+    _print_gaps(loaded)
+    tried = try_expression(expression, options.pattern, loaded.document)
+    if options.as_json:
+        print_json(tables.tried_as_dict(loaded, tried, reader.configured.store.hash))
     else:
-        open_console().print(tables.tried_facts(tried, with_pattern=asked.pattern is not None))
+        open_console().print(tables.tried_facts(tried, with_pattern=options.pattern is not None))
 
 
-def _tell_gaps(gathered: LoadedOrder) -> None:
-    """Say on stderr which parts of the document are empty because they could not be had."""
-    for part, error in gathered.gaps.items():
+def _print_gaps(loaded: LoadedOrder) -> None:
+    """Print on stderr which parts of the document could not be loaded, and why."""
+    for part, error in loaded.gaps.items():
         if isinstance(error, NoCompanyUser):
-            line = f"{part}: is empty: {error}."
+            line = f"{part} is empty: {error}."
         else:
-            line = f"{part}: cannot be read ({error})."
+            line = f"{part} could not be read: {error}."
             if isinstance(error, CredentialsRefused):
-                line += f" Does the access token have the scope {_SCOPES[part]}?"
+                line += f" The access token may lack the scope {_SCOPES[part]}."
         typer.echo(line, err=True)
 
 
@@ -288,7 +292,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
-        def tell(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        yield tell
+        yield report

@@ -1,4 +1,4 @@
-"""How ``enrich preview`` shows what it found: tables and facts for people, plain values for scripts."""
+"""Output of ``enrich preview``: tables for people, plain values for scripts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ from service.orders.preview import Outcome, Preview, RuleResult, Tried
 
 GAP = "—"
 
-SHOWN_LENGTH = 200
-"""Of what an expression found a table shows so many characters; --json has all of them."""
+MAX_LENGTH = 200
+"""How many characters of a result a table shows; --json has all of them."""
 
 _COLOURS = {Outcome.SENT: "green", Outcome.WAITING: "yellow", Outcome.SKIPPED: "dim"}
 
@@ -31,12 +31,12 @@ _OUTCOMES = {
 
 
 def coloured_json(value: Any) -> Text:
-    """JSON for people."""
+    """JSON with syntax colours."""
     return JSONHighlighter()(to_json(value))
 
 
 def as_dict(preview: Preview, store: str) -> dict[str, Any]:
-    """What would come of an order, for scripts."""
+    """The preview of an order, for scripts."""
     record, merged = preview.record, preview.merged
     return {
         "store": store,
@@ -55,18 +55,18 @@ def as_dict(preview: Preview, store: str) -> dict[str, Any]:
     }
 
 
-def tried_as_dict(gathered: LoadedOrder, tried: Tried, store: str) -> dict[str, Any]:
-    """What an expression gives for an order, for scripts."""
+def tried_as_dict(loaded: LoadedOrder, tried: Tried, store: str) -> dict[str, Any]:
+    """The result of an expression for an order, for scripts."""
     return {
         "store": store,
-        "order_id": gathered.order_id,
-        "order_created_at": _time(gathered, "%Y-%m-%dT%H:%M:%SZ"),
-        "customer_id": gathered.customer_id,
+        "order_id": loaded.order_id,
+        "order_created_at": _time(loaded, "%Y-%m-%dT%H:%M:%SZ"),
+        "customer_id": loaded.customer_id,
         "raw": tried.raw,
         "text": tried.text,
         "value": tried.value,
         "error": tried.error,
-        "not_read": {part: str(error) for part, error in gathered.gaps.items()},
+        "not_read": {part: str(error) for part, error in loaded.gaps.items()},
     }
 
 
@@ -89,13 +89,13 @@ def _result_as_dict(result: RuleResult) -> dict[str, Any]:
 
 
 def preview_parts(preview: Preview, store: str) -> Iterator[RenderableType]:
-    """All that is told of one order, part by part."""
+    """The parts of one order's preview, to be printed one below the other."""
     yield _facts(_preview_facts(preview, store))
     yield ""
     yield _results_table(preview)
     if preview.payload:
-        # For an order that has a record it is too late.
-        yield f"\nCreate an Order {'would have sent in time' if preview.record else 'would send'}:"
+        # An order that has a record already would get an Update.
+        yield f"\nCreate an Order {'would have sent' if preview.record else 'would send'}:"
         yield coloured_json(preview.payload)
     if preview.record:
         yield ""
@@ -103,7 +103,7 @@ def preview_parts(preview: Preview, store: str) -> Iterator[RenderableType]:
 
 
 def tried_facts(tried: Tried, *, with_pattern: bool) -> Table:
-    """What an expression gives for one order."""
+    """The result of an expression for one order."""
     rows = {"raw": coloured_json(tried.raw), "text": Text(tried.text or f"{GAP} (no value)")}
     if with_pattern:
         rows["match"] = Text(tried.value or f"{GAP} (does not match)")
@@ -113,10 +113,10 @@ def tried_facts(tried: Tried, *, with_pattern: bool) -> Table:
 
 
 def _preview_facts(preview: Preview, store: str) -> dict[str, Text]:
-    gathered = preview.gathered
+    loaded = preview.gathered
     outcome = _OUTCOMES[preview.outcome] + (f": {preview.reason}" if preview.reason else "")
     rows = {
-        "order": Text(f"{gathered.order_id} of {store}, {_time(gathered) or 'no date'}"),
+        "order": Text(f"{loaded.order_id} of {store}, {_time(loaded) or 'no date'}"),
         "buyer": Text(_buyer(preview)),
         "outcome": Text(outcome, _COLOURS.get(preview.outcome, "red")),
     }
@@ -126,37 +126,37 @@ def _preview_facts(preview: Preview, store: str) -> dict[str, Text]:
 
 
 def _results_table(preview: Preview) -> Table:
-    table = _table("RULE", "VALUE", "HOW")
+    table = _table("RULE", "VALUE", "SOURCE")
     for result in preview.results:
-        table.add_row(Text(result.trace.name), Text(result.sent or GAP), Text("\n".join(_how(result))))
+        table.add_row(Text(result.trace.name), Text(result.sent or GAP), Text("\n".join(_source_lines(result))))
     return table
 
 
-def _how(result: RuleResult) -> Iterator[str]:
+def _source_lines(result: RuleResult) -> Iterator[str]:
     trace = result.trace
     if trace.kind == "from":
         yield f"from {trace.source}"
         if trace.raw != result.sent:
             yield f"found {_short(trace.raw)}"
     else:
-        yield "no value" + (", and it is required" if result.required else "") if trace.kind == "none" else trace.kind
+        yield "no value" + (" (required)" if result.required else "") if trace.kind == "none" else trace.kind
     if result.field not in (None, "poNumber", trace.name):
         yield f"sent as {result.field}"
     if result.dropped:
-        yield f"dropped: {result.dropped}"
+        yield f"not sent: {result.dropped}"
     if result.error:
         yield f"error: {result.error}"
 
 
 def _record_parts(record: Record, preview: Preview) -> Iterator[RenderableType]:
     held = {"PO number": record.po_number, **record.extra_fields}
-    yield "B2B Edition's record holds:"
+    yield "On B2B Edition's record:"
     yield _facts({f"  {name}": Text(_as_text(value) or GAP) for name, value in held.items()})
     merged = preview.merged
     if merged is None:
         return
     if merged.kept:
-        yield Text(f"Kept, as somebody else wrote it: {', '.join(merged.kept)}")
+        yield Text(f"Existing values that would be kept: {', '.join(merged.kept)}")
     if merged.values:
         yield "Update an Order would send:"
         yield coloured_json(merged.values.body())
@@ -165,19 +165,19 @@ def _record_parts(record: Record, preview: Preview) -> Iterator[RenderableType]:
 
 
 def _buyer(preview: Preview) -> str:
-    gathered = preview.gathered
-    if not gathered.customer_id:
-        return "a guest"
-    company = gathered.document["user"].get("companyId")
-    of = f"user of Company {company}" if preview.is_company_user else "no Company user"
-    return f"customer {gathered.customer_id}, {of}"
+    loaded = preview.gathered
+    if not loaded.customer_id:
+        return "guest"
+    company = loaded.document["user"].get("companyId")
+    of = f"user of Company {company}" if preview.is_company_user else "not a Company user"
+    return f"customer {loaded.customer_id}, {of}"
 
 
 # ── many orders ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def previews_table(previews: Sequence[Preview]) -> Table:
-    """A row an order, a column a rule."""
+    """A table with a row for each order and a column for each rule."""
     names = [_column(result) for result in previews[0].results]
     table = _table("ORDER", "CREATED (UTC)", "CUSTOMER", *names, "NOTE")
     for preview in previews:
@@ -198,43 +198,43 @@ def _column(result: RuleResult) -> str:
 def _order_notes(preview: Preview) -> Iterator[str]:
     if preview.outcome is not Outcome.SENT:
         yield f"{preview.outcome.value}: {preview.reason}"
-    # Why, is told where the order is shown alone.
+    # The reason is shown only in the preview of one order.
     if dropped := [result.trace.name for result in preview.results if result.dropped]:
-        yield f"dropped: {', '.join(dropped)}"
+        yield f"not sent: {', '.join(dropped)}"
     if broken := [result.trace.name for result in preview.results if result.error and result.sent is None]:
         yield f"error: {', '.join(broken)}"
 
 
 def summary(previews: Sequence[Preview]) -> str:
-    """How many of the orders that are the store's own have a PO, and which fields stay empty."""
+    """How many of the orders have a PO, which fields are empty, and how many orders would fail or be skipped."""
     counts = {outcome: sum(preview.outcome is outcome for preview in previews) for outcome in Outcome}
-    ours = [preview for preview in previews if preview.outcome not in (Outcome.SKIPPED, Outcome.UNREAD)]
-    said = []
-    for column in zip(*(preview.results for preview in ours), strict=True):
+    own = [preview for preview in previews if preview.outcome not in (Outcome.SKIPPED, Outcome.UNREAD)]
+    parts = []
+    for column in zip(*(preview.results for preview in own), strict=True):
         filled = sum(result.sent is not None for result in column)
         if column[0].is_po_number:
-            said.append(f"{filled} of {len(ours)} have a PO")
-        elif filled < len(ours):
-            said.append(f"{column[0].trace.name} is empty on {len(ours) - filled}")
-    unfilled = [name for name in (ours[0].unfilled if ours else ()) if all(name in each.unfilled for each in ours)]
+            parts.append(f"{filled} of {len(own)} have a PO")
+        elif filled < len(own):
+            parts.append(f"{column[0].trace.name} is empty on {len(own) - filled}")
+    unfilled = [name for name in (own[0].unfilled if own else ()) if all(name in each.unfilled for each in own)]
     if unfilled:
-        said.append(_unfilled(unfilled))
+        parts.append(_unfilled(unfilled))
     if counts[Outcome.FAILED]:
-        said.append(f"{counts[Outcome.FAILED]} would fail")
+        parts.append(f"{counts[Outcome.FAILED]} would fail")
     if counts[Outcome.SKIPPED]:
-        said.append(f"{counts[Outcome.SKIPPED]} of {len(previews)} orders would be skipped")
+        parts.append(f"{counts[Outcome.SKIPPED]} of {len(previews)} orders would be skipped")
     if counts[Outcome.UNREAD]:
-        said.append(f"{counts[Outcome.UNREAD]} of {len(previews)} orders could not be read")
-    return "; ".join(said or ["no field is empty"]) + "."
+        parts.append(f"{counts[Outcome.UNREAD]} of {len(previews)} orders could not be read")
+    return "; ".join(parts or ["no field is empty"]) + "."
 
 
 def tried_table(tried: Iterable[tuple[LoadedOrder, Tried]], *, with_pattern: bool) -> Table:
-    """A row an order: what an expression gives for it."""
+    """A table with a row for each order: the result of an expression."""
     table = _table("ORDER", "CREATED (UTC)", "CUSTOMER", "RAW", "TEXT", *(["MATCH"] if with_pattern else []), "NOTE")
-    for gathered, one in tried:
-        gaps = dict.fromkeys(str(error) for error in gathered.gaps.values())
+    for loaded, one in tried:
+        gaps = dict.fromkeys(str(error) for error in loaded.gaps.values())
         table.add_row(
-            *_order_cells(gathered),
+            *_order_cells(loaded),
             Text(_short(one.raw)),
             Text(one.text or GAP),
             *([Text(one.value or GAP)] if with_pattern else []),
@@ -244,11 +244,11 @@ def tried_table(tried: Iterable[tuple[LoadedOrder, Tried]], *, with_pattern: boo
 
 
 def tried_summary(tried: Sequence[tuple[LoadedOrder, Tried]]) -> str:
-    """For how many orders there is a value."""
+    """How many orders have a value."""
     return f"{sum(one.value is not None for _, one in tried)} of {len(tried)} orders have a value."
 
 
-# ── small things ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── helpers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _table(*columns: str) -> Table:
@@ -267,24 +267,24 @@ def _facts(rows: dict[str, Text]) -> Table:
     return facts
 
 
-def _order_cells(gathered: LoadedOrder) -> tuple[str, ...]:
-    return str(gathered.order_id), _time(gathered) or GAP, str(gathered.customer_id or "guest")
+def _order_cells(loaded: LoadedOrder) -> tuple[str, ...]:
+    return str(loaded.order_id), _time(loaded) or GAP, str(loaded.customer_id or "guest")
 
 
-def _time(gathered: LoadedOrder, form: str = "%Y-%m-%d %H:%M:%S") -> str | None:
-    created = gathered.created_at
+def _time(loaded: LoadedOrder, form: str = "%Y-%m-%d %H:%M:%S") -> str | None:
+    created = loaded.created_at
     return None if created is None else datetime.fromtimestamp(created, UTC).strftime(form)
 
 
 def _unfilled(names: Iterable[str]) -> str:
-    return f"BigCommerce requires {', '.join(names)}, which stays empty"
+    return f"BigCommerce requires {', '.join(names)}, which no rule fills"
 
 
 def _short(raw: Any) -> str:
     text = " ".join(to_json(raw).split())
-    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]} …"
+    return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]} …"
 
 
 def _as_text(value: Any) -> str:
-    """What somebody else wrote on a record: usually text, else JSON."""
+    """A value on the record as text: usually text already, else JSON."""
     return value if isinstance(value, str) else to_json(value)

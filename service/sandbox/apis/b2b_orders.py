@@ -1,20 +1,20 @@
-"""B2B Edition's management API, Orders: the records and their extra fields."""
+"""B2B Edition's management API, Orders: records and their extra fields."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from starlette.routing import BaseRoute
 
-from service.sandbox.apis.b2b_people import done, number_of
+from service.sandbox.apis.b2b_people import done, required_int
 from service.sandbox.apis.documents import STATUSES
 from service.sandbox.apis.extra_fields import check, pairs, parse
 from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refusal
 from service.sandbox.state import Order, Record, Write
 
 ORDER_ID_OFFSET = 5_000_000
-USUAL_PER_PAGE = 10
-MOST_PER_PAGE = 200
-YEAR = 365 * 24 * 3600
+DEFAULT_PER_PAGE = 10
+MAX_PER_PAGE = 200
+YEAR_S = 365 * 24 * 3600
 
 _LEGACY = dict.fromkeys(
     (*(f"extraInt{i}" for i in range(1, 6)), *(f"extraStr{i}" for i in range(1, 6)), "extraText"), None
@@ -29,7 +29,7 @@ _MONEY = {
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
-    """The calls about orders."""
+    """The routes for orders."""
 
     def b2b(method: str, path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.B2B, method, f"/api/v3/io{path}", operation, handler)
@@ -45,12 +45,12 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def create(call: Call) -> Done:
-    """The record, made before B2B Edition makes its own; only inside the window after the order's creation."""
-    order = call.store.orders.get(number_of(call, "bcOrderId"))
+    """Create the record before B2B Edition creates its own; only inside the window after the order's creation."""
+    order = call.store.orders.get(required_int(call, "bcOrderId"))
     if order is None:
         raise _no_order()
     order.creates += 1
-    user = call.store.user(number_of(call, "customerId"))
+    user = call.store.user(required_int(call, "customerId"))
     if user is None:
         raise refused_customer()
     if order.record(call.now) or call.now >= order.placed_at + call.sandbox.options.create_window:
@@ -63,7 +63,7 @@ def create(call: Call) -> Done:
 
 
 def refused_customer() -> Refusal:
-    """Create an Order for somebody who is no Company user. BigCommerce does not say what it answers: a guess."""
+    """The error when Create an Order is called for a customer who is not a Company user. Not documented: a guess."""
     return Refusal(404, "User does not exist or action not support for this user.")
 
 
@@ -72,7 +72,7 @@ def _no_order() -> Refusal:
 
 
 def get(call: Call) -> Done:
-    """The record, as it was ``read_lag`` seconds ago."""
+    """Get the record, as it was ``read_lag`` seconds ago."""
     order = call.store.orders.get(call.path["order_id"])
     record = order.record(call.now - call.sandbox.faults.read_lag) if order else None
     if order is None or not _is_of_company(record):
@@ -81,7 +81,7 @@ def get(call: Call) -> Done:
 
 
 def update(call: Call) -> Done:
-    """Write onto the record; 404 while there is none."""
+    """Update the record; 404 while there is none."""
     order = call.store.orders.get(call.path["order_id"])
     if order is None:
         raise _no_order()
@@ -94,9 +94,9 @@ def update(call: Call) -> Done:
         raise Refusal(400, "At least one of poNumber and extraFields is required.")
     merged = {**record.extra_fields, **(extra_fields or {})}
     replaces = call.sandbox.options.update_extra_fields == "replace"
-    # Required fields have to be sent even where they are on the record already, unless the update merges.
+    # Required fields must be sent even if the record has them already, unless the update merges.
     check(call, extra_fields or {}, order, whole=extra_fields if replaces else extra_fields and merged)
-    written = record.rewritten(
+    written = record.with_changes(
         call.now,
         po_number=record.po_number if po_number is None else po_number,
         extra_fields=extra_fields if replaces and extra_fields is not None else merged,
@@ -106,7 +106,7 @@ def update(call: Call) -> Done:
 
 
 def products(call: Call) -> Done:
-    """The order's line items."""
+    """List the order's line items."""
     order = call.store.orders.get(call.path["order_id"])
     if order is None or order.record(call.now) is None:
         raise Refusal(404, "The order does not exist.")
@@ -126,7 +126,7 @@ def products(call: Call) -> Done:
 
 
 def _is_of_company(record: Record | None) -> TypeGuard[Record]:
-    """A B2C order has an entry in Get All Orders and nothing that could be read or updated by itself: a guess."""
+    """Whether the record belongs to a Company. A B2C order is listed, but cannot be read or updated alone: a guess."""
     return record is not None and record.company_id is not None
 
 
@@ -145,39 +145,39 @@ def _accept(
 def _po_number(call: Call) -> str | None:
     value = call.fields.get("poNumber")
     if value is not None and not isinstance(value, str):
-        raise Refusal(422, "poNumber has to be text.")
+        raise Refusal(422, "poNumber must be a string.")
     return value
 
 
 def all_orders(call: Call) -> Done:
-    """Every order that B2B Edition knows by now, B2C and guest orders too. Times are exclusive, as documented."""
+    """List all orders that B2B Edition has, also B2C and guest orders. Time filters are exclusive, as documented."""
     at = call.now - call.sandbox.faults.read_lag
     known = [(order, record) for order in call.store.orders.values() if (record := order.record(at))]
-    wanted = [(order, record) for order, record in known if _is_wanted(call, order, record)]
+    matching = [(order, record) for order, record in known if _matches(call, order, record)]
     by = call.query.get("sortBy", "updatedAt")
     direction = call.query.get("orderBy", "DESC")
     if by not in {"createdAt", "updatedAt"} or direction not in {"ASC", "DESC"}:
         raise Refusal(400, "sortBy or orderBy is not valid.")
-    wanted.sort(
+    matching.sort(
         key=lambda entry: (entry[0].placed_at if by == "createdAt" else entry[1].written_at, entry[0].id),
         reverse=direction == "DESC",
     )
     limit, offset = _page(call)
     extra = call.query.get("showExtra", "").lower() in {"true", "1"}
-    page = [_document(call, order, record, extra=extra) for order, record in wanted[offset : offset + limit]]
-    return _listing(page, len(wanted), limit, offset)
+    page = [_document(call, order, record, extra=extra) for order, record in matching[offset : offset + limit]]
+    return _listing(page, len(matching), limit, offset)
 
 
-def _is_wanted(call: Call, order: Order, record: Record) -> bool:
+def _matches(call: Call, order: Order, record: Record) -> bool:
     created, updated = (int(call.sandbox.shown(at)) for at in (order.placed_at, record.written_at))
     limits = {name: call.number(name) for name in ("minCreated", "maxCreated", "minModified", "maxModified")}
-    if not any(limits.values()) and max(created, updated) < call.sandbox.shown(call.now) - YEAR:
+    if not any(limits.values()) and max(created, updated) < call.sandbox.shown(call.now) - YEAR_S:
         return False
-    for value, least, most in (
+    for value, lowest, highest in (
         (created, limits["minCreated"], limits["maxCreated"]),
         (updated, limits["minModified"], limits["maxModified"]),
     ):
-        if (least and value <= least) or (most and value >= most):
+        if (lowest and value <= lowest) or (highest and value >= highest):
             return False
     order_id, company_id = call.number("bcOrderId"), call.number("companyId")
     channels = call.query.getlist("channelIds[]")
@@ -189,7 +189,7 @@ def _is_wanted(call: Call, order: Order, record: Record) -> bool:
 
 
 def extra_field_configs(call: Call) -> Done:
-    """The store's extra fields, page by page."""
+    """List the store's extra fields, in pages."""
     limit, offset = _page(call)
     configs = [
         {
@@ -204,9 +204,9 @@ def extra_field_configs(call: Call) -> Done:
 
 
 def _page(call: Call) -> tuple[int, int]:
-    limit, offset = call.number("limit") or USUAL_PER_PAGE, call.number("offset") or 0
-    if not 1 <= limit <= MOST_PER_PAGE or offset < 0:
-        raise Refusal(400, f"limit has to be from 1 to {MOST_PER_PAGE}, offset not below 0.")
+    limit, offset = call.number("limit") or DEFAULT_PER_PAGE, call.number("offset") or 0
+    if not 1 <= limit <= MAX_PER_PAGE or offset < 0:
+        raise Refusal(400, f"limit must be from 1 to {MAX_PER_PAGE}, offset at least 0.")
     return limit, offset
 
 

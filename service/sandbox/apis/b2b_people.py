@@ -1,4 +1,4 @@
-"""B2B Edition's management API: Company users, Companies, and whose orders are whose."""
+"""B2B Edition's management API: Company users, Companies, and moving orders between Companies."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refus
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
-    """The calls about users and Companies, and those that move their orders."""
+    """The routes for users and Companies, and for moving their orders."""
 
     def b2b(method: str, path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.B2B, method, f"/api/v3/io{path}", operation, handler)
@@ -24,7 +24,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def assign(call: Call) -> Done:
-    """Give the Company those orders of its user that were placed before there was one."""
+    """Assign a user's orders from before the user joined a Company to that Company."""
     user = call.store.user(call.path["customer_id"])
     if user is None:
         raise Refusal(404, "User does not exist or action not support for this user.")
@@ -34,7 +34,7 @@ def assign(call: Call) -> Done:
 def reassign(call: Call) -> Done:
     """Move a customer's orders to the Company of a customer group."""
     user = call.store.user(call.path["customer_id"])
-    group = number_of(call, "bcGroupId")
+    group = required_int(call, "bcGroupId")
     company = next((each for each in call.store.spec.companies if each.customer_group_id == group), None)
     if user is None or company is None:
         raise Refusal(404, "User does not exist or action not supported for this user")
@@ -48,13 +48,13 @@ def _move(call: Call, customer_id: int, company_id: int, *, only_unassigned: boo
         if order.customer_id != customer_id or record is None or record.company_id == company_id:
             continue
         if record.company_id is None or not only_unassigned:
-            order.versions.append(record.rewritten(call.now, company_id=company_id))
+            order.versions.append(record.with_changes(call.now, company_id=company_id))
             total += 1
     return done({"total": total})
 
 
 def user(call: Call) -> Done:
-    """The Company user behind a customer id."""
+    """Get the Company user with this customer ID."""
     user = call.store.user(call.path["customer_id"])
     customer = call.store.customer(call.path["customer_id"])
     if user is None:
@@ -76,7 +76,7 @@ def user(call: Call) -> Done:
 
 
 def company(call: Call) -> Done:
-    """A Company by its id."""
+    """Get a Company by its ID."""
     company = call.store.company(call.path["company_id"])
     if company is None:
         raise Refusal(404, "Company does not exist.")
@@ -93,14 +93,14 @@ def company(call: Call) -> Done:
     )
 
 
-def number_of(call: Call, name: str) -> int:
-    """A number that the body has to hold."""
+def required_int(call: Call, name: str) -> int:
+    """A required integer of the body."""
     value = call.fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Refusal(422, f"{name} is required and has to be a number.")
+        raise Refusal(422, f"{name} is required and must be a number.")
     return value
 
 
 def done(data: Any) -> Done:
-    """A successful answer in B2B Edition's envelope."""
+    """A successful response in B2B Edition's envelope."""
     return Done({"code": 200, "data": data, "meta": {"message": "SUCCESS"}})

@@ -1,4 +1,4 @@
-"""The core API's webhooks: who is told of what, and which domains are blocked."""
+"""The core API's webhooks: registration, state, and blocked domains."""
 
 from collections.abc import Callable
 from math import ceil
@@ -12,11 +12,11 @@ from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refus
 from service.sandbox.state import Hook
 from service.sandbox.webhooks import Webhooks
 
-MOST_PER_SCOPE = 10
+MAX_PER_SCOPE = 10
 
 
 def routes(gateway: Gateway, webhooks: Webhooks) -> list[BaseRoute]:
-    """The calls about webhooks."""
+    """The routes for webhooks."""
 
     def v3(method: str, path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V3, method, f"/stores/{{store_hash}}/v3{path}", operation, handler)
@@ -35,7 +35,7 @@ def routes(gateway: Gateway, webhooks: Webhooks) -> list[BaseRoute]:
 
 
 def hooks(call: Call) -> Done:
-    """The store's webhooks, filtered."""
+    """List the store's webhooks, filtered."""
     wanted = [_document(call, hook) for hook in call.store.hooks.values()]
     for name in ("scope", "destination"):
         if value := call.query.get(name):
@@ -46,30 +46,30 @@ def hooks(call: Call) -> Done:
 
 
 def hook(call: Call) -> Done:
-    """One webhook."""
+    """Get one webhook."""
     return Done({"data": _document(call, _find(call)), "meta": {}})
 
 
 def create(call: Call) -> Done:
-    """Add a webhook; it is active unless said otherwise."""
-    fields = _checked(call.fields)
+    """Create a webhook; active unless ``is_active`` is false."""
+    fields = _validated(call.fields)
     for name in ("scope", "destination"):
         if name not in fields:
-            raise _unacceptable(**{name: "error.path.missing"})
+            raise _invalid(**{name: "error.path.missing"})
     _check_room(call, fields["scope"], fields["destination"])
     hook = call.store.add_hook(now=call.now, **fields)
     return Done({"data": _document(call, hook), "meta": {}})
 
 
 def update(call: Call) -> Done:
-    """Change a webhook."""
+    """Update a webhook."""
     hook = _find(call)
-    fields = _checked(call.fields)
+    fields = _validated(call.fields)
     if not fields:
-        raise _unacceptable(body="At least one field is required.")
+        raise _invalid(body="At least one field is required.")
     scope, destination = fields.get("scope", hook.scope), fields.get("destination", hook.destination)
     if (scope, destination) != (hook.scope, hook.destination):
-        _check_room(call, scope, destination, but_for=hook)
+        _check_room(call, scope, destination, exclude=hook)
     hook.scope, hook.destination = scope, destination
     hook.headers = fields.get("headers", hook.headers)
     hook.is_active = fields.get("is_active", hook.is_active)
@@ -79,7 +79,7 @@ def update(call: Call) -> Done:
 
 
 def delete(call: Call) -> Done:
-    """Remove a webhook."""
+    """Delete a webhook."""
     hook = _find(call)
     del call.store.hooks[hook.id]
     return Done({"data": _document(call, hook), "meta": {}})
@@ -114,25 +114,25 @@ def _find(call: Call) -> Hook:
     return found
 
 
-def _check_room(call: Call, scope: str, destination: str, but_for: Hook | None = None) -> None:
-    same_scope = [hook for hook in call.store.hooks.values() if hook.scope == scope and hook is not but_for]
+def _check_room(call: Call, scope: str, destination: str, exclude: Hook | None = None) -> None:
+    same_scope = [hook for hook in call.store.hooks.values() if hook.scope == scope and hook is not exclude]
     if any(hook.destination == destination for hook in same_scope):
-        raise _unacceptable(destination="A webhook with this scope and destination exists.")
-    if len(same_scope) >= MOST_PER_SCOPE:
-        raise _unacceptable(scope=f"There are {MOST_PER_SCOPE} webhooks with this scope.")
+        raise _invalid(destination="A webhook with this scope and destination exists.")
+    if len(same_scope) >= MAX_PER_SCOPE:
+        raise _invalid(scope=f"There are {MAX_PER_SCOPE} webhooks with this scope.")
 
 
-def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """A hook's fields that are there, each acceptable. Plain HTTP and any port pass: all is on one machine."""
-    acceptable: dict[str, Callable[[Any], bool]] = {
+def _validated(fields: dict[str, Any]) -> dict[str, Any]:
+    """Validate a hook's fields. Plain HTTP and any port are accepted, as everything runs on one machine."""
+    validators: dict[str, Callable[[Any], bool]] = {
         "scope": lambda value: isinstance(value, str) and value.startswith("store/"),
         "destination": _is_destination,
         "is_active": lambda value: isinstance(value, bool),
         "headers": lambda value: value is None or _is_headers(value),
     }
-    known = {name: fields[name] for name in acceptable if name in fields}
-    if wrong := {name: "error.invalid" for name, value in known.items() if not acceptable[name](value)}:
-        raise _unacceptable(**wrong)
+    known = {name: fields[name] for name in validators if name in fields}
+    if wrong := {name: "error.invalid" for name, value in known.items() if not validators[name](value)}:
+        raise _invalid(**wrong)
     return known
 
 
@@ -148,7 +148,7 @@ def _is_headers(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
-def _unacceptable(**errors: str) -> Refusal:
+def _invalid(**errors: str) -> Refusal:
     return Refusal(422, "JSON data is missing or invalid", errors)
 
 

@@ -1,4 +1,4 @@
-"""The core API's V2: orders. Answers are bare objects and arrays; an empty array is a 204 without a body."""
+"""The core API's V2: orders. Responses are bare objects and arrays; an empty array is a 204 without a body."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from service.sandbox.state import Order
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
-    """The calls about orders and the store."""
+    """The routes for orders and the store."""
 
     def v2(path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V2, "GET", f"/stores/{{store_hash}}/v2{path}", operation, handler)
@@ -30,45 +30,45 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def system_time(call: Call) -> Done:
-    """The platform's clock."""
+    """Get the platform's time."""
     return Done({"time": int(call.sandbox.shown(call.now))})
 
 
 def store_information(call: Call) -> Done:
-    """The store."""
+    """Get the store's information."""
     return Done({"id": call.store.hash, "name": call.store.spec.name, "status": "live", "plan_level": "Standard"})
 
 
 def order(call: Call) -> Done:
-    """An order by its id."""
+    """Get an order by its ID."""
     return Done(_order_document(call, find_order(call)))
 
 
 def orders(call: Call) -> Done:
-    """Filtered, sorted, cut into pages. No order: 204 without a body."""
+    """List orders: filtered, sorted, in pages. 204 without a body if there are none."""
     page = page_of(call, _sorted(call, filter(_order_filter(call), call.store.orders.values())))
     return Done([_order_document(call, each) for each in page] or None)
 
 
 def orders_count(call: Call) -> Done:
-    """How many orders pass the filter, in all and by their status."""
-    wanted = Counter(order.document["status_id"] for order in filter(_order_filter(call), call.store.orders.values()))
-    statuses = [{"id": number, "name": name, "count": wanted[number]} for number, name in enumerate(STATUSES)]
-    return Done({"statuses": statuses, "count": wanted.total()})
+    """Count the orders that match the filter, in total and by status."""
+    counts = Counter(order.document["status_id"] for order in filter(_order_filter(call), call.store.orders.values()))
+    statuses = [{"id": number, "name": name, "count": counts[number]} for number, name in enumerate(STATUSES)]
+    return Done({"statuses": statuses, "count": counts.total()})
 
 
 def order_products(call: Call) -> Done:
-    """The order's line items, page by page."""
+    """List the order's line items, in pages."""
     return Done(list(page_of(call, find_order(call).products)) or None)
 
 
 def shipping_addresses(call: Call) -> Done:
-    """The order's shipping addresses, page by page."""
+    """List the order's shipping addresses, in pages."""
     return Done(list(page_of(call, find_order(call).shipping_addresses)) or None)
 
 
 def find_order(call: Call) -> Order:
-    """The order that the path names; 404 when there is none."""
+    """The order in the request's path. Raises Refusal 404 when there is none."""
     found = call.store.orders.get(call.path["order_id"])
     if found is None:
         raise Refusal(404, "The requested resource was not found.")
@@ -92,13 +92,13 @@ def _order_filter(call: Call) -> Callable[[Order], bool]:
     ]
     equal = {name: call.number(name) for name in ("customer_id", "status_id", "channel_id")}
 
-    def wanted(order: Order) -> bool:
+    def matches(order: Order) -> bool:
         return all(
-            (least is None or value(order) >= least) and (most is None or value(order) <= most)
-            for value, least, most in bounds
+            (lowest is None or value(order) >= lowest) and (highest is None or value(order) <= highest)
+            for value, lowest, highest in bounds
         ) and all(number is None or order.document[name] == number for name, number in equal.items())
 
-    return wanted
+    return matches
 
 
 _SORTABLE: dict[str, Callable[[Order], Any]] = {

@@ -1,4 +1,4 @@
-"""The core API's V3: order metafields, customers, product images. Its webhooks stand in ``hooks_api``."""
+"""The core API's V3: order metafields, customers, product images. Its webhooks are in ``core_hooks``."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,7 +17,7 @@ METAFIELDS_PER_ORDER = 250
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
-    """The calls about metafields, customers and their attributes."""
+    """The routes for metafields, customers and their attributes, and product images."""
 
     def v3(path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V3, "GET", f"/stores/{{store_hash}}/v3{path}", operation, handler)
@@ -32,18 +32,18 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def order_metafields(call: Call) -> Done:
-    """One order's metafields."""
+    """List one order's metafields."""
     return listing(call, _filtered(call, _metafields(call, find_order(call))))
 
 
 def orders_metafields(call: Call) -> Done:
-    """The metafields of all orders."""
-    everyone = (metafield for order in call.store.orders.values() for metafield in _metafields(call, order))
-    return listing(call, _filtered(call, everyone))
+    """List the metafields of all orders."""
+    every = (metafield for order in call.store.orders.values() for metafield in _metafields(call, order))
+    return listing(call, _filtered(call, every))
 
 
 def _metafields(call: Call, order: Order) -> list[dict[str, Any]]:
-    """An order's metafields, written when it was placed."""
+    """An order's metafields; all were written when it was placed."""
     created = iso_8601(call.sandbox.shown(order.placed_at))
     flat = [(namespace, key, value) for namespace, keys in order.metafields.items() for key, value in keys.items()]
     return [
@@ -70,7 +70,7 @@ def _filtered(call: Call, metafields: Iterable[dict[str, Any]]) -> list[dict[str
     namespaces = set(listed(call, "namespace:in")) | set(filter(None, [call.query.get("namespace")]))
     keys = set(listed(call, "key:in")) | set(filter(None, [call.query.get("key")]))
 
-    def wanted(metafield: dict[str, Any]) -> bool:
+    def matches(metafield: dict[str, Any]) -> bool:
         created = datetime.fromisoformat(metafield["date_created"]).timestamp()
         return (
             (earliest is None or created >= earliest)
@@ -79,11 +79,11 @@ def _filtered(call: Call, metafields: Iterable[dict[str, Any]]) -> list[dict[str
             and (not keys or metafield["key"] in keys)
         )
 
-    return list(filter(wanted, metafields))
+    return list(filter(matches, metafields))
 
 
 def customers(call: Call) -> Done:
-    """Customers by id or e-mail address."""
+    """List customers by ID or e-mail address."""
     ids = set(listed(call, "id:in"))
     emails = set(listed(call, "email:in"))
     included = set(listed(call, "include"))
@@ -122,7 +122,7 @@ def _customer_document(call: Call, customer: Customer, included: set[str]) -> di
 
 
 def customer_attributes(call: Call) -> Done:
-    """The names of all attributes that customers have."""
+    """List the names of all customer attributes."""
     names = enumerate(_attribute_names(call), start=1)
     return listing(call, [{"id": number, "name": name, "type": "string"} for number, name in names])
 
@@ -132,7 +132,7 @@ def _attribute_names(call: Call) -> list[str]:
 
 
 def product_images(call: Call) -> Done:
-    """Every product has two images; the second is its thumbnail."""
+    """List a product's images: always two, the second is its thumbnail."""
     product_id = call.path["product_id"]
     return listing(
         call,

@@ -1,4 +1,4 @@
-"""A V2 order as BigCommerce shows it: a plausible purchase, over which the fields of a placed order are laid."""
+"""Documents of V2 orders as BigCommerce returns them: plausible defaults, overridden by a placed order's fields."""
 
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -120,7 +120,7 @@ _PRODUCT: dict[str, Any] = {
 
 
 def order_document(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that a placed order keeps. Objects such as ``billing_address`` are laid over one another."""
+    """An order's own fields: the defaults with these fields. Objects such as ``billing_address`` are merged."""
     document = deepcopy(_ORDER)
     for key, value in fields.items():
         both = isinstance(document[key], dict) and isinstance(value, dict)
@@ -141,7 +141,7 @@ def product_document(order_id: int, index: int, fields: dict[str, Any]) -> dict[
 
 
 def _option_document(order_product_id: int, index: int, fields: dict[str, Any]) -> dict[str, Any]:
-    """A variant option or modifier of a line item; a text that the shopper typed unless ``fields`` say otherwise."""
+    """A variant option or modifier of a line item; by default a text field that the shopper filled in."""
     name, value = fields.get("display_name", ""), fields.get("display_value", "")
     return {
         "id": order_product_id * 100 + index,
@@ -174,10 +174,10 @@ def shipping_document(order_id: int, index: int, fields: dict[str, Any]) -> dict
 
 
 def rfc_2822(stamp: float) -> str:
-    """``Wed, 10 Jan 2018 21:05:30 +0000``: whole seconds, the rest cut off."""
+    """A time such as ``Wed, 10 Jan 2018 21:05:30 +0000``, rounded down to whole seconds."""
     return format_datetime(datetime.fromtimestamp(int(stamp), UTC))
 
 
 def iso_8601(stamp: float) -> str:
-    """An instant (Unix seconds) as V3 writes it: whole seconds, UTC."""
+    """A time (Unix seconds) as V3 writes it: whole seconds, UTC."""
     return datetime.fromtimestamp(int(stamp), UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")

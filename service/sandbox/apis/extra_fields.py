@@ -1,4 +1,4 @@
-"""Order extra fields: read from a body, held against the store's configs."""
+"""Order extra fields: parsing a body, and validation against the store's configs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,26 +9,26 @@ from service.sandbox.state import Order
 
 
 def pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """As the API writes them: ``[{"fieldName": …, "fieldValue": …}]``."""
+    """The values in the API's form: ``[{"fieldName": …, "fieldValue": …}]``."""
     return [{"fieldName": name, "fieldValue": value} for name, value in values.items()]
 
 
 def parse(fields: Mapping[str, Any]) -> dict[str, str] | None:
-    """``extraFields`` of a body; None when it has none."""
+    """Parse ``extraFields`` of a body; None when it has none."""
     listed = fields.get("extraFields")
     if listed is None:
         return None
     try:
         values = {pair["fieldName"]: pair["fieldValue"] for pair in listed}
     except (TypeError, KeyError):
-        raise Refusal(422, "extraFields has to be an array of fieldName and fieldValue.") from None
+        raise Refusal(422, "extraFields must be an array of fieldName and fieldValue.") from None
     if not all(isinstance(text, str) for text in (*values, *values.values())):
-        raise Refusal(422, "fieldName and fieldValue have to be text.")
+        raise Refusal(422, "fieldName and fieldValue must be strings.")
     return values
 
 
 def check(call: Call, values: Mapping[str, str], order: Order, whole: Mapping[str, str] | None) -> None:
-    """Refuse what does not fit; ``whole`` is what the record would hold, where required fields are looked for."""
+    """Validate the values; ``whole`` is what required fields are checked against. Raises Refusal."""
     configs = {config.field_name: config for config in call.store.extra_fields}
     for name in values:
         if name not in configs:
@@ -37,7 +37,7 @@ def check(call: Call, values: Mapping[str, str], order: Order, whole: Mapping[st
         if config.is_required and not (whole or {}).get(config.field_name):
             raise Refusal(422, f"[{config.field_name}] is a required extra field")
         value = values.get(config.field_name)
-        if value and (problem := _problem(config, value) or _taken(call, config, value, order)):
+        if value and (problem := _problem(config, value) or _uniqueness_problem(call, config, value, order)):
             raise Refusal(422, f"{config.field_name} {problem}")
 
 
@@ -64,10 +64,10 @@ def _number_problem(config: ExtraFieldConfig, value: str) -> str | None:
     return None
 
 
-def _taken(call: Call, config: ExtraFieldConfig, value: str, order: Order) -> str | None:
+def _uniqueness_problem(call: Call, config: ExtraFieldConfig, value: str, order: Order) -> str | None:
     if not config.is_unique:
         return None
     others = (other.record(call.now) for other in call.store.orders.values() if other is not order)
     if any(record and record.extra_fields.get(config.field_name) == value for record in others):
-        return "has to be unique"
+        return "must be unique"
     return None

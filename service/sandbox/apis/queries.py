@@ -1,4 +1,4 @@
-"""What a query of the core API asks for: pages, lists, dates."""
+"""Query parameters of the core API: pages, lists, dates."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 from service.sandbox.gateway import Call, Done, Refusal
 
-MOST_PER_PAGE = 250
-USUAL_PER_PAGE = 50
+MAX_PER_PAGE = 250
+DEFAULT_PER_PAGE = 50
 
 T = TypeVar("T")
 
 
 def listing(call: Call, items: Sequence[dict[str, Any]]) -> Done:
-    """One page of a V3 list, with the pagination that V3 tells of."""
+    """One page of a V3 list, with V3's pagination."""
     limit, page = limit_of(call), _page(call)
     chosen = list(page_of(call, items))
     pagination = {
@@ -29,8 +29,8 @@ def listing(call: Call, items: Sequence[dict[str, Any]]) -> Done:
 
 
 def limit_of(call: Call) -> int:
-    """How many items a page has."""
-    return min(MOST_PER_PAGE, max(1, call.number("limit") or USUAL_PER_PAGE))
+    """The number of items per page."""
+    return min(MAX_PER_PAGE, max(1, call.number("limit") or DEFAULT_PER_PAGE))
 
 
 def _page(call: Call) -> int:
@@ -38,18 +38,18 @@ def _page(call: Call) -> int:
 
 
 def page_of(call: Call, items: Sequence[T]) -> Sequence[T]:
-    """The page of the items that the query asks for."""
+    """The items of the requested page."""
     limit, page = limit_of(call), _page(call)
     return items[(page - 1) * limit : page * limit]
 
 
 def listed(call: Call, name: str) -> list[str]:
-    """The values of a parameter that holds several, separated by commas."""
+    """The values of a comma-separated parameter."""
     return [text.strip() for text in call.query.get(name, "").split(",") if text.strip()]
 
 
 def date_of(call: Call, name: str) -> float | None:
-    """A date of the query on the platform's clock, RFC 2822 or ISO 8601; without a time zone it is UTC."""
+    """A date parameter on the platform's clock, RFC 2822 or ISO 8601; UTC without a time zone."""
     text = call.query.get(name)
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Commands as real processes: what only an operating system can show."""
+"""Commands as real processes: signals, exit codes, pipes."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def running(*words: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_sandbox_answers_until_it_is_told_to_stop(number: signal.Signals) -> None:
+def test_sandbox_answers_until_a_signal_stops_it(number: signal.Signals) -> None:
     with running("sandbox", "--port", "0") as process:
         assert process.stdout
         started = json.loads(process.stdout.readline())
@@ -52,7 +52,7 @@ def test_a_command_without_redis_url_ends_with_one_line(words: tuple[str, ...]) 
     assert errors.count("\n") == 1
 
 
-def test_worker_tells_all_problems_of_a_stores_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_shows_all_problems_of_a_stores_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     (folder / "stores.toml").write_text("[stores.abc123]\npo_number = 'order.customer_message'\n")
     with running("worker") as process:
@@ -66,9 +66,9 @@ def test_worker_tells_all_problems_of_a_stores_file(folder: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)], ids=["table", "json"])
-def test_a_reader_that_goes_away_is_no_trouble(keep: Keep, words: tuple[str, ...]) -> None:
+def test_a_closed_pipe_is_no_error(keep: Keep, words: tuple[str, ...]) -> None:
     keep(Entry("abc123", 250, status=Status.CREATED))
-    # The reader is gone before the first word is written.
+    # The reader closes the pipe before anything is written.
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:

@@ -42,7 +42,7 @@ def rows(orders: list[Placed]) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
 
-def test_the_summary_counts_outcomes_and_tells_how_old_orders_were_that_were_created_in_time() -> None:
+def test_the_summary_counts_outcomes_and_shows_ages_at_create() -> None:
     assert rows(ORDERS) == [
         ["created", "3", "2"],
         ["failed: [/Account No]", "1", "0"],
@@ -56,7 +56,7 @@ def test_the_summary_counts_outcomes_and_tells_how_old_orders_were_that_were_cre
     ]
 
 
-def test_the_summary_of_orders_none_of_which_was_created_has_no_ages() -> None:
+def test_the_summary_without_created_orders_has_no_ages() -> None:
     assert rows(ORDERS[3:5]) == [["skipped: guest", "1", ""], ["updated", "1", "1"]]
 
 
@@ -68,10 +68,10 @@ def test_a_percentile_is_the_smallest_value_that_enough_do_not_exceed(values: li
     assert percentile(values, percent / 100) == next(value for value in values if enough(value))
 
 
-# ── the command, with everything but the processes ──────────────────────────────────────────────────────────────
+# ── the command, without the processes ──────────────────────────────────────────────────────────────────────────
 
 
-PollingState = Callable[[list[Placed]], None]
+OnProgress = Callable[[list[Placed]], None]
 
 
 @pytest.fixture
@@ -81,12 +81,12 @@ def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], lis
     return lambda: list(tmp_path.glob("enrich-demo-*"))
 
 
-def ending(monkeypatch: pytest.MonkeyPatch, orders: list[Placed], error: BaseException | None = None) -> None:
-    """Let the demo end with these orders, or with this error."""
+def end_with(monkeypatch: pytest.MonkeyPatch, orders: list[Placed], error: BaseException | None = None) -> None:
+    """Make the demo end with these orders, or with this error."""
 
-    async def run(count: int, rate: float, folder: Path, watch: PollingState) -> list[Placed]:
-        watch(orders)
-        watch(orders)
+    async def run(count: int, rate: float, folder: Path, on_progress: OnProgress) -> list[Placed]:
+        on_progress(orders)
+        on_progress(orders)
         if error:
             raise error
         return orders
@@ -94,10 +94,10 @@ def ending(monkeypatch: pytest.MonkeyPatch, orders: list[Placed], error: BaseExc
     monkeypatch.setattr(demo, "run", run)
 
 
-def test_a_demo_in_which_all_is_well_ends_with_0_and_leaves_nothing(
+def test_a_successful_demo_exits_0_and_leaves_no_files(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
 ) -> None:
-    ending(monkeypatch, ORDERS[:2])
+    end_with(monkeypatch, ORDERS[:2])
     ran = enrich("demo", "--orders", "2")
     lines = ran.out.splitlines()
 
@@ -105,15 +105,15 @@ def test_a_demo_in_which_all_is_well_ends_with_0_and_leaves_nothing(
     assert lines[1].split() == ["1", "PO", "in", "a", "form", "field", "created", "4700-D", "0.50", "s", "yes"]
     assert lines[2].split() == ["2", "PO", "in", "a", "form", "field", "created", "4700-D", "1.25", "s", "yes"]
     assert lines[3].strip() == "Outcomes"
-    assert lines[-1] == "Every order came out as it must."
+    assert lines[-1] == "Every order has the expected outcome."
 
 
-def test_a_demo_in_which_an_order_is_wrong_ends_with_1_and_says_where_the_logs_are(
+def test_a_demo_with_an_unexpected_outcome_exits_1_and_says_where_the_logs_are(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
 ) -> None:
     order = placed(6, status=Status.FAILED, reason="[/Account No]")
-    order.wrong = ["failed [/Account No], not created ", "not verified"]
-    ending(monkeypatch, [order])
+    order.deviations = ["failed [/Account No], not created ", "not verified"]
+    end_with(monkeypatch, [order])
     ran = enrich("demo", "--orders", "1")
 
     assert (ran.code, ran.err) == (1, "")
@@ -123,26 +123,26 @@ def test_a_demo_in_which_an_order_is_wrong_ends_with_1_and_says_where_the_logs_a
     ]
 
 
-def test_a_demo_that_could_not_place_every_order_ends_with_1(
+def test_a_demo_that_could_not_place_every_order_exits_1(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
 ) -> None:
-    ending(monkeypatch, ORDERS[:2])
+    end_with(monkeypatch, ORDERS[:2])
     assert enrich("demo", "--orders", "3").code == 1
 
 
 def test_a_demo_that_cannot_run_says_why_and_where_the_logs_are(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
 ) -> None:
-    ending(monkeypatch, [], DemoError("The demo's processes did not start (ConnectError)."))
+    end_with(monkeypatch, [], DemoError("The demo's processes did not start (ConnectError)."))
     ran = enrich("demo")
 
     assert (ran.code, ran.err) == (2, "The demo's processes did not start (ConnectError).\n")
     assert ran.out.splitlines()[-1] == f"The logs of all processes are in {folders()[0]}"
 
 
-def test_a_demo_that_is_interrupted_ends_with_130_and_leaves_nothing(
+def test_an_interrupted_demo_exits_130_and_leaves_no_files(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
 ) -> None:
-    ending(monkeypatch, [], KeyboardInterrupt())
+    end_with(monkeypatch, [], KeyboardInterrupt())
     ran = enrich("demo")
     assert (ran.code, ran.err, folders()) == (130, "", [])

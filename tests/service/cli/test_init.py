@@ -52,13 +52,13 @@ def test_the_file_loads_once_the_variables_are_set(enrich: Enrich, stores_file: 
     assert store.po_number.sources == ("order.billing_address.form_fields[?name=='PO Number'].value | [0]",)
 
 
-def test_what_to_do_next_is_told_on_stderr(enrich: Enrich) -> None:
+def test_next_steps_are_printed_on_stderr(enrich: Enrich) -> None:
     assert enrich("init", *FLAGS).err == (
-        "stores.toml is written.\n"
-        "Set these variables where the commands run, from the store's API account:\n"
+        "Wrote stores.toml.\n"
+        "Set these environment variables for the commands. Their values are in the store's API account:\n"
         "  ABC123_ACCESS_TOKEN\n"
         "  ABC123_CLIENT_SECRET\n"
-        "Then:\n"
+        "Then run:\n"
         "  enrich check\n"
         "  enrich hooks register --url https://<your host>/webhooks/bigcommerce\n"
     )
@@ -70,15 +70,15 @@ def test_comments_name_the_variables_and_explain_each_key(enrich: Enrich) -> Non
     assert all(key in text for key in ("# channels", "# required", "# name", "existing_values", "deploy/recipes.md"))
 
 
-def test_every_line_that_is_commented_out_may_be_taken_in(enrich: Enrich, stores_file: Path) -> None:
+def test_every_line_that_is_commented_out_is_valid(enrich: Enrich, stores_file: Path) -> None:
     keys = ("name", "channels", "required", "[stores", '"Cost')
     lines = enrich("init", *FLAGS, "--output", "-").out.splitlines()
-    taken_in = [
+    uncommented = [
         line.removeprefix("# ") if line.startswith(tuple(f"# {key}" for key in keys)) else line for line in lines
     ]
-    stores_file.write_text("\n".join(taken_in))
+    stores_file.write_text("\n".join(uncommented))
 
-    assert sum(line != taken for line, taken in zip(lines, taken_in, strict=True)) == len(keys)
+    assert sum(line != taken for line, taken in zip(lines, uncommented, strict=True)) == len(keys)
     store = load(stores_file).stores["abc123"].store
     assert (store.name, store.channels, list(store.extra_fields)) == ("Great Buys", frozenset({1}), ["Cost Center"])
     assert store.po_number
@@ -170,20 +170,20 @@ def test_the_file_is_the_one_that_commands_read(enrich: Enrich, folder: Path, mo
     assert "\n  enrich check\n" in ran.err
 
 
-def test_next_steps_say_where_a_file_is_that_stands_elsewhere(enrich: Enrich, folder: Path) -> None:
+def test_next_steps_name_a_file_in_another_place(enrich: Enrich, folder: Path) -> None:
     assert (
         "\n  ENRICH_CONFIG='my stores.toml' enrich check\n" in enrich("init", *FLAGS, "--output", "my stores.toml").err
     )
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["my stores.toml"]
 
 
-def test_a_file_that_is_there_is_left_alone(enrich: Enrich, stores_file: Path) -> None:
+def test_an_existing_file_is_not_changed(enrich: Enrich, stores_file: Path) -> None:
     stores_file.write_text("mine")
     assert enrich("init", *FLAGS) == Ran(
         2,
         "",
-        "stores.toml: exists already. --output - prints the tables of another store, to be appended;"
-        " --force replaces the file.\n",
+        "stores.toml: already exists. To add a store, append the output of --output - to it."
+        " To replace the file, use --force.\n",
     )
     assert stores_file.read_text() == "mine"
 
@@ -201,7 +201,7 @@ def test_another_store_is_appended_from_stdout(enrich: Enrich, stores_file: Path
         file.write(other.out)
 
     assert other.code == 0
-    assert "is written" not in other.err
+    assert "Wrote" not in other.err
     assert list(load(stores_file, SECRETS | {"DEF456_ACCESS_TOKEN": "t", "DEF456_CLIENT_SECRET": "s"}).stores) == [
         "abc123",
         "def456",
@@ -223,7 +223,7 @@ def test_the_file_has_the_usual_mode_and_a_link_stays_a_link(enrich: Enrich, fol
     ("output", "why"),
     [("none/stores.toml", "No such file"), ("data", "it is not a file"), ("pipe", "it is not a file")],
 )
-def test_a_place_that_cannot_be_written_is_named(enrich: Enrich, folder: Path, output: str, why: str) -> None:
+def test_a_path_that_cannot_be_written_is_named(enrich: Enrich, folder: Path, output: str, why: str) -> None:
     (folder / "data").mkdir(exist_ok=True)
     os.mkfifo(folder / "pipe")
     ran = enrich("init", *FLAGS, "--force", "--output", output)
@@ -233,7 +233,7 @@ def test_a_place_that_cannot_be_written_is_named(enrich: Enrich, folder: Path, o
     assert (folder / "pipe").is_fifo()
 
 
-def test_a_disk_that_is_full_leaves_the_old_file_as_it_was(
+def test_a_full_disk_leaves_the_old_file_unchanged(
     enrich: Enrich, folder: Path, stores_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write_half(path: Path, text: str, **_: Any) -> int:
@@ -276,7 +276,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_as_it_was(
         ),
         (
             (*FLAGS, "--extra-field", "A=order.id", "--extra-field", " A =order.id"),
-            "--extra-field: names the same field twice. A field has one rule.",
+            "--extra-field: names the same field twice. Each field can have only one rule.",
         ),
         (
             ("--store", "abc123", "--po-from", "metafield", "--po-field", "po_number"),
@@ -289,14 +289,14 @@ def test_a_disk_that_is_full_leaves_the_old_file_as_it_was(
         ),
         (
             ("--store", "abc123", "--po-from", "comment", "--po-field", "PO"),
-            "--po-field: means nothing with --po-from comment. Leave it out.",
+            "--po-field: cannot be used with --po-from comment. Leave it out.",
         ),
         (
             ("--store", "abc123", "--po-from", "none"),
-            "--po-from none: leaves nothing to do without an extra field."
-            " Name one: --extra-field 'Cost Center=metafields.checkout.cost_center'.",
+            "--po-from none: needs at least one extra field."
+            " For example: --extra-field 'Cost Center=metafields.checkout.cost_center'.",
         ),
-        ((*FLAGS, "--name", "\udcff"), "enrich init: was given text that is not UTF-8. See the locale."),
+        ((*FLAGS, "--name", "\udcff"), "enrich init: got text that is not UTF-8. Check the terminal's locale."),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(
@@ -317,8 +317,8 @@ def test_a_metafield_has_one_namespace_and_one_key(enrich: Enrich, name: str) ->
     [
         ((), "--store and --po-from (one of form_field, "),
         (("--store", "abc123"), "--po-from (one of form_field, "),
-        (("--store", "abc123", "--po-from", "form_field"), "--po-field where it cannot ask."),
-        (("--po-from", "comment"), "--store where it cannot ask."),
+        (("--store", "abc123", "--po-from", "form_field"), "--po-field without a terminal."),
+        (("--po-from", "comment"), "--store without a terminal."),
     ],
 )
 def test_without_a_terminal_the_missing_options_are_named(
@@ -335,7 +335,7 @@ def test_without_a_terminal_the_missing_options_are_named(
 
 @contextmanager
 def on_terminal(*words: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """Run it on a terminal; the process, and the end where a person would sit."""
+    """Run it on a terminal; the process, and the file descriptor of the person's side."""
     person, terminal = pty.openpty()
     command = [*COMMAND, "init", *words]
     try:
@@ -365,15 +365,15 @@ def test_a_person_is_asked_for_what_is_missing(stores_file: Path) -> None:
 
     assert (code, out) == (0, "")
     assert "Store hash" in shown
-    assert "A number from 1 to 10." in shown
-    assert "Its name [checkout.po_number]" in shown
+    assert "Enter a number from 1 to 10." in shown
+    assert "Name of the field [checkout.po_number]" in shown
     store = load(stores_file).stores["abc123"].store
     assert store.po_number
     assert store.po_number.sources == ("metafields.checkout.po",)
 
 
 @pytest.mark.integration
-def test_questions_are_no_part_of_the_file(folder: Path) -> None:
+def test_questions_are_not_part_of_the_file(folder: Path) -> None:
     code, out, shown = answered("\n\n", "--store", "abc123", "--output", "-")
 
     assert code == 0
@@ -383,7 +383,7 @@ def test_questions_are_no_part_of_the_file(folder: Path) -> None:
 
 
 @pytest.mark.integration
-def test_the_end_of_what_is_typed_leaves_nothing_behind(stores_file: Path) -> None:
+def test_end_of_input_writes_nothing(stores_file: Path) -> None:
     code, out, shown = answered("\x04")
 
     assert (code, out) == (130, "")
@@ -392,12 +392,12 @@ def test_the_end_of_what_is_typed_leaves_nothing_behind(stores_file: Path) -> No
 
 
 @pytest.mark.integration
-def test_who_interrupts_it_leaves_nothing_behind(stores_file: Path) -> None:
+def test_an_interrupt_writes_nothing(stores_file: Path) -> None:
     with on_terminal() as (process, person):
         shown = ""
         while "Store hash" not in shown:
             shown += os.read(person, 1024).decode()
-        # One that comes just before Python begins to wait for the answer is heard after it only: then press it again.
+        # One that comes just before Python begins to wait for the answer is handled only after it: then press it again.
         for _ in range(50):
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""What every command has in common: help, mistakes told in a line, interruption."""
+"""What all commands have in common: help, errors in one line, interruption."""
 
 import re
 import socket
@@ -40,14 +40,14 @@ def flat(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", [*(command.values[0] for command in COMMANDS), ("hooks",), ("orders",), ()])
-def test_help_tells_the_purpose_in_a_sentence_and_gives_an_example(enrich: Enrich, path: tuple[str, ...]) -> None:
+def test_help_starts_with_a_sentence_and_gives_an_example(enrich: Enrich, path: tuple[str, ...]) -> None:
     shown = enrich(*path, "--help")
-    usage, purpose, *_ = shown.out.split("\n\n")
+    usage, summary, *_ = shown.out.split("\n\n")
 
     assert (shown.code, shown.err) == (0, "")
     words = " ".join(("enrich", *path))
     assert usage.startswith(f"Usage: {words} ")
-    assert re.fullmatch(r"[A-Z][^.]+\.", flat(purpose))
+    assert re.fullmatch(r"[A-Z][^.]+\.", flat(summary))
     assert re.search(rf"^  Example: (REDIS_URL=\S+ )?{words}\b", shown.out, re.MULTILINE)
     assert enrich(*path, "-h") == shown
 
@@ -62,19 +62,19 @@ def test_help_explains_each_option_and_shows_its_default(enrich: Enrich, path: t
 
 
 @pytest.mark.parametrize("group", [(), ("hooks",), ("orders",)])
-def test_help_lists_every_command_with_its_whole_purpose(enrich: Enrich, group: tuple[str, ...]) -> None:
+def test_help_lists_every_command_with_its_whole_summary(enrich: Enrich, group: tuple[str, ...]) -> None:
     shown = enrich(*group, "--help").out
     paths = [path for path, _ in commands(get_group(app)) if path[: len(group)] == group]
     for name in {path[len(group)] for path in paths}:
         assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", shown, re.MULTILINE)
 
 
-def test_the_list_of_commands_says_what_their_own_help_says() -> None:
+def test_the_list_of_commands_agrees_with_their_own_help() -> None:
     listed = get_group(app).commands.values()
-    purposes = {
+    summaries = {
         later.name: (later.load().help or "").split("\n\n")[0] for later in listed if isinstance(later, LazyCommand)
     }
-    assert {later.name: later.short_help for later in listed} == {name: flat(purposes[name]) for name in purposes}
+    assert {later.name: later.short_help for later in listed} == {name: flat(summaries[name]) for name in summaries}
 
 
 def test_an_example_may_be_copied_from_the_help(enrich: Enrich) -> None:
@@ -90,7 +90,7 @@ def test_a_group_without_a_command_shows_its_help(enrich: Enrich, words: tuple[s
     assert shown.err == enrich(*words, "--help").out
 
 
-def test_version_is_told(enrich: Enrich) -> None:
+def test_version_is_printed(enrich: Enrich) -> None:
     assert enrich("--version").out == f"enrich {version('b2b-order-enrichment')}\n"
 
 
@@ -117,7 +117,7 @@ def test_version_is_told(enrich: Enrich) -> None:
         ("web --port 65536", "enrich web: .*'--port': must be less than or equal to 65535. See .*"),
         ("sandbox --error-rate 2", "enrich sandbox: .*'--error-rate': must be less than or equal to 1. See .*"),
         ("demo --orders 0", "enrich demo: .*'--orders': must be greater than or equal to 1. See .*"),
-        ("orders list --since then", "--since then: is not a time. Write .* or 7d."),
+        ("orders list --since then", "--since then: is not a valid time. Write .* or 7d."),
     ],
 )
 def test_a_mistyped_command_is_one_line(enrich: Enrich, words: str, line: str) -> None:
@@ -155,7 +155,7 @@ def test_a_stores_file_that_is_not_there_is_named(
 
 
 @pytest.mark.parametrize("words", NEED_STORES, ids=" ".join)
-def test_all_problems_of_a_stores_file_are_told_a_line_each(
+def test_all_problems_of_a_stores_file_are_shown_a_line_each(
     enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
@@ -168,7 +168,7 @@ def test_all_problems_of_a_stores_file_are_told_a_line_each(
 
 
 @pytest.mark.parametrize("words", NEED_STORES, ids=" ".join)
-def test_all_bad_variables_are_told_a_line_each(
+def test_all_bad_variables_are_shown_a_line_each(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "http://user:hunter2@redis")
@@ -184,7 +184,7 @@ def test_a_dead_redis_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     ran = enrich(*words)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == ("REDIS_URL: Redis does not answer (ConnectionError). Is it running, and is this its URL?\n")
+    assert ran.err == ("REDIS_URL: Redis does not answer (ConnectionError). Is it running, and is the URL correct?\n")
 
 
 @pytest.mark.parametrize("error", [AuthenticationError("invalid password"), NoPermissionError("no permissions")])
@@ -200,11 +200,11 @@ def test_a_redis_that_refuses_the_user_is_one_line(
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (InvalidResponse('got "H" as reply type byte'), "what answers there is not Redis. Is this its URL?"),
-        (ResponseError("MISCONF no disk"), "Redis refuses what it is asked (MISCONF no disk)."),
+        (InvalidResponse('got "H" as reply type byte'), "the server at this URL is not Redis. Is the URL correct?"),
+        (ResponseError("MISCONF no disk"), "Redis refuses the command (MISCONF no disk)."),
     ],
 )
-def test_a_redis_that_is_none_or_refuses_a_command_is_one_line(
+def test_a_server_that_is_not_redis_or_refuses_a_command_is_one_line(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
     monkeypatch.setattr(search, "find_redis", raising(error))
@@ -216,12 +216,12 @@ def test_a_redis_that_is_none_or_refuses_a_command_is_one_line(
     [
         (
             CredentialsRefused("Get Orders", "Unauthorized.", status=401),
-            "Get Orders: 401: Unauthorized. `enrich check` says what is wrong with the token.",
+            "Get Orders: 401: Unauthorized. Run `enrich check` to see what is wrong with the token.",
         ),
         (
             TryAgain("Get Orders", "ConnectError"),
-            "Get Orders: no answer: ConnectError. Is the network up, and are the addresses under [bigcommerce] right? "
-            "`enrich check` tells more.",
+            "Get Orders: no answer: ConnectError. Check the network and the URLs under [bigcommerce], "
+            "then run `enrich check`.",
         ),
         (TryAgain("Get Orders", "Bad Gateway", status=502), "Get Orders: 502: Bad Gateway"),
         (OutOfBudget("Get Orders", seconds=3), "Get Orders: no answer: the store's quota is spent for now"),
@@ -234,7 +234,7 @@ def test_a_call_that_failed_is_one_line_with_what_to_do(
     assert enrich("orders", "list") == Ran(2, "", f"{line}\n")
 
 
-def test_an_error_holds_nothing_that_a_terminal_obeys(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_contains_no_control_characters(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "find_redis", raising(EnrichError("first \x1b]0;evil\x07\nsecond \x9b31m")))
     assert enrich("orders", "list") == Ran(2, "", "first ]0;evil\nsecond 31m\n")
 
@@ -248,15 +248,13 @@ def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch
             assert enrich(command, "--port", port) == Ran(2, "", line)
 
 
-def test_interrupted_is_130_without_a_word(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_exits_130_without_output(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "find_redis", raising(KeyboardInterrupt()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == Ran(130, "", "")
 
 
-def test_a_question_that_is_not_answered_is_130_on_a_line_of_its_own(
-    enrich: Enrich, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_prompt_without_an_answer_exits_130(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "find_redis", raising(typer.Abort()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == Ran(130, "", "\n")

@@ -1,4 +1,4 @@
-"""The demo's orders: what must come of each is what its rules make of it, by the sandbox's own books."""
+"""The demo's orders: the expected values are those that the demo's rules give in the sandbox."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -66,7 +66,7 @@ async def composed(
 
 
 @pytest.mark.parametrize("make", ENRICHED)
-async def test_an_order_is_to_hold_what_the_rules_make_of_it(
+async def test_the_expected_values_are_those_of_the_rules(
     make: object, sandbox: RunningSandbox, configuration: Configuration, redis_url: str
 ) -> None:
     assert callable(make)
@@ -78,7 +78,7 @@ async def test_an_order_is_to_hold_what_the_rules_make_of_it(
     assert order.reason is None
 
 
-async def test_a_shopper_of_no_company_is_none(
+async def test_a_shopper_without_a_company_is_not_a_company_user(
     sandbox: RunningSandbox, configuration: Configuration, redis_url: str
 ) -> None:
     with pytest.raises(NoCompanyUser):
@@ -86,7 +86,7 @@ async def test_a_shopper_of_no_company_is_none(
 
 
 @pytest.mark.parametrize(("make", "reason"), [(guest, "guest"), (no_company, "not_a_company_user")])
-def test_an_order_that_is_to_be_skipped_would_have_had_a_po(make: object, reason: str) -> None:
+def test_a_skipped_order_would_have_had_a_po(make: object, reason: str) -> None:
     assert callable(make)
     order: DemoOrder = make("4711-D")
     assert (order.outcome, order.reason, order.po_number, order.fields) == (Status.SKIPPED, reason, "", {})
@@ -94,7 +94,7 @@ def test_an_order_that_is_to_be_skipped_would_have_had_a_po(make: object, reason
     assert (order.placement["customer_id"] == GUEST) == (reason == "guest")
 
 
-def test_only_the_late_one_is_to_be_updated() -> None:
+def test_only_the_late_order_is_expected_to_be_updated() -> None:
     assert {make("4711-D").kind for make in ENRICHED if make("4711-D").outcome is Status.UPDATED} == {
         late("4711-D").kind
     }
@@ -112,7 +112,7 @@ def test_the_usual_demo_has_every_kind_and_each_rare_one_once() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 1000])
-def test_there_are_as_many_orders_as_asked_for_and_no_po_twice(count: int) -> None:
+def test_there_are_count_orders_with_different_pos(count: int) -> None:
     orders = list(demo_orders(count))
     po_numbers = [order.po_number for order in orders if order.po_number]
 

@@ -1,11 +1,11 @@
-"""How the demo holds what came of an order against what must."""
+"""How the demo compares an order's outcome with the expected one."""
 
 from typing import Any
 
 import pytest
 
 from service.demo.orders import form_field, guest, late, no_po
-from service.demo.run import Placed, _wrongs
+from service.demo.run import Placed, _deviations
 from service.orders.state.entry import Entry, Stage, Status
 
 GOOD = form_field("4700-D")
@@ -21,21 +21,21 @@ def entry(**changes: Any) -> Entry:
     return Entry("sandbox", 1001, **values | changes)
 
 
-def wrongs(order: Placed, record: dict[str, Any] | None = RECORD, creates: int = 1) -> list[str]:
-    return list(_wrongs(order, {"record": record, "creates": creates}))
+def deviations(order: Placed, record: dict[str, Any] | None = RECORD, creates: int = 1) -> list[str]:
+    return list(_deviations(order, {"record": record, "creates": creates}))
 
 
-def test_an_order_that_came_out_as_it_must_has_nothing_wrong() -> None:
+def test_an_order_with_the_expected_outcome_has_no_deviations() -> None:
     order = Placed(1001, GOOD, entry())
-    assert wrongs(order) == []
-    assert order.has_ended
+    assert deviations(order) == []
+    assert order.is_finished
     assert order.age_at_create == 1.5
 
 
 @pytest.mark.parametrize(
-    ("changes", "record", "creates", "wrong"),
+    ("changes", "record", "creates", "deviation"),
     [
-        ({"status": Status.QUEUED}, RECORD, 1, "it did not end"),
+        ({"status": Status.QUEUED}, RECORD, 1, "not finished"),
         ({"status": Status.FAILED, "reason": "Cost Center"}, RECORD, 1, "failed Cost Center, not created "),
         ({"verified": False}, RECORD, 1, "not verified"),
         ({"times": {Stage.CREATED: 1000.0, Stage.SENT: 1010.0}}, RECORD, 1, "not inside the window"),
@@ -45,29 +45,29 @@ def test_an_order_that_came_out_as_it_must_has_nothing_wrong() -> None:
         ({}, RECORD, 2, "created 2 times"),
     ],
 )
-def test_whatever_is_wrong_is_told(
-    changes: dict[str, Any], record: dict[str, Any] | None, creates: int, wrong: str
+def test_every_deviation_is_reported(
+    changes: dict[str, Any], record: dict[str, Any] | None, creates: int, deviation: str
 ) -> None:
-    assert wrong in wrongs(Placed(1001, GOOD, entry(**changes)), record, creates)
+    assert deviation in deviations(Placed(1001, GOOD, entry(**changes)), record, creates)
 
 
-def test_an_order_that_was_never_seen_did_not_end() -> None:
-    assert wrongs(Placed(1001, GOOD), None, 0) == ["it did not end"]
+def test_an_order_without_an_entry_is_not_finished() -> None:
+    assert deviations(Placed(1001, GOOD), None, 0) == ["not finished"]
 
 
 def test_a_skipped_order_needs_no_record() -> None:
     skipped = entry(status=Status.SKIPPED, reason="guest", verified=None, times={})
-    assert wrongs(Placed(1001, guest("4700-D"), skipped), None, 0) == []
-    assert wrongs(Placed(1001, guest("4700-D"), entry()), None, 0) == ["created , not skipped guest"]
+    assert deviations(Placed(1001, guest("4700-D"), skipped), None, 0) == []
+    assert deviations(Placed(1001, guest("4700-D"), entry()), None, 0) == ["created , not skipped guest"]
 
 
 def test_an_updated_order_needs_no_window() -> None:
     order = Placed(1001, late("4700-D"), entry(status=Status.UPDATED))
-    assert wrongs(order, {"po_number": "4700-D", "extra_fields": late("4700-D").fields}, 0) == []
+    assert deviations(order, {"po_number": "4700-D", "extra_fields": late("4700-D").fields}, 0) == []
     assert order.age_at_create is None
 
 
-def test_no_po_may_be_null_or_empty() -> None:
+def test_an_order_without_a_po_may_have_null_or_empty_text() -> None:
     for po_number in (None, ""):
         record = {"po_number": po_number, "extra_fields": no_po("").fields}
-        assert wrongs(Placed(1001, no_po(""), entry()), record) == []
+        assert deviations(Placed(1001, no_po(""), entry()), record) == []

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own."""
+"""The sandbox as a separate process."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ asyncio.run(serve(Options(), "127.0.0.1", 0))
 
 
 @pytest.mark.integration
-async def test_it_says_where_it_listens_and_stops_when_told() -> None:
+async def test_it_logs_its_url_and_stops_on_a_signal() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", SCRIPT, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:

@@ -81,7 +81,7 @@ async def test_a_second_create_is_refused_and_changes_nothing(sandbox: RunningSa
     assert (await record(sandbox, order_id))["poNumber"] == "A-1"
 
 
-async def test_there_is_no_record_before_ten_seconds_unless_somebody_makes_it(
+async def test_there_is_no_record_before_ten_seconds_unless_somebody_creates_it(
     sandbox: RunningSandbox, clock: StillClock
 ) -> None:
     order_id = await placed(sandbox, buyer_po="BUYER-7")
@@ -102,7 +102,7 @@ async def test_the_platform_does_not_overwrite_a_created_record(sandbox: Running
     assert (await record(sandbox, order_id))["poNumber"] == "A-1"
 
 
-async def test_a_record_that_the_storefront_made_first_refuses_create(sandbox: RunningSandbox) -> None:
+async def test_create_is_refused_if_the_storefront_created_the_record_first(sandbox: RunningSandbox) -> None:
     order_id = await placed(sandbox, record_after=0, buyer_po="BUYER-7")
 
     assert (await create(sandbox, order_id)).status_code == 400
@@ -110,7 +110,9 @@ async def test_a_record_that_the_storefront_made_first_refuses_create(sandbox: R
 
 
 @pytest.mark.parametrize("customer_id", [199, 4711])
-async def test_create_is_refused_for_who_is_no_company_user(sandbox: RunningSandbox, customer_id: int) -> None:
+async def test_create_is_refused_for_a_customer_who_is_not_a_company_user(
+    sandbox: RunningSandbox, customer_id: int
+) -> None:
     order_id = await placed(sandbox, customer_id=customer_id)
 
     refused = await create(sandbox, order_id, customer_id)
@@ -135,9 +137,7 @@ async def test_create_for_an_unknown_order_is_404(sandbox: RunningSandbox) -> No
         ("Quantity Limit", "1000", 200),
     ],
 )
-async def test_create_holds_extra_fields_against_their_configs(
-    sandbox: RunningSandbox, name: str, value: str, status: int
-) -> None:
+async def test_create_validates_extra_fields(sandbox: RunningSandbox, name: str, value: str, status: int) -> None:
     order_id = await placed(sandbox)
 
     answer = await create(sandbox, order_id, 101, "A-1", {"fieldName": name, "fieldValue": value})
@@ -189,7 +189,7 @@ async def test_update_needs_something_to_update(sandbox: RunningSandbox, clock: 
 
 
 @pytest.mark.parametrize(("option", "kept"), [("replace", False), ("merge", True)])
-async def test_update_replaces_or_merges_extra_fields_as_told(clock: StillClock, option: str, kept: bool) -> None:
+async def test_update_replaces_or_merges_extra_fields_as_configured(clock: StillClock, option: str, kept: bool) -> None:
     async with called_sandbox(clock, update_extra_fields=option) as sandbox:
         order_id = await placed(sandbox, record_after=0, buyer_extra_fields={"Source": "web"})
 
@@ -200,7 +200,7 @@ async def test_update_replaces_or_merges_extra_fields_as_told(clock: StillClock,
         ) is kept
 
 
-async def test_shapes_seen_elsewhere_can_be_asked_for(clock: StillClock) -> None:
+async def test_alternative_response_formats_can_be_configured(clock: StillClock) -> None:
     async with called_sandbox(clock, record_data_as="object", bc_order_id_as="text") as sandbox:
         order_id = await placed(sandbox, record_after=0, is_invoice_order=True)
 
@@ -222,7 +222,7 @@ async def test_reads_lag_behind_writes(sandbox: RunningSandbox, clock: StillCloc
     assert (await record(sandbox, order_id))["poNumber"] == "A-1"
 
 
-async def test_what_somebody_else_writes_shows(sandbox: RunningSandbox) -> None:
+async def test_a_write_of_others_shows(sandbox: RunningSandbox) -> None:
     order_id = await placed(sandbox)
     await create(sandbox, order_id)
 

@@ -55,7 +55,7 @@ async def test_health_names_the_stores(sandbox: RunningSandbox) -> None:
     assert (await sandbox.control.get("/health")).json() == {"status": "ok", "stores": ["another", "sandbox"]}
 
 
-async def test_a_store_keeps_its_orders_when_it_is_described_anew(sandbox: RunningSandbox) -> None:
+async def test_a_store_keeps_its_orders_when_its_configuration_is_replaced(sandbox: RunningSandbox) -> None:
     order_id = (await sandbox.place_order())["id"]
     await sandbox.put_store(name="Other")
     kept = await sandbox.order(order_id)
@@ -66,7 +66,7 @@ async def test_a_store_keeps_its_orders_when_it_is_described_anew(sandbox: Runni
     assert (await sandbox.control.get(f"/stores/sandbox/orders/{order_id}")).status_code == 404
 
 
-async def test_an_order_shows_its_writes_and_how_often_it_was_tried(sandbox: RunningSandbox) -> None:
+async def test_an_order_shows_its_writes_and_attempts(sandbox: RunningSandbox) -> None:
     order_id = (await sandbox.place_order(customer_id=101))["id"]
     body = {"bcOrderId": order_id, "customerId": 101, "extraFields": [{"fieldName": "Account No", "fieldValue": "1"}]}
     await sandbox.api.post("/api/v3/io/orders", json=body)

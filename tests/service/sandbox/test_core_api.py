@@ -120,7 +120,7 @@ async def test_orders_are_counted_by_the_same_filter(sandbox: RunningSandbox) ->
     assert (await get(sandbox, f"{V2}/orders/count", min_id=last))["count"] == 1
 
 
-async def test_fifty_orders_come_unless_more_are_asked_for(sandbox: RunningSandbox) -> None:
+async def test_a_page_has_fifty_orders_by_default(sandbox: RunningSandbox) -> None:
     for _ in range(60):
         await placed(sandbox)
 
@@ -148,7 +148,7 @@ async def test_metafields_of_one_order_and_across_orders(sandbox: RunningSandbox
     assert [field["resource_id"] for field in recent["data"]] == [second]
 
 
-async def test_v3_lists_tell_of_their_pages(sandbox: RunningSandbox) -> None:
+async def test_v3_lists_have_pagination(sandbox: RunningSandbox) -> None:
     order_id = await placed(sandbox, metafields={"erp": {str(number): "x" for number in range(5)}})
 
     page = await get(sandbox, f"{V3}/orders/{order_id}/metafields", limit=2, page=3)
@@ -166,14 +166,14 @@ async def test_v3_lists_tell_of_their_pages(sandbox: RunningSandbox) -> None:
 async def test_customers_carry_attributes_and_form_fields_only_when_asked(sandbox: RunningSandbox) -> None:
     (plain,) = (await get(sandbox, f"{V3}/customers", **{"id:in": 101}))["data"]
     (whole,) = (await get(sandbox, f"{V3}/customers", **{"id:in": 101, "include": "attributes,formfields"}))["data"]
-    nobody = (await get(sandbox, f"{V3}/customers", **{"id:in": 4711}))["data"]
+    unknown = (await get(sandbox, f"{V3}/customers", **{"id:in": 4711}))["data"]
 
     assert "attributes" not in plain
     assert "form_fields" not in plain
     (attribute,) = whole["attributes"]
     assert (attribute["attribute_name"], attribute["attribute_value"]) == ("Cost Center", "CC-110")
     assert whole["form_fields"][0]["value"] == "Purchasing"
-    assert nobody == []
+    assert unknown == []
 
 
 async def test_attribute_names_can_be_left_to_their_own_list(clock: StillClock) -> None:
@@ -220,7 +220,7 @@ async def test_hooks_are_created_found_changed_and_deleted(sandbox: RunningSandb
         {"scope": "store/order/created", "destination": "https://a.example/", "headers": {"a": 1}},
     ],
 )
-async def test_a_hook_that_makes_no_sense_is_422(sandbox: RunningSandbox, body: dict[str, Any]) -> None:
+async def test_an_invalid_hook_is_422(sandbox: RunningSandbox, body: dict[str, Any]) -> None:
     response = await sandbox.api.post(f"{V3}/hooks", json=body)
 
     assert response.status_code == 422
@@ -238,7 +238,7 @@ async def test_one_hook_per_scope_and_destination_and_ten_per_scope(sandbox: Run
     assert await create(0) == 422
 
 
-async def test_the_options_of_a_line_item_are_shown_as_a_text_that_was_typed(sandbox: RunningSandbox) -> None:
+async def test_the_options_of_a_line_item_are_text_fields_by_default(sandbox: RunningSandbox) -> None:
     option = {"display_name": "PO Number", "display_value": "A-1"}
     order_id = await placed(sandbox, products=[{"sku": "A", "product_options": [option]}])
 

@@ -41,14 +41,14 @@ async def test_wrong_credentials_are_401(sandbox: RunningSandbox, path: str, hea
     assert (await sandbox.api.get(path, headers=headers)).status_code == 401
 
 
-async def test_a_rotated_token_is_good_beside_the_old_one(sandbox: RunningSandbox) -> None:
+async def test_both_tokens_of_a_rotation_are_accepted(sandbox: RunningSandbox) -> None:
     await sandbox.put_store(access_token=["new", "sandbox-access-token"])
     assert await statuses(sandbox, CORE, 1) == [204]
     await sandbox.put_store(access_token="new")
     assert await statuses(sandbox, CORE, 1) == [401]
 
 
-async def test_core_quota_is_told_and_kept(sandbox: RunningSandbox, clock: StillClock) -> None:
+async def test_core_quota_is_reported_and_enforced(sandbox: RunningSandbox, clock: StillClock) -> None:
     first = await sandbox.api.get(CORE)
     clock.tick(12.5)
     assert await statuses(sandbox, CORE, 149) == [204] * 149
@@ -66,7 +66,7 @@ async def test_core_quota_is_told_and_kept(sandbox: RunningSandbox, clock: Still
     assert await statuses(sandbox, CORE, 1) == [204]
 
 
-async def test_b2b_quota_is_told_with_units(clock: StillClock) -> None:
+async def test_b2b_quota_is_reported_with_units(clock: StillClock) -> None:
     async with called_sandbox(clock, b2b_quota=2) as sandbox:
         assert await statuses(sandbox, B2B, 2) == [200, 200]
         clock.tick(59.603)
@@ -163,7 +163,7 @@ async def test_the_same_seed_brings_the_same_faults(sandbox: RunningSandbox) -> 
     assert set(first) & {500, 502, 503}
 
 
-async def test_latency_and_hanging_hold_calls_up() -> None:
+async def test_latency_and_hanging_delay_calls() -> None:
     async with running_sandbox() as sandbox:
         await sandbox.faults(latency=0.1)
         slow = await sandbox.api.get(CORE)

@@ -1,4 +1,4 @@
-"""Webhooks over real HTTP: a sandbox under uvicorn, and a receiver that answers as it is told."""
+"""Webhooks over real HTTP: a sandbox under uvicorn, and a receiver with configurable answers."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.sandbox.specs import SANDBOX_CLIENT_SECRET
-from service.sandbox.webhooks import BLOCKED_FOR, COUNTED_FROM, RETRY_AFTER, SUCCESS_WINDOW, Domain
+from service.sandbox.webhooks import BLOCK_DURATION_S, MIN_DELIVERIES, RETRY_DELAYS_S, SUCCESS_WINDOW_S, Domain
 from tests.fakes.sandbox import RunningSandbox, free_port, running_app, running_sandbox
 
 HOOKS = "/stores/sandbox/v3/hooks"
@@ -33,7 +33,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Receiver:
-    """Keeps what it gets; answers the statuses of ``answers`` in turn, then 200."""
+    """Records its deliveries; answers with the statuses of ``answers`` in sequence, then 200."""
 
     url: str = ""
     got: list[Delivery] = field(default_factory=list)
@@ -54,10 +54,10 @@ class Receiver:
     async def deliveries(self, count: int) -> list[Delivery]:
         """What came, once there is that much of it."""
 
-        async def look() -> list[Delivery]:
+        async def read() -> list[Delivery]:
             return self.got
 
-        return await eventually(look, count)
+        return await eventually(read, count)
 
 
 @asynccontextmanager
@@ -89,11 +89,11 @@ async def hook(sandbox: RunningSandbox, url: str, scope: str = "store/order/crea
     return f"{HOOKS}/{response.json()['data']['id']}"
 
 
-async def eventually(look: Callable[[], Awaitable[list[T]]], count: int = 1) -> list[T]:
+async def eventually(read: Callable[[], Awaitable[list[T]]], count: int = 1) -> list[T]:
     """What is seen once there is that much of it."""
     async with asyncio.timeout(30):
         while True:
-            if len(seen := await look()) >= count:
+            if len(seen := await read()) >= count:
                 return seen
             await asyncio.sleep(0.005)
 
@@ -101,10 +101,10 @@ async def eventually(look: Callable[[], Awaitable[list[T]]], count: int = 1) -> 
 async def settled(sandbox: RunningSandbox, order_id: int, attempts: int) -> list[dict[str, Any]]:
     """The delivery attempts for an order, once there are that many."""
 
-    async def look() -> list[dict[str, Any]]:
+    async def read() -> list[dict[str, Any]]:
         return list((await sandbox.order(order_id))["webhooks"])
 
-    return await eventually(look, attempts)
+    return await eventually(read, attempts)
 
 
 async def admin(sandbox: RunningSandbox) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def verified(delivery: Delivery, secret: str = SANDBOX_CLIENT_SECRET) -> Any:
     return Webhook(base64.b64encode(secret.encode()).decode()).verify(delivery.body, delivery.headers)
 
 
-async def test_an_order_is_told_of_thinly_and_signed(sandbox: RunningSandbox, receiver: Receiver) -> None:
+async def test_a_webhook_is_signed_and_contains_only_ids(sandbox: RunningSandbox, receiver: Receiver) -> None:
     await hook(sandbox, receiver.url, headers={"X-Enrich-Key": "k-1"})
 
     placed = await sandbox.place_order(customer_id=101)
@@ -137,7 +137,7 @@ async def test_an_order_is_told_of_thinly_and_signed(sandbox: RunningSandbox, re
     assert delivery.headers["content-type"] == "application/json"
 
 
-async def test_while_secrets_rotate_both_sign(sandbox: RunningSandbox, receiver: Receiver) -> None:
+async def test_during_a_rotation_both_secrets_sign(sandbox: RunningSandbox, receiver: Receiver) -> None:
     await hook(sandbox, receiver.url)
     await sandbox.put_store(client_secret=["old", "new"])
 
@@ -147,7 +147,7 @@ async def test_while_secrets_rotate_both_sign(sandbox: RunningSandbox, receiver:
     assert verified(receiver.got[0], "old") == verified(receiver.got[0], "new")
 
 
-async def test_incomplete_orders_are_told_of_and_their_completion_too(
+async def test_incomplete_orders_and_their_completion_send_webhooks(
     sandbox: RunningSandbox, receiver: Receiver
 ) -> None:
     await hook(sandbox, receiver.url)
@@ -156,13 +156,13 @@ async def test_incomplete_orders_are_told_of_and_their_completion_too(
     order_id = (await sandbox.place_order(status_id=0, complete_after=0.1))["id"]
     await receiver.deliveries(2)
 
-    told = {delivery.payload["scope"]: delivery.payload for delivery in receiver.got}
-    assert told.keys() == {"store/order/created", "store/order/statusUpdated"}
+    payloads = {delivery.payload["scope"]: delivery.payload for delivery in receiver.got}
+    assert payloads.keys() == {"store/order/created", "store/order/statusUpdated"}
     status = {"previous_status_id": 0, "new_status_id": 11}
-    assert told["store/order/statusUpdated"]["data"] == {"type": "order", "id": order_id, "status": status}
+    assert payloads["store/order/statusUpdated"]["data"] == {"type": "order", "id": order_id, "status": status}
 
 
-async def test_a_status_that_stays_is_not_told_of(sandbox: RunningSandbox, receiver: Receiver) -> None:
+async def test_an_unchanged_status_sends_no_webhook(sandbox: RunningSandbox, receiver: Receiver) -> None:
     await hook(sandbox, receiver.url, "store/order/statusUpdated")
     order_id = (await sandbox.place_order())["id"]
 
@@ -180,7 +180,7 @@ async def test_any_2xx_acknowledges(sandbox: RunningSandbox, receiver: Receiver,
 
     first = (await sandbox.place_order())["id"]
     await settled(sandbox, first, 1)
-    await asyncio.sleep(10 * RETRY_AFTER[0] * 1e-6)
+    await asyncio.sleep(10 * RETRY_DELAYS_S[0] * 1e-6)
 
     assert [attempt["status"] for attempt in await settled(sandbox, first, 1)] == [status]
 
@@ -223,7 +223,9 @@ async def test_two_orders_have_two_hashes(sandbox: RunningSandbox, receiver: Rec
     assert receiver.got[0].payload["hash"] != receiver.got[1].payload["hash"]
 
 
-async def test_webhooks_are_dropped_doubled_and_delayed_as_told(sandbox: RunningSandbox, receiver: Receiver) -> None:
+async def test_webhooks_are_dropped_duplicated_and_delayed_as_configured(
+    sandbox: RunningSandbox, receiver: Receiver
+) -> None:
     await hook(sandbox, receiver.url)
     await sandbox.place_order(drop_webhook=True)
     await sandbox.place_order(age=3600)
@@ -248,18 +250,18 @@ async def test_the_last_failed_retry_deactivates_the_hook(sandbox: RunningSandbo
     await sandbox.place_order()
     reactivated = await sandbox.api.put(path, json={"is_active": True})
     receiver.always = 200
-    told = (await sandbox.place_order())["id"]
+    other_id = (await sandbox.place_order())["id"]
 
     assert [attempt["attempt"] for attempt in attempts] == list(range(1, 13))
     assert [(each["is_active"], each["status"]) for each in hooks] == [(False, "deactivated")]
     assert reactivated.json()["data"]["is_active"]
-    await settled(sandbox, told, 1)
-    assert [delivery.payload["data"]["id"] for delivery in receiver.got] == [order_id] * 12 + [told]
+    await settled(sandbox, other_id, 1)
+    assert [delivery.payload["data"]["id"] for delivery in receiver.got] == [order_id] * 12 + [other_id]
 
 
 async def test_a_receiver_that_is_not_there_counts_as_failed(sandbox: RunningSandbox) -> None:
-    with free_port() as nobody:
-        await hook(sandbox, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    with free_port() as unused:
+        await hook(sandbox, f"http://127.0.0.1:{unused.getsockname()[1]}")
         order_id = (await sandbox.place_order())["id"]
         attempts = await settled(sandbox, order_id, 12)
 
@@ -276,35 +278,35 @@ async def test_inactive_and_deleted_hooks_get_nothing(sandbox: RunningSandbox, r
     await sandbox.api.delete(path)
     receiver.may_answer.set()
     await settled(sandbox, order_id, 1)
-    await asyncio.sleep(sum(RETRY_AFTER) * 1e-6)
+    await asyncio.sleep(sum(RETRY_DELAYS_S) * 1e-6)
 
     assert len(receiver.got) == 1
 
 
-async def test_a_failing_domain_is_blocked_and_let_go(receiver: Receiver) -> None:
+async def test_a_failing_domain_is_blocked_and_unblocked(receiver: Receiver) -> None:
     scale = 0.01
     async with running_sandbox(retry_scale=scale) as sandbox:
         for number in range(10):
             await hook(sandbox, receiver.url, destination=f"{receiver.url}/hook{number}")
         receiver.always = 500
-        for _ in range(COUNTED_FROM // 10):
+        for _ in range(MIN_DELIVERIES // 10):
             await sandbox.place_order()
 
-        async def look() -> list[dict[str, Any]]:
+        async def read() -> list[dict[str, Any]]:
             return list((await admin(sandbox))["blocked_domains"])
 
-        (domain,) = await eventually(look)
+        (domain,) = await eventually(read)
         receiver.always = 200
         attempts = await settled(sandbox, (await sandbox.place_order())["id"], 10)
 
         assert receiver.url == f"http://{domain['destination']}"
-        assert 0 < domain["time_left"] <= BLOCKED_FOR * scale + 1
+        assert 0 < domain["time_left"] <= BLOCK_DURATION_S * scale + 1
         assert domain["reasons"][0]["failure_description"] == "HTTP 500"
         assert {attempt["status"] for attempt in attempts} == {200}
         assert min(attempt["attempt"] for attempt in attempts) > 1
 
         async def let_go() -> list[bool]:
-            return [] if await look() else [True]
+            return [] if await read() else [True]
 
         assert await eventually(let_go)
 
@@ -312,9 +314,9 @@ async def test_a_failing_domain_is_blocked_and_let_go(receiver: Receiver) -> Non
 def test_a_domain_is_blocked_below_ninety_percent_from_the_hundredth_delivery_on() -> None:
     domain = Domain()
 
-    outcomes = [domain.note(1000.0, "HTTP 500" if number < 10 else None, 180) for number in range(100)]
+    outcomes = [domain.record(1000.0, "HTTP 500" if number < 10 else None, 180) for number in range(100)]
     assert not any(outcomes)
-    assert domain.note(1000.0, "HTTP 500", 180)
+    assert domain.record(1000.0, "HTTP 500", 180)
     assert domain.block is not None
     assert domain.block.until == 1180.0
 
@@ -322,9 +324,9 @@ def test_a_domain_is_blocked_below_ninety_percent_from_the_hundredth_delivery_on
 def test_deliveries_older_than_two_minutes_do_not_count() -> None:
     domain = Domain()
     for _ in range(99):
-        domain.note(1000.0, "HTTP 500", 180)
+        domain.record(1000.0, "HTTP 500", 180)
 
-    assert not domain.note(1000.0 + SUCCESS_WINDOW, "HTTP 500", 180)
+    assert not domain.record(1000.0 + SUCCESS_WINDOW_S, "HTTP 500", 180)
 
 
 async def test_pending_deliveries_end_with_the_sandbox(receiver: Receiver) -> None:

@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
         ("2026-01-30T08:15-06:00", datetime(2026, 1, 30, 14, 15, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_read_in_every_form_that_is_promised(text: str, moment: datetime) -> None:
+def test_every_documented_time_format_is_parsed(text: str, moment: datetime) -> None:
     assert parse_since(text, now=NOW) == moment
 
 
@@ -45,8 +45,8 @@ def test_a_time_is_read_in_every_form_that_is_promised(text: str, moment: dateti
         "9999-12-31T23:59-14:00",
     ],
 )
-def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^--since .*: is not a time\. Write 2026-01-31, .* or 7d\.$"):
+def test_an_invalid_time_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--since .*: is not a valid time\. Write 2026-01-31, .* or 7d\.$"):
         parse_since(text, now=NOW)
 
 
@@ -66,7 +66,7 @@ def test_any_text_is_a_time_in_some_zone_or_refused(text: str) -> None:
         assert isinstance(moment.timestamp(), float)
 
 
-def test_no_store_is_all_of_them_and_an_empty_name_is_none() -> None:
+def test_no_store_selects_all_and_an_empty_name_none() -> None:
     assert choose_stores(None, ["abc123", "def456"]) == ["abc123", "def456"]
     assert choose_stores("def456", ["abc123", "def456"]) == ["def456"]
     with pytest.raises(ConfigError, match=r"^--store : is not in the stores file\."):
@@ -90,7 +90,9 @@ def test_a_store_that_is_named_is_taken() -> None:
         (None, 11, "store9, …"),
     ],
 )
-def test_a_store_that_is_not_clear_is_refused_with_those_there_are(wanted: str | None, count: int, cure: str) -> None:
+def test_an_unknown_or_ambiguous_store_is_refused_with_the_configured_ones(
+    wanted: str | None, count: int, cure: str
+) -> None:
     with pytest.raises(ConfigError) as refused:
         choose_store(wanted, [f"store{number}" for number in range(count)])
     assert str(refused.value).startswith("--store")

@@ -18,7 +18,7 @@ EVIL = "before \x1b]0;title\x07\x9b31m\x00\rafter"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_words_cannot_command_the_terminal(
+def test_control_characters_do_not_reach_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_terminal: bool
 ) -> None:
     if is_terminal:

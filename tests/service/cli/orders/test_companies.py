@@ -19,7 +19,7 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich, Ran
-from tests.fakes.orders import working
+from tests.fakes.orders import worker_thread
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
 pytestmark = pytest.mark.integration
@@ -46,7 +46,7 @@ COMPANIES = [
 ]
 
 
-class Shop:
+class CompaniesStack:
     """A sandbox, a Redis, and the command."""
 
     def __init__(self, sandbox: RunningSandbox, redis: ArqRedis, redis_url: str, enrich: Enrich) -> None:
@@ -60,8 +60,8 @@ class Shop:
         order_id: int = order["id"]
         return order_id
 
-    async def ended(self, order_id: int, status: Status, reason: str | None = None) -> None:
-        """The order is in the ledger."""
+    async def finish(self, order_id: int, status: Status, reason: str | None = None) -> None:
+        """Save the order in the ledger as finished."""
         await Transitions(self.redis).finish(
             Entry("sandbox", order_id, status=status, reason=reason, customer_id=BUYER)
         )
@@ -83,11 +83,13 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(enrich: Enrich, folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+async def stack(
+    enrich: Enrich, folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[CompaniesStack]:
     monkeypatch.setenv("REDIS_URL", redis_url)
     async with running_sandbox() as sandbox, connect(redis_url) as redis:
         (folder / "stores.toml").write_text(STORES.format(url=sandbox.url))
-        yield Shop(sandbox, redis, redis_url, enrich)
+        yield CompaniesStack(sandbox, redis, redis_url, enrich)
 
 
 def answered(ran: Ran) -> dict[str, Any]:
@@ -95,121 +97,123 @@ def answered(ran: Ran) -> dict[str, Any]:
     return answer
 
 
-async def test_orders_from_before_the_company_are_moved_and_those_that_lack_their_values_are_queued(
-    shop: Shop,
+async def test_orders_from_before_the_company_are_moved_and_those_not_enriched_are_queued(
+    stack: CompaniesStack,
 ) -> None:
-    unknown, skipped, failed, good, guest_like = [await shop.place() for _ in range(5)]
-    await shop.place(customer_id=101)
-    await shop.ended(skipped, Status.SKIPPED, "not_a_company_user")
-    await shop.ended(failed, Status.FAILED, "B2B Edition has no record of this order")
-    await shop.ended(good, Status.UPDATED)
-    await shop.ended(guest_like, Status.SKIPPED, "no_values")
-    await shop.join()
-    ran = await shop.enrich("assign", "--customer", "300", "--yes")
+    unknown, skipped, failed, good, guest_like = [await stack.place() for _ in range(5)]
+    await stack.place(customer_id=101)
+    await stack.finish(skipped, Status.SKIPPED, "not_a_company_user")
+    await stack.finish(failed, Status.FAILED, "B2B Edition has no record of this order")
+    await stack.finish(good, Status.UPDATED)
+    await stack.finish(guest_like, Status.SKIPPED, "no_values")
+    await stack.join()
+    ran = await stack.enrich("assign", "--customer", "300", "--yes")
 
     assert ran.code == 0
     assert ran.out.splitlines() == [
         "B2B Edition moved 5 orders of customer 300.",
         *(f"order {order_id} of sandbox: queued" for order_id in (unknown, skipped, failed)),
-        "Left alone: 1 skipped, 1 updated.",
+        "Not changed: 1 skipped, 1 updated.",
     ]
-    assert [await shop.company_of(order_id) for order_id in (unknown, good)] == [5001, 5001]
-    assert await shop.sources(unknown, skipped, failed) == {"assign"}
-    assert await shop.statuses(good, guest_like) == {good: Status.UPDATED, guest_like: Status.SKIPPED}
+    assert [await stack.company_of(order_id) for order_id in (unknown, good)] == [5001, 5001]
+    assert await stack.sources(unknown, skipped, failed) == {"assign"}
+    assert await stack.statuses(good, guest_like) == {good: Status.UPDATED, guest_like: Status.SKIPPED}
 
 
-async def test_the_buyer_is_no_longer_remembered_to_be_in_no_company(shop: Shop) -> None:
-    cache = Cache(shop.redis, "sandbox")
+async def test_the_cached_answer_that_the_buyer_has_no_company_is_deleted(stack: CompaniesStack) -> None:
+    cache = Cache(stack.redis, "sandbox")
     await cache.remember_no_company_user(BUYER)
     await cache.remember_no_company_user(199)
-    await shop.join()
-    assert (await shop.enrich("assign", "--customer", "300", "--yes")).code == 0
+    await stack.join()
+    assert (await stack.enrich("assign", "--customer", "300", "--yes")).code == 0
 
     assert not await cache.is_no_company_user(BUYER)
     assert await cache.is_no_company_user(199)
 
 
-async def test_a_second_run_moves_nothing_and_still_takes_up_what_is_not_well(shop: Shop) -> None:
-    order_id = await shop.place()
-    await shop.join()
-    await shop.sandbox.api.put(f"/api/v3/io/customers/{BUYER}/orders/b2b")
-    answer = answered(await shop.enrich("assign", "--customer", "300", "--yes", "--json"))
+async def test_a_second_run_moves_nothing_and_queues_orders_that_are_not_enriched(stack: CompaniesStack) -> None:
+    order_id = await stack.place()
+    await stack.join()
+    await stack.sandbox.api.put(f"/api/v3/io/customers/{BUYER}/orders/b2b")
+    answer = answered(await stack.enrich("assign", "--customer", "300", "--yes", "--json"))
 
     assert (answer["moved"], [item["order_id"] for item in answer["orders"]]) == (0, [order_id])
-    again = answered(await shop.enrich("assign", "--customer", "300", "--yes", "--json"))
+    again = answered(await stack.enrich("assign", "--customer", "300", "--yes", "--json"))
     assert (again["orders"], again["left_alone"]) == ([], {"queued": 1})
 
 
-async def test_a_dry_run_changes_nothing(shop: Shop) -> None:
-    known, unknown = await shop.place(), await shop.place()
-    await shop.ended(known, Status.SKIPPED, "not_a_company_user")
-    await shop.join()
-    ran = await shop.enrich("assign", "--customer", "300", "--dry-run", "--wait")
+async def test_a_dry_run_changes_nothing(stack: CompaniesStack) -> None:
+    known, unknown = await stack.place(), await stack.place()
+    await stack.finish(known, Status.SKIPPED, "not_a_company_user")
+    await stack.join()
+    ran = await stack.enrich("assign", "--customer", "300", "--dry-run", "--wait")
 
     assert ran == Ran(
         0,
         "Dry run: Move orders of customer 300 of store sandbox to Company 5001, and enrich 2 of their 2 orders.\n"
-        f"order {known} of sandbox: would be queued; it is skipped (not_a_company_user)\n"
-        f"order {unknown} of sandbox: would be queued; it is not known yet\n",
+        f"order {known} of sandbox: would be queued; its status is skipped (not_a_company_user)\n"
+        f"order {unknown} of sandbox: would be queued; its status is unknown\n",
         "",
     )
-    assert await shop.company_of(known) is None
-    assert await shop.statuses(known, unknown) == {known: Status.SKIPPED}
-    answer = answered(await shop.enrich("assign", "--customer", "300", "--dry-run", "--json"))
+    assert await stack.company_of(known) is None
+    assert await stack.statuses(known, unknown) == {known: Status.SKIPPED}
+    answer = answered(await stack.enrich("assign", "--customer", "300", "--dry-run", "--json"))
     assert (answer["moved"], {item["result"] for item in answer["orders"]}) == (None, {"dry_run"})
 
 
-@pytest.mark.parametrize("includes", [True, False])
-async def test_the_orders_of_a_buyer_are_found_on_all_pages_whether_min_id_is_among_them(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, includes: bool
+@pytest.mark.parametrize("is_inclusive", [True, False])
+async def test_the_orders_of_a_buyer_are_found_on_all_pages_whether_min_id_is_inclusive_or_not(
+    stack: CompaniesStack, monkeypatch: pytest.MonkeyPatch, is_inclusive: bool
 ) -> None:
-    list_orders, asked = Core.orders, []
+    list_orders, queries = Core.orders, []
 
-    async def in_small_pages(self: Core, **wanted: Any) -> list[dict[str, Any]]:
-        asked.append(wanted)
-        page = await list_orders(self, **wanted)
-        return [order for order in page if includes or order["id"] != wanted["min_id"]][:3]
+    async def in_small_pages(self: Core, **query: Any) -> list[dict[str, Any]]:
+        queries.append(query)
+        page = await list_orders(self, **query)
+        return [order for order in page if is_inclusive or order["id"] != query["min_id"]][:3]
 
     monkeypatch.setattr(companies, "PER_PAGE", 3)
     monkeypatch.setattr(Core, "orders", in_small_pages)
-    order_ids = [await shop.place() for _ in range(5)]
-    await shop.join()
-    answer = answered(await shop.enrich("assign", "--customer", "300", "--dry-run", "--json"))
+    order_ids = [await stack.place() for _ in range(5)]
+    await stack.join()
+    answer = answered(await stack.enrich("assign", "--customer", "300", "--dry-run", "--json"))
 
     assert [item["order_id"] for item in answer["orders"]] == order_ids
-    assert [wanted["min_id"] for wanted in asked][:2] == [None, order_ids[2]]
+    assert [query["min_id"] for query in queries][:2] == [None, order_ids[2]]
 
 
-async def test_wait_tells_what_came_of_the_orders(shop: Shop) -> None:
-    first, second = await shop.place(), await shop.place()
-    await shop.join()
+async def test_wait_reports_the_outcomes(stack: CompaniesStack) -> None:
+    first, second = await stack.place(), await stack.place()
+    await stack.join()
 
-    def look(entry: Entry) -> None:
+    def attempt(entry: Entry) -> None:
         entry.status = Status.UPDATED if entry.order_id == first else Status.FAILED
 
-    with working(shop.redis_url, look, "sandbox"):
-        ran = await shop.enrich("assign", "--customer", "300", "--yes", "--wait", "--json")
+    with worker_thread(stack.redis_url, attempt, "sandbox"):
+        ran = await stack.enrich("assign", "--customer", "300", "--yes", "--wait", "--json")
 
     assert (ran.code, ran.err) == (1, "")
     outcomes = {item["order_id"]: item["order"]["outcome"] for item in answered(ran)["orders"]}
     assert outcomes == {first: "updated", second: "failed"}
 
 
-async def test_orders_are_reassigned_to_the_company_of_a_group_and_good_ones_keep_their_values(shop: Shop) -> None:
-    good, failed = await shop.place(), await shop.place()
-    await shop.ended(good, Status.CREATED)
-    await shop.ended(failed, Status.FAILED, "Cost Center")
-    await shop.join()
-    ran = await shop.enrich("reassign", "--customer", "300", "--group", "22", "--yes")
+async def test_orders_are_reassigned_to_the_company_of_a_group_and_finished_ones_are_not_requeued(
+    stack: CompaniesStack,
+) -> None:
+    good, failed = await stack.place(), await stack.place()
+    await stack.finish(good, Status.CREATED)
+    await stack.finish(failed, Status.FAILED, "Cost Center")
+    await stack.join()
+    ran = await stack.enrich("reassign", "--customer", "300", "--group", "22", "--yes")
 
     assert ran.code == 0
     assert ran.out.splitlines() == [
         "B2B Edition moved 2 orders of customer 300.",
         f"order {failed} of sandbox: queued",
-        "Left alone: 1 created.",
+        "Not changed: 1 created.",
     ]
-    assert await shop.company_of(good) == 5002
-    assert await shop.sources(failed) == {"reassign"}
+    assert await stack.company_of(good) == 5002
+    assert await stack.sources(failed) == {"reassign"}
 
 
 @pytest.mark.parametrize(
@@ -217,57 +221,59 @@ async def test_orders_are_reassigned_to_the_company_of_a_group_and_good_ones_kee
     [
         (
             "assign --customer 199 --yes",
-            "--customer 199: is no Company user (User does not exist.). Add the buyer to a Company in B2B Edition "
-            "first; the id is the store's customer id.\n",
+            "--customer 199: is not a Company user (User does not exist.). Add the buyer to a Company in B2B Edition "
+            "first. Use the customer ID of the store.\n",
         ),
         (
             "reassign --customer 300 --group 99 --yes",
-            "--group 99: is refused by B2B Edition (User does not exist or action not supported for this user). "
+            "--group 99: was refused by B2B Edition (User does not exist or action not supported for this user). "
             "It must be the customer group of one Company, in a store with Dependent Companies.\n",
         ),
         (
             "assign --customer 300",
-            "--yes: is needed where there is no terminal to ask on. Asked was: Move orders of customer 300 of store "
+            "--yes: is required without a terminal. The question was: Move orders of customer 300 of store "
             "sandbox to Company 5001, and enrich 1 of their 1 orders?\n",
         ),
     ],
 )
 async def test_a_mistake_is_one_line_and_changes_nothing(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, words: str, line: str
+    stack: CompaniesStack, monkeypatch: pytest.MonkeyPatch, words: str, line: str
 ) -> None:
-    order_id = await shop.place()
-    await shop.join()
+    order_id = await stack.place()
+    await stack.join()
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
 
-    assert await shop.enrich(*words.split()) == Ran(2, "", line)
-    assert await shop.company_of(order_id) is None
-    assert await shop.statuses(order_id) == {}
+    assert await stack.enrich(*words.split()) == Ran(2, "", line)
+    assert await stack.company_of(order_id) is None
+    assert await stack.statuses(order_id) == {}
 
 
-async def test_a_buyer_who_left_the_company_meanwhile_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    await shop.join()
-    url = f"{shop.sandbox.url}/sandbox/stores/sandbox"
+async def test_a_buyer_who_left_the_company_meanwhile_is_an_error(
+    stack: CompaniesStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.join()
+    url = f"{stack.sandbox.url}/sandbox/stores/sandbox"
     monkeypatch.setattr(companies, "confirm", lambda *_, **__: httpx.put(url, json={}, trust_env=False))
-    ran = await shop.enrich("assign", "--customer", "300")
+    ran = await stack.enrich("assign", "--customer", "300")
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("--customer 300: is no Company user (User does not exist or action not support")
+    assert ran.err.startswith("--customer 300: is not a Company user (User does not exist or action not support")
 
 
-async def test_a_token_that_is_refused_is_one_line(shop: Shop, folder: Path) -> None:
-    (folder / "stores.toml").write_text(STORES.format(url=shop.sandbox.url).replace("sandbox-access-token", "old"))
-    ran = await shop.enrich("assign", "--customer", "300", "--yes")
+async def test_a_token_that_is_refused_is_one_line(stack: CompaniesStack, folder: Path) -> None:
+    (folder / "stores.toml").write_text(STORES.format(url=stack.sandbox.url).replace("sandbox-access-token", "old"))
+    ran = await stack.enrich("assign", "--customer", "300", "--yes")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("Get User Details by BigCommerce Customer ID: 401: ")
     assert ran.err.count("\n") == 1
 
 
-async def test_without_redis_nothing_is_moved(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    order_id = await shop.place()
-    await shop.join()
+async def test_without_redis_nothing_is_moved(stack: CompaniesStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = await stack.place()
+    await stack.join()
     monkeypatch.delenv("REDIS_URL")
-    ran = await shop.enrich("assign", "--customer", "300", "--yes")
+    ran = await stack.enrich("assign", "--customer", "300", "--yes")
 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("REDIS_URL: is not set. ")
-    assert await shop.company_of(order_id) is None
+    assert await stack.company_of(order_id) is None

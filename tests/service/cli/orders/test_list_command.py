@@ -8,12 +8,12 @@ import pytest
 
 from service.orders.state.entry import Entry, Status
 from tests.fakes.cli import Enrich, Keep, Ran
-from tests.fakes.orders import enriched, failed, listed, on_its_way, with_stores
+from tests.fakes.orders import enriched, failed, listed, put_into_recovery, with_stores
 
 pytestmark = pytest.mark.integration
 
 
-def test_list_shows_a_row_an_order_the_last_changed_first(enrich: Enrich, keep: Keep) -> None:
+def test_list_shows_a_row_for_each_order_the_last_changed_first(enrich: Enrich, keep: Keep) -> None:
     keep(enriched(), age=60)
     keep(failed())
     head, *rows = enrich("orders", "list").out.splitlines()
@@ -41,7 +41,7 @@ def test_in_a_pipe_no_row_is_cut_or_folded(enrich: Enrich, keep: Keep) -> None:
 
 
 @pytest.mark.parametrize("text", ["[/x]", "[red]PO[/red]", "[Account No] is a required extra field"])
-def test_words_of_others_are_shown_as_they_are(enrich: Enrich, keep: Keep, text: str) -> None:
+def test_texts_of_others_are_shown_unchanged(enrich: Enrich, keep: Keep, text: str) -> None:
     order = failed(reason=text)
     order.po_number, order.fields, order.dropped = text, {text: text}, {text: text}
     keep(order)
@@ -63,7 +63,7 @@ def test_list_as_json_holds_whole_orders(enrich: Enrich, keep: Keep) -> None:
     assert orders[1] == json.loads(enrich("orders", "show", "250", "--json").out)
 
 
-def test_list_is_of_all_stores_or_of_one(enrich: Enrich, keep: Keep, folder: Path) -> None:
+def test_list_shows_all_stores_or_one(enrich: Enrich, keep: Keep, folder: Path) -> None:
     with_stores(folder, "abc123", "def456")
     keep(enriched(1), age=30)
     keep(enriched(1, "def456"), age=20)
@@ -74,7 +74,7 @@ def test_list_is_of_all_stores_or_of_one(enrich: Enrich, keep: Keep, folder: Pat
 
 
 @pytest.mark.parametrize(("status", "ids"), [("failed", [3]), ("created", [2, 1]), ("waiting", [])])
-def test_list_is_of_one_status_when_asked(enrich: Enrich, keep: Keep, status: str, ids: list[int]) -> None:
+def test_list_filters_by_status(enrich: Enrich, keep: Keep, status: str, ids: list[int]) -> None:
     keep(enriched(1), age=30)
     keep(enriched(2), age=20)
     keep(failed(3), age=10)
@@ -82,16 +82,14 @@ def test_list_is_of_one_status_when_asked(enrich: Enrich, keep: Keep, status: st
 
 
 @pytest.mark.parametrize(("since", "ids"), [("30m", [3]), ("12h", [3, 2]), ("7d", [3, 2, 1]), ("9999-12-31", [])])
-def test_list_goes_back_to_a_time_when_asked(enrich: Enrich, keep: Keep, since: str, ids: list[int]) -> None:
+def test_list_filters_by_time(enrich: Enrich, keep: Keep, since: str, ids: list[int]) -> None:
     keep(enriched(1), age=86_400)
     keep(enriched(2), age=3600)
     keep(enriched(3))
     assert [number for _, number in listed(enrich("orders", "list", "--json", "--since", since))] == ids
 
 
-def test_list_is_no_longer_than_its_limit_whatever_the_number_of_stores(
-    enrich: Enrich, keep: Keep, folder: Path
-) -> None:
+def test_list_applies_its_limit_to_all_stores_together(enrich: Enrich, keep: Keep, folder: Path) -> None:
     with_stores(folder, "abc123", "def456")
     for number in range(4):
         keep(enriched(number + 1, "abc123" if number % 2 else "def456"), age=60 - number)
@@ -110,7 +108,7 @@ def test_list_is_no_longer_than_its_limit_whatever_the_number_of_stores(
         ("--reason credentials", [4]),
     ],
 )
-def test_list_is_of_orders_that_meet_every_filter(
+def test_list_shows_orders_that_match_every_filter(
     enrich: Enrich, keep: Keep, redis_url: str, words: str, ids: list[int]
 ) -> None:
     skipped = enriched(2)
@@ -118,6 +116,6 @@ def test_list_is_of_orders_that_meet_every_filter(
     keep(failed(1), age=30)
     keep(skipped, age=20)
     keep(enriched(3), age=10)
-    on_its_way(redis_url, Entry("abc123", 4, trouble="BigCommerce refuses the store's credentials"))
+    put_into_recovery(redis_url, Entry("abc123", 4, trouble="BigCommerce refuses the store's credentials"))
 
     assert [number for _, number in listed(enrich("orders", "list", "--json", *words.split()))] == ids

@@ -1,4 +1,4 @@
-"""``enrich orders retry`` against a real Redis, with a stand-in for the workers."""
+"""``enrich orders retry`` against a real Redis, with a worker thread."""
 
 import asyncio
 import io
@@ -13,26 +13,26 @@ import pytest
 from service.cli.orders import requeue, retry_command
 from service.orders.state.entry import Entry, Status
 from tests.fakes.cli import Enrich, Keep, Ran
-from tests.fakes.orders import enriched, entries, failed, on_its_way, with_stores, working
+from tests.fakes.orders import enriched, entries, failed, put_into_recovery, with_stores, worker_thread
 from tests.fakes.redis_server import running_redis
 
 pytestmark = pytest.mark.integration
 
-NO_WORKER = "No worker is alive: the orders wait until `enrich worker` or `enrich up` runs.\n"
+NO_WORKER = "No worker is running. The orders wait until you start `enrich worker` or `enrich up`.\n"
 
 
 def results(ran: Ran) -> dict[int, str]:
     return {item["order_id"]: item["result"] for item in json.loads(ran.out)}
 
 
-def get_well(entry: Entry) -> None:
+def succeed(entry: Entry) -> None:
     entry.status, entry.verified = Status.UPDATED, True
 
 
 # ── which orders ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_named_orders_are_queued_anew_whatever_they_ended_as(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+def test_named_orders_are_requeued_whatever_their_outcome(enrich: Enrich, keep: Keep, redis_url: str) -> None:
     keep(enriched(250), failed(251))
     ran = enrich("orders", "retry", "251", "250", "251")
 
@@ -41,25 +41,25 @@ def test_named_orders_are_queued_anew_whatever_they_ended_as(enrich: Enrich, kee
         assert (entry.status, entry.reason, entry.source, entry.start_over) == (Status.QUEUED, None, "retry", True)
 
 
-def test_an_order_that_is_not_known_is_refused_and_hinders_no_other(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+def test_an_unknown_order_is_reported_and_the_others_are_queued(enrich: Enrich, keep: Keep, redis_url: str) -> None:
     keep(failed(251))
     ran = enrich("orders", "retry", "999", "251")
 
     assert (ran.code, ran.out) == (1, "order 251 of abc123: queued\n")
     assert ran.err.splitlines()[0] == (
-        "order 999 of abc123: is not known. Is it another store's? `enrich backfill` takes up orders of the past."
+        "order 999 of abc123: is unknown. Does it belong to another store? Use `enrich backfill` for old orders."
     )
     assert entries(redis_url, [999]) == []
     assert results(enrich("orders", "retry", "999", "--json")) == {999: "unknown"}
 
 
-def test_an_order_on_its_way_is_not_queued_twice(enrich: Enrich, keep: Keep, redis_url: str) -> None:
-    on_its_way(redis_url, Entry("abc123", 250, trouble="BigCommerce refuses the store's credentials"))
+def test_an_order_in_progress_is_not_queued_again(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+    put_into_recovery(redis_url, Entry("abc123", 250, trouble="BigCommerce refuses the store's credentials"))
     ran = enrich("orders", "retry", "250")
 
     assert (ran.code, ran.out) == (
         0,
-        "order 250 of abc123: is on its way already, not queued twice (BigCommerce refuses the store's credentials)\n",
+        "order 250 of abc123: is already in progress, not queued again (BigCommerce refuses the store's credentials)\n",
     )
     (entry,) = entries(redis_url, [250])
     assert (entry.source, entry.start_over) == ("webhook", False)
@@ -77,7 +77,7 @@ def test_an_order_on_its_way_is_not_queued_twice(enrich: Enrich, keep: Keep, red
         ("--reason nothing", []),
     ],
 )
-def test_a_filter_takes_failed_orders_only(
+def test_a_filter_selects_failed_orders_only(
     enrich: Enrich, keep: Keep, folder: Path, redis_url: str, words: str, ids: list[int]
 ) -> None:
     with_stores(folder, "abc123", "def456")
@@ -94,33 +94,33 @@ def test_a_filter_takes_failed_orders_only(
 
 def test_a_dry_run_queues_nothing(enrich: Enrich, keep: Keep, redis_url: str) -> None:
     keep(failed(251, reason="[bold]no"))
-    on_its_way(redis_url, Entry("abc123", 250))
+    put_into_recovery(redis_url, Entry("abc123", 250))
     ran = enrich("orders", "retry", "251", "250", "--dry-run", "--wait")
 
     assert ran == Ran(
         0,
-        "order 251 of abc123: would be queued; it is failed ([bold]no)\n"
-        "order 250 of abc123: is on its way already, not queued twice\n",
+        "order 251 of abc123: would be queued; its status is failed ([bold]no)\n"
+        "order 250 of abc123: is already in progress, not queued again\n",
         "",
     )
     assert entries(redis_url, [251])[0].status is Status.FAILED
 
 
-def test_no_failed_order_is_told(enrich: Enrich, keep: Keep) -> None:
+def test_no_matching_order_prints_a_message(enrich: Enrich, keep: Keep) -> None:
     keep(enriched())
-    assert enrich("orders", "retry", "--all-failed", "--wait") == Ran(0, "No failed order fits.\n", "")
+    assert enrich("orders", "retry", "--all-failed", "--wait") == Ran(0, "No failed order matches.\n", "")
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("", "ORDER: is missing. Name orders, or take failed ones: --all-failed, --reason TEXT.\n"),
-        ("--since 7d", "ORDER: is missing. Name orders, or take failed ones: --all-failed, --reason TEXT.\n"),
-        ("250 --all-failed", "ORDER: cannot stand beside a filter. Name orders, or filter failed ones.\n"),
-        ("250 --since 7d", "ORDER: cannot stand beside a filter. Name orders, or filter failed ones.\n"),
+        ("", "ORDER: is missing. Name orders by ID, or use a filter: --all-failed, --reason TEXT.\n"),
+        ("--since 7d", "ORDER: is missing. Name orders by ID, or use a filter: --all-failed, --reason TEXT.\n"),
+        ("250 --all-failed", "ORDER: cannot be combined with a filter. Name orders by ID, or use a filter.\n"),
+        ("250 --since 7d", "ORDER: cannot be combined with a filter. Name orders by ID, or use a filter.\n"),
         (
             "--status skipped",
-            "--status skipped: is no filter here: only failed orders are taken. Name others by their ids.\n",
+            "--status skipped: only failed orders can be selected by status. Name other orders by their IDs.\n",
         ),
         ("250 --store abc124", "--store abc124: is not in the stores file. Did you mean abc123?\n"),
         ("--all-failed --store abc124", "--store abc124: is not in the stores file. Did you mean abc123?\n"),
@@ -131,7 +131,7 @@ def test_a_mistake_is_one_line(enrich: Enrich, keep: Keep, words: str, line: str
 
 
 @pytest.mark.parametrize("timeout", ["nan", "-1"])
-def test_a_timeout_that_is_no_span_is_refused(enrich: Enrich, keep: Keep, timeout: str) -> None:
+def test_an_invalid_timeout_is_refused(enrich: Enrich, keep: Keep, timeout: str) -> None:
     ran = enrich("orders", "retry", "250", "--wait", "--timeout", timeout)
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(r"enrich orders retry: Invalid value for '--timeout': [^\n]+ See [^\n]+\n", ran.err)
@@ -146,19 +146,19 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def many(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three failed orders, where more than two are many."""
-    monkeypatch.setattr(retry_command, "MANY", 2)
+def many_failed(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three failed orders, where more than two need a confirmation."""
+    monkeypatch.setattr(retry_command, "CONFIRM_ABOVE", 2)
     keep(*(failed(number) for number in (1, 2, 3)))
 
 
-@pytest.mark.usefixtures("many")
-def test_many_orders_need_a_yes_where_nobody_can_be_asked(
+@pytest.mark.usefixtures("many_failed")
+def test_many_orders_need_yes_without_a_terminal(
     enrich: Enrich, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert enrich("orders", "retry", "--all-failed") == Ran(
-        2, "", "--yes: is needed where there is no terminal to ask on. Asked was: Queue 3 failed orders anew?\n"
+        2, "", "--yes: is required without a terminal. The question was: Queue 3 failed orders again?\n"
     )
     assert {entry.status for entry in entries(redis_url, [1, 2, 3])} == {Status.FAILED}
     assert results(enrich("orders", "retry", "--all-failed", "--dry-run", "--json")) == dict.fromkeys(
@@ -168,32 +168,34 @@ def test_many_orders_need_a_yes_where_nobody_can_be_asked(
     assert {entry.status for entry in entries(redis_url, [1, 2, 3])} == {Status.QUEUED}
 
 
-@pytest.mark.usefixtures("many")
-@pytest.mark.parametrize(("said", "code", "status"), [("y\n", 0, "queued"), ("n\n", 1, "failed"), ("", 130, "failed")])
-def test_many_orders_are_asked_about_on_a_terminal(
-    enrich: Enrich, redis_url: str, monkeypatch: pytest.MonkeyPatch, said: str, code: int, status: str
+@pytest.mark.usefixtures("many_failed")
+@pytest.mark.parametrize(
+    ("answer", "code", "status"), [("y\n", 0, "queued"), ("n\n", 1, "failed"), ("", 130, "failed")]
+)
+def test_many_orders_ask_for_confirmation_on_a_terminal(
+    enrich: Enrich, redis_url: str, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, status: str
 ) -> None:
-    monkeypatch.setattr("sys.stdin", Terminal(said))
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
     ran = enrich("orders", "retry", "--all-failed")
 
     assert ran.code == code
-    assert ran.err.startswith("Queue 3 failed orders anew? [y/N]:")
+    assert ran.err.startswith("Queue 3 failed orders again? [y/N]:")
     assert ran.err.endswith("Nothing was done.\n") == (code == 1)
     assert {entry.status for entry in entries(redis_url, [1, 2, 3])} == {status}
 
 
-@pytest.mark.usefixtures("many")
-def test_orders_that_are_named_are_not_asked_about(enrich: Enrich) -> None:
+@pytest.mark.usefixtures("many_failed")
+def test_named_orders_need_no_confirmation(enrich: Enrich) -> None:
     assert enrich("orders", "retry", "1", "2", "3").code == 0
 
 
 # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_wait_ends_with_a_table_of_what_came_of_the_orders(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+def test_wait_ends_with_a_table_of_results(enrich: Enrich, keep: Keep, redis_url: str) -> None:
     keep(enriched(250), failed(251))
-    on_its_way(redis_url, Entry("abc123", 252))
-    with working(redis_url, get_well):
+    put_into_recovery(redis_url, Entry("abc123", 252))
+    with worker_thread(redis_url, succeed):
         ran = enrich("orders", "retry", "250", "251", "252", "--wait")
 
     head, *rows = ran.out.splitlines()
@@ -207,15 +209,15 @@ def test_wait_ends_with_a_table_of_what_came_of_the_orders(enrich: Enrich, keep:
 
 
 @pytest.mark.parametrize("status", [Status.CREATED, Status.UNCHANGED, Status.SKIPPED, Status.FAILED, Status.WAITING])
-def test_the_exit_code_of_a_wait_tells_whether_all_ended_well(
+def test_the_exit_code_of_a_wait_says_whether_all_succeeded(
     enrich: Enrich, keep: Keep, redis_url: str, status: Status
 ) -> None:
     keep(failed(250), failed(251))
 
-    def look(entry: Entry) -> None:
+    def attempt(entry: Entry) -> None:
         entry.status = Status.UPDATED if entry.order_id == 250 else status
 
-    with working(redis_url, look):
+    with worker_thread(redis_url, attempt):
         ran = enrich("orders", "retry", "250", "251", "--wait", "--json")
 
     assert ran.err == ""
@@ -226,9 +228,9 @@ def test_the_exit_code_of_a_wait_tells_whether_all_ended_well(
     assert ran.code == (1 if status in (Status.FAILED, Status.WAITING) else 0)
 
 
-def test_an_unknown_order_is_no_success_of_a_wait(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+def test_a_wait_with_an_unknown_order_exits_1(enrich: Enrich, keep: Keep, redis_url: str) -> None:
     keep(failed(250))
-    with working(redis_url, get_well):
+    with worker_thread(redis_url, succeed):
         ran = enrich("orders", "retry", "999", "250", "--wait", "--json")
 
     assert ran.code == 1
@@ -238,12 +240,12 @@ def test_an_unknown_order_is_no_success_of_a_wait(enrich: Enrich, keep: Keep, re
     ]
 
 
-def test_a_wait_ends_in_time_and_tells_at_once_that_no_worker_is_alive(enrich: Enrich, keep: Keep) -> None:
+def test_a_wait_times_out_and_warns_at_once_that_no_worker_is_running(enrich: Enrich, keep: Keep) -> None:
     keep(failed(250))
     ran = enrich("orders", "retry", "250", "--wait", "--timeout", "0.3")
 
     assert ran.code == 1
-    assert ran.err == NO_WORKER + "1 of 1 have not ended within 0.3 s; they go on by themselves.\n"
+    assert ran.err == NO_WORKER + "1 of 1 orders were not finished within 0.3 s. The workers continue with them.\n"
     assert re.search(r" 250 +queued ", ran.out)
 
 
@@ -252,7 +254,7 @@ def test_progress_is_shown_on_a_terminal(
 ) -> None:
     keep(failed(250), failed(251))
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with working(redis_url, get_well):
+    with worker_thread(redis_url, succeed):
         ran = enrich("orders", "retry", "--all-failed", "--wait", "--json")
 
     assert ran.code == 0
@@ -260,27 +262,27 @@ def test_progress_is_shown_on_a_terminal(
     assert "/2" in ran.err
 
 
-async def test_a_redis_that_dies_while_orders_are_waited_for_is_one_line(
+async def test_a_redis_that_dies_during_a_wait_is_one_line(
     enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, look = threading.Event(), requeue._on_their_way
+    polled, count_queued = threading.Event(), requeue._count_queued
 
-    async def looking(*arguments: Any) -> int:
-        left = await look(*arguments)
-        looked.set()
+    async def counting(*arguments: Any) -> int:
+        left = await count_queued(*arguments)
+        polled.set()
         return left
 
-    monkeypatch.setattr(requeue, "_on_their_way", looking)
+    monkeypatch.setattr(requeue, "_count_queued", counting)
     async with running_redis() as redis:
         monkeypatch.setenv("REDIS_URL", redis.url)
-        await asyncio.to_thread(on_its_way, redis.url, Entry("abc123", 250))
+        await asyncio.to_thread(put_into_recovery, redis.url, Entry("abc123", 250))
         waiting = asyncio.create_task(asyncio.to_thread(enrich, "orders", "retry", "250", "--wait"))
-        assert await asyncio.to_thread(looked.wait, 10)
+        assert await asyncio.to_thread(polled.wait, 10)
         redis.kill()
         ran = await waiting
 
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(
-        re.escape(NO_WORKER) + r"REDIS_URL: Redis does not answer \(\w+\)\. Is it running, and is this its URL\?\n",
+        re.escape(NO_WORKER) + r"REDIS_URL: Redis does not answer \(\w+\)\. Is it running, and is the URL correct\?\n",
         ran.err,
     )

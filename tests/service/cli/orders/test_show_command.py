@@ -8,12 +8,12 @@ import pytest
 
 from service.orders.state.entry import Entry
 from tests.fakes.cli import Enrich, Keep, Ran
-from tests.fakes.orders import enriched, listed, on_its_way, with_stores
+from tests.fakes.orders import enriched, listed, put_into_recovery, with_stores
 
 pytestmark = pytest.mark.integration
 
 
-def test_show_tells_what_happened_and_when(enrich: Enrich, keep: Keep) -> None:
+def test_show_prints_the_facts_and_the_timeline(enrich: Enrich, keep: Keep) -> None:
     keep(enriched())
     lines = [re.split(r"  +", line.strip()) for line in enrich("orders", "show", "250").out.splitlines()]
 
@@ -23,10 +23,10 @@ def test_show_tells_what_happened_and_when(enrich: Enrich, keep: Keep) -> None:
         ["verified", "yes"],
         ["PO number", "PO-4711"],
         ["field Cost Center", "CC-210"],
-        ["left out Ship Window", "longer than 200 characters"],
-        ["kept", "Source (somebody else's value stays)"],
+        ["not sent Ship Window", "longer than 200 characters"],
+        ["kept", "Source (the existing value was kept)"],
         ["attempts", "1, 4 calls to BigCommerce"],
-        ["told by", "webhook"],
+        ["source", "webhook"],
         ["STAGE", "AT (MS)", "STEP (MS)", "0 s", "10 s|"],
         ["created", "0", "|"],
         ["webhook sent", "1000", "1000", "####", "|"],
@@ -35,8 +35,8 @@ def test_show_tells_what_happened_and_when(enrich: Enrich, keep: Keep) -> None:
     ]
 
 
-def test_show_of_an_order_that_was_not_read_yet_tells_the_times(enrich: Enrich, keep: Keep, redis_url: str) -> None:
-    on_its_way(redis_url, Entry("abc123", 250, trouble="Get an Order: 503: down"))
+def test_show_of_an_order_that_was_not_read_yet_prints_times_of_day(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+    put_into_recovery(redis_url, Entry("abc123", 250, trouble="Get an Order: 503: down"))
     lines = enrich("orders", "show", "250").out.splitlines()
 
     assert re.fullmatch(r"outcome +queued: Get an Order: 503: down *", lines[1])
@@ -81,8 +81,8 @@ def test_show_of_an_unknown_order_is_one_line(enrich: Enrich, keep: Keep) -> Non
     ran = enrich("orders", "show", "999")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        "order 999: is not known for store abc123. Entries are kept for 30 days (failures 90); "
-        "`enrich orders list` shows what there is.\n"
+        "order 999: is unknown in store abc123. Orders are kept for 30 days (failed ones 90). "
+        "Run `enrich orders list` to see them.\n"
     )
 
 
@@ -93,12 +93,12 @@ def test_an_unknown_store_is_one_line(enrich: Enrich, keep: Keep, folder: Path, 
     assert ran == Ran(2, "", "--store abc124: is not in the stores file. Did you mean abc123?\n")
 
 
-def test_show_needs_the_store_where_there_are_several(enrich: Enrich, keep: Keep, folder: Path) -> None:
+def test_show_needs_the_store_if_there_are_several(enrich: Enrich, keep: Keep, folder: Path) -> None:
     with_stores(folder, "abc123", "def456")
     keep(enriched(250, "def456"))
 
     ran = enrich("orders", "show", "250")
-    assert ran == Ran(2, "", "--store: is needed: 2 stores are configured. One of: abc123, def456.\n")
+    assert ran == Ran(2, "", "--store: is required: 2 stores are configured. One of: abc123, def456.\n")
     assert enrich("orders", "show", "250", "--store", "def456").code == 0
 
 

@@ -59,7 +59,7 @@ def test_steps_are_drawn_one_after_the_other_on_a_terminal_of_80_columns() -> No
     assert str(longest_step(order)) == "longest: from sent to answered, 2000 ms"
 
 
-def test_the_end_of_the_window_stays_where_it_is_whatever_came_after() -> None:
+def test_the_end_of_the_window_is_at_a_fixed_column() -> None:
     order = entry(created=0, received=0.5, read=9.9, sent=12, answered=3600)
     assert bars(order) == {
         "created": f"{'':40}|",
@@ -71,13 +71,13 @@ def test_the_end_of_the_window_stays_where_it_is_whatever_came_after() -> None:
     assert str(longest_step(order)) == "longest: from sent to answered, 3588000 ms"
 
 
-def test_stages_stand_in_the_order_of_time() -> None:
+def test_stages_are_sorted_by_time() -> None:
     # A retry keeps when the order was read, and has it queued after that.
     order = entry(created=0, read=2, queued=60, picked_up=61)
     assert list(bars(order)) == ["created", "read", "queued", "picked up"]
 
 
-def test_a_clock_that_is_a_little_off_draws_nothing_before_the_order() -> None:
+def test_a_skewed_clock_draws_nothing_before_the_order() -> None:
     order = entry(created=0, webhook_sent=0, received=-0.1, read=0.6)
     assert bars(order) == {
         "received": f"{'':40}|",
@@ -88,5 +88,5 @@ def test_a_clock_that_is_a_little_off_draws_nothing_before_the_order() -> None:
 
 
 @pytest.mark.parametrize("order", [entry(created=0), entry(queued=1, picked_up=2), Entry("abc123", 250)])
-def test_without_two_stages_in_the_window_nothing_took_longest(order: Entry) -> None:
+def test_without_two_stages_there_is_no_longest_step(order: Entry) -> None:
     assert longest_step(order) is None

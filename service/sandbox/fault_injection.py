@@ -1,4 +1,4 @@
-"""Chance: what befalls one call, drawn from the faults in force."""
+"""Fault injection: draws at random which faults a call has."""
 
 import random
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from service.sandbox.options import ApiName, Faults
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What one call meets on its way. Times are in seconds."""
+class CallFaults:
+    """The faults of one call. Times are in seconds."""
 
     latency: float = 0.0
     hang: float = 0.0
@@ -17,22 +17,22 @@ class Fate:
     lost_as: Literal["504", "cut"] | None = None
 
 
-class Chance:
-    """The dice that decide which call has a fault; the same ones again for the same seed."""
+class FaultInjector:
+    """Decides at random which call has a fault; reproducible with a seed."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - nothing secret hangs on it
+        self._random = random.Random(seed)  # noqa: S311 - not used for secrets
 
     def happens(self, share: float) -> bool:
-        """True for this share of all times, 0 to 1."""
+        """True with this probability, 0 to 1."""
         return share > 0 and self._random.random() < share
 
-    def fate(self, faults: Faults, api: ApiName, operation: str) -> Fate:
-        """What happens to one call."""
+    def draw(self, faults: Faults, api: ApiName, operation: str) -> CallFaults:
+        """Draw the faults of one call."""
         if api not in faults.apis or (faults.operations and operation not in faults.operations):
-            return Fate()
+            return CallFaults()
         jitter = self._random.uniform(-faults.latency_jitter, faults.latency_jitter)
-        return Fate(
+        return CallFaults(
             latency=max(0.0, faults.latency + jitter),
             hang=faults.hang_seconds if self.happens(faults.hang_rate) else 0.0,
             error=self._random.choice((500, 502, 503)) if self.happens(faults.error_rate) else None,

@@ -1,4 +1,4 @@
-"""What happens in the stores: shoppers place orders, their status changes. Webhooks tell of it."""
+"""Events in a store: orders are placed and change their status, and webhooks are sent."""
 
 import asyncio
 
@@ -9,18 +9,18 @@ from service.sandbox.webhooks import ORDER_CREATED, STATUS_UPDATED, Webhooks
 AWAITING_FULFILLMENT = 11
 
 
-class Shop:
-    """What happens in the storefront, and the webhooks that tell of it."""
+class Storefront:
+    """Places orders and changes their status, and sends the webhooks."""
 
     def __init__(self, sandbox: Sandbox, webhooks: Webhooks) -> None:
         self._sandbox = sandbox
         self._webhooks = webhooks
 
     def place_order(self, store: Store, placement: Placement) -> Order:
-        """Place an order and tell of it, as the placement says."""
+        """Place an order and send its webhook, as the placement says."""
         order = self._sandbox.place_order(store, placement)
         if not placement.drop_webhook and not placement.age:
-            self._webhooks.announce(
+            self._webhooks.notify(
                 store,
                 order,
                 ORDER_CREATED,
@@ -32,14 +32,14 @@ class Shop:
         return order
 
     def change_status(self, store: Store, order: Order, status_id: int) -> None:
-        """Nothing happens when the order has that status."""
+        """Change the status and send a webhook; does nothing when the order has that status."""
         previous = order.document["status_id"]
         if status_id == previous:
             return
         order.document["status_id"] = status_id
         order.modified_at = self._sandbox.now()
         status = {"previous_status_id": previous, "new_status_id": status_id}
-        self._webhooks.announce(store, order, STATUS_UPDATED, status=status)
+        self._webhooks.notify(store, order, STATUS_UPDATED, status=status)
 
     async def _complete(self, store: Store, order: Order, after: float) -> None:
         await asyncio.sleep(after)

@@ -1,4 +1,4 @@
-"""``enrich backfill`` against a sandbox and a real Redis; there is a worker only where a test plays one."""
+"""``enrich backfill`` against a sandbox and a real Redis; a worker runs only where a test starts one."""
 
 import asyncio
 import io
@@ -16,7 +16,7 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
-from service.cli.backfill.command import _span
+from service.cli.backfill.command import _date_range
 from service.cli.backfill.progress import ProgressDisplay
 from service.errors import ConfigError
 from service.orders.backfill.progress import BackfillProgress, ListedOrder
@@ -53,15 +53,15 @@ def sandbox(folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @contextmanager
-def working(redis_url: str, *, failing: frozenset[int] = frozenset()) -> Iterator[None]:
-    """A worker that ends every order that is queued."""
+def worker_thread(redis_url: str, *, failing: frozenset[int] = frozenset()) -> Iterator[None]:
+    """A worker thread that finishes every queued order."""
     stop = threading.Event()
 
     async def work() -> None:
         async with connect(redis_url) as redis:
             transitions = Transitions(redis)
             while not stop.is_set():
-                await Queue(redis).heartbeat("played", 0)
+                await Queue(redis).heartbeat("test", 0)
                 for job in await redis.zrange(RECOVERY.queue, 0, -1):
                     order_id = int(job.decode().rpartition(":")[2])
                     entry, _ = await transitions.begin_attempt("sandbox", order_id)
@@ -75,7 +75,7 @@ def working(redis_url: str, *, failing: frozenset[int] = frozenset()) -> Iterato
     thread.start()
     try:
         with Redis.from_url(redis_url) as redis:
-            while not redis.exists("enrich:workers:played"):
+            while not redis.exists("enrich:workers:test"):
                 stop.wait(0.01)
         yield
     finally:
@@ -97,11 +97,11 @@ def shown(out: str) -> list[list[str]]:
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_ends_when_all_orders_have_and_tells_what_came_of_them(
+def test_a_backfill_ends_with_its_orders_and_prints_the_outcomes(
     enrich: Enrich, sandbox: ServedSandbox, redis_url: str
 ) -> None:
     orders = [sandbox.place(age=DAY) for _ in range(4)]
-    with working(redis_url, failing=frozenset(orders[:1])):
+    with worker_thread(redis_url, failing=frozenset(orders[:1])):
         ran = enrich("backfill", "--since", "30d")
 
     assert ran.code == 1, "one has failed"
@@ -110,23 +110,23 @@ def test_it_ends_when_all_orders_have_and_tells_what_came_of_them(
         ["updated", "3"],
         ["failed", "1", "[/red] Cost Center"],
     ]
-    assert re.fullmatch(r"(\d of 4 orders done, \d in hand\n)+", ran.err)
+    assert re.fullmatch(r"(\d of 4 orders done, \d in progress\n)+", ran.err)
 
 
-def test_the_next_run_goes_on_and_says_so(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+def test_the_next_run_continues_and_says_so(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
     orders = [sandbox.place(age=DAY) for _ in range(12)]
-    with working(redis_url):
+    with worker_thread(redis_url):
         assert enrich("backfill", "--since", "30d").code == 0
         ran = enrich("backfill", "--since", "30d")
 
     assert ran.code == 0
-    assert shown(ran.out)[1:] == [["ended before", "11"]]
-    assert ran.err.startswith(f"An earlier run came to order {orders[-1]}; this one goes on from there.\n")
+    assert shown(ran.out)[1:] == [["already finished", "11"]]
+    assert ran.err.startswith(f"Continuing after order {orders[-1]}, where an earlier run stopped.\n")
 
 
 def test_json_is_for_scripts(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
     last = [sandbox.place(age=DAY) for _ in range(2)][-1]
-    with working(redis_url):
+    with worker_thread(redis_url):
         answer: dict[str, Any] = json.loads(enrich("backfill", "--since", "30d", "--json").out)
 
     assert datetime.fromisoformat(answer.pop("since")) < datetime.fromisoformat(answer.pop("until"))
@@ -145,60 +145,60 @@ def test_json_is_for_scripts(enrich: Enrich, sandbox: ServedSandbox, redis_url: 
     }
 
 
-def test_a_store_without_such_orders_is_no_trouble(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
-    with working(redis_url):
+def test_a_store_without_matching_orders_exits_0(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+    with worker_thread(redis_url):
         ran = enrich("backfill", "--since", "30d")
-    assert (ran.code, shown(ran.out)[1:]) == (0, [["ended before", "0"], ["elsewhere", "0"], ["not ended", "0"]])
+    assert (ran.code, shown(ran.out)[1:]) == (0, [["already finished", "0"], ["elsewhere", "0"], ["not finished", "0"]])
 
 
-def test_a_terminal_sees_a_bar_and_a_pipe_sees_lines() -> None:
-    course = BackfillProgress(total=200, seen=100, known=40, in_hand={7: ListedOrder(7, 0.0, 101)})
+def test_a_terminal_shows_a_bar_and_a_pipe_shows_lines() -> None:
+    state = BackfillProgress(total=200, seen=100, known=40, in_hand={7: ListedOrder(7, 0.0, 101)})
 
-    assert re.search(r"orders, 1 in hand [━╸╺]+ +40/200", watched(course, terminal=True))
-    assert watched(course, terminal=False) == "40 of 200 orders done, 1 in hand\n"
-    assert watched(replace(course, total=None), terminal=False) == "40 orders done, 1 in hand\n"
+    assert re.search(r"orders, 1 in progress [━╸╺]+ +40/200", displayed(state, terminal=True))
+    assert displayed(state, terminal=False) == "40 of 200 orders done, 1 in progress\n"
+    assert displayed(replace(state, total=None), terminal=False) == "40 orders done, 1 in progress\n"
 
 
-def test_what_hinders_is_told_once_and_its_end_too() -> None:
+def test_a_problem_is_printed_once_and_its_end_too() -> None:
     stuck = BackfillProgress(
         total=1, seen=1, in_hand={7: ListedOrder(7, 0.0, 101)}, workers=0, trouble="Get Company: [/x]"
     )
     well = replace(stuck, workers=1, trouble=None)
 
-    assert watched(stuck, stuck, well, terminal=False).splitlines() == [
-        "No worker is running: nothing moves.",
-        "Nothing has ended for a while; order 7: Get Company: [/x]",
-        "0 of 1 orders done, 1 in hand",
+    assert displayed(stuck, stuck, well, terminal=False).splitlines() == [
+        "No worker is running. Start one to continue.",
+        "No order was finished for a while. Order 7: Get Company: [/x]",
+        "0 of 1 orders done, 1 in progress",
         "Workers are running again.",
     ]
 
 
-def watched(*courses: BackfillProgress, terminal: bool) -> str:
-    """What is seen of a backfill that comes to stand so."""
+def displayed(*states: BackfillProgress, terminal: bool) -> str:
+    """What the display prints for these states of a backfill."""
     seen = io.StringIO()
     console = Console(file=seen, force_terminal=terminal, no_color=True, width=100, highlight=False)
-    with ProgressDisplay(console) as progress:
-        for course in courses:
-            progress.show(course)
+    with ProgressDisplay(console) as display:
+        for state in states:
+            display.show(state)
     return seen.getvalue()
 
 
 # ── not running ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_without_a_worker_nothing_is_begun(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+def test_without_a_worker_nothing_is_started(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
     sandbox.place(age=DAY)
     ran = enrich("backfill", "--since", "30d")
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "backfill: needs a worker, and none is running. Start `enrich up` or `enrich worker` first.\n"
+    assert ran.err == "backfill: no worker is running. Start `enrich up` or `enrich worker` first.\n"
     assert (queued(redis_url), sandbox.calls()) == (0, {})
 
 
-def test_a_second_one_beside_the_first_is_refused(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+def test_a_second_backfill_of_a_store_is_refused(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         redis.set(backfill_lock_key("sandbox"), "web-1, process 4711")
-    with working(redis_url):
+    with worker_thread(redis_url):
         ran = enrich("backfill", "--since", "30d")
 
     assert (ran.code, ran.out) == (2, "")
@@ -206,14 +206,16 @@ def test_a_second_one_beside_the_first_is_refused(enrich: Enrich, sandbox: Serve
     assert ran.err.count("\n") == 1
 
 
-def test_refused_credentials_end_it_with_how_to_go_on(enrich: Enrich, sandbox: ServedSandbox, redis_url: str) -> None:
+def test_refused_credentials_stop_it_and_it_says_how_to_continue(
+    enrich: Enrich, sandbox: ServedSandbox, redis_url: str
+) -> None:
     sandbox.run(sandbox.sandbox.faults(refuse_credentials=["sandbox"]))
-    with working(redis_url):
+    with worker_thread(redis_url):
         ran = enrich("backfill", "--since", "30d")
 
     assert (ran.code, ran.out) == (2, "")
     first, second = ran.err.splitlines()
-    assert first == "The same command goes on."
+    assert first == "Run the same command again to continue."
     assert second.startswith("Get a Count of Orders: 401: ")
 
 
@@ -222,12 +224,12 @@ def test_refused_credentials_end_it_with_how_to_go_on(enrich: Enrich, sandbox: S
     [
         (("--since", "3m"), r"--since 3m: must be before \d{4}-.* UTC\. Orders younger than five minutes are left to"),
         (("--since", "2026-01-02", "--until", "2026-01-01"), "--since 2026-01-02: must be before 2026-01-01 00:00 UTC"),
-        (("--since", "last week"), "--since last week: is not a time. "),
-        (("--since", "7d", "--until", "soon"), "--until soon: is not a time. "),
+        (("--since", "last week"), "--since last week: is not a valid time. "),
+        (("--since", "7d", "--until", "soon"), "--until soon: is not a valid time. "),
         ((), "enrich backfill: Missing option '--since'"),
     ],
 )
-def test_a_time_that_makes_no_sense_is_one_line(
+def test_an_invalid_time_is_one_line(
     enrich: Enrich, sandbox: ServedSandbox, words: tuple[str, ...], message: str
 ) -> None:
     ran = enrich("backfill", *words)
@@ -238,17 +240,17 @@ def test_a_time_that_makes_no_sense_is_one_line(
 def test_until_is_five_minutes_ago_at_the_latest() -> None:
     now = datetime(2026, 1, 10, tzinfo=UTC)
     latest = now - timedelta(minutes=5)
-    assert _span("7d", None, again=False, now=now).until == latest
-    assert _span("7d", "2027-01-01", again=False, now=now).until == latest
-    assert _span("7d", "1d", again=False, now=now).until == now - timedelta(days=1)
+    assert _date_range("7d", None, again=False, now=now).until == latest
+    assert _date_range("7d", "2027-01-01", again=False, now=now).until == latest
+    assert _date_range("7d", "1d", again=False, now=now).until == now - timedelta(days=1)
     with pytest.raises(ConfigError):
-        _span("4m", None, again=False, now=now)
+        _date_range("4m", None, again=False, now=now)
 
 
 # ── a dry run ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_dry_run_tells_how_much_there_is_to_do_and_queues_nothing(
+def test_a_dry_run_shows_the_amount_of_work_and_queues_nothing(
     enrich: Enrich, sandbox: ServedSandbox, keep: Keep, redis_url: str
 ) -> None:
     orders = [sandbox.place(age=DAY) for _ in range(5)] + [sandbox.place(0, age=DAY) for _ in range(3)]
@@ -261,18 +263,23 @@ def test_a_dry_run_tells_how_much_there_is_to_do_and_queues_nothing(
     assert (ran.code, ran.err) == (0, "")
     assert shown(ran.out)[:4] == [
         ["orders", "8"],
-        ["ended before", "1"],
-        ["queued, waiting", "0"],
-        ["to be queued", "7, 3 of them of guests, which B2B Edition is not asked for"],
+        ["already finished", "1"],
+        ["queued or waiting", "0"],
+        ["to be queued", "7, 3 of them guest orders, which need no call to B2B Edition"],
     ]
-    assert shown(ran.out)[4][1].startswith("about a minute: 2 to 3 calls an order, of 150 a minute. An estimate")
+    assert shown(ran.out)[4][1].startswith(
+        "about a minute, at 2 to 3 calls per order and 150 calls per minute. New orders"
+    )
     assert {key for key in after if not key.startswith(b"enrich:budget:")} == set(before)
     assert all(after[key] == before[key] for key in before)
 
 
 def test_a_dry_run_without_orders_says_that_there_is_nothing_to_do(enrich: Enrich, sandbox: ServedSandbox) -> None:
     ran = enrich("backfill", "--since", "30d", "--dry-run")
-    assert (ran.code, shown(ran.out)[3:]) == (0, [["to be queued", "0"], ["takes", "no time: there is nothing to do"]])
+    assert (ran.code, shown(ran.out)[3:]) == (
+        0,
+        [["to be queued", "0"], ["estimated time", "none: there is nothing to do"]],
+    )
 
 
 def test_a_dry_run_as_json(enrich: Enrich, sandbox: ServedSandbox) -> None:

@@ -1,4 +1,4 @@
-"""``enrich hooks`` against the sandbox: what is done at BigCommerce, what is shown, what the workers are told."""
+"""``enrich hooks`` against the sandbox: the calls to BigCommerce, the output, the destination that the workers get."""
 
 import asyncio
 import io
@@ -40,8 +40,8 @@ po_number = "order.customer_message"
 
 
 @dataclass(slots=True)
-class Shop:
-    """A sandbox, and a stores file that points there."""
+class HooksStack:
+    """A sandbox, a stores file that points there, and the command."""
 
     sandbox: RunningSandbox
     folder: Path
@@ -79,7 +79,7 @@ class Shop:
         ]
 
     async def until_blocked(self) -> None:
-        """Until BigCommerce sends nothing to some domain."""
+        """Wait until BigCommerce blocks a domain."""
         async with asyncio.timeout(30):
             while True:
                 answer = await self.sandbox.api.get(f"/stores/{DEMO_STORE_HASH}/v3/hooks/admin")
@@ -93,17 +93,17 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(folder: Path, enrich: Enrich) -> AsyncIterator[Shop]:
+async def stack(folder: Path, enrich: Enrich) -> AsyncIterator[HooksStack]:
     """One store whose token is right; no Redis."""
     async with running_sandbox() as sandbox:
-        shop = Shop(sandbox, folder, enrich)
-        shop.configure(sandbox="sandbox-access-token")
-        yield shop
+        stack = HooksStack(sandbox, folder, enrich)
+        stack.configure(sandbox="sandbox-access-token")
+        yield stack
 
 
 @pytest.fixture
-def told(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[str | None]]:
-    """With Redis: asks for the destination that the workers know."""
+def known_destination(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[str | None]]:
+    """With Redis: reads the destination that the workers use."""
     monkeypatch.setenv("REDIS_URL", redis_url)
 
     async def ask() -> str | None:
@@ -119,7 +119,7 @@ def rows(ran: Ran) -> list[list[str]]:
 
 
 def done(ran: Ran) -> list[tuple[str, str]]:
-    """What was done to which scope, of ``--json`` for one store."""
+    """The changes and their scopes, from ``--json`` for one store."""
     (store,) = json.loads(ran.out)
     return [(step["did"], step["scope"]) for step in store["steps"]]
 
@@ -127,15 +127,15 @@ def done(ran: Ran) -> list[tuple[str, str]]:
 # ── list ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_list_shows_how_each_webhook_stands(shop: Shop) -> None:
-    differ = await shop.hook(key="wrong-header-secret")
-    inactive = await shop.hook(STATUS, is_active=False)
-    both = await shop.hook("store/order/*", key=None, is_active=False)
-    active = await shop.hook("store/product/updated")
-    foreign = await shop.hook(destination="https://u:hush@erp.example.com/in?key=hush", key=None)
-    off = await shop.hook(STATUS, destination=ERP, key=None, is_active=False)
+async def test_list_shows_the_state_of_each_webhook(stack: HooksStack) -> None:
+    differ = await stack.hook(key="wrong-header-secret")
+    inactive = await stack.hook(STATUS, is_active=False)
+    both = await stack.hook("store/order/*", key=None, is_active=False)
+    active = await stack.hook("store/product/updated")
+    foreign = await stack.hook(destination="https://u:hush@erp.example.com/in?key=hush", key=None)
+    off = await stack.hook(STATUS, destination=ERP, key=None, is_active=False)
 
-    ran = await shop.enrich("list")
+    ran = await stack.enrich("list")
     assert (ran.code, ran.err) == (0, "")
     assert re.split(r"  +", ran.out.splitlines()[0].strip()) == [
         "STORE",
@@ -157,9 +157,9 @@ async def test_list_shows_how_each_webhook_stands(shop: Shop) -> None:
     ]
 
 
-async def test_list_as_json_is_for_scripts(shop: Shop) -> None:
-    hook_id = await shop.hook(is_active=False)
-    missing, listed = json.loads((await shop.enrich("list", "--json")).out)
+async def test_list_as_json_is_for_scripts(stack: HooksStack) -> None:
+    hook_id = await stack.hook(is_active=False)
+    missing, listed = json.loads((await stack.enrich("list", "--json")).out)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed.pop("updated_at"))
     assert listed == {
         "store": "sandbox",
@@ -173,99 +173,106 @@ async def test_list_as_json_is_for_scripts(shop: Shop) -> None:
     assert (missing["id"], missing["scope"], missing["troubles"]) == (None, STATUS, ["missing"])
 
 
-async def test_list_of_a_store_without_webhooks_says_what_is_missing(shop: Shop) -> None:
-    assert rows(await shop.enrich("list")) == [["sandbox", CREATED, "missing"], ["sandbox", STATUS, "missing"]]
+async def test_list_of_a_store_without_webhooks_says_what_is_missing(stack: HooksStack) -> None:
+    assert rows(await stack.enrich("list")) == [["sandbox", CREATED, "missing"], ["sandbox", STATUS, "missing"]]
 
 
-async def test_list_goes_by_what_the_workers_know(shop: Shop, told: object, redis_url: str) -> None:
+async def test_list_uses_the_destination_that_the_workers_know(
+    stack: HooksStack, known_destination: object, redis_url: str
+) -> None:
     proxy = "https://proxy.example.com/in"
     for destination in (OURS, proxy):
-        await shop.hook(destination=destination)
-        await shop.hook(STATUS, destination=destination)
+        await stack.hook(destination=destination)
+        await stack.hook(STATUS, destination=destination)
     async with connect(redis_url) as redis:
         await set_destination(redis, DEMO_STORE_HASH, proxy)
-    assert [row[-1] for row in rows(await shop.enrich("list"))] == ["foreign", "foreign", "active", "active"]
+    assert [row[-1] for row in rows(await stack.enrich("list"))] == ["foreign", "foreign", "active", "active"]
 
 
-async def test_a_blocked_domain_is_listed_and_can_only_be_waited_for(shop: Shop) -> None:
+async def test_a_blocked_domain_is_listed_with_the_time_left(stack: HooksStack) -> None:
     closed = "https://127.0.0.1:1/webhooks/bigcommerce"
-    await shop.hook(destination=closed)
-    await shop.hook(STATUS, destination=closed)
-    with capture_logs():  # the sandbox's, which would stand among the command's lines
-        await asyncio.gather(*(shop.sandbox.place_order() for _ in range(100)))
-        await shop.until_blocked()
+    await stack.hook(destination=closed)
+    await stack.hook(STATUS, destination=closed)
+    with capture_logs():  # the sandbox's, which would mix with the command's output
+        await asyncio.gather(*(stack.sandbox.place_order() for _ in range(100)))
+        await stack.until_blocked()
 
-    shown = rows(await shop.enrich("list"))
+    shown = rows(await stack.enrich("list"))
     assert len(shown) == 2
     assert all(re.fullmatch(r"blocked (3 min 0 s|2 min \d\d? s) left", row[-1]) for row in shown)
-    listed = json.loads((await shop.enrich("list", "--json")).out)
+    listed = json.loads((await stack.enrich("list", "--json")).out)
     assert all(hook["troubles"] == ["blocked"] and 0 < hook["blocked_s"] <= 180 for hook in listed)
 
-    ran = await shop.enrich("repair")
+    ran = await stack.enrich("repair")
     assert ran.code == 0
     assert re.search(
         r"^sandbox: BigCommerce sends nothing to 127\.0\.0\.1 for (3 min 0 s|2 min \d\d? s) more\. "
-        r"That can only be waited for\.$",
+        r"Wait until the block ends\.$",
         ran.out,
         re.MULTILINE,
     )
 
 
-async def test_one_stores_failure_does_not_hide_the_others(shop: Shop) -> None:
-    shop.configure(other="wrong", sandbox="sandbox-access-token")
-    await shop.hook()
-    await shop.hook(STATUS)
+async def test_one_stores_failure_does_not_hide_the_others(stack: HooksStack) -> None:
+    stack.configure(other="wrong", sandbox="sandbox-access-token")
+    await stack.hook()
+    await stack.hook(STATUS)
 
-    ran = await shop.enrich("list")
+    ran = await stack.enrich("list")
     assert (ran.code, ran.err) == (1, "")
     refused, *well = rows(ran)
     assert refused[0] == "other"
-    assert re.fullmatch(r"Get Webhooks: 401: .*[^.]\. `enrich check` says what is wrong with the token\.", refused[1])
+    assert re.fullmatch(
+        r"Get Webhooks: 401: .*[^.]\. Run `enrich check` to see what is wrong with the token\.", refused[1]
+    )
     assert [(row[0], row[-1]) for row in well] == [("sandbox", "active"), ("sandbox", "active")]
 
-    ran = await shop.enrich("list", "--json")
+    ran = await stack.enrich("list", "--json")
     assert ran.code == 1
     refused, *well = json.loads(ran.out)
     assert (refused["store"], refused["error"][:18]) == ("other", "Get Webhooks: 401:")
     assert len(well) == 2
-    assert (await shop.enrich("list", "--store", "sandbox")).code == 0
+    assert (await stack.enrich("list", "--store", "sandbox")).code == 0
 
 
-async def test_a_time_that_is_none_is_left_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalid_time_is_not_shown(stack: HooksStack, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hooks(*_: object, **__: object) -> list[dict[str, Any]]:
         return [{"scope": "[red]x[/nothing]", "destination": OURS, "updated_at": 10**20}]
 
     monkeypatch.setattr("service.bigcommerce.core.Core.hooks", hooks)
-    ran = await shop.enrich("list")
+    ran = await stack.enrich("list")
     assert ran.code == 0
     assert "[red]x[/nothing]" in ran.out
-    assert json.loads((await shop.enrich("list", "--json")).out)[-1]["updated_at"] is None
+    assert json.loads((await stack.enrich("list", "--json")).out)[-1]["updated_at"] is None
 
 
 # ── register ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_register_makes_the_webhooks_and_a_second_one_writes_nothing(shop: Shop) -> None:
-    ran = await shop.enrich("register", "--url", HOST)
+async def test_register_creates_the_webhooks_and_a_second_run_writes_nothing(stack: HooksStack) -> None:
+    ran = await stack.enrich("register", "--url", HOST)
     assert (ran.code, ran.err) == (0, "")
     assert [(row[2], row[3], row[4]) for row in rows(ran)] == [
-        (CREATED, OURS, "created; it can take a minute to work"),
-        (STATUS, OURS, "created; it can take a minute to work"),
+        (CREATED, OURS, "created; the first webhook may take a minute"),
+        (STATUS, OURS, "created; the first webhook may take a minute"),
     ]
-    assert await shop.hooks() == [(CREATED, OURS, True, "new-header-secret"), (STATUS, OURS, True, "new-header-secret")]
+    assert await stack.hooks() == [
+        (CREATED, OURS, True, "new-header-secret"),
+        (STATUS, OURS, True, "new-header-secret"),
+    ]
 
-    before = await shop.writes()
-    again = await shop.enrich("register", "--url", HOST)
-    assert [row[-1] for row in rows(again)] == ["already right", "already right"]
-    assert done(await shop.enrich("register", "--url", OURS, "--json")) == [("kept", CREATED), ("kept", STATUS)]
-    assert await shop.writes() == before == 2
+    before = await stack.writes()
+    again = await stack.enrich("register", "--url", HOST)
+    assert [row[-1] for row in rows(again)] == ["no change needed", "no change needed"]
+    assert done(await stack.enrich("register", "--url", OURS, "--json")) == [("kept", CREATED), ("kept", STATUS)]
+    assert await stack.writes() == before == 2
 
 
-async def test_register_as_json_is_for_scripts(shop: Shop) -> None:
-    hook_id = await shop.hook(key="wrong-header-secret")
-    await shop.hook(STATUS)
-    await shop.hook(destination=OLD)
-    (store,) = json.loads((await shop.enrich("register", "--url", HOST, "--json")).out)
+async def test_register_as_json_is_for_scripts(stack: HooksStack) -> None:
+    hook_id = await stack.hook(key="wrong-header-secret")
+    await stack.hook(STATUS)
+    await stack.hook(destination=OLD)
+    (store,) = json.loads((await stack.enrich("register", "--url", HOST, "--json")).out)
     assert store["steps"].pop()["did"] == "kept"
     assert store == {
         "store": "sandbox",
@@ -276,20 +283,20 @@ async def test_register_as_json_is_for_scripts(shop: Shop) -> None:
     }
 
 
-async def test_register_tells_of_other_receivers_and_moves_them_when_asked(shop: Shop) -> None:
-    await shop.hook(destination=OLD)
-    await shop.hook(destination=ERP)
-    moved = await shop.enrich("register", "--url", "https://new.example.com", "--move")
-    assert [row[-1] for row in rows(moved)[:2]] == ["moved here", "created; it can take a minute to work"]
-    assert moved.out.splitlines()[3:] == [f"sandbox: {ERP} gets these events too, and was left alone."]
+async def test_register_reports_other_receivers_and_moves_them_when_asked(stack: HooksStack) -> None:
+    await stack.hook(destination=OLD)
+    await stack.hook(destination=ERP)
+    moved = await stack.enrich("register", "--url", "https://new.example.com", "--move")
+    assert [row[-1] for row in rows(moved)[:2]] == ["moved here", "created; the first webhook may take a minute"]
+    assert moved.out.splitlines()[3:] == [f"sandbox: {ERP} gets these events too. Its webhooks were not changed."]
 
-    beside = await shop.enrich("register", "--url", HOST)
+    beside = await stack.enrich("register", "--url", HOST)
     new = "https://new.example.com/webhooks/bigcommerce"
     assert beside.out.splitlines()[-1] == (
-        f"sandbox: {new} gets these events too, and was left alone. "
-        f"If nobody is there any more: enrich hooks remove --store sandbox --url {new}"
+        f"sandbox: {new} gets these events too. Its webhooks were not changed. "
+        f"If it is no longer in use: enrich hooks remove --store sandbox --url {new}"
     )
-    assert [(scope, destination) for scope, destination, *_ in await shop.hooks()] == [
+    assert [(scope, destination) for scope, destination, *_ in await stack.hooks()] == [
         (CREATED, new),
         (CREATED, ERP),
         (STATUS, new),
@@ -298,27 +305,27 @@ async def test_register_tells_of_other_receivers_and_moves_them_when_asked(shop:
     ]
 
 
-async def test_register_is_for_all_stores_and_goes_on_after_a_failure(shop: Shop) -> None:
-    shop.configure(other="wrong", sandbox="sandbox-access-token")
-    ran = await shop.enrich("register", "--url", HOST)
+async def test_register_handles_all_stores_and_continues_after_an_error(stack: HooksStack) -> None:
+    stack.configure(other="wrong", sandbox="sandbox-access-token")
+    ran = await stack.enrich("register", "--url", HOST)
     assert ran.code == 1
-    assert len(await shop.hooks()) == 2
-    assert ran.out.splitlines()[-1] == "1 of 2 stores are done."
+    assert len(await stack.hooks()) == 2
+    assert ran.out.splitlines()[-1] == "1 of 2 stores done."
     assert re.fullmatch(
-        r"other: Get Webhooks: 401: [^\n]*`enrich check` says what is wrong with the token\.\n", ran.err
+        r"other: Get Webhooks: 401: [^\n]*Run `enrich check` to see what is wrong with the token\.\n", ran.err
     )
 
-    ran = await shop.enrich("register", "--url", HOST, "--json")
+    ran = await stack.enrich("register", "--url", HOST, "--json")
     assert [list(store)[:2] for store in json.loads(ran.out)] == [["store", "error"], ["store", "destination"]]
     assert (ran.code, ran.err) == (1, "")
-    ran = await shop.enrich("repair", "--store", "other")
+    ran = await stack.enrich("repair", "--store", "other")
     assert (ran.code, ran.out) == (1, "")
 
 
-async def test_register_that_bigcommerce_refuses_says_why(shop: Shop) -> None:
+async def test_register_that_bigcommerce_refuses_says_why(stack: HooksStack) -> None:
     for number in range(10):
-        await shop.hook(destination=f"{ERP}/{number}")
-    ran = await shop.enrich("register", "--url", HOST)
+        await stack.hook(destination=f"{ERP}/{number}")
+    ran = await stack.enrich("register", "--url", HOST)
     assert ran.code == 1
     first, second, *_ = rows(ran)
     assert first[-1].startswith("failed: Create a Webhook: 422: ")
@@ -326,56 +333,56 @@ async def test_register_that_bigcommerce_refuses_says_why(shop: Shop) -> None:
     assert second[-1].startswith("created")
 
 
-async def test_the_workers_are_told_nothing_of_a_register_that_failed(
-    shop: Shop, told: Callable[[], Awaitable[str | None]]
+async def test_a_register_that_failed_does_not_change_the_known_destination(
+    stack: HooksStack, known_destination: Callable[[], Awaitable[str | None]]
 ) -> None:
-    await shop.sandbox.faults(error_rate=1.0, operations=["Create a Webhook"])
-    ran = await shop.enrich("register", "--url", HOST)
+    await stack.sandbox.faults(error_rate=1.0, operations=["Create a Webhook"])
+    ran = await stack.enrich("register", "--url", HOST)
     assert (ran.code, [row[-1][:7] for row in rows(ran)]) == (1, ["failed:", "failed:"])
-    assert await told() is None
+    assert await known_destination() is None
 
 
-async def test_register_tells_the_workers_where_webhooks_go(
-    shop: Shop, told: Callable[[], Awaitable[str | None]]
+async def test_register_saves_the_destination_for_the_workers(
+    stack: HooksStack, known_destination: Callable[[], Awaitable[str | None]]
 ) -> None:
-    await shop.enrich("register", "--url", "https://old.example.com")
-    assert await told() == OLD
-    ran = await shop.enrich("register", "--url", HOST, "--move")
+    await stack.enrich("register", "--url", "https://old.example.com")
+    assert await known_destination() == OLD
+    ran = await stack.enrich("register", "--url", HOST, "--move")
     assert (ran.code, ran.err) == (0, "")
-    assert await told() == OURS
+    assert await known_destination() == OURS
 
 
 @pytest.mark.parametrize("words", [("list",), ("repair",), ("register", "--url", HOST)], ids=lambda words: words[0])
-async def test_redis_that_does_not_answer_is_one_line_and_no_failure(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+async def test_redis_that_does_not_answer_is_one_warning_and_no_failure(
+    stack: HooksStack, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    await shop.sandbox.put_store("other")
-    shop.configure(sandbox="sandbox-access-token", other="sandbox-access-token")
-    await shop.hook()
-    ran = await shop.enrich(*words, *(("--store", "sandbox") if words == ("repair",) else ()))
+    await stack.sandbox.put_store("other")
+    stack.configure(sandbox="sandbox-access-token", other="sandbox-access-token")
+    await stack.hook()
+    ran = await stack.enrich(*words, *(("--store", "sandbox") if words == ("repair",) else ()))
     assert ran.code == 0
     assert re.fullmatch(r"REDIS_URL: Redis does not answer \(ConnectionError\); [^\n]+\n", ran.err)
 
 
 @pytest.mark.parametrize("url", ["hooks.example.com", "ftp://hooks.example.com", f"{HOST}?key=hush"])
-async def test_a_url_that_bigcommerce_cannot_call_is_one_line(shop: Shop, url: str) -> None:
-    ran = await shop.enrich("register", "--url", url)
+async def test_a_url_that_bigcommerce_cannot_call_is_one_line(stack: HooksStack, url: str) -> None:
+    ran = await stack.enrich("register", "--url", url)
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(r"--url \S+: [^\n]+\n", ran.err)
-    assert await shop.hooks() == []
+    assert await stack.hooks() == []
 
 
-async def test_a_receiver_on_this_machine_is_registered_with_the_sandbox(shop: Shop) -> None:
-    ran = await shop.enrich("register", "--url", "http://127.0.0.1:8000")
+async def test_a_receiver_on_this_machine_is_registered_with_the_sandbox(stack: HooksStack) -> None:
+    ran = await stack.enrich("register", "--url", "http://127.0.0.1:8000")
     assert (ran.code, ran.err) == (0, "")
-    assert {hook[1] for hook in await shop.hooks()} == {"http://127.0.0.1:8000/webhooks/bigcommerce"}
+    assert {hook[1] for hook in await stack.hooks()} == {"http://127.0.0.1:8000/webhooks/bigcommerce"}
 
 
-async def test_bigcommerce_itself_is_never_told_of_a_url_that_it_does_not_call(shop: Shop) -> None:
-    stores_file = shop.folder / "stores.toml"
-    stores_file.write_text(stores_file.read_text().replace(f'api_url = "{shop.sandbox.url}"\n', "", 1))
-    ran = await shop.enrich("register", "--url", "http://127.0.0.1:8000")
+async def test_a_url_that_only_the_sandbox_calls_is_never_registered_at_bigcommerce(stack: HooksStack) -> None:
+    stores_file = stack.folder / "stores.toml"
+    stores_file.write_text(stores_file.read_text().replace(f'api_url = "{stack.sandbox.url}"\n', "", 1))
+    ran = await stack.enrich("register", "--url", "http://127.0.0.1:8000")
     assert (ran.code, ran.out) == (2, "")
     assert "BigCommerce calls https on port 443 only" in ran.err
 
@@ -383,33 +390,38 @@ async def test_bigcommerce_itself_is_never_told_of_a_url_that_it_does_not_call(s
 # ── repair ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_repair_puts_right_what_is_wrong(shop: Shop) -> None:
-    await shop.hook(key="wrong-header-secret", is_active=False)
-    ran = await shop.enrich("repair", "--json")
+async def test_repair_fixes_every_problem(stack: HooksStack) -> None:
+    await stack.hook(key="wrong-header-secret", is_active=False)
+    ran = await stack.enrich("repair", "--json")
     assert done(ran) == [("activated", CREATED), ("headers_set", CREATED), ("created", STATUS)]
-    assert await shop.hooks() == [(CREATED, OURS, True, "new-header-secret"), (STATUS, OURS, True, "new-header-secret")]
-    assert [row[-1] for row in rows(await shop.enrich("list"))] == ["active", "active"]
+    assert await stack.hooks() == [
+        (CREATED, OURS, True, "new-header-secret"),
+        (STATUS, OURS, True, "new-header-secret"),
+    ]
+    assert [row[-1] for row in rows(await stack.enrich("list"))] == ["active", "active"]
 
 
-async def test_repair_leaves_the_second_secret_of_a_rotation(shop: Shop) -> None:
-    await shop.hook(key="old-header-secret")
-    await shop.hook(STATUS, key="old-header-secret")
-    assert [row[-1] for row in rows(await shop.enrich("repair"))] == ["already right", "already right"]
-    assert done(await shop.enrich("register", "--url", HOST, "--json")) == [
+async def test_repair_accepts_the_second_secret_of_a_rotation(stack: HooksStack) -> None:
+    await stack.hook(key="old-header-secret")
+    await stack.hook(STATUS, key="old-header-secret")
+    assert [row[-1] for row in rows(await stack.enrich("repair"))] == ["no change needed", "no change needed"]
+    assert done(await stack.enrich("register", "--url", HOST, "--json")) == [
         ("headers_set", CREATED),
         ("headers_set", STATUS),
     ]
 
 
-async def test_repair_makes_anew_what_the_workers_know_of(shop: Shop, told: object, redis_url: str) -> None:
+async def test_repair_creates_missing_webhooks_at_the_known_destination(
+    stack: HooksStack, known_destination: object, redis_url: str
+) -> None:
     async with connect(redis_url) as redis:
         await set_destination(redis, DEMO_STORE_HASH, OURS)
-    assert done(await shop.enrich("repair", "--json")) == [("created", CREATED), ("created", STATUS)]
-    assert {destination for _, destination, *_ in await shop.hooks()} == {OURS}
+    assert done(await stack.enrich("repair", "--json")) == [("created", CREATED), ("created", STATUS)]
+    assert {destination for _, destination, *_ in await stack.hooks()} == {OURS}
 
 
-async def test_repair_with_nothing_to_go_by_says_what_to_do(shop: Shop) -> None:
-    assert await shop.enrich("repair") == Ran(
+async def test_repair_without_a_known_destination_says_what_to_do(stack: HooksStack) -> None:
+    assert await stack.enrich("repair") == Ran(
         1,
         "",
         "sandbox: webhooks: there is none of ours to repair. "
@@ -425,51 +437,51 @@ class Terminal(io.StringIO):
         return True
 
 
-async def test_remove_asks_nobody_when_it_is_told_so(shop: Shop) -> None:
-    await shop.hook()
-    await shop.hook(destination=OLD)
-    ran = await shop.enrich("remove", "--yes", "--url", HOST)
+async def test_remove_with_yes_does_not_ask(stack: HooksStack) -> None:
+    await stack.hook()
+    await stack.hook(destination=OLD)
+    ran = await stack.enrich("remove", "--yes", "--url", HOST)
     assert (ran.code, [row[-1] for row in rows(ran)]) == (0, ["deleted"])
-    assert [destination for _, destination, *_ in await shop.hooks()] == [OLD]
-    assert done(await shop.enrich("remove", "--yes", "--json")) == [("deleted", CREATED)]
-    assert await shop.enrich("remove") == Ran(0, "There are none.\n", "")
+    assert [destination for _, destination, *_ in await stack.hooks()] == [OLD]
+    assert done(await stack.enrich("remove", "--yes", "--json")) == [("deleted", CREATED)]
+    assert await stack.enrich("remove") == Ran(0, "There are no webhooks to remove.\n", "")
 
 
-async def test_remove_needs_yes_where_nobody_can_be_asked(shop: Shop) -> None:
-    await shop.hook()
-    ran = await shop.enrich("remove")
+async def test_remove_needs_yes_without_a_terminal(stack: HooksStack) -> None:
+    await stack.hook()
+    ran = await stack.enrich("remove")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.endswith(
-        "--yes: is needed where there is no terminal to ask on. Asked was: Delete 1 of store sandbox?\n"
+        "--yes: is required without a terminal. The question was: Delete 1 webhook of store sandbox?\n"
     )
-    assert len(await shop.hooks()) == 1
+    assert len(await stack.hooks()) == 1
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("\n", 1, 1), ("", 130, 1)])
 async def test_remove_asks_on_a_terminal(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int
+    stack: HooksStack, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int
 ) -> None:
-    await shop.hook()
+    await stack.hook()
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    ran = await shop.enrich("remove")
-    assert (ran.code, len(await shop.hooks())) == (code, left)
-    assert f"{CREATED} to {OURS}\nDelete 1 of store sandbox? [y/N]:" in ran.err
+    ran = await stack.enrich("remove")
+    assert (ran.code, len(await stack.hooks())) == (code, left)
+    assert f"{CREATED} to {OURS}\nDelete 1 webhook of store sandbox? [y/N]:" in ran.err
     assert ran.err.endswith("Nothing was done.\n") is (code == 1)
 
 
-async def test_remove_is_for_one_store_only(shop: Shop) -> None:
-    shop.configure(sandbox="sandbox-access-token", other="wrong")
-    ran = await shop.enrich("remove", "--yes")
-    assert ran == Ran(2, "", "--store: is needed: 2 stores are configured. One of: sandbox, other.\n")
-    ran = await shop.enrich("remove", "--yes", "--store", "other")
+async def test_remove_is_for_one_store_only(stack: HooksStack) -> None:
+    stack.configure(sandbox="sandbox-access-token", other="wrong")
+    ran = await stack.enrich("remove", "--yes")
+    assert ran == Ran(2, "", "--store: is required: 2 stores are configured. One of: sandbox, other.\n")
+    ran = await stack.enrich("remove", "--yes", "--store", "other")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("Get Webhooks: 401: ")
 
 
-async def test_remove_does_not_guess_between_receivers(shop: Shop) -> None:
-    await shop.hook()
-    await shop.hook(destination=OLD)
-    ran = await shop.enrich("remove", "--yes")
+async def test_remove_does_not_guess_between_receivers(stack: HooksStack) -> None:
+    await stack.hook()
+    await stack.hook(destination=OLD)
+    ran = await stack.enrich("remove", "--yes")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == f"--url: is needed: these webhooks go to several receivers. One of: {OURS}, {OLD}.\n"
-    assert len(await shop.hooks()) == 2
+    assert len(await stack.hooks()) == 2

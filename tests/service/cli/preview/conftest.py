@@ -1,0 +1,3 @@
+from tests.fakes.preview import reads_only, sandbox, served
+
+__all__ = ["reads_only", "sandbox", "served"]
