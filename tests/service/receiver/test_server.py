@@ -231,7 +231,7 @@ PROGRAM = """
 import asyncio, sys
 from service import logs
 from service.receiver.app import create_app
-from service.receiver.authentication import StoreBook
+from service.receiver.authentication import StoreRegistry
 from service.receiver.server import serve
 from tests.fakes.webhooks import FakeQueue, a_store
 
@@ -242,7 +242,7 @@ class SlowQueue(FakeQueue):
         return await super().accept(webhook)
 
 logs.configure("json", "INFO")
-serve(create_app(StoreBook({"abc123": a_store()}), SlowQueue().opened), "127.0.0.1", 0)
+serve(create_app(StoreRegistry({"abc123": a_store()}), SlowQueue().opened), "127.0.0.1", 0)
 """
 
 
