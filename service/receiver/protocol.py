@@ -73,6 +73,7 @@ class HTTPProtocol(HttpToolsProtocol, Connection):
         connections: Connections,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.timeout_keep_alive = KEEP_ALIVE_S
         self._all = connections
         self._phase: Phase | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -155,6 +156,7 @@ class HTTPProtocol(HttpToolsProtocol, Connection):
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= _PIPELINE_LIMIT:
             raise ValueError("too many requests at once")
+        self._unset_keepalive_if_required()
         self._in_head = self._in_message = True
         self._framing_bytes = 0
         super().on_message_begin()
@@ -197,7 +199,6 @@ class HTTPProtocol(HttpToolsProtocol, Connection):
     def on_response_complete(self) -> None:
         self._unanswered -= 1
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # the phase has a timer of its own
         self._update_phase()
 
     # Time limits
@@ -226,7 +227,6 @@ class HTTPProtocol(HttpToolsProtocol, Connection):
                 self._timer = self.loop.call_later(DRAIN_TIMEOUT_S, self.transport.close)
             case Phase.IDLE:
                 self._all.keeps_alive(self)
-                self._timer = self.loop.call_later(KEEP_ALIVE_S, self.transport.close)
 
     def _head_timed_out(self) -> None:
         if self._in_head:
