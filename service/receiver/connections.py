@@ -156,7 +156,6 @@ class Acceptor:
             self._loop.add_reader(listener, self._accept, listener)
 
     def _pause(self, listener: socket.socket) -> None:
-        self._connections.report_shortage()
         self._loop.remove_reader(listener)
         self._retry = self._loop.call_later(FULL_RETRY_S, self._resume)
 
@@ -171,6 +170,7 @@ class Acceptor:
     def _waiting(self, listener: socket.socket) -> Iterator[socket.socket]:
         for _ in range(_ACCEPT_BATCH):
             if not self._connections.has_room():
+                self._connections.report_shortage()
                 self._pause(listener)
                 return
             try:
@@ -178,8 +178,9 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in _SHORTAGES:
-                    raise
+                # Others are network errors of the connection that was to be accepted.
+                if error.errno in _SHORTAGES:
+                    self._connections.report_shortage()
                 self._pause(listener)
                 return
             yield accepted

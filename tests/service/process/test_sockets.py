@@ -45,5 +45,5 @@ def test_one_address_is_no_other(host: str, address: str) -> None:
 
 
 def test_all_of_ipv4_needs_no_ipv6() -> None:
-    with listen("0.0.0.0", 0) as listener:  # noqa: S104
+    with listen("0.0.0.0", 0) as listener:
         assert "127.0.0.1" in reachable(listener)
