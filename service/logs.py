@@ -27,6 +27,7 @@ class Event(StrEnum):
     # receiver
     RECEIVER_STARTED = "receiver_started"
     RECEIVER_STOPPED = "receiver_stopped"
+    CONNECTIONS_EXHAUSTED = "connections_exhausted"
     WEBHOOK_ACCEPTED = "webhook_accepted"
     WEBHOOK_DUPLICATE = "webhook_duplicate"
     WEBHOOK_IGNORED = "webhook_ignored"

@@ -1,7 +1,10 @@
-"""What the web servers of this product have in common: how a port is taken, and what a signal does."""
+"""What all web servers of this product share: binding a port, file descriptors, and a graceful stop on a signal."""
 
 import asyncio
+import contextlib
 import errno
+import ipaddress
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,17 +14,17 @@ import uvicorn
 
 from service.errors import ConfigError, Problem
 
-# Connections that may wait to be taken; the system may allow fewer.
+# Connections that may wait to be accepted. The system may allow fewer: net.core.somaxconn is 4096 since Linux 5.4.
 BACKLOG = 4096
 
 
 class GracefulServer(uvicorn.Server):
-    """A uvicorn that ends in order on SIGTERM and SIGINT, so that its process can exit 0."""
+    """A uvicorn server that stops gracefully on SIGTERM and SIGINT, so that its process can exit 0."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End in order on SIGTERM and SIGINT."""
-        # uvicorn's own would raise the signal once more at the end.
+        """Stop gracefully on SIGTERM and SIGINT."""
+        # uvicorn's own version raises the signal again at the end.
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
@@ -34,17 +37,41 @@ class GracefulServer(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 takes any free one. Raises ConfigError when it cannot be had."""
+    """A socket that listens on ``host`` and ``port``. Port 0 is any free port; ``::`` is all of IPv6 and IPv4.
+
+    Raises ConfigError when the port cannot be bound.
+    """
+    host = host.removeprefix("[").removesuffix("]")
     is_ipv6 = ":" in host
     try:
         return socket.create_server(
             (host, port),
             family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
             backlog=BACKLOG,
-            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+            dualstack_ipv6=is_ipv6 and _is_unspecified(host) and socket.has_dualstack_ipv6(),
         )
     except OSError as error:
         raise ConfigError(_why_not(error, host, port)) from None
+
+
+def _is_unspecified(host: str) -> bool:
+    """Whether the host means all addresses: ``::``, also in its long forms."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def raise_descriptor_limit() -> int:
+    """Raise this process's soft limit of file descriptors to the hard one. Returns how many it may have then.
+
+    The usual soft limit of 1,024 is fewer than the connections that a receiver holds in a burst.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS refuses an infinite limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 2**31
 
 
 def _why_not(error: OSError, host: str, port: int) -> Problem:
@@ -53,6 +80,6 @@ def _why_not(error: OSError, host: str, port: int) -> Problem:
         case errno.EADDRINUSE:
             return Problem(place, "another program listens on this port.", "Stop it, or choose another with --port.")
         case errno.EACCES:
-            return Problem(place, "this port is for the system only.", "Choose one from 1024 on with --port.")
+            return Problem(place, "only root may use this port.", "Choose one from 1024 on with --port.")
         case _:
-            return Problem(place, f"cannot listen there: {error}.", "Look at --host and --port.")
+            return Problem(place, f"cannot listen there: {error}.", "Check --host and --port.")

@@ -1,6 +1,9 @@
 """The web server: uvicorn, set up for short requests that must not get lost."""
 
+import asyncio
 import socket
+from functools import partial
+from typing import cast
 
 import structlog
 import uvicorn
@@ -8,30 +11,26 @@ from starlette.types import ASGIApp
 
 from service.logs import Event
 from service.process.gc_tuning import freeze_gc
-from service.process.sockets import BACKLOG, GracefulServer, listen
+from service.process.sockets import GracefulServer, listen, raise_descriptor_limit
+from service.receiver.connections import Acceptor, Connections
+from service.receiver.protocol import HTTPProtocol
 
 log = structlog.get_logger()
 
-# Longer than load balancers and proxies keep an idle connection to us (60 s is usual), so that it is they who close
-# it: one that we close just as they send the next webhook over it is an answer that never comes.
-_KEEP_ALIVE_S = 75
-
-# At a stop, what is in hand is finished: a body may take ten seconds, Redis two.
+# At a stop, requests in progress are finished: a body may take ten seconds, Redis two.
 GRACE_S = 15
-
-# A burst of webhooks waits for Redis rather than being turned away; this many are some hundred MB at the very worst.
-_CONNECTIONS = 4096
 
 
 class Server(GracefulServer):
     """Serves one app on one port until SIGTERM or SIGINT, or until ``should_exit`` is set.
 
-    The port is taken at once; ConfigError when it cannot be had. Port 0 takes a free one, ``port`` tells which.
+    It binds the port at once. Raises ConfigError when that fails. Port 0 is any free port; ``port`` says which.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._socket = listen(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
+        self._connections = Connections(raise_descriptor_limit())
         super().__init__(
             uvicorn.Config(
                 app,
@@ -44,31 +43,42 @@ class Server(GracefulServer):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=_CONNECTIONS,
-                backlog=BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve in the running loop; returns when all that was in hand is answered."""
+        """Serve in the running loop. Returns when all requests in progress are answered."""
         with self._socket:
-            await super().serve([self._socket])
+            await super().serve([])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port, and say so."""
+        """Start the app, accept connections, and log that."""
         await super().startup(sockets)
+        if self.started:
+            # uvicorn closes what is in this list, and waits for it.
+            self.servers = cast("list[asyncio.Server]", [self._acceptor()])
         log.info(Event.RECEIVER_STARTED, host=self.host, port=self.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is in hand, and say so."""
-        await super().shutdown(sockets)
+        """Finish the requests in progress, stop the app, and log that."""
+        await super().shutdown([self._socket])
         log.info(Event.RECEIVER_STOPPED)
+
+    def _acceptor(self) -> Acceptor:
+        create = partial(
+            HTTPProtocol,
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            asyncio.get_running_loop(),
+            connections=self._connections,
+        )
+        return Acceptor(self._socket, self._connections, create)
 
 
 def serve(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError when the port cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigError when the port cannot be bound."""
     server = Server(app, host, port)
     freeze_gc()
     server.run()
