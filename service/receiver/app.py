@@ -1,6 +1,9 @@
 """The receiver as a web application: its routes, and what it opens and closes."""
 
 import asyncio
+import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,6 +25,7 @@ from service.logs import Event
 from service.metrics import ReceiverMetrics
 from service.orders.state.jobs import from_json, to_json
 from service.orders.state.queue import Queue
+from service.process.loops import Loops
 from service.receiver import health
 from service.receiver.authentication import StoreRegistry
 from service.receiver.webhooks import Answer, Receiver
@@ -66,15 +70,11 @@ async def _look_for(redis: ArqRedis) -> None:
         log.info(Event.REDIS_BACK)
 
 
-async def _nothing() -> None:
-    return
-
-
 def create_app(
     book: StoreRegistry,
     open_queue: OpenQueue,
     *,
-    keep_up: KeepUp = _nothing,
+    keep_up: KeepUp | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The receiver for the stores in ``book``. ``open_queue`` is entered when it starts and left when it stops.
@@ -86,10 +86,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
-        keeping_up = asyncio.create_task(keep_up())
-        async with open_queue() as queue:
+        async with _running(keep_up), open_queue() as queue:
             yield {"receiver": Receiver(book, queue, metrics, clock), "queue": queue, "metrics": metrics}
-        keeping_up.cancel()
 
     app = Starlette(
         routes=[
@@ -104,6 +102,29 @@ def create_app(
     )
     app.router.redirect_slashes = False  # a webhook is not sent again to where it is redirected
     return app
+
+
+@asynccontextmanager
+async def _running(keep_up: KeepUp | None) -> AsyncIterator[None]:
+    """Keep this loop running meanwhile. If it fails again and again, stop the process in order and exit 1."""
+    stop = asyncio.Event()
+    loops = Loops(stop)
+    if keep_up is not None:
+        loops.start("stores", keep_up)
+    terminating = asyncio.create_task(_terminate(stop))
+    try:
+        yield
+    finally:
+        terminating.cancel()
+        await loops.end()
+        if loops.failed:
+            # The web server is done by now, and its own way to end would exit 0.
+            asyncio.get_running_loop().call_soon(sys.exit, 1)
+
+
+async def _terminate(stop: asyncio.Event) -> None:
+    await stop.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _webhook(request: Request) -> Response:

@@ -39,7 +39,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_redis_that_died_is_started_again_however_often_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(up, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(up, "REDIS_CHECK_INTERVAL_S", 0.01)
     redis = DyingRedis(tmp_path, fails=3)
     with capture_logs() as logs:
         keeping = asyncio.create_task(up._keep_alive(redis))
@@ -54,7 +54,7 @@ async def test_a_redis_that_died_is_started_again_however_often_that_fails(
 
 
 async def test_a_redis_that_lives_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(up, "REDIS_CHECK_INTERVAL_S", 0.01)
     redis = DyingRedis(tmp_path, fails=-1)
     keeping = asyncio.create_task(up._keep_alive(redis))
     await asyncio.sleep(0.1)
