@@ -99,6 +99,7 @@ class Loops:
             try:
                 async with asyncio.timeout(self._backoff_s * 2 ** (failures - 1)):
                     await self._stop.wait()
+                    return
             except TimeoutError:
                 loop.turned_at = _now()
 
