@@ -123,7 +123,7 @@ class _Renderer:
         self._processors = processors
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> tuple[tuple[str], dict[str, bool]]:
-        rendered: Any = event
+        rendered: Any = dict(event)  # a renderer may take keys out of it
         try:
             canonical = event["event"] in CANONICAL
             for process in self._processors:

@@ -193,9 +193,9 @@ async def test_webhooks_and_orders_go_on_while_nobody_reads_the_log(tmp_path: Pa
     async with stack(tmp_path, StalledPipe()) as running:
         deployment = running.deployment
         running.log.block(running.worker.pid)
-        orders = {await deployment.place(number): number for number in range(50)}
-        await until_accepted(running, 50, within_s=5.0)
-        assert outcomes(await deployment.ended(orders)) == {Status.CREATED: 50}
+        orders = {await deployment.place(number): number for number in range(30)}
+        await until_accepted(running, 30, within_s=5.0)
+        assert outcomes(await deployment.ended(orders)) == {Status.CREATED: 30}
         assert (await running.get(f"{running.worker_url}/healthz")).status_code == 200
 
 

@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import os
@@ -6,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -16,6 +18,7 @@ from pydantic import SecretStr
 
 from service import logs
 from service.logs import Event
+from service.logs.writer import LogWriter
 from tests.fakes.logs import logging_put_back
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -188,6 +191,75 @@ def test_in_a_pipe_the_console_format_is_text_without_colours(written: Callable[
         ["[info", "]", "webhook_accepted", "order_id=250", "store=abc"],
         ["[error", "]", "no", "port"],
     ]
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+def test_a_value_that_cannot_be_printed_is_named_by_its_class(events: Events) -> None:
+    logs.configure("json", "INFO")
+    log.info("a", order_id=250, value=Unprintable())
+    assert events() == [{"level": "info", "event": "a", "order_id": 250, "value": "<Unprintable>"}]
+
+
+def test_an_event_that_cannot_be_rendered_is_a_line_with_the_shared_keys(events: Events) -> None:
+    circular: dict[str, Any] = {}
+    circular["self"] = circular
+    logs.configure("json", "INFO")
+    log.info("a", order_id=250, value=circular)
+    log.info("b", value={(1, 2): 3})
+    log.info(["not", "hashable"])
+    library.warning("%d of %d", 1)
+
+    problem = "this line cannot be rendered: "
+    assert events() == [
+        {"level": "info", "event": "a", "order_id": "250", "error": problem + "ValueError"},
+        {"level": "info", "event": "b", "error": problem + "TypeError"},
+        {"level": "info", "event": "['not', 'hashable']", "error": problem + "TypeError"},
+        {"level": "warning", "event": "%d of %d", "error": problem + "TypeError"},
+    ]
+
+
+def test_on_the_console_too_logging_never_raises(written: Callable[[], str]) -> None:
+    logs.configure("console", "INFO")
+    log.info("a", value=Unprintable())
+    library.warning("b %s", Unprintable())
+    assert [json.loads(line)["event"] for line in written().splitlines()] == ["a", "b %s"]
+
+
+def test_a_stream_that_fails_is_ignored() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "INFO", stream=stream)
+    stream.close()
+    log.info("a")
+    library.info("b")
+
+
+def test_only_the_lines_of_orders_that_end_or_wait_are_canonical(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked: dict[str, bool] = {}
+
+    def write(_: LogWriter, line: str, *, canonical: bool = False) -> None:
+        marked[json.loads(line)["event"]] = canonical
+
+    monkeypatch.setattr(LogWriter, "write", write)
+    with (tmp_path / "log").open("w") as stream:
+        logs.configure("json", "INFO", stream=stream)
+    for event in Event:
+        log.info(event)
+    library.info("order_enriched by somebody else")
+    assert {event for event, canonical in marked.items() if canonical} == {
+        "order_enriched",
+        "order_skipped",
+        "order_failed",
+        "order_waiting",
+    }
+    assert len(marked) == len(Event) + 1
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
