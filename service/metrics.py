@@ -11,6 +11,10 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service import logs
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -28,10 +32,22 @@ class _Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(_LogLines())
 
     def text(self) -> bytes:
         """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)
+
+
+class _LogLines(Collector):
+    """How many lines of this process's log were dropped."""
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "enrich_log_lines_dropped",
+            "Lines of the log that were dropped because they could not be written in time.",
+            value=logs.lines_dropped(),
+        )
 
 
 class ReceiverMetrics(_Metrics):

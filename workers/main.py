@@ -5,8 +5,9 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 import structlog
@@ -18,9 +19,10 @@ from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
 from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import parked_key, reverify_key, verify_key
+from service.process.loops import Loops
 from service.redis.client import TRANSIENT_ERRORS
 from workers.attempts import Jobs
-from workers.lease import LeasedWorker, end, store_of
+from workers.lease import LeasedWorker, store_of
 from workers.metrics_server import serve_metrics
 from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.reconcile import Reconciler
@@ -48,6 +50,9 @@ DRAIN_TIMEOUT_S = 12.0
 HEARTBEAT_INTERVAL_S = 2.0
 ENSURE_JOBS_INTERVAL_S = 60.0
 
+# An iteration takes milliseconds, and a few seconds where Redis does not answer: one this long hangs.
+STALE_AFTER_S = 30.0
+
 
 async def work(
     live: LiveConfiguration,
@@ -58,37 +63,57 @@ async def work(
 ) -> None:
     """Serve all queues until SIGTERM or SIGINT; then drain: finish the running jobs and return.
 
-    ``metrics_at`` is the address and port of the metrics server; port 0 turns it off.
+    ``metrics_at`` is the address and port of the metrics server; port 0 turns it off. Raises LoopFailed, after the
+    same orderly end, when one of the process's loops fails again and again.
     """
     intervals = intervals or Intervals()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_resources(live.current, redis_url) as resources, serve_metrics(resources, *metrics_at):
+    loops = Loops(stop)
+    async with open_resources(live.current, redis_url) as resources, serve_metrics(resources, *metrics_at, loops.stuck):
         workers = _workers(resources, intervals)
         name = f"{socket.gethostname()}:{os.getpid()}"
-        serving = [asyncio.create_task(worker.serve()) for worker in workers]
-        wake_callbacks = {worker.queue_name: worker.wake for worker in workers}
-        background = [
-            asyncio.create_task(listen_for_wakeups(resources.redis, wake_callbacks)),
-            asyncio.create_task(_send_heartbeats(resources, name, workers)),
-            asyncio.create_task(_ensure_periodic_jobs(resources)),
-            asyncio.create_task(live.follow(lambda changes: _apply_configuration(resources, live.current, changes))),
-        ]
+        for worker in workers:
+            worker.turned = partial(loops.turned, worker.queue_name)
+        serving = [loops.start(worker.queue_name, worker.serve, stale_after_s=STALE_AFTER_S) for worker in workers]
+        callbacks = {worker.queue_name: worker.wake for worker in workers}
+        # It ends where the Redis user may not subscribe.
+        loops.start("wakeups", lambda: listen_for_wakeups(resources.redis, callbacks), may_end=True)
+        beat = partial(loops.turned, "heartbeat")
+        loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
+        loops.start("periodic", lambda: _ensure_periodic_jobs(resources))
+        loops.start(
+            "stores", lambda: live.follow(lambda changes: _apply_configuration(resources, live.current, changes))
+        )
         log.info(Event.WORKER_STARTED, worker=name, stores=len(live.current.stores))
         await stop.wait()
 
         log.info(Event.WORKER_STOPPING, running=sum(worker.running for worker in workers))
         unfinished = await asyncio.gather(*(worker.drain(DRAIN_TIMEOUT_S) for worker in workers))
-        await end(background)
         await asyncio.gather(*serving, return_exceptions=True)
+        await loops.end()
         with suppress(*TRANSIENT_ERRORS):
             await resources.queue.remove_heartbeat(name)
         log.info(Event.WORKER_STOPPED, requeued=sum(unfinished))
 
 
-def _workers(resources: Resources, intervals: Intervals) -> list[LeasedWorker]:
+class _PollingWorker(LeasedWorker):
+    """Reports each poll, and each attempt to reach Redis again, as a turn of its loop."""
+
+    turned: Callable[[], None] = staticmethod(lambda: None)
+
+    async def async_run(self) -> None:
+        self.turned()
+        await super().async_run()
+
+    async def _poll_iteration(self) -> None:
+        await super()._poll_iteration()
+        self.turned()
+
+
+def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]:
     jobs, verifier = Jobs(resources), Verifier(resources, clock=time.time)
     reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s)
     hook_monitor = HookMonitor(resources, every_s=intervals.hooks_s, problem_every_s=intervals.hooks_problem_s)
@@ -111,14 +136,14 @@ def _worker(
     functions: Mapping[JobKind, Callable[..., Awaitable[None]]],
     max_jobs: int,
     poll_interval_s: float,
-) -> LeasedWorker:
+) -> _PollingWorker:
     (queue,) = {kind.queue for kind in functions}
 
     def rebuild(job_id: str) -> bytes | None:
         bodies = (kind.rebuilt(job_id, time.time()) for kind in functions)
         return next((body for body in bodies if body is not None), None)
 
-    return LeasedWorker(
+    return _PollingWorker(
         [func(cast("WorkerCoroutine", function), name=kind.function) for kind, function in functions.items()],
         queue_name=queue,
         redis_pool=resources.redis,
@@ -145,7 +170,9 @@ def _worklist_key(job_id: str) -> str | None:
             return None
 
 
-async def _send_heartbeats(resources: Resources, name: str, workers: list[LeasedWorker]) -> None:
+async def _send_heartbeats(
+    resources: Resources, name: str, workers: Sequence[LeasedWorker], turned: Callable[[], None] = lambda: None
+) -> None:
     while True:
         try:
             await resources.queue.heartbeat(name, sum(worker.running for worker in workers))
@@ -153,6 +180,7 @@ async def _send_heartbeats(resources: Resources, name: str, workers: list[Leased
             pass
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="heartbeat")
+        turned()
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 

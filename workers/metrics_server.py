@@ -6,7 +6,7 @@ They run in the same event loop as the jobs, so a worker that hangs stops answer
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import structlog
 import uvicorn
@@ -21,7 +21,6 @@ from service.gauges import Gauges, State, metrics_text
 from service.logs import Event
 from service.metrics import CONTENT_TYPE, WorkerMetrics
 from service.process.sockets import listen
-from service.receiver.health import healthz
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -30,9 +29,15 @@ log = structlog.get_logger()
 REDIS_TIMEOUT_S = 3.0
 
 
-def create_app(resources: Resources) -> Starlette:
+def create_app(resources: Resources, stuck: Callable[[], list[str]] = list) -> Starlette:
     """``/healthz`` and ``/metrics`` of a worker."""
     gauges = Gauges(resources.redis)
+
+    async def healthz(_: Request) -> Response:
+        """200 as long as the process answers and its loops run, else 503. A Redis that is down is no reason."""
+        if names := stuck():
+            return Response(f"not running: {', '.join(names)}\n", status_code=503, media_type="text/plain")
+        return Response("ok\n", media_type="text/plain")
 
     async def metrics(_: Request) -> Response:
         """This worker's metrics, and gauges of the queues if Redis answers."""
@@ -52,10 +57,13 @@ def _text(metrics: WorkerMetrics, state: State | None) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def serve_metrics(resources: Resources, host: str, port: int) -> AsyncIterator[None]:
+async def serve_metrics(
+    resources: Resources, host: str, port: int, stuck: Callable[[], list[str]] = list
+) -> AsyncIterator[None]:
     """Serve at this address until the context ends; port 0 turns it off.
 
-    A port that is in use is logged, and the workers run without metrics.
+    ``stuck`` names the loops of this process that do not run. A port that is in use is logged, and the workers run
+    without metrics.
     """
     try:
         listener = listen(host, port) if port else None
@@ -67,7 +75,7 @@ async def serve_metrics(resources: Resources, host: str, port: int) -> AsyncIter
         return
     server = _Server(
         uvicorn.Config(
-            create_app(resources),
+            create_app(resources, stuck),
             http="httptools",
             ws="none",
             lifespan="off",

@@ -6,12 +6,16 @@ import uvloop
 
 from service.errors import ConfigError
 from service.process.gc_tuning import freeze_gc
+from service.process.loops import LoopFailed
 from service.startup import start
 from workers.main import work
 
 
 def main() -> int:
-    """Run the workers until SIGTERM or SIGINT; returns the exit code, 2 for a configuration error."""
+    """Run the workers until SIGTERM or SIGINT; returns the exit code.
+
+    2 stands for a configuration error, 1 for a loop that keeps failing: a supervisor starts the process again.
+    """
     try:
         settings, redis_url, live = start()
         metrics_at = settings.enrich_metrics_host, settings.enrich_metrics_port
@@ -20,4 +24,6 @@ def main() -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a configuration error belongs on the terminal, not in the log
         return 2
+    except LoopFailed:  # it is in the log
+        return 1
     return 0

@@ -3,22 +3,25 @@
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
+import typer
 
 from service import logs
 from service.cli.common.options import HostOption, PortOption
 from service.configuration import load_configuration
 from service.errors import ConfigError
 from service.logs import Event
+from service.process.loops import LoopFailed, Loops, cancel
 from service.process.sighup import SighupHandler
 from service.process.sockets import listen
 from service.process.supervisor import Supervisor
 from service.redis.embedded import EmbeddedRedis
 from service.settings import Settings
 
-# Whether our own Redis is alive; as often, one that cannot be started is tried again.
-LOOK_EVERY_S = 0.5
+# How often the embedded Redis is checked, and how often one that cannot be started is tried again.
+REDIS_CHECK_INTERVAL_S = 0.5
 
 log = structlog.get_logger()
 
@@ -26,48 +29,53 @@ log = structlog.get_logger()
 def up(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     """Run receiver and workers together on this machine.
 
-    Brings its own Redis when REDIS_URL is not set; its data lies in ENRICH_DATA_DIR and survives restarts. A change
-    of the stores file is taken up within two seconds, and on SIGHUP.
+    Starts its own Redis when REDIS_URL is not set; its data is in ENRICH_DATA_DIR and survives restarts. A change
+    of the stores file takes effect within two seconds, and on SIGHUP.
 
     Example: enrich up --port 8000
     """
-    hangup = SighupHandler()
+    sighup = SighupHandler()
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     load_configuration(settings.enrich_config)
-    listen(host, port).close()  # a port that cannot be had is told now, not by the receiver again and again
-    asyncio.run(_up(settings, host, port, hangup))
+    listen(host, port).close()  # report a port that is in use now, not from the receiver again and again
+    try:
+        asyncio.run(_up(settings, host, port, sighup))
+    except LoopFailed:  # it is in the log
+        raise typer.Exit(1) from None
 
 
-async def _up(settings: Settings, host: str, port: int, hangup: SighupHandler) -> None:
+async def _up(settings: Settings, host: str, port: int, sighup: SighupHandler) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    loops = Loops(stop)
     async with AsyncExitStack() as stack:
-        redis_url = await _redis(settings, stack)
-        processes = Supervisor({"REDIS_URL": redis_url, "ENRICH_LOG_FORMAT": settings.enrich_log_format})
+        redis_url = await _redis(settings, stack, loops)
+        environ = {"REDIS_URL": redis_url, "ENRICH_LOG_FORMAT": settings.enrich_log_format}
+        processes = Supervisor(environ, loops=loops)
         stack.push_async_callback(processes.stop)
-        hangup.tell = lambda: processes.forward_signal(signal.SIGHUP)
-        # The receiver stops first: nothing new comes in while the worker finishes what is in hand.
+        sighup.tell = lambda: processes.forward_signal(signal.SIGHUP)
+        # Stopped in reverse order: no new webhooks come in while the worker finishes its orders.
         await processes.start("worker", "workers")
         await processes.start("web", "service.cli", "web", "--host", host, "--port", str(port))
         await stop.wait()
+    loops.raise_if_failed()
 
 
-async def _redis(settings: Settings, stack: AsyncExitStack) -> str:
+async def _redis(settings: Settings, stack: AsyncExitStack, loops: Loops) -> str:
     if settings.redis_url is not None:
         return settings.require_redis_url()
     redis = await stack.enter_async_context(EmbeddedRedis(settings.enrich_data_dir))
     log.info(Event.REDIS_STARTED, folder=str(settings.enrich_data_dir))
-    keeping = asyncio.create_task(_keep_alive(redis))
-    stack.callback(keeping.cancel)
+    stack.push_async_callback(cancel, [loops.start("redis", partial(_keep_alive, redis))])
     return redis.url
 
 
 async def _keep_alive(redis: EmbeddedRedis) -> None:
-    """Start Redis again, on the same data and at the same address, when it has died."""
+    """Restart Redis, on the same data and at the same address, when it has died."""
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(REDIS_CHECK_INTERVAL_S)
         if redis.pid is None:
             log.error(Event.PROCESS_ENDED, process="redis")
             try:

@@ -1,4 +1,4 @@
-"""Several processes of this product run as one, for a single machine and for the demo."""
+"""Runs several processes of this product as one, for a single machine and for the demo."""
 
 import asyncio
 import os
@@ -8,19 +8,21 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from service.logs import Event
 from service.process import parent_death as parent
+from service.process.loops import Loops, cancel
 
 log = structlog.get_logger()
 
-# How long a process may take to end by itself; a worker finishes orders for up to 12 s.
-PATIENCE_S = 20.0
-# A process that cannot run at all must not be started over and over without a pause.
-RESTART_PAUSE_S = 1.0
+# How long a process may take to exit after SIGTERM; a worker finishes orders for up to 12 s.
+STOP_TIMEOUT_S = 20.0
+# So that a process that cannot run at all is not restarted without a break.
+RESTART_DELAY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -31,9 +33,9 @@ class _Child:
 
 
 class Supervisor:
-    """Starts Python modules as child processes, starts again what dies, and stops all in order.
+    """Starts Python modules as child processes, restarts those that die, and stops all in order.
 
-    A child runs in a session of its own, so that Ctrl-C reaches only the parent, which then stops one after another.
+    Each child runs in a session of its own, so that Ctrl-C reaches only the parent, which then stops them one by one.
     """
 
     def __init__(
@@ -41,47 +43,47 @@ class Supervisor:
         environ: Mapping[str, str],
         *,
         log_folder: Path | None = None,
-        patience: float = PATIENCE_S,
-        restart_pause: float = RESTART_PAUSE_S,
+        loops: Loops | None = None,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
+        restart_delay_s: float = RESTART_DELAY_S,
     ) -> None:
-        """``environ`` is added to this process's; with ``log_folder`` a child's output goes to ``<name>.log``.
+        """``environ`` is added to this process's environment.
 
-        ``patience`` is how many seconds a child gets to end before it is killed, ``restart_pause`` how many pass
-        before one that ended by itself is started again.
+        With ``log_folder`` a child's output goes to ``<name>.log`` there. ``loops`` runs the tasks that restart
+        children. A child that has not exited ``stop_timeout_s`` after SIGTERM is killed.
         """
         self._environ = {**os.environ, **environ, parent.VARIABLE: str(os.getpid())}
         self._log_folder = log_folder
-        self._patience = patience
-        self._restart_pause = restart_pause
+        self._loops = loops or Loops(asyncio.Event())
+        self._stop_timeout_s = stop_timeout_s
+        self._restart_delay_s = restart_delay_s
         self._children: list[_Child] = []
-        self._watching: list[asyncio.Task[None]] = []
+        self._restarting: list[asyncio.Task[None]] = []
 
     async def start(self, name: str, *arguments: str, keep_alive: bool = True) -> asyncio.subprocess.Process:
-        """Start ``python -m <arguments>``; with ``keep_alive`` it is started again whenever it ends by itself."""
+        """Start ``python -m <arguments>``; with ``keep_alive``, restart it whenever it exits by itself."""
         child = _Child(name, arguments, await self._spawn(name, arguments))
         self._children.append(child)
         if keep_alive:
-            self._watching.append(asyncio.create_task(self._keep_alive(child)))
+            self._restarting.append(self._loops.start(name, partial(self._keep_alive, child)))
         return child.process
 
     def forward_signal(self, number: signal.Signals) -> None:
-        """Send a signal to every child that runs."""
+        """Send a signal to every running child."""
         for child in self._children:
             with suppress(ProcessLookupError):
                 child.process.send_signal(number)
 
     async def stop(self) -> None:
-        """Stop all children, the last started first, each with time to finish what it has in hand."""
-        for task in self._watching:
-            task.cancel()
-        # One may be in the middle of starting its child again.
-        await asyncio.gather(*self._watching, return_exceptions=True)
+        """Stop all children, the last started first; each gets time to finish its work."""
+        # First: a child may be about to be restarted.
+        await cancel(self._restarting)
         for child in reversed(self._children):
             await self._end(child.process)
 
     async def _spawn(self, name: str, arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
         with ExitStack() as stack:
-            # It begins with this mask: a SIGHUP must not end what is about to listen to it, and is not there yet.
+            # The child inherits this mask: a SIGHUP must not end it before its handler is installed.
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
             stack.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGHUP])
             output = None
@@ -89,7 +91,7 @@ class Supervisor:
                 output = stack.enter_context((self._log_folder / f"{name}.log").open("ab"))
             return await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-P",  # what lies in the current folder is not ours
+                "-P",  # do not import modules from the current folder
                 "-m",
                 *arguments,
                 env=self._environ,
@@ -103,8 +105,8 @@ class Supervisor:
         while True:
             code = await child.process.wait()
             log.error(Event.PROCESS_ENDED, process=child.name, exit_code=code)
-            await asyncio.sleep(self._restart_pause)
-            with suppress(OSError):  # the machine may be out of memory or processes: the next round tries again
+            await asyncio.sleep(self._restart_delay_s)
+            with suppress(OSError):  # out of memory or processes: the next round tries again
                 child.process = await self._spawn(child.name, child.arguments)
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
@@ -112,7 +114,7 @@ class Supervisor:
             return
         process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), self._patience)
+            await asyncio.wait_for(process.wait(), self._stop_timeout_s)
         except TimeoutError:
             process.kill()
             await process.wait()

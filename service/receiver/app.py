@@ -1,6 +1,9 @@
 """The receiver's web application: routes, middleware, and the resources of its lifespan."""
 
 import asyncio
+import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,6 +25,7 @@ from service.logs import Event
 from service.metrics import ReceiverMetrics
 from service.orders.state.jobs import from_json, to_json
 from service.orders.state.queue import Queue
+from service.process.loops import Loops
 from service.receiver import health
 from service.receiver.authentication import StoreRegistry
 from service.receiver.webhooks import Answer, Receiver
@@ -66,15 +70,11 @@ async def _log_until_available(redis: ArqRedis) -> None:
         log.info(Event.REDIS_BACK)
 
 
-async def _nothing() -> None:
-    return
-
-
 def create_app(
     stores: StoreRegistry,
     open_queue: OpenQueue,
     *,
-    keep_up: BackgroundTask = _nothing,
+    keep_up: BackgroundTask | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The receiver's application for these stores. ``open_queue`` is entered at its start and left at its stop.
@@ -86,10 +86,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
-        updates = asyncio.create_task(keep_up())
-        async with open_queue() as queue:
+        async with _running(keep_up), open_queue() as queue:
             yield {"receiver": Receiver(stores, queue, metrics, clock), "queue": queue, "metrics": metrics}
-        updates.cancel()
 
     app = Starlette(
         routes=[
@@ -104,6 +102,29 @@ def create_app(
     )
     app.router.redirect_slashes = False  # BigCommerce does not follow redirects
     return app
+
+
+@asynccontextmanager
+async def _running(keep_up: BackgroundTask | None) -> AsyncIterator[None]:
+    """Keep this loop running meanwhile. If it fails again and again, stop the process in order and exit 1."""
+    stop = asyncio.Event()
+    loops = Loops(stop)
+    if keep_up is not None:
+        loops.start("stores", keep_up)
+    terminating = asyncio.create_task(_terminate(stop))
+    try:
+        yield
+    finally:
+        terminating.cancel()
+        await loops.end()
+        if loops.failed:
+            # The web server is done by now, and its own way to end would exit 0.
+            asyncio.get_running_loop().call_soon(sys.exit, 1)
+
+
+async def _terminate(stop: asyncio.Event) -> None:
+    await stop.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _webhook(request: Request) -> Response:

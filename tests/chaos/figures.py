@@ -1,4 +1,4 @@
-"""One scenario in figures, and the table of all scenarios."""
+"""The figures of one scenario, and the table of all scenarios."""
 
 import os
 import platform
@@ -30,10 +30,10 @@ _HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came of the orders of one scenario.
+    """The results of one scenario's orders.
 
-    ``creatable`` are those that could be created: the others' records were there from the start, with a PO of the
-    buyer's own. ``evidence`` is for the eyes of whoever has to find out why a promise was broken.
+    ``creatable`` counts the orders that could be created: the others had a record from the start, with the buyer's
+    own PO. ``evidence`` helps to find out why a promise was broken.
     """
 
     scenario: str
@@ -49,8 +49,8 @@ class Figures:
     remark: str = ""
     evidence: str = field(default="", repr=False)
 
-    def assert_kept(self) -> None:
-        """What must hold whatever dies: nothing lost, nothing doubled, nothing overwritten."""
+    def assert_promises(self) -> None:
+        """Assert what must hold in every scenario: nothing lost, doubled or overwritten."""
         assert (self.lost, self.doubled, self.overwritten) == (0, 0, 0), f"{self}\n{self.evidence}"
 
     @property
@@ -70,12 +70,12 @@ class Figures:
 
     def __str__(self) -> str:
         named = zip((name for name, _ in _HEAD[1:-1]), self.cells[1:-1], strict=True)
-        told = ", ".join(f"{name} {value}" for name, value in named if value)
-        return f"{self.scenario}: {told}" + (f"; {self.remark}" if self.remark else "")
+        text = ", ".join(f"{name} {value}" for name, value in named if value)
+        return f"{self.scenario}: {text}" + (f"; {self.remark}" if self.remark else "")
 
 
 Report = Callable[[Figures], None]
-"""Tells the figures of a scenario and holds them against the promise."""
+"""Reports the figures of a scenario, and asserts what must hold."""
 
 
 def table(rows: Iterable[Figures]) -> str:
@@ -90,7 +90,7 @@ def section(rows: Iterable[Figures], command: str) -> str:
 
 
 def write_section(page: Path, text: str) -> None:
-    """Write it between the markers; they are added at the end of a page that has none yet."""
+    """Replace the text between the markers, which are added at the end if they are missing."""
     before = page.read_text() if page.exists() else INTRODUCTION
     if BEGIN not in before:
         before = f"{before}\n{BEGIN}\n{END}\n"

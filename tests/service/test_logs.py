@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import os
@@ -6,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -16,6 +18,7 @@ from pydantic import SecretStr
 
 from service import logs
 from service.logs import Event
+from service.logs.writer import LogWriter
 from tests.fakes.logs import logging_put_back
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -25,14 +28,14 @@ library = logging.getLogger("some.library")
 
 
 @pytest.fixture(autouse=True)
-def logging_is_put_back() -> Iterator[None]:
+def restored_logging() -> Iterator[None]:
     with logging_put_back():
         yield
 
 
 @pytest.fixture
 def written(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What has come to standard output."""
+    """Returns what was written to standard output since the last call."""
     return lambda: capsys.readouterr().out
 
 
@@ -41,7 +44,7 @@ Events = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def events(written: Callable[[], str]) -> Events:
-    """The JSON lines that have come, each whole but for its timestamp, which is checked here."""
+    """Returns the JSON lines written since the last call, without their timestamps, which are checked here."""
 
     def read() -> list[dict[str, Any]]:
         found = [json.loads(line) for line in written().splitlines()]
@@ -92,7 +95,7 @@ def test_a_whole_second_has_its_milliseconds_too(written: Callable[[], str], mon
     assert json.loads(written())["timestamp"] == "2026-01-10T21:05:30.000Z"
 
 
-def test_lines_of_libraries_and_of_the_web_server_take_the_same_form(events: Events) -> None:
+def test_lines_of_libraries_and_of_the_web_server_have_the_same_form(events: Events) -> None:
     logs.configure("json", "INFO")
     library.warning("lost %s of %d", "one", 2, extra={"pool": 7})
     logging.getLogger("uvicorn.error").error("no port", extra={"color_message": "\033[1mno port"})
@@ -111,7 +114,7 @@ def test_requests_of_the_http_library_are_not_logged(events: Events) -> None:
     assert events() == []
 
 
-def test_pauses_of_the_retry_library_are_not_logged(events: Events) -> None:
+def test_retries_of_the_retry_library_are_not_logged(events: Events) -> None:
     @stamina.retry(on=ZeroDivisionError, attempts=2, wait_initial=0, wait_jitter=0)
     def fail() -> float:
         return 1 / 0
@@ -123,7 +126,7 @@ def test_pauses_of_the_retry_library_are_not_logged(events: Events) -> None:
     assert events() == []
 
 
-def test_what_is_below_the_level_is_not_written(events: Events) -> None:
+def test_events_below_the_level_are_not_written(events: Events) -> None:
     logs.configure("json", "WARNING")
     for write in (log.info, log.warning, library.info, library.warning):
         write("a")
@@ -146,21 +149,21 @@ def test_an_exception_is_one_line(events: Events, logger: Any) -> None:
     assert trace[-1] == "ValueError: invalid literal for int() with base 10: 'x'"
 
 
-def test_what_is_bound_is_on_every_line(events: Events) -> None:
-    logs.configure("json", "INFO", process="worker")
+def test_bound_keys_are_on_every_line(events: Events) -> None:
+    logs.configure("json", "INFO")
     with structlog.contextvars.bound_contextvars(store="abc", order_id=250):
         log.info("a")
         library.info("b")
     library.info("c")
 
     assert events() == [
-        {"level": "info", "event": "a", "store": "abc", "order_id": 250, "process": "worker"},
-        {"level": "info", "event": "b", "store": "abc", "order_id": 250, "process": "worker"},
-        {"level": "info", "event": "c", "process": "worker"},
+        {"level": "info", "event": "a", "store": "abc", "order_id": 250},
+        {"level": "info", "event": "b", "store": "abc", "order_id": 250},
+        {"level": "info", "event": "c"},
     ]
 
 
-def test_a_secret_is_masked_and_an_odd_value_is_text(events: Events) -> None:
+def test_a_secret_is_masked_and_a_value_that_json_lacks_is_text(events: Events) -> None:
     logs.configure("json", "INFO")
     log.info("a", token=SecretStr("hunter2"), error=OSError("gone"))
 
@@ -168,7 +171,8 @@ def test_a_secret_is_masked_and_an_odd_value_is_text(events: Events) -> None:
 
 
 def test_configuring_again_does_not_write_lines_twice(events: Events) -> None:
-    logs.configure("json", "INFO", process="worker")
+    logs.configure("json", "INFO")
+    structlog.contextvars.bind_contextvars(store="abc")
     logs.configure("json", "INFO")
     log.info("a")
     library.info("b")
@@ -189,6 +193,75 @@ def test_in_a_pipe_the_console_format_is_text_without_colours(written: Callable[
     ]
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+def test_a_value_that_cannot_be_printed_is_named_by_its_class(events: Events) -> None:
+    logs.configure("json", "INFO")
+    log.info("a", order_id=250, value=Unprintable())
+    assert events() == [{"level": "info", "event": "a", "order_id": 250, "value": "<Unprintable>"}]
+
+
+def test_an_event_that_cannot_be_rendered_is_a_line_with_the_shared_keys(events: Events) -> None:
+    circular: dict[str, Any] = {}
+    circular["self"] = circular
+    logs.configure("json", "INFO")
+    log.info("a", order_id=250, value=circular)
+    log.info("b", value={(1, 2): 3})
+    log.info(["not", "hashable"])
+    library.warning("%d of %d", 1)
+
+    problem = "this line cannot be rendered: "
+    assert events() == [
+        {"level": "info", "event": "a", "order_id": "250", "error": problem + "ValueError"},
+        {"level": "info", "event": "b", "error": problem + "TypeError"},
+        {"level": "info", "event": "['not', 'hashable']", "error": problem + "TypeError"},
+        {"level": "warning", "event": "%d of %d", "error": problem + "TypeError"},
+    ]
+
+
+def test_on_the_console_too_logging_never_raises(written: Callable[[], str]) -> None:
+    logs.configure("console", "INFO")
+    log.info("a", value=Unprintable())
+    library.warning("b %s", Unprintable())
+    assert [json.loads(line)["event"] for line in written().splitlines()] == ["a", "b %s"]
+
+
+def test_a_stream_that_fails_is_ignored() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "INFO", stream=stream)
+    stream.close()
+    log.info("a")
+    library.info("b")
+
+
+def test_only_the_lines_of_orders_that_end_or_wait_are_canonical(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked: dict[str, bool] = {}
+
+    def write(_: LogWriter, line: str, *, canonical: bool = False) -> None:
+        marked[json.loads(line)["event"]] = canonical
+
+    monkeypatch.setattr(LogWriter, "write", write)
+    with (tmp_path / "log").open("w") as stream:
+        logs.configure("json", "INFO", stream=stream)
+    for event in Event:
+        log.info(event)
+    library.info("order_enriched by somebody else")
+    assert {event for event, canonical in marked.items() if canonical} == {
+        "order_enriched",
+        "order_skipped",
+        "order_failed",
+        "order_waiting",
+    }
+    assert len(marked) == len(Event) + 1
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_an_exception_does_not_show_the_values_of_variables(
     written: Callable[[], str], log_format: Literal["json", "console"]
@@ -205,7 +278,7 @@ def test_an_exception_does_not_show_the_values_of_variables(
     assert "hunter2" not in text
 
 
-def test_names_of_events_are_written_in_one_style() -> None:
+def test_event_names_have_one_style() -> None:
     assert [event for event in Event if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", event)] == []
     assert [event for event in Event if event.name.lower() != event.value] == []
 
@@ -238,7 +311,7 @@ def run_program(*, close_stdout: bool) -> tuple[str, str]:
 
 
 @pytest.mark.integration
-def test_a_process_writes_its_lines_to_stdout_whatever_the_characters() -> None:
+def test_a_process_writes_any_characters_to_stdout() -> None:
     stdout, stderr = run_program(close_stdout=False)
     found = [json.loads(line) for line in stdout.splitlines()]
     assert all(TIMESTAMP.fullmatch(event.pop("timestamp")) for event in found)
@@ -250,5 +323,5 @@ def test_a_process_writes_its_lines_to_stdout_whatever_the_characters() -> None:
 
 
 @pytest.mark.integration
-def test_a_reader_that_goes_away_is_no_trouble() -> None:
+def test_a_reader_that_goes_away_is_ignored_quietly() -> None:
     assert run_program(close_stdout=True)[1] == "done"

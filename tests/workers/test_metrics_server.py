@@ -10,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from service import logs
 from service.configuration import load_configuration
 from service.gauges import State
 from service.orders.state.entry import Entry, Stage, Status
@@ -116,19 +117,25 @@ async def test_health_check_answers(tmp_path: Path, redis_url: str) -> None:
         assert (await client.get("/healthz")).status_code == 200
 
 
+async def test_dropped_log_lines_are_counted(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "lines_dropped", lambda: 3)
+    async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
+        assert (await metrics(client))["enrich_log_lines_dropped_total"] == 3
+
+
 async def test_port_in_use_is_logged_and_the_worker_runs(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources:
-        with free_port() as taken, capture_logs() as logs:
+        with free_port() as taken, capture_logs() as captured:
             taken.listen()
             async with serve_metrics(resources, "127.0.0.1", taken.getsockname()[1]):
                 pass
-    (line,) = logs
+    (line,) = captured
     assert (line["event"], line["log_level"]) == ("metrics_not_served", "warning")
 
 
 async def test_port_0_serves_nothing(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources:
-        with capture_logs() as logs:
+        with capture_logs() as captured:
             async with serve_metrics(resources, "127.0.0.1", 0):
                 pass
-    assert logs == []
+    assert captured == []

@@ -1,4 +1,4 @@
-"""``enrich up`` and the Redis that it brings."""
+"""``enrich up`` and its embedded Redis."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,11 +9,14 @@ from structlog.testing import capture_logs
 
 from service.cli import up
 from service.errors import ConfigError, Problem
+from service.process.loops import LoopFailed
 from service.redis.embedded import EmbeddedRedis
+from tests.fakes.cli import Enrich
+from tests.fakes.sandbox import free_port
 
 
 class DyingRedis(EmbeddedRedis):
-    """It has died, and comes up again only after so many tries."""
+    """A Redis that has died and cannot be restarted the first ``fails`` times."""
 
     def __init__(self, folder: Path, fails: int) -> None:
         super().__init__(folder)
@@ -36,10 +39,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_redis_that_died_is_started_again_however_often_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(up, "LOOK_EVERY_S", 0.01)
+async def test_redis_is_restarted_however_often_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "REDIS_CHECK_INTERVAL_S", 0.01)
     redis = DyingRedis(tmp_path, fails=3)
     with capture_logs() as logs:
         keeping = asyncio.create_task(up._keep_alive(redis))
@@ -53,10 +54,21 @@ async def test_a_redis_that_died_is_started_again_however_often_that_fails(
     assert "No space left on device" in logs[1]["error"]
 
 
-async def test_a_redis_that_lives_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "LOOK_EVERY_S", 0.01)
+async def test_redis_that_runs_is_not_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "REDIS_CHECK_INTERVAL_S", 0.01)
     redis = DyingRedis(tmp_path, fails=-1)
     keeping = asyncio.create_task(up._keep_alive(redis))
     await asyncio.sleep(0.1)
     keeping.cancel()
     assert redis.tries == 0
+
+
+def test_up_exits_1_when_a_loop_keeps_failing(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise LoopFailed("worker")
+
+    monkeypatch.setattr(up, "_up", fail)
+    with free_port() as listener:
+        port = listener.getsockname()[1]
+    ran = enrich("up", "--port", str(port))
+    assert (ran.code, ran.out, ran.err) == (1, "", "")

@@ -1,4 +1,4 @@
-"""Child processes, as real ones: tiny modules in a folder of their own."""
+"""The supervisor with real child processes: tiny modules in a temporary folder."""
 
 import asyncio
 import os
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
 
-# Each writes what happens to it as a line of one shared file, under the name that is its first argument. They sleep in
-# short spans: signal.pause would miss a signal that comes just before it.
+# Each appends what happens to it to one shared file, under the name that is its first argument. They sleep in short
+# spans: signal.pause would miss a signal that comes just before it.
 MODULES = {
     "orderly": """
 import signal, sys, time
@@ -46,9 +46,9 @@ import time
 from diary import write
 write("began")
 time.sleep(0.3)
-from service.process.sighup import Hangup
-hangup = Hangup()
-hangup.tell = lambda: write("told")
+from service.process.sighup import SighupHandler
+handler = SighupHandler()
+handler.tell = lambda: write("reload")
 write("ready")
 while True: time.sleep(0.05)
 """,
@@ -91,17 +91,17 @@ def diary(tmp_path: Path) -> Diary:
 
 @asynccontextmanager
 async def processes(
-    diary: Diary, *, patience: float = 30.0, log_folder: Path | None = None
+    diary: Diary, *, stop_timeout_s: float = 30.0, log_folder: Path | None = None
 ) -> AsyncIterator[Supervisor]:
     environ = {"PYTHONPATH": f"{diary.path.parent}{os.pathsep}{ROOT}", "DIARY": str(diary.path)}
-    running = Supervisor(environ, log_folder=log_folder, patience=patience, restart_pause=0.01)
+    running = Supervisor(environ, log_folder=log_folder, stop_timeout_s=stop_timeout_s, restart_delay_s=0.01)
     try:
         yield running
     finally:
         await running.stop()
 
 
-async def test_all_end_in_order_the_last_started_first(diary: Diary) -> None:
+async def test_children_are_stopped_in_reverse_order(diary: Diary) -> None:
     async with processes(diary) as running:
         children = [await running.start(name, "orderly", name) for name in ("one", "two", "three")]
         await diary.has("one ready", "two ready", "three ready")
@@ -111,8 +111,8 @@ async def test_all_end_in_order_the_last_started_first(diary: Diary) -> None:
     assert [child.returncode for child in children] == [0, 0, 0]
 
 
-async def test_one_that_does_not_end_in_time_is_killed(diary: Diary) -> None:
-    async with processes(diary, patience=0.2) as running:
+async def test_child_that_ignores_sigterm_is_killed(diary: Diary) -> None:
+    async with processes(diary, stop_timeout_s=0.2) as running:
         child = await running.start("one", "stubborn", "one")
         await diary.has("one ready")
         await running.stop()
@@ -120,7 +120,7 @@ async def test_one_that_does_not_end_in_time_is_killed(diary: Diary) -> None:
     assert child.returncode == -signal.SIGKILL
 
 
-async def test_one_that_dies_is_started_again_and_ended_in_the_end(diary: Diary) -> None:
+async def test_child_that_dies_is_restarted_and_stopped_at_the_end(diary: Diary) -> None:
     with capture_logs() as lines:
         async with processes(diary) as running:
             child = await running.start("one", "orderly", "one")
@@ -132,7 +132,7 @@ async def test_one_that_dies_is_started_again_and_ended_in_the_end(diary: Diary)
     assert diary.lines == ["one ready", "one ready", "one ended"]
 
 
-async def test_one_that_ends_again_and_again_is_started_again_and_again(diary: Diary) -> None:
+async def test_child_that_keeps_exiting_is_restarted_each_time(diary: Diary) -> None:
     with capture_logs() as lines:
         async with processes(diary) as running:
             await running.start("brief", "brief", "brief")
@@ -141,7 +141,7 @@ async def test_one_that_ends_again_and_again_is_started_again_and_again(diary: D
     assert {line["exit_code"] for line in lines} == {3}
 
 
-async def test_one_that_cannot_be_started_this_time_is_tried_again(diary: Diary, tmp_path: Path) -> None:
+async def test_restart_that_fails_is_tried_again(diary: Diary, tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     with capture_logs() as lines:
@@ -157,7 +157,7 @@ async def test_one_that_cannot_be_started_this_time_is_tried_again(diary: Diary,
             await diary.until(lambda written: written == ["one ready", "one ready"])
 
 
-async def test_one_that_need_not_live_is_not_started_again(diary: Diary) -> None:
+async def test_child_without_keep_alive_is_not_restarted(diary: Diary) -> None:
     async with processes(diary) as running:
         child = await running.start("brief", "brief", "brief", keep_alive=False)
         assert await child.wait() == 3
@@ -166,13 +166,13 @@ async def test_one_that_need_not_live_is_not_started_again(diary: Diary) -> None
     assert diary.lines == ["brief ready"]
 
 
-async def test_nothing_is_started_again_once_all_are_told_to_stop(diary: Diary) -> None:
+async def test_nothing_is_restarted_after_stop(diary: Diary) -> None:
     with capture_logs() as lines:
         async with processes(diary) as running:
             await running.start("one", "orderly", "one")
             await diary.has("one ready")
             await running.stop()
-            assert all(task.done() for task in running._watching)
+            assert all(task.done() for task in running._restarting)
 
     assert lines == []
     assert diary.lines == ["one ready", "one ended"]
@@ -197,18 +197,18 @@ async def test_ctrl_c_does_not_reach_the_children(diary: Diary) -> None:
         assert os.getpgid(child.pid) != os.getpgid(0)
 
 
-async def test_a_signal_is_passed_on_to_all_that_run(diary: Diary) -> None:
+async def test_signal_is_forwarded_to_every_running_child(diary: Diary) -> None:
     async with processes(diary) as running:
         brief = await running.start("brief", "brief", "brief", keep_alive=False)
         await brief.wait()
         children = [await running.start(name, "slow", name) for name in ("one", "two")]
         await diary.has("one ready", "two ready")
         running.forward_signal(signal.SIGHUP)
-        await diary.has("one told", "two told")
+        await diary.has("one reload", "two reload")
         assert [child.returncode for child in children] == [None, None]
 
 
-async def test_a_hangup_does_not_end_a_child_that_is_still_starting(diary: Diary) -> None:
+async def test_sighup_does_not_kill_a_child_that_is_still_starting(diary: Diary) -> None:
     async with processes(diary) as running:
         child = await running.start("slow", "slow", "slow")
         await diary.has("slow began")
@@ -216,10 +216,10 @@ async def test_a_hangup_does_not_end_a_child_that_is_still_starting(diary: Diary
         await diary.has("slow ready")
         assert child.returncode is None
         running.forward_signal(signal.SIGHUP)
-        await diary.has("slow told")
+        await diary.has("slow reload")
 
 
-async def test_output_goes_to_a_file_a_child_when_there_is_a_folder(diary: Diary, tmp_path: Path) -> None:
+async def test_output_goes_to_one_file_per_child_in_the_log_folder(diary: Diary, tmp_path: Path) -> None:
     async with processes(diary, log_folder=tmp_path) as running:
         child = await running.start("brief", "brief", "brief", keep_alive=False)
         await child.wait()
@@ -227,15 +227,15 @@ async def test_output_goes_to_a_file_a_child_when_there_is_a_folder(diary: Diary
     assert sorted((tmp_path / "brief.log").read_text().splitlines()) == ["to stderr", "to stdout"]
 
 
-async def test_children_know_whose_they_are(diary: Diary, tmp_path: Path) -> None:
-    (tmp_path / "tell.py").write_text("import os; print(os.environ['ENRICH_PARENT_PID'])")
+async def test_children_know_their_parent(diary: Diary, tmp_path: Path) -> None:
+    (tmp_path / "show.py").write_text("import os; print(os.environ['ENRICH_PARENT_PID'])")
     async with processes(diary, log_folder=tmp_path) as running:
-        await (await running.start("tell", "tell", keep_alive=False)).wait()
+        await (await running.start("show", "show", keep_alive=False)).wait()
 
-    assert (tmp_path / "tell.log").read_text() == f"{os.getpid()}\n"
+    assert (tmp_path / "show.log").read_text() == f"{os.getpid()}\n"
 
 
-async def test_modules_in_the_current_folder_do_not_take_the_place_of_ours(
+async def test_modules_in_the_current_folder_do_not_shadow_ours(
     diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path / "here"
