@@ -26,21 +26,20 @@ def passing(operation: str, message: str, *, is_write: bool, status: int | None 
 
 
 def of_answer(
-    operation: str, status: int, message: str | None, *, is_write: bool, resets_in_s: float | None
+    operation: str, status: int, message: str, *, is_from_api: bool, is_write: bool, resets_in_s: float | None
 ) -> UpstreamError:
-    """The verdict on an answer that is not 2xx. ``message`` is None when it is no JSON of BigCommerce's."""
-    is_from_the_api, message = message is not None, message or _in_words(status)
+    """The error for an answer that is not 2xx. ``is_from_api`` is false for the page of a gateway or proxy."""
     if status in (401, 403):
         return CredentialsRefused(operation, message, status=status)
-    if status == 404 and is_from_the_api:
+    if status == 404 and is_from_api:
         return NotFound(operation, message, status=status)
     if status == 429:
         # Nothing was done. Without quota headers it is the platform's load, not the store's quota.
         if resets_in_s is None:
             return TryAgain(operation, message, status=status)
         return WaitUntil(operation, message, status=status, seconds=resets_in_s)
-    # A redirect leads to a page for people, as does a 404 that is not the API's: something stands in its way.
-    if status < 400 or status in (404, 408, 425) or status >= 500:
+    # What is not the API's own answer comes from something in front of it, and says nothing about the order.
+    if not is_from_api or status < 400 or status in (404, 408, 425) or status >= 500:
         return passing(operation, message, is_write=is_write, status=status)
     return Refused(operation, message, status=status)
 
@@ -61,16 +60,14 @@ def of_envelope(
         return None
     status = int(str(code)[:3])  # 40013 is a kind of 400
     message = message_of(status, body, hide=hide)
-    return of_answer(operation, status, message, is_write=is_write, resets_in_s=resets_in_s)
+    return of_answer(operation, status, message, is_from_api=True, is_write=is_write, resets_in_s=resets_in_s)
 
 
-def message_of(status: int, body: Any, *, hide: str | Collection[str]) -> str | None:
-    """BigCommerce's own words from an answer's body, else the status in words; None when the body is no JSON.
+def message_of(status: int, body: Any, *, hide: str | Collection[str]) -> str:
+    """BigCommerce's own words from an answer's body, else the status in words.
 
     No text in ``hide`` is in it.
     """
-    if not isinstance(body, list | Mapping):
-        return None
     secrets = [hide] if isinstance(hide, str) else hide
     texts = dict.fromkeys(clean(_without(secrets, text)) for text in _texts(body))
     return clean("; ".join(text for text in texts if text)) or _in_words(status)

@@ -19,6 +19,7 @@ from service.bigcommerce import error_mapping
 from service.bigcommerce.apis import Api
 from service.bigcommerce.budget import Budget, Priority, Spent
 from service.bigcommerce.clock import UpstreamClock
+from service.bigcommerce.completeness import is_api_error
 from service.bigcommerce.quota import Quota
 from service.errors import CredentialsRefused, UpstreamError
 from service.logs import Event
@@ -299,4 +300,11 @@ def _judge(call: Call, status: int, body: Any, quota: Quota | None, token: Secre
         return error_mapping.passing(call.operation, "the answer cannot be read", is_write=call.is_write, status=status)
     message = error_mapping.message_of(status, body, hide=token.get_secret_value())
     resets_in_s = quota.resets_in_s if quota else None
-    return error_mapping.of_answer(call.operation, status, message, is_write=call.is_write, resets_in_s=resets_in_s)
+    return error_mapping.of_answer(
+        call.operation,
+        status,
+        message,
+        is_from_api=is_api_error(call.api, body),
+        is_write=call.is_write,
+        resets_in_s=resets_in_s,
+    )
