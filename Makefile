@@ -11,9 +11,9 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(READY)  ## Make the virtual environment from the lock file
+install: $(READY)  ## Create the virtual environment from the lock file
 
-# Everything comes from the lock file, each file checked against its hash.
+# Everything comes from the lock file, and each download is checked against its hash.
 $(READY): tests/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear $(VENV)
@@ -21,7 +21,7 @@ $(READY): tests/requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY)  ## See it work: sandbox, Redis, receiver, worker and 25 orders on this machine
+demo: $(READY)  ## Run the demo: sandbox, Redis, receiver, worker and 25 orders on this machine
 	@$(BIN)/enrich demo
 
 up: $(READY)  ## Run receiver and workers on this machine for the stores in stores.toml
@@ -30,16 +30,16 @@ up: $(READY)  ## Run receiver and workers on this machine for the stores in stor
 test: $(READY)  ## Run all tests
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
-chaos: $(READY)  ## Kill, freeze and break everything while orders come in; takes about 15 minutes
-	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/README.md tests/chaos
+chaos: $(READY)  ## Kill, freeze and break everything while orders come in; about 15 minutes
+	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos
 
-bench: $(BENCH_READY)  ## Measure throughput, latency and memory; takes about 9 minutes on a machine that is quiet
+bench: $(BENCH_READY)  ## Measure throughput, latency and memory; about 9 minutes on an idle machine
 	$(BIN)/python -m tests.bench
 
-bench-long: $(BENCH_READY)  ## Measure a worker's memory through 100,000 orders; takes about 18 minutes
+bench-long: $(BENCH_READY)  ## Measure a worker's memory through 100,000 orders; about 18 minutes
 	$(BIN)/python -m tests.bench --long
 
-# What only the plot needs is installed when it is first wanted.
+# The plot's own packages are installed at the first benchmark.
 $(BENCH_READY): $(READY) tests/bench/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
 	@touch $@
@@ -54,7 +54,7 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:  ## Pin the newest allowed dependencies anew, with hashes (needs uv)
+lock:  ## Pin the newest allowed dependencies, with hashes (needs uv)
 	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --extra dev --extra otel -c requirements.lock pyproject.toml -o tests/requirements.lock
 	$(COMPILE) --extra otel -c tests/requirements.lock pyproject.toml -o deploy/otel.lock

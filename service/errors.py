@@ -1,29 +1,29 @@
 """All errors of this product.
 
 EnrichError
-├── ConfigError                the admin's to mend; carries every problem found
-├── QueueUnavailable           Redis did not take a job in time
-└── UpstreamError              what BigCommerce answered, or that it did not; the type is the verdict
-    ├── TryAgain               passing: 5xx, a redirect, a 404 that is not the API's, no connection, no answer to a read
-    │   └── Unsure             the same, but a write may have got through: read back first
-    ├── WaitUntil              over quota: nothing was done; carries when to ask again
-    │   └── OutOfBudget        our own budget for this kind of call is spent: BigCommerce was not even asked
-    ├── CredentialsRefused     401, 403: the store's token is at fault, not the order
-    └── Refused                for good: any other answer that is not 2xx, or a 2xx of B2B Edition that says so inside
-        ├── NotFound           404 of the API's own
-        └── AlreadyExists      Create an Order: the record is there; whose it is has to be read
+├── ConfigError                the configuration is invalid: the admin has to fix it; carries every problem found
+├── QueueUnavailable           Redis did not accept a job before the timeout
+└── UpstreamError              a call to BigCommerce failed; the type says what to do next
+    ├── TryAgain               transient: 5xx, a redirect, a 404 from a proxy, no connection, no answer to a read
+    │   └── Unsure             transient, but a write may have been carried out: read before writing again
+    ├── WaitUntil              over quota: nothing was done; carries when to retry
+    │   └── OutOfBudget        our own budget for this priority is spent: no call was sent
+    ├── CredentialsRefused     401 or 403: the store's access token is at fault, not the order
+    └── Refused                permanent: any other status but 2xx, or an error inside a 2xx of B2B Edition
+        ├── NotFound           a 404 from the API itself
+        └── AlreadyExists      Create an Order: a record exists; read it to see who made it
 """
 
 from dataclasses import dataclass
 
 
 class EnrichError(Exception):
-    """The root of all errors that are ours."""
+    """The base class of all errors of this product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a configuration: where it is, what was expected, how to mend it."""
+    """One problem in a configuration: where it is, what is wrong, how to fix it."""
 
     place: str
     message: str
@@ -34,7 +34,7 @@ class Problem:
 
 
 class ConfigError(EnrichError):
-    """The configuration cannot be used. ``problems`` holds all that was found, never a secret's value."""
+    """The configuration is invalid. ``problems`` holds every problem found, never the value of a secret."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -42,14 +42,14 @@ class ConfigError(EnrichError):
 
 
 class QueueUnavailable(EnrichError):
-    """Redis did not take the job in the time allowed; nothing was queued, or it is safe to queue it again."""
+    """Redis did not accept the job before the timeout. If it was queued all the same, queueing it again is safe."""
 
 
 class UpstreamError(EnrichError):
-    """A call to BigCommerce did not succeed.
+    """A call to BigCommerce failed.
 
-    ``operation`` names the call as BigCommerce's documentation does, ``status`` is the HTTP status (None when no
-    answer came), ``message`` is BigCommerce's own message or the transport's.
+    ``operation`` is the call's name in BigCommerce's documentation, ``status`` the HTTP status (None without an
+    answer), ``message`` BigCommerce's own message or the transport's.
     """
 
     def __init__(self, operation: str, message: str, *, status: int | None = None) -> None:
@@ -60,15 +60,15 @@ class UpstreamError(EnrichError):
 
 
 class TryAgain(UpstreamError):
-    """It may work the next time."""
+    """A transient error: a retry may succeed."""
 
 
 class Unsure(TryAgain):
-    """A write was sent and no verdict came back: it may or may not have been carried out."""
+    """A write whose result is unknown: it may or may not have been carried out."""
 
 
 class WaitUntil(UpstreamError):
-    """The quota is spent. ``seconds`` is how long until it resets, from the moment of the answer."""
+    """The quota is used up. It resets ``seconds`` after the answer."""
 
     def __init__(self, operation: str, message: str, *, seconds: float, status: int | None = 429) -> None:
         super().__init__(operation, message, status=status)
@@ -76,22 +76,22 @@ class WaitUntil(UpstreamError):
 
 
 class OutOfBudget(WaitUntil):
-    """What the store's quota has left is kept for more urgent calls, or there is nothing left."""
+    """The store's quota has no calls left, or keeps them for more urgent ones."""
 
     def __init__(self, operation: str, *, seconds: float) -> None:
         super().__init__(operation, "the store's quota is spent for now", seconds=seconds, status=None)
 
 
 class CredentialsRefused(UpstreamError):
-    """The store's access token is not accepted, or lacks a scope."""
+    """BigCommerce does not accept the store's access token, or the token lacks a scope."""
 
 
 class Refused(UpstreamError):
-    """BigCommerce will give the same answer to the same call again."""
+    """A permanent error: the same call would get the same answer."""
 
 
 class NotFound(Refused):
-    """There is no such thing."""
+    """The resource does not exist."""
 
 
 class AlreadyExists(Refused):

@@ -1,4 +1,4 @@
-"""How things stand in Redis, for all workers and stores together: read when somebody asks, and told to Prometheus."""
+"""Gauges for Prometheus, read from Redis on each scrape: queues, workers and stores."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -22,13 +22,13 @@ QUEUES = {
     "periodic": RECONCILE.queue,
 }
 
-# So many of a queue's due jobs are looked at for one that nobody holds.
+# At most this many due jobs are searched for one without a lease. Far more than all workers run at the same time.
 DUE_SCAN_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """``jobs`` are in the queue, in hand or not; the oldest that is due and in nobody's hand is ``overdue_s`` late."""
+    """A queue: all its ``jobs``, and for how long the oldest due job has not been taken by a worker (``overdue_s``)."""
 
     jobs: int
     overdue_s: float
@@ -36,18 +36,18 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """One store: ``failed`` orders wait for a person, ``parked`` ones for credentials that are accepted."""
+    """A store. ``failed`` orders wait for a person, ``parked`` ones until BigCommerce accepts the credentials."""
 
     failed: int
     parked: int
     is_polled: bool
-    hook_troubles: frozenset[ProblemKind]
+    hook_problems: frozenset[ProblemKind]
     quota: Mapping[Api, BudgetState]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything at one moment."""
+    """A snapshot of all gauges."""
 
     workers: int
     queues: Mapping[str, QueueState]
@@ -55,7 +55,7 @@ class State:
 
 
 class Gauges:
-    """Reads the state. Errors are Redis's own."""
+    """Reads a snapshot from Redis. Errors are Redis's own."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
@@ -64,11 +64,11 @@ class Gauges:
         self._budget = Budget(redis)
 
     async def read(self, stores: Collection[str]) -> State:
-        """How the queues and these stores stand."""
-        queues = {name: await self._of_queue(queue) for name, queue in QUEUES.items()}
-        return State((await self._queue.counts()).workers, queues, await self._of_stores(stores))
+        """The state of all queues and of these stores."""
+        queues = {name: await self._queue_state(queue) for name, queue in QUEUES.items()}
+        return State((await self._queue.counts()).workers, queues, await self._store_states(stores))
 
-    async def _of_queue(self, queue: str) -> QueueState:
+    async def _queue_state(self, queue: str) -> QueueState:
         now_ms = self._clock() * 1000
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(queue)
@@ -76,12 +76,12 @@ class Gauges:
             jobs, due = await pipe.execute()
         if not due:
             return QueueState(jobs, 0.0)
-        # arq leaves running jobs in the queue's set; a lease tells them from those that wait.
+        # arq keeps running jobs in the queue's set; only they have a lease.
         leases = await self._redis.mget([in_progress_key_prefix.encode() + job_id for job_id, _ in due])
         waiting_since = [due_ms for (_, due_ms), lease in zip(due, leases, strict=True) if lease is None]
         return QueueState(jobs, (now_ms - waiting_since[0]) / 1000 if waiting_since else 0.0)
 
-    async def _of_stores(self, stores: Collection[str]) -> dict[str, StoreState]:
+    async def _store_states(self, stores: Collection[str]) -> dict[str, StoreState]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for store in stores:
                 pipe.zcard(failed_key(store))
@@ -95,40 +95,40 @@ class Gauges:
             store: StoreState(
                 failed,
                 parked,
-                bool(watched),
-                frozenset(trouble.kind for trouble in parse_problems(troubles)),
+                bool(polled),
+                frozenset(problem.kind for problem in parse_problems(problems)),
                 quotas[store],
             )
-            for store, (failed, parked, watched, troubles) in by_store
+            for store, (failed, parked, polled, problems) in by_store
         }
 
 
 def metrics_text(state: State) -> bytes:
-    """The state in Prometheus's text format. Every worker tells the same: take the ``max`` over them."""
+    """The state in Prometheus's text format. All workers report the same values: query their ``max``."""
     registry = CollectorRegistry()
 
     def gauge(name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"enrich_{name}", text, labels, registry=registry)
 
-    gauge("workers", "Workers that are alive.").set(state.workers)
-    jobs = gauge("jobs", "Jobs in a queue, in hand or waiting.", "queue")
-    overdue = gauge("oldest_due_seconds", "How late the oldest job is that is due and in nobody's hand.", "queue")
+    gauge("workers", "Live workers.").set(state.workers)
+    jobs = gauge("jobs", "Jobs in a queue, running or waiting.", "queue")
+    overdue = gauge("oldest_due_seconds", "How long the oldest due job has not been taken by a worker.", "queue")
     for name, queue in state.queues.items():
         jobs.labels(name).set(queue.jobs)
         overdue.labels(name).set(queue.overdue_s)
 
     failed = gauge("failed_orders", "Failed orders, which wait for a person.", "store")
-    parked = gauge("parked_orders", "Orders that wait until the store's credentials are accepted.", "store")
-    watched = gauge("polling", "1 while a store's orders are polled for, because its webhooks fail.", "store")
-    trouble = gauge("hook_trouble", "1 where something is wrong with a store's webhooks.", "store", "kind")
-    left = gauge("quota_left", "Calls left in the present window of a store's quota.", "store", "api")
-    limit = gauge("quota_limit", "Calls in a window of a store's quota.", "store", "api")
+    parked = gauge("parked_orders", "Orders that wait until BigCommerce accepts the store's credentials.", "store")
+    polling = gauge("polling", "1 while a store's orders are polled because its webhooks fail.", "store")
+    problem = gauge("hook_trouble", "1 while a store's webhooks have this kind of problem.", "store", "kind")
+    left = gauge("quota_left", "Calls left in the current window of a store's quota.", "store", "api")
+    limit = gauge("quota_limit", "Calls in each window of a store's quota.", "store", "api")
     for store, at in state.stores.items():
         failed.labels(store).set(at.failed)
         parked.labels(store).set(at.parked)
-        watched.labels(store).set(at.is_polled)
+        polling.labels(store).set(at.is_polled)
         for kind in ProblemKind:
-            trouble.labels(store, kind.value).set(kind in at.hook_troubles)
+            problem.labels(store, kind.value).set(kind in at.hook_problems)
         for api, quota in at.quota.items():
             left.labels(store, api.value).set(quota.left)
             limit.labels(store, api.value).set(quota.limit)

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. Each process has a registry of its own; nothing is global."""
+"""Counters and histograms for Prometheus. Each process has its own registry; nothing is global."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -14,91 +14,91 @@ from prometheus_client import (
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-# The half-second steps tell the patience with Redis: two seconds at most.
+# The half-second steps show the timeout for Redis, which is two seconds at most.
 _WEBHOOK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 10.0)
-# The window is ten seconds long: the steps are even over it, and finer where most orders are.
+# The window is ten seconds long: even steps over it, and finer ones where most orders are.
 _AGE_SECONDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0)
 _MARGIN_SECONDS = (-2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 8.5, 9.0, 9.25, 9.5, 9.75, 10.0)
 _STAGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 10.0)
 
 
 class _Metrics:
-    """A registry, with the process's own numbers in it (memory, CPU, open files)."""
+    """A registry with the metrics of the process itself (memory, CPU, open files)."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
 
     def text(self) -> bytes:
-        """Everything, in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
 
 class ReceiverMetrics(_Metrics):
-    """The receiver's numbers."""
+    """The receiver's metrics."""
 
     def __init__(self, answers: Iterable[str]) -> None:
-        """``answers`` are the values of the label ``answer``, so that each counter is there from the start."""
+        """``answers`` are all values of the label ``answer``, so that each counter exists from the start."""
         super().__init__()
         webhooks = Counter(
             "enrich_webhooks",
-            "Webhooks by what they were answered.",
+            "Webhooks by answer.",
             ["answer"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "enrich_webhook_seconds",
-            "Time from a webhook's first byte to its answer.",
+            "Time from the first byte of a webhook to its answer.",
             buckets=_WEBHOOK_SECONDS,
             registry=self.registry,
         )
         self._webhooks = {answer: webhooks.labels(answer) for answer in answers}
 
     def answered(self, answer: str, seconds: float) -> None:
-        """Count a webhook by its answer, and by the time that it took."""
+        """Count a webhook by its answer and duration."""
         self._webhooks[answer].inc()
         self._seconds.observe(seconds)
 
 
 class WorkerMetrics(_Metrics):
-    """A worker's own numbers. What all workers share is read from Redis: ``service.orders.gauges``."""
+    """A worker's own metrics. ``service.gauges`` reads from Redis what all workers share."""
 
     def __init__(self) -> None:
         super().__init__()
         self.orders = Counter(
             "enrich_orders",
-            "Orders that have ended, by their outcome.",
+            "Finished orders by outcome.",
             ["store", "outcome"],
             registry=self.registry,
         )
         self.create_age = Histogram(
             "enrich_create_age_seconds",
-            "How old an order was when Create an Order was sent; the window is 10 s.",
+            "Age of an order when Create an Order was sent. The window is 10 s.",
             buckets=_AGE_SECONDS,
             registry=self.registry,
         )
         self.create_margin = Histogram(
             "enrich_create_margin_seconds",
-            "What was left of an order's window when Create an Order was sent.",
+            "Time left in an order's window when Create an Order was sent.",
             buckets=_MARGIN_SECONDS,
             registry=self.registry,
         )
         self.stage = Histogram(
             "enrich_stage_seconds",
-            "Time that an order took to reach a stage from the one before it.",
+            "Time from an order's previous stage to this one.",
             ["stage"],
             buckets=_STAGE_SECONDS,
             registry=self.registry,
         )
         self.calls = Counter(
             "enrich_upstream_calls",
-            "Calls to BigCommerce, by what became of them.",
+            "Calls to BigCommerce by result.",
             ["api", "operation", "verdict"],
             registry=self.registry,
         )
         self.call_seconds = Histogram(
             "enrich_upstream_seconds",
-            "Time that a call to BigCommerce took.",
+            "Duration of a call to BigCommerce.",
             ["api", "operation"],
             buckets=_STAGE_SECONDS,
             registry=self.registry,
@@ -110,11 +110,11 @@ class WorkerMetrics(_Metrics):
         )
 
     def call(self, api: str, operation: str, verdict: str, seconds: float) -> None:
-        """Count a call to BigCommerce."""
+        """Count a call to BigCommerce by its result and duration."""
         self.calls.labels(api, operation, verdict).inc()
         self.call_seconds.labels(api, operation).observe(seconds)
 
     def stages(self, reached: Iterable[tuple[str, float]]) -> None:
-        """Count the stages of an order that has ended, with the order's age (seconds) when it reached each."""
+        """Count the stages of a finished order, each with the order's age in seconds when it reached it."""
         for (_, before), (stage, at) in pairwise(reached):
             self.stage.labels(stage).observe(max(0.0, at - before))

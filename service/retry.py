@@ -1,4 +1,4 @@
-"""Trying again what may pass, where the first try is mostly the only one."""
+"""Retries with exponential backoff, for calls that mostly succeed at the first attempt."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ import stamina
 T = TypeVar("T")
 
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool | float]
-"""What is tried again: by its type, or as a function says; a number is how many seconds to wait before."""
+"""The errors to retry: types, or a function that decides; a number that it returns is the wait in seconds."""
 
 
 async def call_with_retry(
@@ -21,18 +21,18 @@ async def call_with_retry(
     wait_jitter: float = 0.0,
     at_most_s: float | None = None,
 ) -> T:
-    """The call's answer; while its errors are ``on`` and ``at_most_s`` seconds are not over, it is made again.
+    """Make the call; retry it with exponential backoff while its errors match ``on``, for ``at_most_s`` seconds.
 
-    Times are in seconds; pauses grow. The last error is raised. stamina, which does it, costs more to set up than
-    most of what is tried: so that is left until something has failed.
+    Times are in seconds. Raises the last error. Setting up stamina, which does the retries, costs more than most of
+    the calls, so it is set up only after the first attempt has failed.
     """
     try:
         return await call()
     except Exception as error:
-        verdict = on(error) if callable(on) and not isinstance(on, type) else isinstance(error, on)
-        if verdict is False:
+        decision = on(error) if callable(on) and not isinstance(on, type) else isinstance(error, on)
+        if decision is False:
             raise
-        await asyncio.sleep(wait_initial if verdict is True else verdict)
+        await asyncio.sleep(wait_initial if decision is True else decision)
     async for attempt in stamina.retry_context(
         on=on, attempts=None, timeout=at_most_s, wait_initial=wait_initial, wait_max=wait_max, wait_jitter=wait_jitter
     ):

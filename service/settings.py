@@ -1,4 +1,4 @@
-"""The environment, as one frozen model."""
+"""Settings from environment variables, as one frozen model."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ def _sentence(message: str) -> str:
 
 
 class Settings(BaseSettings):
-    """What the environment says. Names and defaults stand in the README's table."""
+    """The settings. The table in the README lists their names and defaults."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -40,11 +40,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> "Settings":
-        """Read the environment. Raises ConfigError with every variable that cannot be used."""
+        """Read the environment. Raises ConfigError with all invalid variables."""
         try:
             return cls()
         except ValidationError as error:
-            # The value is left out of the message: REDIS_URL may hold a password.
+            # The message leaves out the value: REDIS_URL may contain a password.
             problems = (
                 Problem(str(detail["loc"][0]).upper(), _sentence(detail["msg"]))
                 for detail in error.errors(include_input=False, include_url=False)
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
             raise ConfigError(*problems) from None
 
     def require_redis_url(self) -> str:
-        """The Redis URL; ConfigError when none is set."""
+        """The Redis URL. Raises ConfigError when none is set."""
         if self.redis_url is None:
             raise ConfigError(
                 Problem(

@@ -1,4 +1,4 @@
-"""What a process that serves for months begins with."""
+"""Startup of the long-running processes: the receiver and the workers."""
 
 from service import logs
 from service.configuration.reloading import LiveConfiguration
@@ -8,15 +8,15 @@ from service.settings import Settings
 
 
 def start() -> tuple[Settings, str, LiveConfiguration]:
-    """Read the environment and the stores file, write logs as they say, heed SIGHUP; the Redis's URL with them.
+    """Load the settings and the stores file, set up logging, and reload the stores file on SIGHUP.
 
-    Raises ConfigError.
+    Returns the settings, the URL of Redis and the configuration. Raises ConfigError.
     """
-    hangup = SighupHandler()
+    sighup = SighupHandler()
     terminate_with_parent()
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     redis_url = settings.require_redis_url()
     live = LiveConfiguration(settings.enrich_config)
-    hangup.tell = live.ask
+    sighup.tell = live.ask
     return settings, redis_url, live

@@ -1,4 +1,4 @@
-"""The example stores files: each loads, none holds a secret, together they show every key there is."""
+"""The example stores files: each one is valid and contains no secret, and the full one shows every key."""
 
 import re
 import tomllib
@@ -23,7 +23,7 @@ def example(request: pytest.FixtureRequest) -> Path:
 
 
 def loaded(example: Path, folder: Path) -> Configuration:
-    """The example, with all variables and secret files that it names; ``/`` is a folder of the test."""
+    """Load the example with the variables and secret files that it names; ``/`` is a temporary folder."""
     text = example.read_text()
     for name in re.findall(r'"file:/([^"]+)"', text):
         secret = folder / name
@@ -34,11 +34,11 @@ def loaded(example: Path, folder: Path) -> Configuration:
     return load_configuration(path, dict.fromkeys(re.findall(r'"env:(\w+)"', text), "a-secret"))
 
 
-def test_the_examples_are_there() -> None:
+def test_all_examples_exist() -> None:
     assert [path.stem for path in EXAMPLES] == ["full", "headless", "minimal", "several-stores"]
 
 
-def test_an_example_is_a_stores_file_without_secrets_in_it(example: Path, tmp_path: Path) -> None:
+def test_an_example_is_a_valid_stores_file_without_secrets(example: Path, tmp_path: Path) -> None:
     configuration = loaded(example, tmp_path)
     assert configuration.literal_secrets == ()
     assert configuration.endpoints == Endpoints()
@@ -50,7 +50,7 @@ def test_the_example_for_several_stores_has_three_with_secrets_in_rotation(tmp_p
     assert [len(store.access_tokens) for store in stores] == [2, 2, 2]
 
 
-def test_the_full_example_has_every_key_that_there_is() -> None:
+def test_the_full_example_has_every_key() -> None:
     (example,) = [path for path in EXAMPLES if path.stem == "full"]
     assert set(used_keys(tomllib.loads(example.read_text()))) == (
         keys_of(Endpoints) | keys_of(Store) - {"Store.hash"} | keys_of(Rule)

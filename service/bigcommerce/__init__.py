@@ -1,6 +1,6 @@
-"""BigCommerce's two APIs, and nothing about this product.
+"""Clients for BigCommerce's APIs. Nothing in here knows this product.
 
-``StoreApi`` is the way in: one for each piece of work, cheap to make, over one ``Transport`` for the process.
+Start with ``StoreApi``: make one for each unit of work (it is cheap), over the one ``Transport`` of the process.
 """
 
 from service.bigcommerce.apis import Api

@@ -1,10 +1,10 @@
-"""The APIs that calls go to."""
+"""The three APIs of BigCommerce."""
 
 from enum import StrEnum
 
 
 class Api(StrEnum):
-    """Which API a call goes to; each has a host or headers of its own."""
+    """An API of BigCommerce. Each has its own host or its own headers."""
 
     CORE = "core"
     B2B = "b2b"

@@ -1,8 +1,8 @@
-"""The B2B Edition management API: its records of orders, extra fields, users, companies.
+"""Client for the B2B Edition management API: records of orders, extra fields, users, companies.
 
-Each method is one documented call, named above it. All methods raise UpstreamError's subclasses (see
-``service.errors``); a read whose answer has another shape than documented is TryAgain. Orders are always named by
-the store's own id, bcOrderId.
+Each method makes one documented call, which a comment names. All methods raise subclasses of UpstreamError (see
+``service.errors``), TryAgain where a read's answer has an undocumented shape. Orders are identified by the store's
+own id, bcOrderId.
 """
 
 import re
@@ -16,21 +16,20 @@ from service.bigcommerce.completeness import (
     is_complete_user,
     is_extra_field_config,
 )
-from service.bigcommerce.envelope import Document, data_of, opened, rows_of, unreadable
+from service.bigcommerce.envelope import Document, data_of, raise_for_envelope, rows_of, unexpected_shape
 from service.bigcommerce.models import ExtraFieldConfig, Page, Record, Values, to_int
 from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import AlreadyExists, Refused, TryAgain
 
 PER_PAGE = 200
 MAX_PAGES = 50
-"""10,000 entries: no list that is read as a whole comes near."""
+"""10,000 entries, far more than any list that is read completely."""
 
 
 def says_already_exists(message: str) -> bool:
-    """Whether a refused Create an Order was refused because the record is there: "The order already exists."
+    """Whether Create an Order was refused because the record exists: "The order already exists."
 
-    It is all that tells this refusal, a 400, from any other, so it is generous: whoever is told "already exists"
-    reads the record, which does no harm.
+    Only the message tells this 400 from others, so the match is generous. A false match costs one read of the record.
     """
     return re.search(r"\balready\s+exist", message, re.IGNORECASE) is not None
 
@@ -44,9 +43,9 @@ class B2B:
     async def create_order(
         self, order_id: int, customer_id: int, values: Values, *, timeout_s: float | None = None
     ) -> Record:
-        """Make the record, with the values in it; only within ten seconds of the order's creation.
+        """Create the record with these values; possible only within ten seconds of the order's creation.
 
-        Raises AlreadyExists when there is a record, whoever made it, and when the ten seconds are over.
+        Raises AlreadyExists when a record exists, whoever made it, and when the ten seconds are over.
         """
         # B2B Edition API, Orders, Create an Order
         body = {"bcOrderId": order_id, "customerId": customer_id, **values.body()}
@@ -60,17 +59,17 @@ class B2B:
         return _written_record(answer.body, order_id) or Record(order_id=order_id)
 
     async def order(self, order_id: int) -> Record:
-        """The record. NotFound when there is none (yet)."""
+        """The record of an order. Raises NotFound when there is none (yet)."""
         # B2B Edition API, Orders, Get an Order: ``data`` is documented as an array, and seen as an object
         operation = "Get an Order"
         answer = await self._get(operation, f"/v3/io/orders/{order_id:d}", {})
         for row in rows_of(operation, data_of(operation, answer.body)):
             if is_complete_record(row, order_id):
                 return Record.model_validate(row)
-        raise unreadable(operation)
+        raise unexpected_shape(operation)
 
     async def update_order(self, order_id: int, values: Values) -> Record | None:
-        """Write the values onto the record; what it holds then, if the answer tells. NotFound: no record yet."""
+        """Write the values to the record and return it, if the answer holds it. Raises NotFound without a record."""
         # B2B Edition API, Orders, Update an Order
         call = Call("Update an Order", Api.B2B, "PUT", f"/v3/io/orders/{order_id:d}", json=values.body())
         return _written_record((await self._call(call)).body, order_id)
@@ -90,9 +89,9 @@ class B2B:
         order_by: Literal["ASC", "DESC"] = "ASC",
         channel_ids: Collection[int] = (),
     ) -> Page[Record]:
-        """One page of records, with their extra fields; times are Unix seconds, not themselves included.
+        """One page of records, with their extra fields. Times are Unix seconds, exclusive.
 
-        Without times, one year back.
+        Without times, the API lists the last year.
         """
         # B2B Edition API, Orders, Get All Orders: at most 200 a page
         params: dict[str, Any] = {
@@ -114,11 +113,11 @@ class B2B:
         return Page([Record.model_validate(row) for row in page.items], page.total, page.next_offset)
 
     async def extra_field_configs(self) -> list[ExtraFieldConfig]:
-        """All extra fields that the store's orders have. To be cached, BigCommerce asks."""
+        """The configs of all extra fields of the store's orders. BigCommerce asks clients to cache them."""
         # B2B Edition API, Orders, Get Order Extra Field Configs
         rows = await self._list("Get Order Extra Field Configs", "/v3/io/orders/extra-fields")
         if not all(map(is_extra_field_config, rows)):
-            raise unreadable("Get Order Extra Field Configs")
+            raise unexpected_shape("Get Order Extra Field Configs")
         return [ExtraFieldConfig.model_validate(row) for row in rows]
 
     async def order_products(self, order_id: int) -> list[Document]:
@@ -129,32 +128,32 @@ class B2B:
         return rows_of(operation, data_of(operation, answer.body))
 
     async def assign_customer_orders(self, customer_id: int) -> int:
-        """Move the orders that a buyer placed before joining the Company to it; how many there were."""
+        """Assign the orders that a buyer placed before joining the Company to it; returns how many."""
         # B2B Edition API, Orders, Assign Customer Orders to Company
         path = f"/v3/io/customers/{customer_id:d}/orders/b2b"
         return _total(await self._call(Call("Assign Customer Orders to Company", Api.B2B, "PUT", path)))
 
     async def reassign_orders(self, customer_id: int, group_id: int) -> int:
-        """Move a buyer's orders to the Company of a customer group; how many. Dependent Companies stores only."""
+        """Reassign a buyer's orders to a customer group's Company; returns how many. For Dependent Companies stores."""
         # B2B Edition API, Orders, Reassign Orders to a Different Company
         path = f"/v3/io/customers/{customer_id:d}/orders/company"
         operation = "Reassign Orders to a Different Company"
         return _total(await self._call(Call(operation, Api.B2B, "PUT", path, json={"bcGroupId": group_id})))
 
     async def user_of_customer(self, customer_id: int) -> Document:
-        """The Company user behind a customer id. NotFound when the customer is no Company user."""
+        """The Company user with this customer id. Raises NotFound when the customer is not a Company user."""
         # B2B Edition API, Users, Get User Details by BigCommerce Customer ID
         path = f"/v3/io/users/customer/{customer_id:d}"
         return await self._one("Get User Details by BigCommerce Customer ID", path, is_complete_user)
 
     async def company(self, company_id: int) -> Document:
-        """A Company, by B2B Edition's id of it."""
+        """A Company, by its id in B2B Edition."""
         # B2B Edition API, Companies, Get Company Details
         path = f"/v3/io/companies/{company_id:d}"
         return await self._one("Get Company Details", path, lambda row: is_company(row, company_id))
 
     async def _call(self, call: Call, timeout_s: float | None = None) -> Answer:
-        return opened(call, await self._caller.call(call, timeout_s=timeout_s), self._caller.account)
+        return raise_for_envelope(call, await self._caller.call(call, timeout_s=timeout_s), self._caller.account)
 
     async def _get(self, operation: str, path: str, params: Mapping[str, Any]) -> Answer:
         return await self._call(Call(operation, Api.B2B, "GET", path, params))
@@ -164,18 +163,18 @@ class B2B:
         for row in rows_of(operation, data_of(operation, answer.body)):
             if is_complete(row):
                 return row
-        raise unreadable(operation)
+        raise unexpected_shape(operation)
 
     async def _page(self, operation: str, path: str, params: Mapping[str, Any]) -> Page[Document]:
         answer = await self._get(operation, path, params)
         rows = rows_of(operation, data_of(operation, answer.body))
         total, offset = _total_count(answer.body), params["offset"]
         if not rows and total is not None and total > offset:
-            raise unreadable(operation)
+            raise unexpected_shape(operation)
         return Page.of(rows, total=total, limit=params["limit"], offset=offset)
 
     async def _list(self, operation: str, path: str) -> list[Document]:
-        """A list, followed to its end."""
+        """All pages of a list."""
         items: list[Document] = []
         offset: int | None = 0
         for _ in range(MAX_PAGES):
@@ -184,11 +183,11 @@ class B2B:
             offset = page.next_offset
             if offset is None:
                 return items
-        raise TryAgain(operation, f"the list has not ended after {MAX_PAGES} pages", status=200)
+        raise TryAgain(operation, f"the list does not end after {MAX_PAGES} pages", status=200)
 
 
 def _written_record(body: Any, order_id: int) -> Record | None:
-    """The record in the answer to a write that succeeded; None, if there is none that can be understood."""
+    """The record in the answer to a successful write; None when there is none or its shape is unknown."""
     try:
         rows = rows_of("", data_of("", body))
     except TryAgain:
@@ -197,7 +196,7 @@ def _written_record(body: Any, order_id: int) -> Record | None:
 
 
 def _total_count(body: Any) -> int | None:
-    """How many entries a list has in all: ``meta.pagination.totalCount``, or ``meta.totalCount`` in examples."""
+    """A list's total: ``meta.pagination.totalCount``, or ``meta.totalCount`` as in some examples."""
     meta = body.get("meta") if isinstance(body, dict) else None
     if not isinstance(meta, dict):
         return None
@@ -206,6 +205,6 @@ def _total_count(body: Any) -> int | None:
 
 
 def _total(answer: Answer) -> int:
-    """``data.total``; 0 where the answer does not tell."""
+    """``data.total``; 0 when the answer lacks it."""
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
     return (to_int(data.get("total")) if isinstance(data, dict) else None) or 0

@@ -1,12 +1,12 @@
-"""The upstream's clock, learnt from the ``Date`` header of its answers.
+"""Estimates the upstream's clock from the ``Date`` header of its answers.
 
-``Date`` holds whole seconds, cut off. An answer that was asked for at local time ``sent_at``, came in at
-``answered_at`` and says ``date`` therefore bounds the skew (upstream minus local):
+``Date`` is truncated to whole seconds. So a call sent at local time ``sent_at`` and answered at ``answered_at`` with
+``date`` bounds the skew (upstream minus local):
 
     date - answered_at  <=  skew  <  date + 1 - sent_at
 
-One answer leaves more than a second of doubt; a few together, each cut off at another point of its second, leave
-little more than the fastest answer took. Both APIs share one estimate: their servers keep proper time.
+One answer leaves an uncertainty of more than a second. Several, sent at different points of a second, reduce it to
+little more than the fastest round trip. Both APIs share one estimate: their servers' clocks are synchronized.
 """
 
 from collections import deque
@@ -15,52 +15,52 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-SAMPLES = 64
+MAX_SAMPLES = 64
 TOLERANCE_S = 0.1
-"""How far bounds may miss each other: servers behind one name differ by some milliseconds, clocks drift."""
+"""The gap allowed between bounds: servers behind one name differ by some milliseconds, and clocks drift."""
 
-PATIENCE = 3
-"""So many answers in a row must contradict before a clock is taken to have been stepped."""
+OUTLIERS_FOR_STEP = 3
+"""This many outliers in a row that agree with each other mean that a clock was stepped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The skew lies between these two, in seconds."""
+    """Lower and upper bound of the skew, in seconds."""
 
     low: float
     high: float
 
     @classmethod
     def intersection(cls, samples: "deque[Bounds] | list[Bounds]") -> "Bounds":
-        """What all samples allow; its ``low`` is above its ``high`` when they contradict each other."""
+        """The bounds that all samples allow; ``low`` is above ``high`` when the samples contradict each other."""
         return cls(max(sample.low for sample in samples), min(sample.high for sample in samples))
 
     def agrees_with(self, other: "Bounds") -> bool:
-        """Whether both can be true of one clock, give or take the tolerance."""
+        """Whether one clock can satisfy both, within the tolerance."""
         return max(self.low, other.low) - min(self.high, other.high) <= TOLERANCE_S
 
 
 class UpstreamClock:
-    """Tells the upstream's time. Before the first answer it is the local clock.
+    """Gives the upstream's time. Before the first answer it is the local time.
 
-    An answer from a cache, with an old ``Date``, contradicts the answers before it and is put aside. Only when
-    contradicting answers follow one another, and agree among themselves, a clock was stepped: the old ones go.
+    A cached answer with an old ``Date`` contradicts the earlier samples and is ignored as an outlier. Several
+    outliers in a row that agree with each other mean that a clock was stepped: they replace the samples.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._samples: deque[Bounds] = deque(maxlen=SAMPLES)
-        self._rivals: list[Bounds] = []
+        self._samples: deque[Bounds] = deque(maxlen=MAX_SAMPLES)
+        self._outliers: list[Bounds] = []
         self._skew = 0.0
 
     @property
     def is_known(self) -> bool:
-        """Whether any answer has told the time."""
+        """Whether any answer has given the time yet."""
         return bool(self._samples)
 
     @property
     def skew(self) -> float:
-        """Upstream minus local, in seconds: the middle of what the answers leave possible."""
+        """Upstream minus local time, in seconds: the middle of the bounds."""
         return self._skew
 
     def now(self) -> float:
@@ -68,7 +68,7 @@ class UpstreamClock:
         return self._clock() + self._skew
 
     def observe(self, date_header: str | None, sent_at: float, answered_at: float) -> None:
-        """Learn from one answer. A missing or unreadable date teaches nothing."""
+        """Take one answer as a sample. A missing or unreadable date is ignored."""
         date = _seconds(date_header)
         if date is None or answered_at < sent_at:
             return
@@ -76,21 +76,21 @@ class UpstreamClock:
         agreed = Bounds.intersection(self._samples) if self._samples else sample
         if sample.agrees_with(agreed):
             self._samples.append(sample)
-            self._rivals = []
+            self._outliers = []
         else:
-            self._consider(sample, agreed)
+            self._add_outlier(sample, agreed)
         bounds = Bounds.intersection(self._samples)
         self._skew = (bounds.low + bounds.high) / 2
 
-    def _consider(self, rival: Bounds, agreed: Bounds) -> None:
-        if self._rivals and not rival.agrees_with(Bounds.intersection(self._rivals)):
-            self._rivals = []
-        self._rivals.append(rival)
-        # The first answers have nobody to vouch for them: a later one wins at once, as only old dates are kept.
-        is_unproven = len(self._samples) < PATIENCE and rival.low > agreed.high
-        if is_unproven or len(self._rivals) >= PATIENCE:
-            self._samples = deque(self._rivals, maxlen=SAMPLES)
-            self._rivals = []
+    def _add_outlier(self, outlier: Bounds, agreed: Bounds) -> None:
+        if self._outliers and not outlier.agrees_with(Bounds.intersection(self._outliers)):
+            self._outliers = []
+        self._outliers.append(outlier)
+        # With so few samples they may be the wrong ones. A later date wins at once, as caches only give old dates.
+        is_unconfirmed = len(self._samples) < OUTLIERS_FOR_STEP and outlier.low > agreed.high
+        if is_unconfirmed or len(self._outliers) >= OUTLIERS_FOR_STEP:
+            self._samples = deque(self._outliers, maxlen=MAX_SAMPLES)
+            self._outliers = []
 
 
 def _seconds(date_header: str | None) -> float | None:

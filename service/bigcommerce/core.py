@@ -1,7 +1,7 @@
-"""The core API: orders, their metafields, customers, webhooks, products' images.
+"""Client for the core API: orders, order metafields, customers, webhooks, product images.
 
-Each method is one documented call, named above it. Documents are handed on as BigCommerce wrote them. All methods
-raise UpstreamError's subclasses (see ``service.errors``); an answer of another shape than documented is TryAgain.
+Each method makes one documented call, which a comment names, and returns documents unchanged. All methods raise
+subclasses of UpstreamError (see ``service.errors``), TryAgain where an answer has an undocumented shape.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -11,14 +11,14 @@ from typing import Any
 
 from service.bigcommerce.apis import Api
 from service.bigcommerce.completeness import is_complete_order, is_customer, is_hook, is_metafield
-from service.bigcommerce.envelope import Document, data_of, rows_of, unreadable
+from service.bigcommerce.envelope import Document, data_of, rows_of, unexpected_shape
 from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import TryAgain
 
 PER_PAGE = 250
 MAX_PAGES = 100
-"""A list that has not ended by then does not end: the API keeps answering the same page."""
+"""25,000 entries. A longer list means that the API keeps returning the same page."""
 
 
 class Core:
@@ -28,14 +28,14 @@ class Core:
         self._caller = caller
 
     async def order(self, order_id: int, *, consignments: bool = False) -> Document:
-        """The order; with ``consignments``, its line items and shipping addresses in the same answer."""
+        """The order; ``consignments`` adds its line items and shipping addresses."""
         # Orders V2, Get an Order
         operation = "Get an Order"
         answer = await self._get(operation, f"/v2/orders/{order_id:d}", _consignments(consignments))
         for order in rows_of(operation, answer.body):
             if is_complete_order(order) and to_int(order["id"]) == order_id:
                 return order
-        raise unreadable(operation)
+        raise unexpected_shape(operation)
 
     async def orders(
         self,
@@ -50,7 +50,7 @@ class Core:
         consignments: bool = False,
         sort: str = "id:asc",
     ) -> list[Document]:
-        """One page of orders (at most 250); empty when none matches."""
+        """One page of orders, at most 250; empty when none matches."""
         # Orders V2, Get All Orders: 204 with no body when nothing matches
         params = {
             "min_id": min_id,
@@ -67,13 +67,13 @@ class Core:
         answer = await self._get(operation, "/v2/orders", params)
         orders = [] if answer.status == NO_CONTENT else rows_of(operation, answer.body)
         if not all(map(is_complete_order, orders)):
-            raise unreadable(operation)
+            raise unexpected_shape(operation)
         return orders
 
     async def count_orders(
         self, *, min_id: int | None = None, min_date_created: datetime, max_date_created: datetime
     ) -> int | None:
-        """How many orders there are of that time, from that id on; None where the answer does not tell."""
+        """The number of orders of that time, from that id on; None when the answer lacks it."""
         # Orders V2, Get a Count of Orders
         params = {
             "min_id": min_id,
@@ -84,7 +84,7 @@ class Core:
         return to_int(answer.body.get("count")) if isinstance(answer.body, dict) else None
 
     async def metafields(self, order_id: int) -> list[Document]:
-        """All metafields of an order that the token may see."""
+        """All metafields of an order that the token can see."""
         # Orders V3, Get Order Metafields
         return await self._list("Get Order Metafields", f"/v3/orders/{order_id:d}/metafields", {}, is_metafield)
 
@@ -104,7 +104,7 @@ class Core:
     async def customer(
         self, customer_id: int, *, attributes: bool = False, form_fields: bool = False
     ) -> Document | None:
-        """The customer, on demand with attributes and form fields; None when there is no such customer."""
+        """The customer, optionally with attributes and form fields; None when there is none."""
         # Customers V3, Get All Customers
         include = [name for name, wanted in (("attributes", attributes), ("formfields", form_fields)) if wanted]
         params = {"id:in": customer_id, "include": ",".join(include) or None}
@@ -112,24 +112,24 @@ class Core:
         answer = await self._get(operation, "/v3/customers", params)
         rows = rows_of(operation, data_of(operation, answer.body))
         if not all(is_customer(row, customer_id) for row in rows):
-            raise unreadable(operation)
+            raise unexpected_shape(operation)
         return next(iter(rows), None)
 
     async def customer_attributes(self) -> dict[int, str]:
-        """The names of all customer attributes by their ids: a customer carries the ids only."""
+        """The names of all customer attributes by id: a customer document holds only the ids."""
         # Customers V3, Get All Customer Attributes
         rows = await self._list("Get All Customer Attributes", "/v3/customers/attributes", {})
         return {to_int(row.get("id")) or 0: str(row.get("name", "")) for row in rows}
 
     async def hooks(self, *, scope: str | None = None, destination: str | None = None) -> list[Document]:
-        """The webhooks that were made with this token's API account."""
+        """The webhooks that this token's API account created."""
         # Webhooks V3, Get Webhooks
         return await self._list("Get Webhooks", "/v3/hooks", {"scope": scope, "destination": destination}, is_hook)
 
     async def create_hook(
         self, scope: str, destination: str, headers: Mapping[str, str] | None, is_active: bool = True
     ) -> Document:
-        """Make a webhook. ``headers`` come back on each of its callbacks."""
+        """Create a webhook. BigCommerce sends ``headers`` with each delivery."""
         # Webhooks V3, Create a Webhook
         hook = {"scope": scope, "destination": destination, "is_active": is_active, "headers": dict(headers or {})}
         call = Call("Create a Webhook", Api.CORE, "POST", "/v3/hooks", json=hook)
@@ -147,7 +147,7 @@ class Core:
         await self._caller.call(Call("Delete a Webhook", Api.CORE, "DELETE", f"/v3/hooks/{hook_id:d}"))
 
     async def hooks_admin(self) -> Document:
-        """The API account's webhooks (``hooks_list``), and the domains that get none now (``blocked_domains``)."""
+        """The API account's webhooks (``hooks_list``) and the domains blocked now (``blocked_domains``)."""
         # Webhooks V3, Get Admin Info
         operation = "Get Admin Info"
         answer = await self._get(operation, "/v3/hooks/admin", {})
@@ -168,18 +168,18 @@ class Core:
         params: Mapping[str, Any],
         is_complete: Callable[[Document], bool] = lambda _: True,
     ) -> list[Document]:
-        """A V3 list, followed to its end."""
+        """All pages of a V3 list."""
         items: list[Document] = []
         for page in range(1, MAX_PAGES + 1):
             answer = await self._get(operation, path, {**params, "limit": PER_PAGE, "page": page})
             found = rows_of(operation, data_of(operation, answer.body))
             is_last = _is_last_page(answer.body, page, len(found))
             if not all(map(is_complete, found)) or not (found or is_last):
-                raise unreadable(operation)
+                raise unexpected_shape(operation)
             items += found
             if is_last:
                 return items
-        raise TryAgain(operation, f"the list has not ended after {MAX_PAGES} pages", status=200)
+        raise TryAgain(operation, f"the list does not end after {MAX_PAGES} pages", status=200)
 
 
 def _iso(moment: datetime | None) -> str | None:
@@ -191,7 +191,7 @@ def _consignments(wanted: bool) -> dict[str, str]:
 
 
 def _is_last_page(body: Any, page: int, found: int) -> bool:
-    """As the answer says, else a page that is not full is the last."""
+    """Whether the answer says so; without page numbers, whether the page is not full."""
     try:
         return page >= int(body["meta"]["pagination"]["total_pages"])
     except (KeyError, TypeError, ValueError):
@@ -203,6 +203,6 @@ def _is_metafield_of_an_order(row: Document) -> bool:
 
 
 def _written(body: Any) -> Document:
-    """What a write that succeeded tells of its outcome: nothing, if it cannot be understood."""
+    """The document in the answer to a successful write; empty when its shape is unknown."""
     data = body.get("data") if isinstance(body, dict) else None
     return data if isinstance(data, dict) else {}

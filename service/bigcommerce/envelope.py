@@ -1,20 +1,20 @@
-"""The envelope of V3 and of B2B Edition, ``{"data": …, "meta": …}``, opened leniently.
+"""Reads the envelope of V3 and B2B Edition, ``{"data": …, "meta": …}``, leniently.
 
-``data`` comes as an object where an array is documented, and the other way round; null and {} stand for nothing.
+``data`` may be an object where an array is documented, or the reverse; null and {} mean that it is empty.
 """
 
 from typing import Any
 
-from service.bigcommerce.error_mapping import of_envelope
+from service.bigcommerce.error_mapping import error_from_envelope
 from service.bigcommerce.transport import Account, Answer, Call
 from service.errors import TryAgain
 
 Document = dict[str, Any]
 
 
-def opened(call: Call, answer: Answer, account: Account) -> Answer:
-    """The same answer. Raises UpstreamError's subclasses when, within a 2xx, its envelope tells of an error."""
-    error = of_envelope(
+def raise_for_envelope(call: Call, answer: Answer, account: Account) -> Answer:
+    """Return the answer, or raise the UpstreamError that its envelope reports within a 2xx."""
+    error = error_from_envelope(
         call.operation,
         answer.body,
         is_write=call.is_write,
@@ -26,23 +26,23 @@ def opened(call: Call, answer: Answer, account: Account) -> Answer:
     return answer
 
 
-def unreadable(operation: str) -> TryAgain:
-    """The verdict on a read whose answer is 2xx and JSON, but not what the call is documented to answer."""
-    return TryAgain(operation, "the answer cannot be understood", status=200)
+def unexpected_shape(operation: str) -> TryAgain:
+    """The error for a read whose answer is 2xx and JSON, but has an undocumented shape."""
+    return TryAgain(operation, "the answer has an unexpected shape", status=200)
 
 
 def data_of(operation: str, body: Any) -> Any:
-    """What is in the envelope; no body at all is null. TryAgain when it is no envelope."""
+    """The envelope's ``data``; None for an answer without a body. Raises TryAgain when it is not an envelope."""
     if body is None:
         return None
     if not isinstance(body, dict) or "data" not in body:
-        raise unreadable(operation)
+        raise unexpected_shape(operation)
     return body["data"]
 
 
 def rows_of(operation: str, data: Any) -> list[Document]:
-    """A list of objects, whichever way it came. TryAgain when it is something else."""
+    """``data`` as a list of objects, also when it is a single object. Raises TryAgain for anything else."""
     rows = [data] if isinstance(data, dict) and data else data
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise unreadable(operation)
+        raise unexpected_shape(operation)
     return rows

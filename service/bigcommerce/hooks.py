@@ -1,4 +1,4 @@
-"""Webhooks as BigCommerce keeps them."""
+"""Webhooks as BigCommerce lists them."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ ALL_ORDER_EVENTS = "store/order/*"
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A webhook as BigCommerce lists it. ``headers`` come back on each callback: they are secrets."""
+    """A webhook as BigCommerce lists it. BigCommerce sends ``headers`` with each delivery: they are secrets."""
 
     id: int | None
     scope: str
@@ -28,7 +28,7 @@ class Hook:
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Self:
-        """A hook of Get Webhooks."""
+        """Parse an entry of Get Webhooks."""
         headers = document.get("headers")
         return cls(
             to_int(document.get("id")),
@@ -40,24 +40,24 @@ class Hook:
         )
 
     def covers(self, scope: str) -> bool:
-        """Whether it tells of this kind of event."""
+        """Whether it is sent for events of this scope."""
         return self.scope in (scope, ALL_ORDER_EVENTS)
 
     @property
     def is_about_orders(self) -> bool:
-        """Whether it tells of an order's creation or of a change of its status."""
+        """Whether it is sent when an order is created or its status changes."""
         return self.covers(ORDER_CREATED) or self.covers(STATUS_UPDATED)
 
 
 async def read_hooks(core: Core) -> list[Hook]:
-    """All webhooks that were made with this token's API account."""
+    """All webhooks that this token's API account created."""
     return [Hook.of_document(document) for document in await core.hooks()]
 
 
 async def read_blocked_domains(core: Core) -> dict[str, int | None]:
-    """The domains that get no webhooks now, and for how many seconds more (None: not told).
+    """The domains that BigCommerce blocks now, each with the seconds left (None: unknown).
 
-    None at all when BigCommerce does not let this token ask: that is no reason to neglect the webhooks themselves.
+    Empty when this token may not read them: the webhooks themselves can be checked all the same.
     """
     try:
         listed = (await core.hooks_admin()).get("blocked_domains")
@@ -77,5 +77,5 @@ def host_of(text: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """A destination as it may be shown: without user, password, query and fragment."""
+    """A destination that is safe to show: without user, password, query and fragment."""
     return re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", url)

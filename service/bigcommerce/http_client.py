@@ -1,9 +1,9 @@
-"""The connections to BigCommerce: httpx's interface over aiohttp's connections.
+"""The HTTP connections to BigCommerce: httpx's interface over aiohttp's connection pool.
 
-httpx's own connection pool looks at all its connections for each call, so that calls cost the more, the more of them
-are under way. What matters here is told from aiohttp's errors, too: whether a call may have been sent.
+httpx's own pool scans all its connections for each call, so a call costs more the more of them are in flight.
+aiohttp's errors also say what matters here: whether a request may have been sent.
 
-Imported only by what makes calls: the receiver makes none, and aiohttp takes 8 MB.
+Only processes that make calls import this module: aiohttp takes 8 MB, and the receiver makes no calls.
 """
 
 import ssl
@@ -18,24 +18,24 @@ from yarl import URL
 from service.stores import is_loopback
 
 MAX_CONNECTIONS = 400
-"""Far more than orders in hand: a store whose calls hang must not keep another store's from going out."""
+"""Far more than the orders in progress, so that hanging calls of one store do not delay another store's."""
 
 KEEP_ALIVE_S = 30.0
 
-# What is compressed may grow a thousandfold, so it is not to come in large pieces.
-_PIECE_BYTES = 16_384
+# Small chunks, as compressed data may expand a thousandfold.
+_CHUNK_BYTES = 16_384
 
 
 def http_client() -> httpx.AsyncBaseTransport:
-    """The connections to both APIs, for all stores. A transport as such: it follows no redirect and keeps no cookie."""
+    """The HTTP transport to all APIs, for all stores. It follows no redirects and keeps no cookies."""
     return AiohttpTransport()
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends httpx's requests. Opens its connections in the loop that first uses it; follows no redirect.
+    """Sends httpx's requests over aiohttp. Opens its connections in the event loop that first uses it.
 
     Raises httpx's errors: ConnectError, ConnectTimeout and UnsupportedProtocol mean that nothing was sent, all others
-    that it may have been. Proxies are those of the environment (HTTPS_PROXY, NO_PROXY).
+    that the request may have been sent. Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
     """
 
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
@@ -45,7 +45,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._proxies: dict[tuple[str, str], str | None] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the answer's body is still to be read."""
+        """Send a request and return the response with its body unread."""
         session = self._session = self._session or self._open()
         timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
         pool_s, connect_s = timeout.get("pool"), timeout.get("connect")
@@ -59,7 +59,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 proxy=self._proxy(request.url.scheme, request.url.host),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    # To aiohttp that is the wait for a place and the way to the server together.
+                    # aiohttp counts the wait for a free connection and the connecting together.
                     connect=None if pool_s is None or connect_s is None else pool_s + connect_s,
                     sock_connect=connect_s,
                     sock_read=timeout.get("read"),
@@ -69,19 +69,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_S, ssl=self._tls)
-        # What httpx does itself is switched off here: headers of its own, cookies, decompressing.
+        # Off here, as httpx does it: default headers, cookies, decompression.
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            middlewares=(_once,),
+            middlewares=(_without_retry,),
         )
 
     def _proxy(self, scheme: str, host: str) -> str | None:
-        """The environment's proxy for this host. aiohttp would look it up for each call, in a thread."""
+        """The environment's proxy for this host. Cached: aiohttp would look it up for each call, in a thread."""
         if (scheme, host) not in self._proxies:
-            # A proxy that was asked for this machine would find itself. (A sandbox listens here.)
+            # A proxy would take a loopback address for its own. (The sandbox listens on one.)
             is_direct = proxy_bypass(host) or is_loopback(host)
             self._proxies[scheme, host] = None if is_direct else getproxies().get(scheme)
         return self._proxies[scheme, host]
@@ -99,29 +99,29 @@ class _Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _as_httpx(self._request):
-            async for piece in self._response.content.iter_chunked(_PIECE_BYTES):
-                yield piece
+            async for chunk in self._response.content.iter_chunked(_CHUNK_BYTES):
+                yield chunk
 
     async def aclose(self) -> None:
-        # A body that was not read to its end costs its connection.
+        # A connection with an unread rest of a body cannot be reused.
         if self._response.content.at_eof():
             self._response.release()
         else:
             self._response.close()
 
 
-class _Broken(aiohttp.ClientError):
-    """The connection broke under the call."""
+class _ConnectionLost(aiohttp.ClientError):
+    """The connection broke during the call."""
 
 
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send a request once. aiohttp would send a PUT, too, a second time by itself when the connection breaks."""
+async def _without_retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request only once. By itself, aiohttp would resend even a PUT when the connection breaks."""
     try:
         return await send(request)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Broken(str(error)) from error
+        raise _ConnectionLost(str(error)) from error
 
 
 @contextmanager

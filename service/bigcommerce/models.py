@@ -1,7 +1,7 @@
-"""What is read of B2B Edition's answers, and what is sent: only the fields that are used.
+"""Models of B2B Edition's answers and requests, with only the fields that are used.
 
-Read leniently, as the answers differ from the documentation: ids come as numbers or as text, and null stands for
-empty. A field that cannot be understood counts as missing; it is never an error.
+Parsing is lenient, as answers differ from the documentation: ids are numbers or text, and null means empty. A field
+that cannot be parsed counts as missing and never raises an error.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def to_text(value: object) -> str:
-    """A plain value as text, numbers without an exponent; anything else, and null, is the empty text."""
+    """A plain value as text, numbers without an exponent; the empty text for null and anything else."""
     match value:
         case str():
             return value
@@ -31,7 +31,7 @@ def to_text(value: object) -> str:
 
 
 def to_number(value: object) -> float | None:
-    """A number, or text that holds one; anything else is None."""
+    """A number, or text that holds one, as float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -42,7 +42,7 @@ def to_number(value: object) -> float | None:
 
 
 def to_int(value: object) -> int | None:
-    """A whole number, or text that holds one; anything else is None."""
+    """A whole number, or text that holds one, as int; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**63 else None
     number = to_number(value)
@@ -58,9 +58,9 @@ def _flag(value: object) -> bool:
 
 
 def _fields(value: object) -> dict[str, Any]:
-    """``[{"fieldName": …, "fieldValue": …}]`` as name → value; a mapping is taken as it is.
+    """``[{"fieldName": …, "fieldValue": …}]`` as name → value; a mapping is used as it is.
 
-    A plain value is its text. A list or an object, which is not documented, stays what it is: it is somebody's.
+    Plain values become text. Lists and objects, which are not documented, stay unchanged so that none gets lost.
     """
     if isinstance(value, Mapping):
         found = {str(name): content for name, content in value.items()}
@@ -84,7 +84,7 @@ Text = Annotated[str, BeforeValidator(to_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
-class _Answered(BaseModel):
+class _ResponseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     @model_validator(mode="before")
@@ -93,11 +93,11 @@ class _Answered(BaseModel):
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
-class Record(_Answered):
+class Record(_ResponseModel):
     """B2B Edition's record of an order."""
 
     order_id: Id = Field(default=0, validation_alias="bcOrderId")
-    """The order's id in the store; 0 when the answer did not tell. B2B Edition's own ``id`` is never read."""
+    """The order's id in the store; 0 when the answer lacks it. B2B Edition's own ``id`` is never read."""
 
     po_number: Text = Field(default="", validation_alias="poNumber")
     extra_fields: Annotated[dict[str, Any], BeforeValidator(_fields)] = Field(
@@ -112,16 +112,16 @@ class Record(_Answered):
 
     @property
     def has_extra_fields(self) -> bool:
-        """Whether the answer held the extra fields at all. A list may leave them out; then Get an Order knows."""
+        """Whether the answer held extra fields at all. A list may omit them; Get an Order has them."""
         return "extra_fields" in self.model_fields_set
 
     def of_order(self, order_id: int) -> Self:
-        """The same record, with the id that was asked for where the answer did not tell it."""
+        """The same record, with this id if the answer lacked one."""
         return self if self.order_id else self.model_copy(update={"order_id": order_id})
 
 
 class FieldType(IntEnum):
-    """What an extra field takes."""
+    """The kind of value that an extra field takes."""
 
     TEXT = 0
     MULTI_LINE = 1
@@ -130,18 +130,18 @@ class FieldType(IntEnum):
 
 
 def _field_type(value: object) -> FieldType:
-    """A type that is not known is taken for text, which has the fewest rules of its own."""
+    """Unknown types count as text, which has the fewest constraints."""
     number = to_int(value)
     return FieldType(number) if number in list(FieldType) else FieldType.TEXT
 
 
 def _length(value: object) -> int | None:
-    """A field that takes no character at all makes no sense: 0 is read as "no limit"."""
+    """0 is read as "no limit": a field that takes no characters would make no sense."""
     return to_int(value) or None
 
 
-class ExtraFieldConfig(_Answered):
-    """What a store allows in one extra field of its orders."""
+class ExtraFieldConfig(_ResponseModel):
+    """A store's settings for one extra field of its orders."""
 
     field_name: Text = Field(default="", validation_alias="fieldName")
     label: Text = Field(default="", validation_alias="labelName")
@@ -158,7 +158,7 @@ class ExtraFieldConfig(_Answered):
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is written on a record: the PO number (None: none is sent) and extra fields, fieldName → fieldValue."""
+    """The values to write to a record: the PO number (None: not sent) and extra fields, fieldName → fieldValue."""
 
     po_number: str | None
     extra_fields: Mapping[str, str]
@@ -176,7 +176,7 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list. ``next_offset`` is where the next one begins, None after the last."""
+    """One page of a list. ``next_offset`` is the offset of the next page, None on the last."""
 
     items: list[T]
     total: int | None
@@ -184,7 +184,7 @@ class Page(Generic[T]):
 
     @classmethod
     def of(cls, items: list[T], *, total: int | None, limit: int, offset: int) -> "Page[T]":
-        """A page of at most ``limit`` items. Where the answer tells no total, one that is not full is the last."""
+        """A page of at most ``limit`` items. Without a total, a page that is not full is the last."""
         end = offset + len(items)
         is_last = not items or (len(items) < limit if total is None or total < end else end == total)
         return cls(items, total, None if is_last else end)

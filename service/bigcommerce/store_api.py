@@ -1,58 +1,54 @@
-"""Both APIs of one store, for one piece of work."""
+"""The clients of one store's APIs, for one unit of work."""
 
 import asyncio
 import random
 from functools import cached_property
 
 from service.bigcommerce.b2b import B2B
-from service.bigcommerce.budget import Priority
 from service.bigcommerce.core import Core
 from service.bigcommerce.storefront import Storefront
-from service.bigcommerce.transport import TIMEOUT_S, Account, Answer, Call, Caller, Transport
+from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import WaitUntil
 
-# A call of the lowest class gets its turn within a window of the quota, if others leave anything.
-LONGEST_WAIT_S = 30.0
-MOST_WAITS = 5
+# A call of the lowest priority gets its turn within one quota window, unless other calls use it all.
+MAX_WAIT_S = 30.0
+MAX_WAITS = 5
 
 
 class StoreApi(Caller):
-    """Both APIs of one store, for one piece of work.
+    """The clients of one store's APIs, for one unit of work.
 
-    ``calls`` counts the requests that were made. ``timeout_s`` is how long each may take: short by default, as for
-    an order in its window; whoever has more time may set it. ``priority`` decides which calls go out when the store's
-    quota runs low; it may be set too.
+    ``calls`` counts the requests sent. ``timeout_s`` is the timeout of each: by default short, for an order in its
+    window. ``priority`` decides which calls are sent when the store's quota runs low. Both can be changed.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        account: Account,
-        *,
-        timeout_s: float = TIMEOUT_S,
-        priority: Priority = Priority.CREATE,
-    ) -> None:
-        super().__init__(transport, account, timeout_s=timeout_s, priority=priority)
-        self.core = Core(self)
-        self.b2b = B2B(self)
+    @cached_property
+    def core(self) -> Core:
+        """The core API."""
+        return Core(self)
+
+    @cached_property
+    def b2b(self) -> B2B:
+        """The B2B Edition management API."""
+        return B2B(self)
 
     @cached_property
     def storefront(self) -> Storefront:
-        """What the buyer sees."""
+        """The storefront API: what a buyer sees."""
         return Storefront(self)
 
 
 class QuotaWaitingApi(StoreApi):
-    """Waits for the store's quota: work of several calls must not begin anew each time that it lacks the last.
+    """A StoreApi that waits for the store's quota, so that work of several calls need not restart for the last one.
 
-    ``longest_wait_s`` may be set by whoever has the time for a longer one.
+    ``longest_wait_s`` is the longest wait before one call; it can be changed.
     """
 
-    longest_wait_s = LONGEST_WAIT_S
+    longest_wait_s = MAX_WAIT_S
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
-        """Make a call, if need be after a wait. Raises WaitUntil when the quota is not to be had for long."""
-        for _ in range(MOST_WAITS):
+        """Make a call, if necessary after a wait. Raises WaitUntil when the wait would be too long."""
+        for _ in range(MAX_WAITS):
             try:
                 return await super().call(call, timeout_s=timeout_s)
             except WaitUntil as wait:

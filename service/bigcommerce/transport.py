@@ -1,4 +1,4 @@
-"""Every call to BigCommerce passes here: headers, time-outs, quota, clock, errors, the log line of the call."""
+"""Sends every call to BigCommerce: headers, timeouts, quota, clock, errors, and a log event for each call."""
 
 import asyncio
 import json as json_module
@@ -25,16 +25,16 @@ from service.errors import CredentialsRefused, UpstreamError
 from service.logs import Event
 
 TIMEOUT_S = 3.0
-"""For one try, from asking for a connection to the last byte: short, as an order in its window has ten seconds."""
+"""For one attempt, from waiting for a connection to the last byte. Short, as an order's window has ten seconds."""
 
 MAX_BODY_BYTES = 20_000_000
-"""The largest answer that is read. 250 orders with their line items stay far below it."""
+"""The size limit of an answer. 250 orders with their line items stay far below it."""
 
 _log = structlog.get_logger()
 _UNREADABLE = object()
 
 OnCall = Callable[[str, str, str, float], None]
-"""Told of each call: the API, the operation, the verdict, the seconds it took."""
+"""Called after each call with the API, the operation, the verdict and the duration in seconds."""
 
 _HEADERS = {
     "User-Agent": f"b2b-order-enrichment/{version('b2b-order-enrichment')}",
@@ -45,13 +45,13 @@ _SENDABLE = re.compile(r"[!-~]+")
 
 
 def is_sendable(token: SecretStr) -> bool:
-    """Whether a header can carry this token as it is."""
+    """Whether this token is valid in an HTTP header."""
     return _SENDABLE.fullmatch(token.get_secret_value()) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A store, and its access tokens; any that is accepted will do, so that tokens can be rotated."""
+    """A store and its access tokens. Any accepted one is used, so that tokens can be rotated."""
 
     store_hash: str
     access_tokens: tuple[SecretStr, ...]
@@ -59,10 +59,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, as BigCommerce's documentation describes it; ``operation`` is its page's name there.
-
-    A parameter that is None is not sent.
-    """
+    """One API call; ``operation`` is its title in BigCommerce's documentation. Parameters of None are not sent."""
 
     operation: str
     api: Api
@@ -78,7 +75,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 2xx answer. ``body`` is parsed JSON, None where there is none (204); times are local Unix seconds."""
+    """A 2xx answer. ``body`` is parsed JSON, None without a body (204); times are local Unix seconds."""
 
     status: int
     body: Any
@@ -88,11 +85,10 @@ class Answer:
 
 
 class Transport:
-    """Sends calls and turns each answer, or the lack of one, into an Answer or an UpstreamError.
+    """Sends calls; each returns an Answer or raises an UpstreamError.
 
     ``core_url`` and ``b2b_url`` are the two hosts; ``clock`` gives local Unix seconds. Without a ``budget`` every
-    call is sent, and BigCommerce alone counts. ``on_call`` is told of each call. The client stays the caller's to
-    close.
+    call is sent, and only BigCommerce limits them. ``on_call`` is called after each call. The caller closes ``http``.
     """
 
     def __init__(
@@ -115,18 +111,18 @@ class Transport:
         self.upstream_clock = UpstreamClock(clock)
 
     def tokens(self, account: Account) -> list[SecretStr]:
-        """The store's tokens, the one that was accepted last first; without those that no header can carry."""
-        known = [token for token in account.access_tokens if is_sendable(token)]
-        return sorted(known, key=lambda token: token != self._accepted.get(account.store_hash))
+        """The store's tokens that are valid in a header, the one accepted last first."""
+        sendable = [token for token in account.access_tokens if is_sendable(token)]
+        return sorted(sendable, key=lambda token: token != self._accepted.get(account.store_hash))
 
     def remember(self, account: Account, token: SecretStr) -> None:
-        """This token was accepted: begin with it the next time."""
+        """Remember that BigCommerce accepted this token, to try it first from now on."""
         self._accepted[account.store_hash] = token
 
     async def spend(
         self, account: Account, api: Api, priority: Priority, *, operation: str, calls: int = 1
     ) -> Spent | None:
-        """Take calls off the store's budget; to be done before each exchange. Raises OutOfBudget."""
+        """Take calls from the store's budget; required before each request. Raises OutOfBudget."""
         if self._budget is None:
             return None
         return await self._budget.spend(account.store_hash, api, priority, operation=operation, calls=calls)
@@ -134,21 +130,21 @@ class Transport:
     async def exchange(
         self, account: Account, call: Call, token: SecretStr, timeout_s: float, spent: Spent | None
     ) -> Answer:
-        """One request, one verdict. ``timeout_s`` bounds it as a whole.
+        """Send one request and return its answer, or raise its error. ``timeout_s`` limits the whole exchange.
 
-        What the answer tells of the quota corrects the budget that the call was ``spent`` from. A call that was
-        given up, or got no answer, stays spent: BigCommerce may have counted it.
+        The quota headers of the answer correct the budget that the call was ``spent`` from. A call that was cancelled
+        or got no answer stays spent: BigCommerce may have counted it.
         """
         started = time.perf_counter()
         quota: Quota | None = None
         status: int | None = None
-        verdict = "none"  # given up by whoever asked
+        verdict = "none"  # the caller cancelled it
         try:
             response, body, sent_at, answered_at = await self._send(account, call, token, timeout_s)
             status, quota = response.status_code, Quota.from_headers(response.headers)
-            if "Age" not in response.headers:  # it comes from a cache, and so does its Date
+            if "Age" not in response.headers:  # with it, the answer and its Date come from a cache
                 self.upstream_clock.observe(response.headers.get("Date"), sent_at, answered_at)
-            if error := _judge(call, status, body, quota, token):
+            if error := _error_of(call, status, body, quota, token):
                 raise error
             verdict = "ok"
             return Answer(status, body, quota, sent_at, answered_at)
@@ -181,7 +177,7 @@ class Transport:
             params={name: value for name, value in call.params.items() if value is not None} or None,
             headers=_headers(account, call, token),
             content=None if call.json is None else json_module.dumps(call.json).encode(),
-            # Together they end before the whole does, so that a call that was never sent is known as such.
+            # Both together are shorter than the whole timeout, so that a call that was never sent is known as such.
             extensions={"timeout": httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2).as_dict()},
         )
         try:
@@ -191,7 +187,7 @@ class Transport:
                 async with aclosing(response):
                     return response, await _read(response), sent_at, answered_at
         except (httpx.RequestError, TimeoutError) as error:
-            raise error_mapping.of_failure(call.operation, error, is_write=call.is_write) from error
+            raise error_mapping.error_from_exception(call.operation, error, is_write=call.is_write) from error
 
     def _root(self, account: Account, api: Api) -> str:
         if api is Api.CORE:
@@ -200,11 +196,11 @@ class Transport:
 
 
 class Caller:
-    """Makes the calls of one piece of work, an order for one, to one store, and counts them.
+    """Makes and counts the calls of one unit of work, such as an order, to one store.
 
-    ``calls`` is how many requests were made; ``timeout_s`` is how long each may take, and ``priority`` what they are
-    for: both may be changed. ``quotas`` is what the last answers told of the store's quotas. A call that the store's
-    budget does not allow raises OutOfBudget and is not made.
+    ``calls`` is the number of requests sent; ``timeout_s`` is the timeout of each and ``priority`` their class in the
+    budget: both can be changed. ``quotas`` are the store's quotas by the last answers. A call that the store's budget
+    does not allow raises OutOfBudget and is not sent.
     """
 
     def __init__(
@@ -224,9 +220,9 @@ class Caller:
         self._ahead: dict[Api, list[Spent | None]] = {}
 
     async def spend_ahead(self, api: Api, calls: int, *, operation: str) -> None:
-        """Take the next calls of an API off the budget together, all of them or none. Raises OutOfBudget.
+        """Take the next calls of an API from the budget together, all or none. Raises OutOfBudget.
 
-        For calls that make sense only one after the other: what the first has read is old when the second has to wait.
+        For calls that depend on each other: what the first one reads is outdated if the second one has to wait.
         """
         missing = calls - len(self._ahead.get(api, ()))
         if missing > 0:
@@ -234,8 +230,8 @@ class Caller:
             self._ahead.setdefault(api, []).extend([spent] * missing)
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
-        """Make a call with the store's token. On 401 nothing was done, so the next token is tried at once."""
-        refused = CredentialsRefused(call.operation, "there is no access token that could be sent")
+        """Make a call with the store's token. A 401 means that nothing was done, so the next token is tried at once."""
+        refused = CredentialsRefused(call.operation, "the store has no access token that is valid in a header")
         for token in self.transport.tokens(self.account):
             try:
                 answer = await self.call_with(token, call, timeout_s=timeout_s)
@@ -249,7 +245,7 @@ class Caller:
         raise refused
 
     async def call_with(self, token: SecretStr, call: Call, *, timeout_s: float | None = None) -> Answer:
-        """Make a call with this token and no other."""
+        """Make a call with this token only."""
         if ahead := self._ahead.get(call.api):
             spent = ahead.pop()
         else:
@@ -275,7 +271,7 @@ def _headers(account: Account, call: Call, token: SecretStr) -> dict[str, str]:
 
 
 async def _read(response: httpx.Response) -> Any:
-    """The parsed body; None for an answer without one, ``_UNREADABLE`` for one that is too large or not JSON."""
+    """The parsed body; None without one, ``_UNREADABLE`` when it is too large or not JSON."""
     if response.status_code in (204, 205):
         return None
     body = bytearray()
@@ -284,27 +280,24 @@ async def _read(response: httpx.Response) -> Any:
         if len(body) > MAX_BODY_BYTES:
             return _UNREADABLE
     try:
-        return json_module.loads(body, parse_constant=_no_such_constant)
+        return json_module.loads(body, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return _UNREADABLE
 
 
-def _no_such_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _judge(call: Call, status: int, body: Any, quota: Quota | None, token: SecretStr) -> UpstreamError | None:
+def _error_of(call: Call, status: int, body: Any, quota: Quota | None, token: SecretStr) -> UpstreamError | None:
     if 200 <= status < 300:
         if body is not _UNREADABLE:
             return None
-        return error_mapping.passing(call.operation, "the answer cannot be read", is_write=call.is_write, status=status)
-    message = error_mapping.message_of(status, body, hide=token.get_secret_value())
+        message = "the answer is not JSON, or too large"
+        return error_mapping.transient_error(call.operation, message, is_write=call.is_write, status=status)
+    text = error_mapping.error_message(status, body, hide=token.get_secret_value())
     resets_in_s = quota.resets_in_s if quota else None
-    return error_mapping.of_answer(
-        call.operation,
-        status,
-        message,
-        is_from_api=is_api_error(call.api, body),
-        is_write=call.is_write,
-        resets_in_s=resets_in_s,
+    is_from_api = is_api_error(call.api, body)
+    return error_mapping.error_from_answer(
+        call.operation, status, text, is_from_api=is_from_api, is_write=call.is_write, resets_in_s=resets_in_s
     )

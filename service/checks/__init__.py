@@ -1,4 +1,4 @@
-"""What ``enrich check`` looks at: the stores file by itself, then each store live. Nothing is written anywhere."""
+"""The checks of ``enrich check``: first the stores file alone, then each store live. They change nothing."""
 
 from service.checks.environment import check_redis, of_clock
 from service.checks.findings import Finding, Level, counted

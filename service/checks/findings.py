@@ -1,4 +1,4 @@
-"""What a check finds, one line each."""
+"""The findings of a check, one line each."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """How bad a finding is: an error keeps orders from being enriched, a warning may."""
+    """The severity of a finding: an error prevents orders from being enriched, a warning may."""
 
     OK = "ok"
     WARNING = "warning"
@@ -14,15 +14,15 @@ class Level(StrEnum):
 
 
 def counted(number: int, thing: str) -> str:
-    """``1 store``, ``2 stores``."""
+    """A number with its noun: ``1 store``, ``2 stores``."""
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding. ``subject`` says what was looked at (``token``, ``rule "Cost Center"``), ``cure`` what to do.
+    """One finding. ``subject`` is what was checked (``access_token``, ``rule "Cost Center"``), ``cure`` how to fix it.
 
-    ``store`` is None for what concerns the whole file. No part of it holds a secret or a shopper's words.
+    ``store`` is None when it concerns the whole file. It never contains a secret or a shopper's text.
     """
 
     level: Level
@@ -32,5 +32,5 @@ class Finding:
     cure: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For scripts."""
+        """The finding as JSON keys and values, for scripts."""
         return asdict(self) | {"level": self.level.value}

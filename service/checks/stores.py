@@ -1,4 +1,4 @@
-"""Stores as they are in BigCommerce now. Nothing is changed, there or in Redis; nothing here raises UpstreamError."""
+"""Checks stores live in BigCommerce. Changes nothing, there or in Redis, and never raises UpstreamError."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ from redis.exceptions import RedisError
 
 from service.bigcommerce import Account, Priority, QuotaWaitingApi, Transport
 from service.bigcommerce.models import ExtraFieldConfig
-from service.checks.environment import of_quotas
+from service.checks.environment import check_quotas
 from service.checks.extra_fields import check_fields
 from service.checks.findings import Finding
-from service.checks.token_access import of_all_tokens, try_token
+from service.checks.token_access import merge_tokens, try_token
 from service.checks.webhooks import check_webhooks
 from service.configuration import ConfiguredStore
 from service.hooks import HookState
@@ -21,8 +21,8 @@ from service.orders.values.resolution import remembered_configs
 from service.stores import Endpoints
 
 TIMEOUT_S = 15.0
-AT_ONCE = 10
-"""So many stores are looked at at the same time."""
+MAX_CONCURRENT_STORES = 10
+"""Enough to hide the latency of the calls, and few connections."""
 
 
 async def check_stores(
@@ -34,13 +34,13 @@ async def check_stores(
     tell: Callable[[int], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> list[list[Finding]]:
-    """The findings of each store, in the order of the stores. ``tell`` is given how many are done."""
-    places = asyncio.Semaphore(AT_ONCE)
+    """Check all stores; returns the findings of each, in their order. ``tell`` is called with how many are done."""
+    slots = asyncio.Semaphore(MAX_CONCURRENT_STORES)
     done = 0
 
     async def check(configured: ConfiguredStore) -> list[Finding]:
         nonlocal done
-        async with places:
+        async with slots:
             findings = await check_store(transport, configured, endpoints, redis, now=clock())
         done += 1
         tell(done)
@@ -54,7 +54,7 @@ async def check_stores(
 async def check_store(
     transport: Transport, configured: ConfiguredStore, endpoints: Endpoints, redis: Redis | None, *, now: float
 ) -> list[Finding]:
-    """Everything that BigCommerce can tell of one store's part of the stores file."""
+    """Check one store's table of the stores file against BigCommerce."""
     store, rules = configured.store, configured.rules
     tried = [
         await try_token(
@@ -67,17 +67,17 @@ async def check_store(
         )
         for token in store.access_tokens
     ]
-    main, findings = of_all_tokens(store.hash, tried)
-    earlier, destination = await _remembered(redis, store.hash)
+    main, findings = merge_tokens(store.hash, tried)
+    earlier, destination = await _cached(redis, store.hash)
     if main.configs is not None:
         findings += check_fields(store.hash, rules, main.configs, earlier)
     if main.is_accepted:
         findings += await check_webhooks(main.api.core, store, endpoints, destination)
-    return [*findings, *of_quotas(store.hash, main.api.quotas)]
+    return [*findings, *check_quotas(store.hash, main.api.quotas)]
 
 
-async def _remembered(redis: Redis | None, store: str) -> tuple[list[ExtraFieldConfig], str | None]:
-    """The extra-field configs and the webhooks' destination as they are remembered in Redis, if there is one."""
+async def _cached(redis: Redis | None, store: str) -> tuple[list[ExtraFieldConfig], str | None]:
+    """The extra-field configs and the webhooks' destination saved in Redis; empty without Redis."""
     if redis is None:
         return [], None
     try:

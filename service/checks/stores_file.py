@@ -1,4 +1,4 @@
-"""The stores file by itself: nothing is asked of BigCommerce or Redis."""
+"""Checks the stores file alone, without calls to BigCommerce or Redis."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from service.stores import Endpoints
 
 
 def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Configuration | None, list[Finding]]:
-    """The configuration, None when it cannot be used, and everything there is to say about it."""
+    """Load and check the stores file: the configuration, None when it is invalid, and all findings."""
     try:
         configuration = load_configuration(path, environ)
     except ConfigError as error:
@@ -20,15 +20,15 @@ def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Con
         ]
     stores = configuration.stores.values()
     rules = sum(len(configured.rules.rules) for configured in stores)
-    whole = f"{counted(len(stores), 'store')} with {counted(rules, 'rule')}, all of it well formed."
+    summary = f"is valid: {counted(len(stores), 'store')} with {counted(rules, 'rule')}."
     return configuration, [
-        Finding(Level.OK, None, "stores file", whole),
-        *_endpoints(configuration.endpoints),
-        *map(_literal_secret, configuration.literal_secrets),
+        Finding(Level.OK, None, "stores file", summary),
+        *_endpoint_warnings(configuration.endpoints),
+        *map(_literal_secret_warning, configuration.literal_secrets),
     ]
 
 
-def _endpoints(endpoints: Endpoints) -> Iterator[Finding]:
+def _endpoint_warnings(endpoints: Endpoints) -> Iterator[Finding]:
     public = Endpoints()
     for key, url, usual in (
         ("api_url", endpoints.api_url, public.api_url),
@@ -36,13 +36,13 @@ def _endpoints(endpoints: Endpoints) -> Iterator[Finding]:
     ):
         if url != usual:
             message = f"calls go to {url} instead of {usual}."
-            cure = "Fine for trying things out; leave it out in production."
+            cure = "This is fine for tests; remove the key in production."
             yield Finding(Level.WARNING, None, f"[bigcommerce] {key}", message, cure)
 
 
-def _literal_secret(place: str) -> Finding:
+def _literal_secret_warning(place: str) -> Finding:
     # The place is stores.<hash>.<key>, and a store hash has letters and digits only.
     _, store, key = place.split(".", 2)
-    message = "the secret itself stands in the stores file."
-    cure = "Keep it elsewhere and write env:NAME or file:/path instead."
+    message = "the secret itself is in the stores file."
+    cure = "Keep it outside, and write env:NAME or file:/path here."
     return Finding(Level.WARNING, store, key, message, cure)

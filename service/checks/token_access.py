@@ -1,4 +1,4 @@
-"""What the store's access tokens may do: each is tried with the calls that orders will need."""
+"""Checks the scopes of a store's access tokens: tries each with the calls that orders need."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.checks.findings import Finding, Level, counted
-from service.checks.upstream_errors import SCOPES_AT, lacks_scope, said, trouble
+from service.checks.upstream_errors import SCOPES_AT, describe, missing_scope_finding, upstream_error_finding
 from service.errors import CredentialsRefused, NotFound, Refused, UpstreamError
 from service.rules import Needs
 from service.stores import Endpoints
@@ -18,25 +18,23 @@ CUSTOMERS = "Customers: read-only"
 B2B_EDITION = "B2B Edition: modify"
 
 TOKEN = "access_token"  # noqa: S105 - a key, no secret
-"""The subject of what is found about a token as a whole: its key in the stores file."""
+"""The subject of findings about a whole token: its key in the stores file."""
 
-NO_ORDER = 2**53 - 1
-"""The id of an order that cannot exist, in no store and at no time.
+NONEXISTENT_ORDER = 2**53 - 1
+"""The id of an order that can never exist in any store.
 
-Whether a token may write shows only when it writes. This is a write to an order that is not there: the answer "there
-is no such order" tells that the token was let through, and nothing can be changed by it. Orders are counted up one
-by one, so no store gets near nine thousand million millions. It is the largest whole number that all JSON and
-JavaScript read exactly, so it is not rounded to another id; cut to 32 bits on its way it would be -1 or 4294967295,
-which are no orders either.
+Only a write shows whether a token may write. An Update of this order changes nothing, and the answer "order does not
+exist" proves that the token has the scope. Order ids are consecutive, so no store gets near 9 * 10**15. This is the
+largest integer that every JSON and JavaScript parser reads exactly, so it is not rounded to another id; truncated to
+32 bits it would be -1 or 4294967295, which are not orders either.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """How one access token fared: whether the core API takes it (None: nobody answered), and what was found.
+class TokenAccess:
+    """The result for one access token: whether the core API accepts it (None: no answer), and the findings.
 
-    ``configs`` are the store's extra-field configs, None when they could not be read. ``api`` is what it was tried
-    with.
+    ``configs`` are the store's extra-field configs, None when they could not be read. ``api`` uses this token.
     """
 
     api: StoreApi
@@ -45,7 +43,7 @@ class Access:
     configs: list[ExtraFieldConfig] | None
 
 
-async def try_token(api: StoreApi, needs: Needs, endpoints: Endpoints, *, now: float) -> Access:
+async def try_token(api: StoreApi, needs: Needs, endpoints: Endpoints, *, now: float) -> TokenAccess:
     """Try the one token of ``api`` with each kind of call that these rules need. ``now`` is Unix seconds."""
     store = api.account.store_hash
     findings: list[Finding] = []
@@ -55,11 +53,11 @@ async def try_token(api: StoreApi, needs: Needs, endpoints: Endpoints, *, now: f
             await ask()
         except CredentialsRefused as error:
             if error.status != 403:
-                return Access(api, False, [_refused(store, error)], None)
+                return TokenAccess(api, False, [_refused(store, error)], None)
             is_accepted = True
-            findings.append(lacks_scope(store, subject, scope, error))
+            findings.append(missing_scope_finding(store, subject, scope, error))
         except UpstreamError as error:
-            findings.append(trouble(error, store, "core API", endpoints.api_url))
+            findings.append(upstream_error_finding(error, store, "core API", endpoints.api_url))
             break
         else:
             is_accepted = True
@@ -67,14 +65,14 @@ async def try_token(api: StoreApi, needs: Needs, endpoints: Endpoints, *, now: f
     if is_accepted:
         findings.insert(0, Finding(Level.OK, store, TOKEN, "BigCommerce accepts it."))
     configs, more = await _try_b2b(api, endpoints)
-    return Access(api, is_accepted, [*findings, *more], configs)
+    return TokenAccess(api, is_accepted, [*findings, *more], configs)
 
 
-def of_all_tokens(store: str, tried: Sequence[Access]) -> tuple[Access, list[Finding]]:
-    """The token that orders are enriched with, and what is to be said of it and of the others.
+def merge_tokens(store: str, tried: Sequence[TokenAccess]) -> tuple[TokenAccess, list[Finding]]:
+    """The token that the workers use, and the findings about all tokens.
 
-    It is the first that is accepted, as for the workers. Of the others, kept for rotation, only what is wrong is
-    told, as a warning: they matter when the first is gone. When none is accepted, each is an error.
+    It is the first that is accepted, as for the workers. The others are kept for rotation: only their problems are
+    reported, as warnings. When no token is accepted, each is an error.
     """
     main = next((access for access in tried if access.is_accepted), None)
     main = main or next((access for access in tried if access.is_accepted is None), tried[0])
@@ -83,15 +81,15 @@ def of_all_tokens(store: str, tried: Sequence[Access]) -> tuple[Access, list[Fin
     findings: list[Finding] = []
     for number, access in enumerate(tried, start=1):
         token = f"{TOKEN} (item {number})"
-        told = access.findings if access is main else _of_spare(store, access, main)
-        findings += [replace(finding, subject=finding.subject.replace(TOKEN, token)) for finding in told]
+        of_token = access.findings if access is main else _spare_token_findings(store, access, main)
+        findings += [replace(finding, subject=finding.subject.replace(TOKEN, token)) for finding in of_token]
     return main, findings
 
 
-def _of_spare(store: str, access: Access, main: Access) -> list[Finding]:
+def _spare_token_findings(store: str, access: TokenAccess, main: TokenAccess) -> list[Finding]:
     if access.is_accepted is None and main.is_accepted is None:
-        return []  # nobody answered: that is told once
-    wrong = [
+        return []  # no answer: reported once, for the main token
+    warnings = [
         replace(
             finding,
             level=Level.WARNING if main.is_accepted else finding.level,
@@ -100,7 +98,7 @@ def _of_spare(store: str, access: Access, main: Access) -> list[Finding]:
         for finding in access.findings
         if finding.level is not Level.OK
     ]
-    return wrong or [Finding(Level.OK, store, TOKEN, "BigCommerce accepts it too, for all that is needed.")]
+    return warnings or [Finding(Level.OK, store, TOKEN, "BigCommerce accepts it too, with all scopes that are needed.")]
 
 
 def _core_calls(api: StoreApi, needs: Needs, now: float) -> list[tuple[str, str, Callable[[], Awaitable[object]]]]:
@@ -109,7 +107,7 @@ def _core_calls(api: StoreApi, needs: Needs, now: float) -> list[tuple[str, str,
         ("orders", ORDERS, lambda: core.orders(limit=1)),
     ]
     if needs.metafields:
-        # Those of orders from now on: hardly any, so the answer is small.
+        # Only for orders from now on, to keep the answer small.
         since = datetime.fromtimestamp(now, UTC)
         calls.append(("order metafields", ORDERS, lambda: core.orders_metafields(created_since=since)))
     if needs.customer:
@@ -126,43 +124,45 @@ def _core_calls(api: StoreApi, needs: Needs, now: float) -> list[tuple[str, str,
 
 async def _try_b2b(api: StoreApi, endpoints: Endpoints) -> tuple[list[ExtraFieldConfig] | None, list[Finding]]:
     store, subject = api.account.store_hash, "B2B Edition"
-    is_here = "Is B2B Edition installed in this store, and is the token of this store?"
+    cure = "Check that B2B Edition is installed in this store and the token belongs to this store."
     try:
         configs = await api.b2b.extra_field_configs()
     except CredentialsRefused as error:
         if error.status == 403:
-            return None, [lacks_scope(store, subject, B2B_EDITION, error)]
-        message = f"refuses the access token ({said(error)})."
-        cure = f"{is_here} Its API account needs the scope {B2B_EDITION} ({SCOPES_AT})."
-        return None, [Finding(Level.ERROR, store, subject, message, cure)]
+            return None, [missing_scope_finding(store, subject, B2B_EDITION, error)]
+        message = f"refuses the access token ({describe(error)})."
+        scope = f"Its API account needs the scope {B2B_EDITION} ({SCOPES_AT})."
+        return None, [Finding(Level.ERROR, store, subject, message, f"{cure} {scope}")]
     except Refused as error:
-        message = f"answers, but not for this store ({said(error)})."
-        return None, [Finding(Level.ERROR, store, subject, message, is_here)]
+        message = f"does not serve this store ({describe(error)})."
+        return None, [Finding(Level.ERROR, store, subject, message, cure)]
     except UpstreamError as error:
-        return None, [trouble(error, store, subject, endpoints.b2b_api_url)]
+        return None, [upstream_error_finding(error, store, subject, endpoints.b2b_api_url)]
     known = Finding(Level.OK, store, subject, f"answers: orders have {counted(len(configs), 'extra field')}.")
-    return configs, [known, await _try_to_write(api)]
+    return configs, [known, await _try_write(api)]
 
 
-async def _try_to_write(api: StoreApi) -> Finding:
-    """Whether the token may write, told by a write that has nothing to write to."""
+async def _try_write(api: StoreApi) -> Finding:
+    """Check whether the token may write, with a write that can change nothing."""
     store, subject = api.account.store_hash, "B2B Edition, writing"
-    doubt = "whether the token may write could not be told"
-    cure = f"Look whether its API account has the scope {B2B_EDITION} ({SCOPES_AT})."
+    unknown = "could not be checked"
+    cure = f"Check that the token's API account has the scope {B2B_EDITION} ({SCOPES_AT})."
     try:
-        await api.b2b.update_order(NO_ORDER, Values("enrich check", {}))
+        await api.b2b.update_order(NONEXISTENT_ORDER, Values("enrich check", {}))
     except NotFound:
         return Finding(Level.OK, store, subject, f"is allowed (scope {B2B_EDITION}).")
     except CredentialsRefused as error:
-        return lacks_scope(store, subject, B2B_EDITION, error)
+        return missing_scope_finding(store, subject, B2B_EDITION, error)
     except Refused as error:
-        # It found fault with what was sent: it had let the token through, most likely.
-        return Finding(Level.OK, store, subject, f"seems to be allowed ({said(error)}).")
+        # It validated the body, so it most likely accepted the token.
+        return Finding(Level.OK, store, subject, f"seems to be allowed ({describe(error)}).")
     except UpstreamError as error:
-        return Finding(Level.WARNING, store, subject, f"{doubt} ({said(error)}).", cure)
-    return Finding(Level.WARNING, store, subject, f"{doubt} (an order that cannot exist was found).", cure)
+        return Finding(Level.WARNING, store, subject, f"{unknown} ({describe(error)}).", cure)
+    return Finding(
+        Level.WARNING, store, subject, f"{unknown} (BigCommerce accepted a write to an order that cannot exist).", cure
+    )
 
 
 def _refused(store: str, error: CredentialsRefused) -> Finding:
-    message = f"BigCommerce refuses it ({said(error)}): it is mistyped, revoked, or another store's."
+    message = f"BigCommerce refuses it ({describe(error)}): it is mistyped, revoked, or belongs to another store."
     return Finding(Level.ERROR, store, TOKEN, message, f"Compare it with the API account {SCOPES_AT}.")

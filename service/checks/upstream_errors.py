@@ -1,4 +1,4 @@
-"""A call that did not succeed, in words for whoever looks after the store."""
+"""Explains failed calls to the store's admin, with a cure."""
 
 import socket
 import ssl
@@ -13,42 +13,42 @@ from service.errors import CredentialsRefused, NotFound, TryAgain, UpstreamError
 SCOPES_AT = "in the store's control panel, Settings, API accounts"
 
 
-def trouble(error: UpstreamError, store: str, subject: str, url: str) -> Finding:
-    """What an error of a call to ``url`` means. A spent quota is a warning: nothing could be told."""
+def upstream_error_finding(error: UpstreamError, store: str, subject: str, url: str) -> Finding:
+    """The finding for a failed call to ``url``: an error, or a warning when only the quota is used up."""
     level = Level.WARNING if isinstance(error, WaitUntil) else Level.ERROR
-    return Finding(level, store, subject, *_words(error, url))
+    return Finding(level, store, subject, *_message_and_cure(error, url))
 
 
-def lacks_scope(store: str, subject: str, scope: str, error: UpstreamError) -> Finding:
-    """The token was refused a call that asks for this scope (named as in the control panel)."""
+def missing_scope_finding(store: str, subject: str, scope: str, error: UpstreamError) -> Finding:
+    """The finding for a token without this scope (named as in the control panel)."""
     message = f"the access token lacks the scope {scope} ({error.status})."
     return Finding(Level.ERROR, store, subject, message, f"Give its API account that scope {SCOPES_AT}.")
 
 
-def _words(error: UpstreamError, url: str) -> tuple[str, str]:
+def _message_and_cure(error: UpstreamError, url: str) -> tuple[str, str]:
     host = urlsplit(url).netloc
     match error:
         case WaitUntil():
-            message = f"could not be looked at: the store's quota is spent for {error.seconds:.0f} s more."
-            return message, "Run the check again then."
+            message = f"could not be checked: the store's quota is used up for {error.seconds:.0f} s more."
+            return message, "Run the check again after that."
         case TryAgain(status=None):
             return _no_answer(error, host)
         case TryAgain(status=int(status)) if status < 400 or status == 404:
-            message = f"what answers at {host} is not BigCommerce's API ({error.status}: {error.message})."
-            return message, "Is a proxy in between? Look at [bigcommerce] in the stores file too."
+            message = f"the server at {host} is not BigCommerce's API ({error.status}: {error.message})."
+            return message, "Check for a proxy in between, and check [bigcommerce] in the stores file."
         case TryAgain():
-            message = f"BigCommerce has trouble of its own ({error.status}: {error.message})."
-            return message, "Run the check again in some minutes; status.bigcommerce.com tells of disturbances."
+            message = f"BigCommerce has an internal problem ({error.status}: {error.message})."
+            return message, "Run the check again in a few minutes; status.bigcommerce.com lists outages."
         case NotFound():
-            return f"BigCommerce knows nothing of this store ({said(error)}).", "Is the store hash right?"
+            return f"BigCommerce does not know this store ({describe(error)}).", "Check the store hash."
         case CredentialsRefused():
-            return f"BigCommerce refuses the access token ({said(error)}).", f"Look at its API account {SCOPES_AT}."
+            return f"BigCommerce refuses the access token ({describe(error)}).", f"Check its API account {SCOPES_AT}."
         case _:
-            return f"BigCommerce refuses {error.operation} ({said(error)}).", "Is the store hash right?"
+            return f"BigCommerce refuses {error.operation} ({describe(error)}).", "Check the store hash."
 
 
-def said(error: UpstreamError) -> str:
-    """The status and BigCommerce's own words."""
+def describe(error: UpstreamError) -> str:
+    """The status and BigCommerce's own message."""
     return f"{error.status or 'no answer'}: {error.message}"
 
 
@@ -59,15 +59,15 @@ def _no_answer(error: UpstreamError, host: str) -> tuple[str, str]:
         return any(isinstance(cause, kinds) for cause in causes)
 
     if is_caused_by(socket.gaierror):
-        cure = "Does this machine's DNS work? Is the URL under [bigcommerce] in the stores file right?"
-        return f"there is no host {host}, as far as this machine can tell.", cure
+        cure = "Check this machine's DNS, and the URL under [bigcommerce] in the stores file."
+        return f"this machine cannot resolve the host {host}.", cure
     if is_caused_by(ssl.SSLError):
-        cure = "If a proxy opens TLS here, name its certificate authority in SSL_CERT_FILE."
-        return f"no safe connection to {host} ({error.message}).", cure
-    way_out = f"Is the way out to {host} open (firewall, proxy)?"
+        cure = "If a proxy decrypts TLS here, set SSL_CERT_FILE to its certificate authority."
+        return f"no secure connection to {host} ({error.message}).", cure
+    cure = f"Check that a firewall or proxy does not block connections to {host}."
     if is_caused_by(TimeoutError, httpx.TimeoutException):
-        return f"{host} does not answer in time.", way_out
-    return f"no connection to {host} ({error.message}).", way_out
+        return f"{host} does not answer in time.", cure
+    return f"no connection to {host} ({error.message}).", cure
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

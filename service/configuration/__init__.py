@@ -1,4 +1,4 @@
-"""The configuration in force: the stores file with its rules compiled, read again when it changes."""
+"""The configuration: the stores file with its rules compiled, and reloaded when it changes."""
 
 from service.configuration.loading import Configuration, ConfiguredStore, load_configuration
 

@@ -1,4 +1,4 @@
-"""The stores file with its rules compiled: the entry point of everything that reads the configuration."""
+"""Loads the configuration: the stores file with its rules compiled."""
 
 import os
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from pathlib import Path
 from service.errors import ConfigError
 from service.rules.ruleset import RuleSet, compile_rules
 from service.rules.search import Search
-from service.stores import Endpoints, Files, Store, read_stores
+from service.stores import Endpoints, FileReader, Store, read_stores
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredStore:
-    """One store with its rules, ready to be applied."""
+    """One store with its compiled rules."""
 
     store: Store
     rules: RuleSet
@@ -21,7 +21,7 @@ class ConfiguredStore:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All stores, by their hash. ``literal_secrets`` are the places where a secret stands in the file itself."""
+    """All stores by hash. ``literal_secrets`` are the places where the file contains a secret itself."""
 
     endpoints: Endpoints
     stores: Mapping[str, ConfiguredStore]
@@ -33,23 +33,23 @@ def load_configuration(
     environ: Mapping[str, str] = os.environ,
     *,
     text: str | None = None,
-    files: Files | None = None,
+    files: FileReader | None = None,
 ) -> Configuration:
     """Read the stores file and compile its rules. Raises ConfigError with all problems of both.
 
-    ``text`` is what will stand in a file that is not written yet; ``files`` keeps in mind which ones were read.
+    ``text`` is the content of a file that is not written yet. ``files`` records which files were read.
     """
-    reading = read_stores(path, environ, text=text, files=files)
-    problems = list(reading.problems)
-    for place, rule in reading.rules:
+    result = read_stores(path, environ, text=text, files=files)
+    problems = list(result.problems)
+    for place, rule in result.rules:
         try:
             Search.compile(rule, place)
         except ConfigError as error:
             problems += error.problems
-    if problems or reading.stores_file is None:
+    if problems or result.stores_file is None:
         raise ConfigError(*problems)
     stores = {
         store_hash: ConfiguredStore(store, compile_rules(store, str(path)))
-        for store_hash, store in reading.stores_file.stores.items()
+        for store_hash, store in result.stores_file.stores.items()
     }
-    return Configuration(reading.stores_file.endpoints, stores, reading.stores_file.literal_secrets)
+    return Configuration(result.stores_file.endpoints, stores, result.stores_file.literal_secrets)

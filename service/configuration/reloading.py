@@ -1,7 +1,7 @@
-"""The stores file while the program runs: read again when it, or a secret's file, has changed, or when asked to.
+"""Reloads the stores file at run time: when it or a secret's file changes, or on request.
 
-Files are looked at again and again instead of asking the system to tell (inotify): secrets lie in several folders,
-behind symbolic links that Kubernetes turns, and network and overlay mounts tell nothing.
+The files are polled. Notifications of the system (inotify) do not work for network and overlay mounts, and secrets
+may be in several folders, behind symbolic links that Kubernetes replaces.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ import structlog
 from service.configuration import Configuration, load_configuration
 from service.errors import ConfigError, Problem
 from service.logs import Event
-from service.stores import Files, Stamp, stamp
+from service.stores import FileReader, Stamp, stamp
 
 log = structlog.get_logger()
 
-# A change is taken up at the second look that finds it, so within two seconds.
-LOOK_EVERY_S = 1.0
+POLL_INTERVAL_S = 1.0
+"""A change is loaded when two polls have found the same state, so within two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Which stores another configuration has, has no more, or has with another table or other secrets: hashes."""
+    """The hashes of the stores that were added, removed, or changed (table or secrets)."""
 
     added: list[str]
     removed: list[str]
@@ -34,7 +34,7 @@ class Changes:
 
     @classmethod
     def between(cls, old: Configuration, new: Configuration) -> Self:
-        """What has changed from one to the other."""
+        """Compare two configurations."""
         both = old.stores.keys() & new.stores.keys()
         return cls(
             added=sorted(new.stores.keys() - both),
@@ -44,64 +44,67 @@ class Changes:
 
 
 class LiveConfiguration:
-    """The configuration in force: what the stores file said when it was last right.
+    """The current configuration: the last valid content of the stores file.
 
-    The first reading raises ConfigError. A later one that finds problems is told in the log, and changes nothing.
+    The constructor raises ConfigError. Problems found by a later reload are logged, and the old configuration stays.
     """
 
     def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
         self._path = path
         self._environ = environ
-        self._asked = False
-        files = Files()
+        self._is_requested = False
+        files = FileReader()
         self._current = load_configuration(path, environ, files=files)
-        self._read: Mapping[Path, Stamp] = files.stamps
-        self._seen = self._read
+        self._loaded: Mapping[Path, Stamp] = files.stamps
+        self._last_seen = self._loaded
 
     @property
     def current(self) -> Configuration:
-        """What holds now. It is replaced as a whole: whoever keeps it goes on with the old one."""
+        """The current configuration. A reload replaces the object; it never changes one that was handed out."""
         return self._current
 
     def ask(self) -> None:
-        """Have the file read at the next look, whether it has changed or not. For a signal's handler."""
-        self._asked = True
+        """Request a reload at the next poll, even if no file has changed. For a signal handler."""
+        self._is_requested = True
 
-    async def follow(self, take: Callable[[Changes], Awaitable[None]], *, every_s: float = LOOK_EVERY_S) -> None:
-        """Look for ever; ``take`` is called each time another configuration has come into force."""
+    async def follow(
+        self, on_change: Callable[[Changes], Awaitable[None]], *, every_s: float = POLL_INTERVAL_S
+    ) -> None:
+        """Poll forever; call ``on_change`` after each reload that succeeded."""
         while True:
             await asyncio.sleep(every_s)
             try:
-                # A thousand stores take half a second, and webhooks are to be answered meanwhile.
-                changes = await asyncio.to_thread(self.look)
+                # In a thread: a thousand stores take half a second, and webhooks must be answered meanwhile.
+                changes = await asyncio.to_thread(self.poll)
                 if changes is not None:
-                    await take(changes)
+                    await on_change(changes)
             except Exception:
                 log.exception(Event.INTERNAL_ERROR, place="stores")
 
-    def look(self) -> Changes | None:
-        """Read what was asked for, or has changed; None when the old configuration stays in force."""
-        if self._asked:
-            self._asked = False
+    def poll(self) -> Changes | None:
+        """Reload if requested, or if a file has changed. None when the old configuration stays."""
+        if self._is_requested:
+            self._is_requested = False
             return self._reload()
-        seen = {path: stamp(path) for path in self._read}
-        if seen == self._read:
+        seen = {path: stamp(path) for path in self._loaded}
+        if seen == self._loaded:
             return None
-        if seen != self._seen:
-            # Somebody may be at it: half a file may be in order, and lack half the stores. Wait until it stands still.
-            self._seen = seen
+        if seen != self._last_seen:
+            # The file may still be being written, and half a file may be valid but lack half the stores. So wait
+            # until two polls see the same state.
+            self._last_seen = seen
             return None
         return self._reload()
 
     def _reload(self) -> Changes | None:
-        files = Files()
+        files = FileReader()
         try:
-            new = self._replaceable(load_configuration(self._path, self._environ, files=files))
+            new = self._check_endpoints(load_configuration(self._path, self._environ, files=files))
         except ConfigError as error:
             log.error(Event.STORES_NOT_RELOADED, problems=[str(problem) for problem in error.problems])
             return None
         finally:
-            self._read = self._seen = files.stamps
+            self._loaded = self._last_seen = files.stamps
         changes = Changes.between(self._current, new)
         self._current = new
         log.info(
@@ -113,9 +116,9 @@ class LiveConfiguration:
         )
         return changes
 
-    def _replaceable(self, new: Configuration) -> Configuration:
-        """The same; ConfigError when it cannot take the place of the one in force."""
+    def _check_endpoints(self, new: Configuration) -> Configuration:
+        """Return the configuration. Raises ConfigError when its endpoints differ from the current ones."""
         if new.endpoints != self._current.endpoints:
-            place, cure = f"{self._path}: [bigcommerce]", "Restart it, or put back what stood there."
+            place, cure = f"{self._path}: [bigcommerce]", "Restart the program, or restore the old addresses."
             raise ConfigError(Problem(place, "BigCommerce's addresses cannot change while the program runs.", cure))
         return new

@@ -1,4 +1,4 @@
-"""A store's webhooks: what they must be, what is wrong with them, what is remembered of them, how they are set up."""
+"""A store's webhooks: requirements, problems, saved state, registration."""
 
 from service.hooks.listing import ListedHook, read_listed
 from service.hooks.problems import (

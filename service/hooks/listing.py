@@ -1,4 +1,4 @@
-"""A store's webhooks one by one, each with what is wrong with it."""
+"""Lists a store's webhooks, each with its problems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from service.stores import Store
 
 @dataclass(frozen=True, slots=True)
 class ListedHook:
-    """A webhook, or one that is missing: that has no id.
+    """A webhook; a missing one has no id.
 
-    ``destination`` has no secrets in it, ``updated_at`` is in Unix seconds, ``blocked_s`` is for how many seconds
-    more its domain gets no webhooks.
+    ``destination`` contains no secrets, ``updated_at`` is in Unix seconds, ``blocked_s`` is for how many seconds more
+    BigCommerce blocks its domain.
     """
 
     scope: str
@@ -27,26 +27,26 @@ class ListedHook:
 
 
 async def read_listed(core: Core, store: Store, known: str | None) -> list[ListedHook]:
-    """All webhooks of the store's API account, whatever they are about, those that are missing first.
+    """All webhooks of the store's API account, of any scope, after those that are missing.
 
-    Ours are those that go to the ``known`` destination, else to where a receiver seems to be. Raises UpstreamError.
+    Ours go to the ``known`` destination, else to a URL with the receiver's path. Raises UpstreamError.
     """
     found, blocked = await read_hooks(core), await read_blocked_domains(core)
-    ordered = about_orders(found, store)
-    destination = known or first_destination(ordered)
+    relevant = about_orders(found, store)
+    destination = known or first_destination(relevant)
     missing = [
-        ListedHook(trouble.what, without_secrets(destination or ""), (trouble.kind,))
-        for trouble in find_problems(ordered, store, destination, blocked)
-        if trouble.kind is ProblemKind.MISSING
+        ListedHook(problem.what, without_secrets(destination or ""), (problem.kind,))
+        for problem in find_problems(relevant, store, destination, blocked)
+        if problem.kind is ProblemKind.MISSING
     ]
-    return [*missing, *(_listed(hook, _wrong_with(hook, store, destination, blocked), blocked) for hook in found)]
+    return [*missing, *(_listed(hook, _problems_of(hook, store, destination, blocked), blocked) for hook in found)]
 
 
-def _listed(hook: Hook, troubles: Sequence[ProblemKind], blocked: Mapping[str, int | None]) -> ListedHook:
+def _listed(hook: Hook, problems: Sequence[ProblemKind], blocked: Mapping[str, int | None]) -> ListedHook:
     return ListedHook(
         hook.scope,
         without_secrets(hook.destination),
-        tuple(troubles),
+        tuple(problems),
         hook.id,
         hook.is_active,
         hook.updated_at,
@@ -54,10 +54,10 @@ def _listed(hook: Hook, troubles: Sequence[ProblemKind], blocked: Mapping[str, i
     )
 
 
-def _wrong_with(
+def _problems_of(
     hook: Hook, store: Store, destination: str | None, blocked: Mapping[str, int | None]
 ) -> list[ProblemKind]:
-    """What is wrong with one webhook. The headers of one that is not ours are none of our business."""
+    """The problems of one webhook. Headers are checked only on our own."""
     is_ours = hook.destination == destination
     found = {
         ProblemKind.FOREIGN: not is_ours,

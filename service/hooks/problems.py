@@ -1,4 +1,4 @@
-"""What a store's webhooks must be, and what can be wrong with them."""
+"""What a store's webhooks need, and finding their problems."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from pydantic import SecretStr
 from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED, Hook, host_of, without_secrets
 from service.stores import Store
 
-# Where a receiver takes webhooks, wherever it is.
+# The path at which every receiver takes webhooks.
 WEBHOOK_PATH = "/webhooks/bigcommerce"
 
 
 class ProblemKind(StrEnum):
-    """What can be wrong with a store's webhooks."""
+    """The kinds of problems with a store's webhooks."""
 
     MISSING = "missing"
     INACTIVE = "inactive"
@@ -25,40 +25,40 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HookProblem:
-    """Something that is wrong, and with what: a scope, a domain or, for a foreign one, a destination."""
+    """A problem and what has it: a scope, a domain or, for a foreign webhook, its destination."""
 
     kind: ProblemKind
     what: str
 
     @property
     def blocks_delivery(self) -> bool:
-        """Whether orders come without a webhook because of it."""
+        """Whether webhooks for orders do not arrive because of it."""
         return self.kind is not ProblemKind.FOREIGN
 
 
 def scopes_of(store: Store) -> tuple[str, ...]:
-    """The events that this store needs a webhook for."""
+    """The scopes that this store needs webhooks for."""
     return (ORDER_CREATED, STATUS_UPDATED) if store.incomplete_orders == "wait" else (ORDER_CREATED,)
 
 
 def about_orders(hooks: Iterable[Hook], store: Store) -> list[Hook]:
-    """Those of the webhooks that tell of events that the store needs."""
+    """The webhooks that cover a scope that the store needs."""
     return [hook for hook in hooks if any(map(hook.covers, scopes_of(store)))]
 
 
 def is_receiver(destination: str) -> bool:
-    """Whether a receiver of ours seems to be there, by the path."""
+    """Whether the URL's path is that of our receiver."""
     return without_secrets(destination).rstrip("/").endswith(WEBHOOK_PATH)
 
 
 def first_destination(hooks: Sequence[Hook]) -> str | None:
-    """Where our webhooks seem to go, by the path; rather one that is active."""
+    """The first destination with our receiver's path, preferably of an active webhook; None without one."""
     ours = [hook for hook in hooks if is_receiver(hook.destination)]
     return next((hook.destination for hook in sorted(ours, key=lambda hook: not hook.is_active)), None)
 
 
 def has_headers(hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> bool:
-    """Whether each of these headers comes back with a secret that is accepted. Others may be there as well."""
+    """Whether the webhook sends each of these headers with an accepted secret. It may send others too."""
     given = {name.lower(): value for name, value in hook.headers.items()}
     return all(
         given.get(name.lower()) in {secret.get_secret_value() for secret in secrets}
@@ -69,10 +69,10 @@ def has_headers(hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> bool
 def find_problems(
     hooks: Sequence[Hook], store: Store, destination: str | None, blocked: Mapping[str, int | None]
 ) -> list[HookProblem]:
-    """All that is wrong, the worst first.
+    """All problems of a store's webhooks, the worst first.
 
-    ``hooks`` are those about the store's orders, ``destination`` is where ours go, ``blocked`` are the domains that
-    BigCommerce sends nothing to.
+    ``hooks`` are the webhooks for the store's orders, ``destination`` is the URL of ours, ``blocked`` are the domains
+    that BigCommerce blocks.
     """
     ours = [hook for hook in hooks if hook.destination == destination]
     foreign = [hook for hook in hooks if hook.destination != destination]

@@ -1,4 +1,4 @@
-"""Registers, repairs and removes a store's webhooks. All of it may be done again: what is right is left alone."""
+"""Registers, repairs and removes a store's webhooks. Idempotent: what is correct stays unchanged."""
 
 import re
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from service.stores import Store
 
 
 class ChangeKind(StrEnum):
-    """What was done about a webhook."""
+    """What was done with a webhook."""
 
     KEPT = "kept"
     CREATED = "created"
@@ -39,7 +39,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HookChange:
-    """One thing that was done, or could not be done for a ``reason``. ``destination`` has no secrets in it."""
+    """One change of a webhook, or why it failed (``reason``). ``destination`` contains no secrets."""
 
     did: ChangeKind
     scope: str
@@ -49,16 +49,16 @@ class HookChange:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is so now."""
+        """Whether the webhook is as it should be now."""
         return self.did is not ChangeKind.FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class StoreChanges:
-    """What was done for a store whose webhooks go to ``destination``.
+    """The changes for a store whose webhooks go to ``destination``.
 
-    ``elsewhere`` are other places that the same events go to; they were left alone. ``blocked`` holds the
-    destination's domain, and for how many seconds more, when BigCommerce sends nothing there now.
+    ``elsewhere`` are other destinations of the same events, left unchanged. ``blocked`` holds the destination's domain
+    and the seconds left, when BigCommerce blocks it now.
     """
 
     destination: str
@@ -68,12 +68,12 @@ class StoreChanges:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no change failed."""
         return all(step.is_done for step in self.steps)
 
 
 def destination_of(url: str, *, from_sandbox: bool = False) -> str:
-    """Where webhooks go that are registered with ``--url``: the receiver's path is added to a mere host.
+    """The destination that ``--url`` means: a URL without a path gets the receiver's path.
 
     BigCommerce calls https on port 443 only ("Create a Webhook"); a sandbox calls any URL. Raises ConfigError.
     """
@@ -88,7 +88,7 @@ def destination_of(url: str, *, from_sandbox: bool = False) -> str:
     if not from_sandbox and (parts.scheme == "http" or port not in (None, 443)):
         raise ConfigError(Problem(place, "cannot be reached: BigCommerce calls https on port 443 only.", example))
     if parts.username is not None or any(sign in url for sign in "?#"):
-        cure = "Leave that out; what vouches for a webhook is client_secret and webhook_headers in the stores file."
+        cure = "Remove that: client_secret and webhook_headers in the stores file authenticate webhooks."
         raise ConfigError(Problem(place, "has a user, a password, a query or a fragment.", cure))
     path = WEBHOOK_PATH if parts.path.rstrip("/") in ("", WEBHOOK_PATH) else parts.path
     default_port = ":443" if parts.scheme == "https" else ":80"
@@ -96,18 +96,18 @@ def destination_of(url: str, *, from_sandbox: bool = False) -> str:
 
 
 async def register(core: Core, store: Store, destination: str, *, move: bool = False) -> StoreChanges:
-    """See to it that the store's webhooks go to ``destination`` with the first secret of each header.
+    """Make the store's webhooks go to ``destination`` with the first secret of each header.
 
-    With ``move``, one that goes to another receiver is sent here instead of making a new one. What could not be done
-    is among the steps; raises UpstreamError when not even the webhooks could be read.
+    With ``move``, a webhook of another receiver is redirected here instead of creating a new one. Failed changes are
+    among the steps; raises UpstreamError when the webhooks cannot be read.
     """
     hooks = about_orders(await read_hooks(core), store)
     first = {name: secrets[:1] for name, secrets in store.webhook_headers.items()}
-    return await _put_right(core, store, hooks, destination, first, move=move)
+    return await _reconcile(core, store, hooks, destination, first, move=move)
 
 
 async def repair(core: Core, store: Store, known: str | None) -> StoreChanges:
-    """Put right what is wrong with the webhooks to the ``known`` destination, else to where ours seem to go.
+    """Fix the webhooks to the ``known`` destination, else to the first one with our receiver's path.
 
     Raises ConfigError when there is neither, UpstreamError as ``register`` does.
     """
@@ -115,15 +115,15 @@ async def repair(core: Core, store: Store, known: str | None) -> StoreChanges:
     destination = known or first_destination(hooks)
     if destination is None:
         cure = f"Run `enrich hooks register --store {store.hash} --url https://…`."
-        raise ConfigError(Problem("webhooks", "there is none of ours to repair.", cure))
-    return await _put_right(core, store, hooks, destination, store.webhook_headers)
+        raise ConfigError(Problem("webhooks", "none of them goes to a receiver of ours.", cure))
+    return await _reconcile(core, store, hooks, destination, store.webhook_headers)
 
 
 async def find_ours(core: Core, known: str | None, url: str | None = None) -> list[Hook]:
-    """The webhooks about orders that go to ``url``, else to the ``known`` destination, else to the only receiver.
+    """The webhooks for orders that go to ``url``, else to the ``known`` destination, else to the only receiver.
 
-    ``url`` may be a mere host, and is compared without secrets. Raises ConfigError when there are several receivers
-    and nothing tells which is ours.
+    ``url`` may have no path, and is compared without secrets. Raises ConfigError when there are several receivers and
+    ours is unknown.
     """
     hooks = [hook for hook in await read_hooks(core) if hook.is_about_orders]
     if url is not None:
@@ -141,11 +141,11 @@ async def remove(core: Core, hooks: Iterable[Hook]) -> list[HookChange]:
     steps = []
     for hook in hooks:
         step = _step(ChangeKind.DELETED, hook)
-        steps += [_without_id(hook)] if hook.id is None else await _done(core.delete_hook(hook.id), step)
+        steps += [_without_id(hook)] if hook.id is None else await _attempt(core.delete_hook(hook.id), step)
     return steps
 
 
-async def _put_right(
+async def _reconcile(
     core: Core,
     store: Store,
     hooks: Sequence[Hook],
@@ -157,19 +157,19 @@ async def _put_right(
     blocked = await read_blocked_domains(core)
     ours = [hook for hook in hooks if hook.destination == destination]
     others = [hook for hook in hooks if hook.destination != destination]
-    steps = [step for hook in ours for step in await _correct(core, store, hook, accepted)]
+    steps = [step for hook in ours for step in await _fix(core, store, hook, accepted)]
     for scope in scopes_of(store):
         if any(hook.covers(scope) for hook in ours):
             continue
-        old = _movable(others, scope) if move else None
+        old = _hook_to_move(others, scope) if move else None
         if old is None:
             headers = _headers(store)
             step = HookChange(ChangeKind.CREATED, scope, without_secrets(destination))
-            steps += await _done(core.create_hook(scope, destination, headers), step, hide=headers.values())
+            steps += await _attempt(core.create_hook(scope, destination, headers), step, hide=headers.values())
             continue
         moved = replace(old, destination=destination)
         headers = _headers(store, old)
-        steps += await _change(core, moved, headers, ChangeKind.MOVED, destination=destination, is_active=True)
+        steps += await _update(core, moved, headers, ChangeKind.MOVED, destination=destination, is_active=True)
         if steps[-1].is_done:
             others.remove(old)
             ours.append(moved)
@@ -179,49 +179,47 @@ async def _put_right(
     return StoreChanges(without_secrets(destination), tuple(steps), tuple(elsewhere), here)
 
 
-def _movable(hooks: Iterable[Hook], scope: str) -> Hook | None:
-    """The webhook of another receiver that may be sent here instead; rather one that is active."""
+def _hook_to_move(hooks: Iterable[Hook], scope: str) -> Hook | None:
+    """The webhook of another receiver to redirect here, preferably an active one."""
     found = [hook for hook in hooks if hook.covers(scope) and is_receiver(hook.destination) and hook.id is not None]
     return min(found, key=lambda hook: not hook.is_active, default=None)
 
 
-async def _correct(
-    core: Core, store: Store, hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]
-) -> list[HookChange]:
-    """Switch it on and set its headers, as far as that is needed, in one call."""
+async def _fix(core: Core, store: Store, hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> list[HookChange]:
+    """Activate it and set its headers, as far as needed, in one call."""
     headers = None if has_headers(hook, accepted) else _headers(store, hook)
     needed = {ChangeKind.ACTIVATED: not hook.is_active, ChangeKind.HEADERS_SET: headers is not None}
     if not any(needed.values()):
         return [_step(ChangeKind.KEPT, hook)]
     changes = {} if hook.is_active else {"is_active": True}
-    return await _change(core, hook, headers, *(did for did, is_so in needed.items() if is_so), **changes)
+    return await _update(core, hook, headers, *(did for did, is_so in needed.items() if is_so), **changes)
 
 
-async def _change(
+async def _update(
     core: Core, hook: Hook, headers: Mapping[str, str] | None, *done: ChangeKind, **changes: Any
 ) -> list[HookChange]:
-    """Change a webhook; ``done`` is what that means. Headers that are None stay as they are."""
+    """Update a webhook; ``done`` are the kinds of change that this makes. Headers of None stay unchanged."""
     if hook.id is None:
         return [_without_id(hook)]
     changes |= {} if headers is None else {"headers": headers}
-    work = core.update_hook(hook.id, **changes)
-    return await _done(work, *(_step(did, hook) for did in done), hide=(headers or {}).values())
+    call = core.update_hook(hook.id, **changes)
+    return await _attempt(call, *(_step(did, hook) for did in done), hide=(headers or {}).values())
 
 
-async def _done(work: Awaitable[Document | None], *steps: HookChange, hide: Iterable[str] = ()) -> list[HookChange]:
-    """The steps once the call has succeeded, else why it did not, without what is to be hidden."""
+async def _attempt(call: Awaitable[Document | None], *steps: HookChange, hide: Iterable[str] = ()) -> list[HookChange]:
+    """The steps when the call succeeds, else one failed step whose reason has the ``hide`` texts redacted."""
     try:
-        written = await work or {}
+        written = await call or {}
     except UpstreamError as error:
         reason = str(error)
-        for secret in hide:  # BigCommerce may repeat what it was sent
+        for secret in hide:  # BigCommerce may quote what it was sent
             reason = reason.replace(secret, "***")
         return [replace(steps[0], did=ChangeKind.FAILED, reason=reason)]
     return [replace(step, hook_id=step.hook_id or to_int(written.get("id"))) for step in steps]
 
 
 def _headers(store: Store, hook: Hook | None = None) -> dict[str, str]:
-    """The first secret of each of the store's headers, beside what else the webhook has."""
+    """The first secret of each of the store's headers, and the webhook's other headers."""
     ours = {name.lower() for name in store.webhook_headers}
     others = {name: value for name, value in hook.headers.items() if name.lower() not in ours} if hook else {}
     return others | {name: secrets[0].get_secret_value() for name, secrets in store.webhook_headers.items()}

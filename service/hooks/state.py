@@ -1,4 +1,4 @@
-"""What is remembered of a store's webhooks between looks, in Redis. Errors are Redis's own."""
+"""The hook monitor's state of a store's webhooks, kept in Redis. Errors are Redis's own."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from service.orders.state.keys import hook_key
 
 @dataclass(frozen=True, slots=True)
 class HookState:
-    """What was known before a look. ``touched_at`` is when the webhooks were last touched, to keep them alive."""
+    """A store's webhooks at the last run. ``touched_at`` is when they were last updated to keep them active."""
 
     destination: str | None
     troubles: frozenset[HookProblem]
@@ -21,7 +21,7 @@ class HookState:
 
     @classmethod
     async def read(cls, redis: Redis, store: str) -> Self:
-        """What is known of the store's webhooks."""
+        """Load the state of the store's webhooks."""
         stored = await redis.hgetall(hook_key(store))  # type: ignore[misc]
         destination, touched = stored.get(b"destination"), stored.get(b"touched_at")
         return cls(
@@ -32,16 +32,16 @@ class HookState:
 
 
 async def has_delivery_problem(redis: Redis, store: str) -> bool:
-    """Whether something was wrong, at the guardian's last look, that keeps webhooks away."""
+    """Whether the hook monitor's last run found a problem that blocks delivery."""
     stored = await redis.hget(hook_key(store), "troubles")  # type: ignore[misc]
-    return any(trouble.blocks_delivery for trouble in parse_problems(stored))
+    return any(problem.blocks_delivery for problem in parse_problems(stored))
 
 
 async def save_hook_state(
-    redis: Redis, store: str, destination: str | None, troubles: Iterable[HookProblem], touched_at: float | None
+    redis: Redis, store: str, destination: str | None, problems: Iterable[HookProblem], touched_at: float | None
 ) -> None:
-    """Keep what a look has found. A destination that is known already stays."""
-    stored = {"troubles": json.dumps([astuple(trouble) for trouble in troubles])}
+    """Save the result of a run. A destination that is saved already stays."""
+    stored = {"troubles": json.dumps([astuple(problem) for problem in problems])}
     if touched_at is not None:
         stored["touched_at"] = f"{touched_at:.3f}"
     async with redis.pipeline(transaction=True) as pipe:
@@ -52,12 +52,12 @@ async def save_hook_state(
 
 
 async def set_destination(redis: Redis, store: str, destination: str) -> None:
-    """From now on the webhooks that go to ``destination`` are ours: somebody has registered them there."""
+    """Save ``destination`` as that of our webhooks, after they were registered there."""
     await redis.hset(hook_key(store), "destination", destination)  # type: ignore[misc]
 
 
 def parse_problems(stored: bytes | None) -> frozenset[HookProblem]:
-    """Troubles as they were remembered; those of another version are forgotten."""
+    """Parse saved problems; none when another version of this service saved them in another form."""
     try:
         return frozenset(HookProblem(ProblemKind(kind), str(what)) for kind, what in json.loads(stored or b"[]"))
     except (TypeError, ValueError):

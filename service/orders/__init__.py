@@ -1,1 +1,1 @@
-"""Orders: their state, their document, the values that are sent, previews, backfill."""
+"""Orders: their state, their document, the values that are sent, preview, backfill."""

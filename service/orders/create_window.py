@@ -1,4 +1,4 @@
-"""The ten seconds in which Create an Order puts a PO and extra fields in from the start."""
+"""The create window: the ten seconds in which Create an Order can make the B2B Edition record."""
 
 from dataclasses import dataclass
 from datetime import UTC
@@ -10,30 +10,30 @@ LENGTH_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One order's window. All times are seconds on BigCommerce's clock, not ours.
+    """One order's create window. All times are Unix seconds on BigCommerce's clock, not ours.
 
-    ``date_created`` has whole seconds, so the order may really be up to a second younger: taking it as it stands
-    gives the earliest moment at which the window can close.
+    ``date_created`` has whole seconds, so the order may be up to a second younger. Taking the date as it is gives
+    the earliest moment at which the window can close.
     """
 
     opened_at: float
 
     @classmethod
     def of_order(cls, date_created: str) -> "Window":
-        """The window of an order by its V2 ``date_created`` (RFC 2822). Raises ValueError for other text."""
+        """The window of the order with this V2 ``date_created`` (RFC 2822). Raises ValueError for other text."""
         created = parsedate_to_datetime(date_created)
-        # The zone -0000 says "UTC, wherever I am", and is read as having none.
+        # The zone -0000 means UTC, but Python parses it as no time zone.
         return cls((created if created.tzinfo else created.replace(tzinfo=UTC)).timestamp())
 
     @property
     def closes_at(self) -> float:
-        """The first moment that is outside."""
+        """The first moment after the window."""
         return self.opened_at + LENGTH_S
 
     def left(self, now: float) -> float:
-        """Seconds until it closes; never negative."""
+        """Seconds until the window closes; never negative."""
         return max(0.0, self.closes_at - now)
 
     def is_open(self, now: float) -> bool:
-        """Whether Create an Order can still be taken."""
+        """Whether BigCommerce still accepts Create an Order."""
         return now < self.closes_at

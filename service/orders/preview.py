@@ -1,4 +1,4 @@
-"""What would come of an order, and why: the rules' work, looked at. Pure; nothing is sent."""
+"""Previews an order: what would be sent for it, and why. Pure; nothing is sent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ from service.rules.search import Search
 
 
 class Outcome(StrEnum):
-    """What would come of an order."""
+    """How the order would end."""
 
     SENT = "sent"
     WAITING = "waiting"
     SKIPPED = "skipped"
     FAILED = "failed"
     UNREAD = "unread"
-    """Something that the rules need could not be read, so nothing can be said."""
+    """Something that the rules need could not be read, so the outcome is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What came of one rule.
+    """The result of one rule.
 
-    ``trace`` tells how its value was found. ``field`` is the name that it is sent under and ``sent`` the text, None
-    when none is; ``dropped`` says why a value is not sent, ``error`` why expressions of the rule failed.
+    ``trace`` shows how its value was found. ``field`` is the name that it is sent under, and ``sent`` the text; None
+    when nothing is sent. ``dropped`` says why a value is not sent, ``error`` why expressions of the rule failed.
     """
 
     trace: Trace
@@ -50,10 +50,11 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would come of one order.
+    """The preview of one order.
 
-    ``values`` are what would be sent, ``reason`` is why nothing would be; ``unfilled`` are fields that BigCommerce
-    requires and no rule fills. ``record`` is B2B Edition's where there is one already, and ``merged`` what it needs.
+    ``values`` are what would be sent; ``reason`` is why nothing would be sent. ``unfilled`` are the fields that
+    BigCommerce requires and no rule fills. ``record`` is the existing B2B Edition record, if any, and ``merged`` the
+    Update that it needs.
     """
 
     gathered: LoadedOrder
@@ -77,28 +78,29 @@ class Preview:
 
 def preview(
     configured: ConfiguredStore,
-    gathered: LoadedOrder,
+    loaded: LoadedOrder,
     configs: list[ExtraFieldConfig],
     record: Record | None = None,
     written: Mapping[str, Sequence[str]] | None = None,
 ) -> Preview:
-    """Apply the store's rules to an order whose document was gathered with the ``user`` at least.
+    """Apply the store's rules to a loaded order. The document must have been loaded with at least the ``user``.
 
-    ``record`` is what B2B Edition has already; ``written`` are the values that we ever sent, by name.
+    ``record`` is the existing B2B Edition record; ``written`` holds every value that we have sent, by name.
     """
     rules, store = configured.rules, configured.store
-    found = rules.evaluate(gathered.document)
-    composed = validate_evaluation(rules, found, configs)
+    evaluation = rules.evaluate(loaded.document)
+    resolved = validate_evaluation(rules, evaluation, configs)
     results = tuple(
-        _result(rule, trace, found, composed, configs) for rule, trace in zip(rules.rules, found.traces, strict=True)
+        _result(rule, trace, evaluation, resolved, configs)
+        for rule, trace in zip(rules.rules, evaluation.traces, strict=True)
     )
-    outcome, reason = _outcome(configured, gathered, composed, record)
-    values = Values(None, {}) if composed.failure else composed.values
+    outcome, reason = _outcome(configured, loaded, resolved, record)
+    values = Values(None, {}) if resolved.failure else resolved.values
     fields = {result.field for result in results if result.sent is not None}
     merged = merge(record, values, written or {}, store.existing_values) if record and outcome is Outcome.SENT else None
     return Preview(
-        gathered=gathered,
-        is_company_user="user" not in gathered.gaps,
+        gathered=loaded,
+        is_company_user="user" not in loaded.gaps,
         outcome=outcome,
         reason=reason,
         values=values,
@@ -110,21 +112,21 @@ def preview(
 
 
 def _outcome(
-    configured: ConfiguredStore, gathered: LoadedOrder, composed: ResolvedValues, record: Record | None
+    configured: ConfiguredStore, loaded: LoadedOrder, resolved: ResolvedValues, record: Record | None
 ) -> tuple[Outcome, str | None]:
-    """In the order in which the order's life comes upon these."""
+    """Decide the outcome and its reason, in the same order of checks as the worker's lifecycle."""
     store, needs = configured.store, configured.rules.needs
-    no_user = "user" in gathered.gaps
-    if gathered.trouble:
-        return Outcome.UNREAD, str(gathered.trouble)
-    if reason := skip_reason(gathered.order, store):
+    no_user = "user" in loaded.gaps
+    if loaded.trouble:
+        return Outcome.UNREAD, str(loaded.trouble)
+    if reason := skip_reason(loaded.order, store):
         waits = reason == "incomplete" and store.incomplete_orders == "wait"
         return Outcome.WAITING if waits else Outcome.SKIPPED, reason
     if no_user and (needs.user or needs.company):
         return Outcome.SKIPPED, "not_a_company_user"
-    if composed.failure:
-        return Outcome.FAILED, composed.failure
-    if not composed.values.body():
+    if resolved.failure:
+        return Outcome.FAILED, resolved.failure
+    if not resolved.values.body():
         return Outcome.SKIPPED, "no_values"
     if no_user:
         return Outcome.SKIPPED, "not_a_company_user"
@@ -134,7 +136,7 @@ def _outcome(
 
 
 def _result(
-    rule: CompiledRule, trace: Trace, found: Evaluation, composed: ResolvedValues, configs: list[ExtraFieldConfig]
+    rule: CompiledRule, trace: Trace, evaluation: Evaluation, resolved: ResolvedValues, configs: list[ExtraFieldConfig]
 ) -> RuleResult:
     field = sent = dropped = None
     if rule.is_po_number:
@@ -142,9 +144,9 @@ def _result(
     elif trace.text is not None:
         alone = validate_fields({rule.name: trace.text}, (), configs)
         field, sent = next(iter(alone.fields.items()), (None, None))
-        unfit = [drop.reason for drop in (*alone.dropped, alone.refused) if drop]
-        # Beside the other fields it may be one too many.
-        dropped = next(iter(unfit), composed.dropped.get(rule.name))
+        reasons = [invalid.reason for invalid in (*alone.dropped, alone.refused) if invalid]
+        # A valid value is dropped, too, when another rule fills the same field.
+        dropped = next(iter(reasons), resolved.dropped.get(rule.name))
     return RuleResult(
         trace=trace,
         is_po_number=rule.is_po_number,
@@ -152,13 +154,13 @@ def _result(
         field=field,
         sent=None if dropped else sent,
         dropped=dropped,
-        error=found.errors.get(rule.name),
+        error=evaluation.errors.get(rule.name),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What an expression gives for an order: ``text`` is that of ``raw``, ``value`` what a rule would make of it."""
+    """What an expression gives for an order: ``raw`` as found, ``text`` as plain text, ``value`` after ``match``."""
 
     raw: Any
     text: str | None
@@ -167,7 +169,7 @@ class Tried:
 
 
 def try_expression(expression: Expression, pattern: Pattern | None, document: Document) -> Tried:
-    """Evaluate one expression as a rule would, with ``pattern`` as the rule's ``match``."""
+    """Evaluate one expression as a rule does, with ``pattern`` as the rule's ``match``."""
     try:
         raw = expression.search(document)
     except ExpressionError:

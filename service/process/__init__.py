@@ -1,1 +1,1 @@
-"""The operating-system side of a process: child processes, signals, sockets, health check, memory."""
+"""A process and its operating system: child processes, signals, sockets, health check, garbage collection."""

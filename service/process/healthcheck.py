@@ -1,18 +1,19 @@
-"""``python -m service.process.healthcheck [URL…]``: exit 0 when a receiver or worker on this machine is alive.
+"""``python -m service.process.healthcheck [URL…]``: exits with 0 when a receiver or worker on this machine is alive.
 
-For container engines, whose images have no other HTTP client. Without a URL, both usual addresses are asked.
+For container engines, as the image has no other HTTP client. Without a URL, it tries both default addresses.
 """
 
 import sys
 
 import httpx
 
+# In total: below the five seconds that the image's HEALTHCHECK allows.
 TIMEOUT_S = 4.0
-USUAL = ("http://127.0.0.1:8000/healthz", "http://127.0.0.1:9400/healthz")
+DEFAULT_URLS = ("http://127.0.0.1:8000/healthz", "http://127.0.0.1:9400/healthz")
 
 
 def is_healthy(urls: tuple[str, ...]) -> bool:
-    """Whether one of them answers 200."""
+    """Whether at least one of the URLs answers 200."""
     with httpx.Client(timeout=TIMEOUT_S / len(urls), trust_env=False) as http:
         return any(_answers(http, url) for url in urls)
 
@@ -25,4 +26,4 @@ def _answers(http: httpx.Client, url: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if is_healthy(tuple(sys.argv[1:]) or USUAL) else 1)
+    sys.exit(0 if is_healthy(tuple(sys.argv[1:]) or DEFAULT_URLS) else 1)

@@ -1,4 +1,4 @@
-"""A child process that does not outlive the one that started it."""
+"""Terminates a child process when its parent dies."""
 
 import os
 import signal
@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping
 
 VARIABLE = "ENRICH_PARENT_PID"
-_LOOK_EVERY_S = 0.5
+_POLL_INTERVAL_S = 0.5
 
 
 def terminate_with_parent(environ: Mapping[str, str] = os.environ) -> None:
-    """When this process was started by another of ours that has died, end as SIGTERM does. Else do nothing."""
+    """Send this process SIGTERM when the process of ours that started it dies. Without such a parent, do nothing."""
     if parent := environ.get(VARIABLE):
-        threading.Thread(target=_watch, args=(int(parent),), daemon=True, name="parent").start()
+        threading.Thread(target=_poll_parent, args=(int(parent),), daemon=True, name="parent").start()
 
 
-def _watch(parent: int) -> None:
+def _poll_parent(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""SIGHUP: by the custom of servers, a request to read the configuration again."""
+"""Handles SIGHUP as servers do: as a request to reload the configuration."""
 
 import os
 import signal
@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 
 class SighupHandler:
-    """From now on SIGHUP does not end this process but calls ``tell``, by default for nothing.
+    """Installs a handler that calls ``tell`` on SIGHUP, which does nothing until it is set.
 
-    When it was our terminal that hung up, nobody asks for anything: the process ends as by SIGTERM, as it would have
-    by SIGHUP. Unless it was started to ignore that (``nohup``).
+    When SIGHUP comes because the terminal was closed, it is not a reload: the process terminates as by SIGTERM, unless
+    it was started to ignore SIGHUP (``nohup``).
     """
 
     def __init__(self) -> None:
-        # While a process starts there is nobody to tell: it will read the files anyway.
+        # A process that is still starting will read the files anyway.
         self.tell: Callable[[], None] = lambda: None
         self._ends_with_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         signal.signal(signal.SIGHUP, self._handle)
-        # Whoever started us may have held it back until now.
+        # The parent may have blocked it until now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     def _handle(self, *_: object) -> None:
@@ -28,7 +28,7 @@ class SighupHandler:
 
 
 def _has_terminal() -> bool:
-    """Whether this process has a terminal that controls it; one that hung up does so no more."""
+    """Whether this process has a controlling terminal that has not been closed."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,4 +1,4 @@
-"""The receiver as a web application: its routes, and what it opens and closes."""
+"""The receiver's web application: routes, middleware, and the resources of its lifespan."""
 
 import asyncio
 import time
@@ -29,29 +29,29 @@ from service.redis.client import connect
 
 log = structlog.get_logger()
 
-# A Redis that does not answer at the start is asked again so often.
-LOOK_EVERY_S = 1.0
+# The interval at which a Redis that does not answer at the start is pinged.
+REDIS_POLL_INTERVAL_S = 1.0
 
 OpenQueue = Callable[[], AbstractAsyncContextManager[Queue]]
-KeepUp = Callable[[], Coroutine[Any, Any, None]]
+BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 
 
 def redis_queue(redis_url: str) -> OpenQueue:
-    """Opens the queue in the Redis at this URL. Raises ConfigError when the URL cannot be used."""
+    """A context manager that opens the queue in this Redis. Raises ConfigError when the URL is invalid."""
     redis = connect(redis_url, serializer=to_json, deserializer=from_json)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Queue]:
         async with redis:
-            looking = asyncio.create_task(_look_for(redis))
+            startup_check = asyncio.create_task(_log_until_available(redis))
             yield Queue(redis)
-            looking.cancel()
+            startup_check.cancel()
 
     return opened
 
 
-async def _look_for(redis: ArqRedis) -> None:
-    """Tell if Redis does not answer at the start, and when it does. Later, webhooks that it does not take tell."""
+async def _log_until_available(redis: ArqRedis) -> None:
+    """Log when Redis does not answer at the start, and when it does. Later, each webhook not queued is logged."""
     lost = False
     while True:
         try:
@@ -61,7 +61,7 @@ async def _look_for(redis: ArqRedis) -> None:
             if not lost:
                 log.warning(Event.REDIS_LOST, error=type(error).__name__)
             lost = True
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(REDIS_POLL_INTERVAL_S)
     if lost:
         log.info(Event.REDIS_BACK)
 
@@ -71,25 +71,25 @@ async def _nothing() -> None:
 
 
 def create_app(
-    book: StoreRegistry,
+    stores: StoreRegistry,
     open_queue: OpenQueue,
     *,
-    keep_up: KeepUp = _nothing,
+    keep_up: BackgroundTask = _nothing,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
-    """The receiver for the stores in ``book``. ``open_queue`` is entered when it starts and left when it stops.
+    """The receiver's application for these stores. ``open_queue`` is entered at its start and left at its stop.
 
-    ``keep_up`` runs meanwhile, to keep the book up to date.
-    Redis need not be there at the start: until it is, webhooks are answered 503 and ``/readyz`` says so.
+    ``keep_up`` runs in between, to keep ``stores`` up to date. Redis may be unavailable at the start: until it answers,
+    webhooks get 503 and ``/readyz`` reports it.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
-        keeping_up = asyncio.create_task(keep_up())
+        updates = asyncio.create_task(keep_up())
         async with open_queue() as queue:
-            yield {"receiver": Receiver(book, queue, metrics, clock), "queue": queue, "metrics": metrics}
-        keeping_up.cancel()
+            yield {"receiver": Receiver(stores, queue, metrics, clock), "queue": queue, "metrics": metrics}
+        updates.cancel()
 
     app = Starlette(
         routes=[
@@ -98,11 +98,11 @@ def create_app(
             Route("/readyz", health.readyz),
             Route("/metrics", health.metrics),
         ],
-        middleware=[Middleware(InternalErrors)],
-        exception_handlers={HTTPException: _bare},
+        middleware=[Middleware(InternalErrorMiddleware)],
+        exception_handlers={HTTPException: _empty_response},
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # a webhook is not sent again to where it is redirected
+    app.router.redirect_slashes = False  # BigCommerce does not follow redirects
     return app
 
 
@@ -111,14 +111,14 @@ async def _webhook(request: Request) -> Response:
     return await receiver.receive(request)
 
 
-async def _bare(_: Request, error: Exception) -> Response:
-    """404 and 405 without a text."""
+async def _empty_response(_: Request, error: Exception) -> Response:
+    """404 and 405 with an empty body."""
     assert isinstance(error, HTTPException)
     return Response(status_code=error.status_code, headers=error.headers)
 
 
-class InternalErrors:
-    """Answers 500 without a word when something of ours breaks, and logs it once."""
+class InternalErrorMiddleware:
+    """Answers 500 with an empty body to an unexpected exception, and logs it once."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -126,13 +126,13 @@ class InternalErrors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watched(message: Message) -> None:
+        async def tracking_send(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, tracking_send)
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="receiver")
             if scope["type"] != "http" or started:

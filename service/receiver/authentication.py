@@ -1,4 +1,4 @@
-"""Who vouches for a webhook: the client secret that signed it, the headers that the hook was registered with.
+"""Authenticates webhooks: by the signature made with the client secret, and by the headers registered with the hook.
 
 Signatures follow the Standard Webhooks specification, with the API account's client secret as the key.
 """
@@ -15,16 +15,16 @@ from starlette.datastructures import Headers
 
 from service.stores import Store
 
-# Other versions of the scheme, and garbage, may stand beside a good signature; the library would stop at them.
+# The header may also contain signatures of other versions, or garbage, at which the library would stop.
 _SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 
-# Two secrets are what a store has while it rotates them. All others are given as many, so that the time an answer
-# takes tells nothing about a store, nor whether there is one.
-_SECRETS_TRIED = 2
+# A store has two secrets during a rotation. Random ones fill up to two for every other store, known or not, so that
+# the response time reveals nothing about a store.
+_MIN_SECRETS_TRIED = 2
 
 
 class Refusal(StrEnum):
-    """Why nobody vouches for a webhook. For the log: the sender is told nothing."""
+    """Why a webhook is not authentic. Only for the log: the answer to the sender does not say it."""
 
     UNKNOWN_STORE = "unknown_store"
     UNSIGNED = "unsigned"
@@ -34,7 +34,7 @@ class Refusal(StrEnum):
 
 
 class Authenticator:
-    """Checks webhooks against one store's secrets."""
+    """Authenticates webhooks with one store's secrets."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Authenticator:
         webhook_headers: Mapping[str, Iterable[SecretStr]] | None = None,
     ) -> None:
         keys = [secret.get_secret_value().encode() for secret in client_secrets]
-        decoys = [secrets.token_bytes(32) for _ in range(_SECRETS_TRIED - len(keys))]
+        decoys = [secrets.token_bytes(32) for _ in range(_MIN_SECRETS_TRIED - len(keys))]
         self._is_signed = bool(keys)
         self._signers = [Webhook(key) for key in (*keys, *decoys)]
         self._headers = {
@@ -51,59 +51,59 @@ class Authenticator:
         }
 
     def refusal(self, headers: Headers, body: str) -> Refusal | None:
-        """None when every kind of secret that is configured vouches for the webhook, else why not."""
-        signature, header = self._of_signature(headers, body), self._of_headers(headers)
+        """Why the webhook is refused; None when each configured kind of secret matches."""
+        signature, header = self._check_signature(headers, body), self._check_headers(headers)
         return (signature if self._is_signed else None) or header
 
-    def _of_signature(self, headers: Headers, body: str) -> Refusal | None:
+    def _check_signature(self, headers: Headers, body: str) -> Refusal | None:
         given = {name: headers.get(name, "") for name in ("webhook-id", "webhook-timestamp")}
         parts = headers.get("webhook-signature", "").split()
         given["webhook-signature"] = " ".join(part for part in parts if _SIGNATURE.fullmatch(part))
         if not all(given.values()):
             return Refusal.UNSIGNED if not parts else Refusal.BAD_SIGNATURE
-        verdicts = [_verdict(signer, given, body) for signer in self._signers]
-        return None if None in verdicts else verdicts[0]
+        results = [_verify(signer, given, body) for signer in self._signers]
+        return None if None in results else results[0]
 
-    def _of_headers(self, headers: Headers) -> Refusal | None:
-        came_back = [
+    def _check_headers(self, headers: Headers) -> Refusal | None:
+        matches = [
             any([hmac.compare_digest(headers.get(name, "").encode("latin-1"), value) for value in accepted])  # noqa: C419
             for name, accepted in self._headers.items()
         ]
-        return None if all(came_back) else Refusal.BAD_HEADER
+        return None if all(matches) else Refusal.BAD_HEADER
 
 
-def _verdict(signer: Webhook, headers: dict[str, str], body: str) -> Refusal | None:
+def _verify(signer: Webhook, headers: dict[str, str], body: str) -> Refusal | None:
     try:
         signer.verify(body, headers, json_parse=False)
     except WebhookVerificationError as error:
-        # The library allows five minutes either way, and tells it in words only.
+        # The library allows five minutes either way; only its message distinguishes this error.
         return Refusal.STALE if "timestamp too" in str(error) else Refusal.BAD_SIGNATURE
-    except ValueError:  # what is no base64, no text, no number
+    except ValueError:  # invalid base64, text or number
         return Refusal.BAD_SIGNATURE
     return None
 
 
 class StoreRegistry:
-    """The stores whose webhooks are taken. They can be replaced while the receiver runs."""
+    """The stores whose webhooks the receiver takes. They can be replaced while it runs."""
 
     def __init__(self, stores: Mapping[str, Store]) -> None:
-        self._stranger = Authenticator()
+        self._unknown_store = Authenticator()
         self.replace(stores)
 
     def replace(self, stores: Mapping[str, Store]) -> None:
-        """Take these stores from now on, and no others."""
+        """Replace all stores with these."""
         self._stores = {
             store_hash: (store, Authenticator(store.client_secrets, store.webhook_headers))
             for store_hash, store in stores.items()
         }
 
     def get(self, store_hash: str) -> Store | None:
-        """The store of this hash; None when it is not one of ours."""
+        """The store with this hash; None when it is unknown."""
         known = self._stores.get(store_hash)
         return known[0] if known else None
 
     def refusal(self, store_hash: str, headers: Headers, body: str) -> Refusal | None:
-        """None when the store is ours and vouches for the webhook, else why not."""
+        """Why the webhook is refused; None when the store is known and the webhook is authentic."""
         known = self._stores.get(store_hash)
-        verdict = (known[1] if known else self._stranger).refusal(headers, body)
-        return verdict if known else Refusal.UNKNOWN_STORE
+        refusal = (known[1] if known else self._unknown_store).refusal(headers, body)
+        return refusal if known else Refusal.UNKNOWN_STORE

@@ -1,4 +1,4 @@
-"""Is the receiver alive, is it ready, and how is it doing."""
+"""The receiver's health endpoints: liveness, readiness, metrics."""
 
 import asyncio
 
@@ -9,17 +9,17 @@ from starlette.responses import JSONResponse, Response
 from service.metrics import CONTENT_TYPE, ReceiverMetrics
 from service.orders.state.queue import Queue
 
-# Probes usually give up after one to ten seconds; a Redis that takes longer than this is no use to a webhook either.
+# Probes usually time out after one to ten seconds; a Redis slower than this would not help a webhook either.
 _READY_TIMEOUT_S = 1.0
 
 
 async def healthz(_: Request) -> Response:
-    """200 as long as the process answers at all."""
+    """Liveness: 200 as long as the process answers."""
     return Response("ok\n", media_type="text/plain")
 
 
 async def readyz(request: Request) -> Response:
-    """200 when Redis answers, else 503; how many workers are alive and how many jobs wait, if that is known."""
+    """Readiness: 200 when Redis answers, else 503; with the number of live workers and queued jobs, if known."""
     queue: Queue = request.state.queue
     try:
         async with asyncio.timeout(_READY_TIMEOUT_S):
@@ -30,6 +30,6 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """The receiver's numbers in Prometheus's text format."""
-    numbers: ReceiverMetrics = request.state.metrics
-    return Response(numbers.text(), headers={"content-type": CONTENT_TYPE})
+    """The receiver's metrics in Prometheus's text format."""
+    receiver_metrics: ReceiverMetrics = request.state.metrics
+    return Response(receiver_metrics.text(), headers={"content-type": CONTENT_TYPE})

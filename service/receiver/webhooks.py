@@ -1,7 +1,7 @@
-"""A webhook: read it, ask who vouches for it, queue its order, answer.
+"""Handles a webhook: reads and authenticates it, queues its order, answers.
 
-BigCommerce asks for an answer without a body, and takes any 2xx as received. Nothing is answered with 200 before it
-is in Redis. ("Webhooks overview")
+BigCommerce expects an empty answer and counts any 2xx as delivered ("Webhooks overview"). A webhook is answered with
+200 only after Redis has stored it.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ log = structlog.get_logger()
 
 BODY_LIMIT = 64 * 1024
 
-# BigCommerce's bodies are some 200 bytes. Who takes longer is no sender of ours.
+# Bodies of BigCommerce are about 200 bytes and arrive at once.
 BODY_TIMEOUT_S = 10.0
 
 
 class Answer(StrEnum):
-    """What a webhook was answered, as it is counted."""
+    """The answer to a webhook, as counted in the metrics."""
 
     QUEUED = "queued"
     DUPLICATE = "duplicate"
@@ -55,18 +55,18 @@ _STATUS = {
     Answer.REFUSED: 401,
     Answer.TOO_LARGE: 413,
     Answer.TOO_SLOW: 408,
-    Answer.DISCONNECTED: 400,  # nobody is there to read it
+    Answer.DISCONNECTED: 400,  # the sender does not read it
     Answer.NOT_QUEUED: 503,
 }
 _HEADERS = {
     Answer.TOO_SLOW: {"connection": "close"},
     Answer.NOT_QUEUED: {"retry-after": "1"},
 }
-# Made once: they are the same for all webhooks.
+# Created once: they are the same for all webhooks.
 _RESPONSES = {answer: Response(status_code=_STATUS[answer], headers=_HEADERS.get(answer)) for answer in Answer}
 
-# What of a sender's text may not go into the log and the ledger.
-_UNFIT = re.compile(r"[^!-~]")
+# Characters of a sender's text that are kept out of the log and the ledger.
+_UNSAFE = re.compile(r"[^!-~]")
 
 
 def _short_text(value: object) -> str | None:
@@ -79,14 +79,14 @@ def _unix_time(value: object) -> int | None:
 
 
 class Payload(BaseModel):
-    """The body of a webhook, as far as it is read. Keys that BigCommerce may add are let pass."""
+    """The fields of a webhook's body that are used. Other keys are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     scope: Annotated[str, Field(min_length=1, max_length=255)]
     producer: Annotated[str, Field(pattern=r"^stores/[A-Za-z0-9]{1,64}$")]
-    # Of what else stands there only an order's id is indispensable. An authentic webhook must not be sent again for
-    # two days because of a text where a number was expected.
+    # Of the other fields only an order's id is required. Text instead of a number must not make BigCommerce resend an
+    # authentic webhook for two days.
     data: Any = None
     hash: Annotated[str | None, BeforeValidator(_short_text)] = None
     created_at: Annotated[int | None, BeforeValidator(_unix_time)] = None
@@ -99,12 +99,12 @@ class Payload(BaseModel):
 
     @property
     def is_order(self) -> bool:
-        """Whether the event is about an order: its creation, or a change of its status."""
+        """Whether the event is the creation of an order or a change of its status."""
         return self.scope in (ORDER_CREATED, STATUS_UPDATED)
 
     @property
     def order_id(self) -> int | None:
-        """The id of what the event is about; None when it is no positive integer."""
+        """The id in the event's data; None when it is not a positive integer."""
         order_id = to_int(self.data.get("id")) if isinstance(self.data, dict) else None
         return order_id if order_id is not None and 0 < order_id < 2**63 else None
 
@@ -115,54 +115,54 @@ class Payload(BaseModel):
 
 
 class Receiver:
-    """Takes the webhooks of all stores."""
+    """Handles the webhooks of all stores."""
 
     def __init__(
         self,
-        book: StoreRegistry,
+        stores: StoreRegistry,
         queue: Queue,
         metrics: ReceiverMetrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._book = book
+        self._stores = stores
         self._queue = queue
         self._metrics = metrics
         self._clock = clock
 
     async def receive(self, request: Request) -> Response:
-        """Answer one webhook, log it and count it."""
-        began = time.perf_counter()
-        answer = await self._answer(request, self._clock(), began)
-        self._metrics.answered(answer, time.perf_counter() - began)
+        """Handle one webhook: answer, log and count it."""
+        started = time.perf_counter()
+        answer = await self._answer(request, self._clock(), started)
+        self._metrics.answered(answer, time.perf_counter() - started)
         return _RESPONSES[answer]
 
-    async def _answer(self, request: Request, received_at: float, began: float) -> Answer:
+    async def _answer(self, request: Request, received_at: float, started: float) -> Answer:
         try:
             body = (await _read_body(request)).decode()
             payload = Payload.model_validate_json(body)
         except ClientDisconnect:
             return Answer.DISCONNECTED
         except _TooLarge:
-            return _refuse(Answer.TOO_LARGE, ms=_ms(began))
+            return _refuse(Answer.TOO_LARGE, ms=_ms(started))
         except TimeoutError:
-            return _refuse(Answer.TOO_SLOW, ms=_ms(began))
+            return _refuse(Answer.TOO_SLOW, ms=_ms(started))
         except (UnicodeDecodeError, ValidationError):
-            return _refuse(Answer.NOT_A_WEBHOOK, ms=_ms(began))
+            return _refuse(Answer.NOT_A_WEBHOOK, ms=_ms(started))
 
-        store = self._book.get(payload.store_hash)
-        refusal = self._book.refusal(payload.store_hash, request.headers, body)
+        store = self._stores.get(payload.store_hash)
+        refusal = self._stores.refusal(payload.store_hash, request.headers, body)
         if store is None or refusal is not None:
             known = {"store": store.hash} if store else {}
-            log.warning(Event.WEBHOOK_REFUSED, reason=refusal, **known, ms=_ms(began))
+            log.warning(Event.WEBHOOK_REFUSED, reason=refusal, **known, ms=_ms(started))
             return Answer.REFUSED
 
-        webhook_id = _bounded(request.headers.get("webhook-id") or payload.hash or "")
-        told = log.bind(store=store.hash, webhook_id=webhook_id)
+        webhook_id = _sanitize(request.headers.get("webhook-id") or payload.hash or "")
+        webhook_log = log.bind(store=store.hash, webhook_id=webhook_id)
         order_id = payload.order_id
         if not payload.is_order or order_id is None:
-            told.debug(Event.WEBHOOK_IGNORED, scope=_bounded(payload.scope), ms=_ms(began))
+            webhook_log.debug(Event.WEBHOOK_IGNORED, scope=_sanitize(payload.scope), ms=_ms(started))
             return Answer.IGNORED
-        told = told.bind(order_id=order_id)
+        webhook_log = webhook_log.bind(order_id=order_id)
         webhook = Webhook(
             store_hash=store.hash,
             order_id=order_id,
@@ -174,20 +174,22 @@ class Receiver:
         try:
             accepted = await self._queue.accept(webhook)
         except QueueUnavailable:
-            told.error(Event.WEBHOOK_NOT_QUEUED, ms=_ms(began))
+            webhook_log.error(Event.WEBHOOK_NOT_QUEUED, ms=_ms(started))
             return Answer.NOT_QUEUED
-        _tell(told, accepted, payload.scope, _ms(began))
+        _log_enqueued(webhook_log, accepted, payload.scope, _ms(started))
         return Answer(accepted)
 
 
-def _tell(told: structlog.typing.FilteringBoundLogger, accepted: EnqueueResult, scope: str, ms: float) -> None:
+def _log_enqueued(
+    webhook_log: structlog.typing.FilteringBoundLogger, accepted: EnqueueResult, scope: str, ms: float
+) -> None:
     match accepted:
         case EnqueueResult.QUEUED:
-            told.info(Event.WEBHOOK_ACCEPTED, ms=ms)
+            webhook_log.info(Event.WEBHOOK_ACCEPTED, ms=ms)
         case EnqueueResult.DUPLICATE:
-            told.info(Event.WEBHOOK_DUPLICATE, ms=ms)
+            webhook_log.info(Event.WEBHOOK_DUPLICATE, ms=ms)
         case EnqueueResult.IGNORED:
-            told.debug(Event.WEBHOOK_IGNORED, scope=scope, ms=ms)
+            webhook_log.debug(Event.WEBHOOK_IGNORED, scope=scope, ms=ms)
 
 
 def _refuse(answer: Answer, *, ms: float) -> Answer:
@@ -195,13 +197,13 @@ def _refuse(answer: Answer, *, ms: float) -> Answer:
     return answer
 
 
-def _ms(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 1)
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)
 
 
-def _bounded(text: str) -> str:
-    """Text of the sender's, as much of it as may go into the log and the ledger."""
-    return _UNFIT.sub("", text[:100])
+def _sanitize(text: str) -> str:
+    """The sender's text, shortened and without unsafe characters, for the log and the ledger."""
+    return _UNSAFE.sub("", text[:100])
 
 
 class _TooLarge(Exception):
@@ -211,7 +213,7 @@ class _TooLarge(Exception):
 async def _read_body(request: Request) -> bytes:
     """The whole body. Raises _TooLarge, TimeoutError, ClientDisconnect.
 
-    Too large a body is not read to its end; what still comes, the server drops without keeping it.
+    A body that is too large is not read to its end; the server discards the rest.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > BODY_LIMIT):

@@ -1,4 +1,4 @@
-"""From an order document to a PO number and extra fields. Pure: nothing here does I/O."""
+"""Rules: compute a PO number and extra fields from an order document. Pure: nothing here does I/O."""
 
 from service.rules.ruleset import Evaluation, Needs, RuleSet, Trace, compile_rules
 

@@ -1,4 +1,4 @@
-"""JMESPath expressions over the order document, and which parts of the document each of them reads."""
+"""Compiles JMESPath expressions, and finds out which parts of the order document each of them reads."""
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from jmespath.visitor import _TreeNode as Node  # in the type stubs only
 
 ROOTS = ("order", "products", "shipping_addresses", "metafields", "customer", "user", "company")
-"""What the order document holds at its top."""
+"""The top-level keys of the order document."""
 
 Path = tuple[str, ...]
-"""Where a part of the document is: ``()`` the document, ``("customer",)``, ``("customer", "attributes")``.
-Names further down do not decide what is fetched and are left off."""
+"""The path of a part of the document: ``()`` for the document, ``("customer",)``, ``("customer", "attributes")``.
+Deeper names do not decide what is fetched, and are left out."""
 
 Paths = frozenset[Path]
 
@@ -31,12 +31,12 @@ _DOCUMENT: Paths = frozenset({()})
 
 
 class ExpressionError(Exception):
-    """Why an expression could not be evaluated. Holds nothing of the document."""
+    """Why an expression could not be evaluated. The message contains nothing from the document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Which parts of the document are read: ``named`` on the way to a value, ``whole`` with all that is in them."""
+    """Which parts of the document are read: ``named`` are passed through, ``whole`` are read with all they contain."""
 
     named: Paths
     whole: Paths
@@ -47,13 +47,13 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A JMESPath expression that can be evaluated.
+    """A compiled JMESPath expression.
 
-    What bounds its time: JMESPath has no loops, no recursion and no variables, and a nested expression sees nothing
-    but the element it is given. So each step passes over its input once (``sort`` and the like: n log n), the input
-    being one order as BigCommerce answers it, and the number of steps is the length of what the admin wrote. (An
-    admin can write one whose output doubles with each step, ``[@, @] | [@, @] | …``; a shopper's text cannot, as it is
-    never run as an expression.)
+    Its run time is bounded. JMESPath has no loops, no recursion and no variables, and a nested expression sees only
+    the element it is given. So each step passes over its input once (``sort`` and the like: n log n). The input is
+    one order from BigCommerce, and the number of steps is the length of the admin's expression. (An admin can write
+    an expression whose output doubles with each step, ``[@, @] | [@, @] | …``. A shopper cannot, because a shopper's
+    text is never run as an expression.)
     """
 
     source: str
@@ -62,7 +62,7 @@ class Expression:
 
     @classmethod
     def compile(cls, source: str, place: str) -> "Expression":
-        """Parse the expression that stands at ``place``. Raises ConfigError with everything wrong in it."""
+        """Compile the expression written at ``place``. Raises ConfigError with all its problems."""
         if not source.strip():
             raise ConfigError(Problem(place, "the expression is empty.", "For example: order.customer_message."))
         try:
@@ -70,7 +70,7 @@ class Expression:
             reader = _Reader()
             reader.read(parsed.parsed, _DOCUMENT)
         except RecursionError:
-            raise ConfigError(Problem(place, "the expression is nested too deep.", "Make it simpler.")) from None
+            raise ConfigError(Problem(place, "the expression is nested too deeply.", "Make it simpler.")) from None
         if reader.mistakes:
             raise ConfigError(
                 *(Problem(place, f"{message}, in {_shown(source)}.", cure) for message, cure in reader.mistakes.items())
@@ -78,33 +78,33 @@ class Expression:
         return cls(source, Reads(frozenset(reader.named), frozenset(reader.whole)), parsed)
 
     def search(self, document: Mapping[str, Any]) -> Any:
-        """What the expression finds in the document. Raises ExpressionError."""
+        """Evaluate the expression on a document. Raises ExpressionError."""
         try:
             return self._parsed.search(document)
         except RecursionError:
-            raise ExpressionError("the order is nested too deep") from None
+            raise ExpressionError("the order is nested too deeply") from None
         except JMESPathTypeError as error:
-            # Its own text would show the value.
+            # The library's own message would show the value.
             found = TYPES_MAP.get(error.actual_type, error.actual_type)
             expected = " or ".join(error.expected_types)
-            raise ExpressionError(f"{error.function_name}() takes {expected}, and was given {found}") from None
+            raise ExpressionError(f"{error.function_name}() takes {expected}, but was given {found}") from None
         except Exception as error:
-            # The library lets Python's own errors through: 1 < 'a', a slice with step 0, ceil of infinity.
+            # The library does not catch Python's own errors: 1 < 'a', a slice with step 0, ceil of infinity.
             raise ExpressionError(f"cannot be evaluated for this order ({type(error).__name__})") from None
 
 
 def _parse(source: str, place: str) -> ParsedResult:
     cure = (
-        "A name with other signs than letters, digits and _ stands in double quotes, text in single quotes:"
+        "Put text in single quotes, and a name with characters other than letters, digits and _ in double quotes:"
         " company.extraFields.\"ERP Account\", [?name=='PO Number']."
     )
     try:
         with warnings.catch_warnings():
-            # `text` in backticks, the old way to write a literal, is still understood.
+            # The old literal syntax, `text` in backticks without quotes, is still accepted.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             return jmespath.compile(source)
     except ParseError as error:
-        # An error of the lexer has its text elsewhere, one about the end of the expression has none.
+        # A lexer error has its text in another attribute; an error at the end of the expression has none.
         reason = getattr(error, "message", None) or (error.msg if error.token_type else "it ends too early")
         where = f"column {error.lex_position + 1} of {_shown(source)}"
         raise ConfigError(Problem(place, f"this is not JMESPath: {reason}, at {where}.", cure)) from None
@@ -113,16 +113,16 @@ def _parse(source: str, place: str) -> ParsedResult:
 
 
 def _shown(source: str) -> str:
-    """In one line, each character still in its column."""
+    """The source on one line, with each character in its column."""
     return "".join(char if char.isprintable() else " " for char in source)
 
 
 class _Reader(Visitor):
-    """Walks a parsed expression as the interpreter does, with paths into the document instead of values.
+    """Visits a parsed expression like the interpreter, with paths into the document instead of values.
 
-    Each method returns which parts of the document the node may evaluate to when it is evaluated against ``current``.
-    Names count as parts of the document only where that is known: behind a projection, in a filter's condition or in
-    an ``&expression`` they are names of some element, and what the element was taken from counts as read whole.
+    Each method returns the parts of the document that the node may evaluate to when it is evaluated on ``current``.
+    After a projection, in a filter's condition and in an ``&expression``, names belong to some element, not to a
+    known path. Then the part that the element comes from counts as read whole.
     """
 
     def __init__(self) -> None:
@@ -132,12 +132,12 @@ class _Reader(Visitor):
         self.mistakes: dict[str, str] = {}
 
     def read(self, node: "Node", current: Paths) -> Paths:
-        """The node's value itself is used, so all that is in it counts. Nothing of the document is left of it."""
+        """Mark all that the node evaluates to as read whole: its value is used, and its path ends here."""
         self.whole |= self.visit(node, current)
         return _NOTHING
 
     def default_visit(self, node: "Node", current: Paths) -> Paths:  # type: ignore[override]
-        # Grammar of a later JMESPath: fetch everything rather than too little.
+        # Syntax of a newer JMESPath: better fetch everything than too little.
         self.whole |= _DOCUMENT
         return _NOTHING
 
@@ -177,7 +177,7 @@ class _Reader(Visitor):
     visit_slice = visit_index
 
     def visit_flatten(self, node: "Node", current: Paths) -> Paths:
-        self.whole |= self.visit(node["children"][0], current) - _DOCUMENT  # the same
+        self.whole |= self.visit(node["children"][0], current) - _DOCUMENT  # as in visit_index
         return _NOTHING
 
     def visit_projection(self, node: "Node", current: Paths) -> Paths:
@@ -191,9 +191,9 @@ class _Reader(Visitor):
         return self._of_elements(node["children"][1:])
 
     def visit_expref(self, node: "Node", current: Paths) -> Paths:
-        # Where no function expects it, it would be a value that is no JSON.
-        cure = "It is an argument of map(), sort_by(), min_by() and max_by() only."
-        self.mistakes["an & stands where no function takes an expression"] = cure
+        # Without a function that takes it, it would be a value that is not JSON.
+        cure = "Use & only in an argument of map(), sort_by(), min_by() and max_by()."
+        self.mistakes["an & is used where no function takes an expression"] = cure
         return _NOTHING
 
     def visit_function_expression(self, node: "Node", current: Paths) -> Paths:
@@ -215,22 +215,22 @@ class _Reader(Visitor):
     visit_multi_select_list = visit_multi_select_dict = visit_comparator
 
     def _of_elements(self, nodes: Iterable["Node"]) -> Paths:
-        # Nothing of the document can be read there any more; functions are still checked.
+        # No path of the document can be known here; function names and arguments are still checked.
         for node in nodes:
             self.visit(node, _NOTHING)
         return _NOTHING
 
     def _checked_function(self, name: str, given: int) -> Collection[int]:
-        """The positions of its arguments that are an ``&expression``."""
+        """Check a function's name and number of arguments; the positions of arguments that are an ``&expression``."""
         function = Functions.FUNCTION_TABLE.get(name)
         if function is None:
             names = sorted(Functions.FUNCTION_TABLE)
-            cure = did_you_mean(name, names) or f"There are {', '.join(names)}."
+            cure = did_you_mean(name, names) or f"The functions are {', '.join(names)}."
             self.mistakes[f"there is no function {name}()"] = cure
             return ()
         signature = function["signature"]
         wanted, variadic = len(signature), signature[-1].get("variadic", False)
         if given < wanted or (given > wanted and not variadic):
             counted = f"{'at least ' * variadic}{wanted} argument{'s' * (wanted > 1)}"
-            self.mistakes[f"{name}() takes {counted}, and has {given}"] = "See the list of functions on jmespath.org."
+            self.mistakes[f"{name}() takes {counted}, but has {given}"] = "See the list of functions on jmespath.org."
         return [position for position, argument in enumerate(signature) if "expref" in argument["types"]]

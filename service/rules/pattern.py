@@ -1,4 +1,4 @@
-"""Patterns that search shopper text in linear time, whatever the text: RE2, not Python's ``re``."""
+"""Compiles ``match`` patterns with RE2, not Python's ``re``: RE2 searches any shopper text in linear time."""
 
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -27,23 +27,23 @@ class Pattern:
 
     @classmethod
     def compile(cls, source: str, place: str) -> Self:
-        """Compile the pattern that stands at ``place``. Raises ConfigError."""
+        """Compile the pattern written at ``place``. Raises ConfigError."""
         options = re2.Options()
-        options.log_errors = False  # RE2 would print them
+        options.log_errors = False  # RE2 would print them to stderr
         try:
             return cls(re2.compile(source, options))
         except re2.error as error:
             reason = error.args[0].decode(errors="replace")
             cure = (
-                r"Patterns are RE2's: no look-ahead, look-behind or backreferences, \z instead of \Z;"
-                " in TOML, single quotes leave backslashes alone."
+                r"RE2 has no look-ahead, look-behind or backreferences, and \z instead of \Z."
+                " In TOML, use single quotes, which keep backslashes as they are."
             )
-            raise ConfigError(Problem(place, f"this is no pattern that RE2 knows: {reason}.", cure)) from None
+            raise ConfigError(Problem(place, f"this is not a valid RE2 pattern: {reason}.", cure)) from None
 
     def find(self, text: str) -> str | None:
-        """The first group of the first match, or the whole match of a pattern without groups.
+        """The first group of the first match; the whole match when the pattern has no groups.
 
-        None when nothing matches, or when the first group took no part in the match.
+        None when nothing matches, or when the first group is not part of the match.
         """
         match = self._regexp.search(text)
         return match.group(min(self._regexp.groups, 1)) if match else None

@@ -1,4 +1,4 @@
-"""The rules of a store, compiled: from an order document to a PO number and extra fields."""
+"""Compiles a store's rules, and evaluates them on an order document."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Kind = Literal["from", "value", "default", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the rules name beside the order, so that nothing else is fetched."""
+    """Which parts of the document the rules read besides the order. Nothing else is fetched."""
 
     consignments: bool
     """Products or shipping addresses."""
@@ -29,15 +29,15 @@ class Needs:
     company: bool
 
     metafield_namespaces: frozenset[str] = frozenset()
-    """The namespaces that are named; none when all metafields are needed."""
+    """The namespaces that the rules read; empty when they need all metafields."""
 
     @classmethod
     def of(cls, reads: Iterable[Reads]) -> Self:
-        """What expressions that read these paths need."""
-        every = tuple(reads)
+        """The needs of expressions with these reads."""
+        all_reads = tuple(reads)
 
         def read(*path: str) -> bool:
-            return any(path in reads for reads in every)
+            return any(path in reads for reads in all_reads)
 
         return cls(
             consignments=read("products") or read("shipping_addresses"),
@@ -47,22 +47,22 @@ class Needs:
             customer_form_fields=read("customer", "form_fields"),
             user=read("user"),
             company=read("company"),
-            metafield_namespaces=cls._namespaces(every),
+            metafield_namespaces=cls._namespaces(all_reads),
         )
 
     @staticmethod
-    def _namespaces(every: Iterable[Reads]) -> frozenset[str]:
-        if any({(), ("metafields",)} & reads.whole for reads in every):
+    def _namespaces(all_reads: Iterable[Reads]) -> frozenset[str]:
+        if any({(), ("metafields",)} & reads.whole for reads in all_reads):
             return frozenset()
-        named = frozenset().union(*(reads.named for reads in every))
+        named = frozenset().union(*(reads.named for reads in all_reads))
         return frozenset(path[1] for path in named if path[0] == "metafields" and len(path) == 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Where a rule's value came from: ``source`` is the expression that gave it.
+    """How a rule got its value: ``source`` is the expression that gave it, ``kind`` the key of the rule.
 
-    ``raw`` is what was found, before it became ``text``. Both are the shopper's.
+    ``raw`` is the value as found, ``text`` the value as sent. Both may be personal data of the shopper.
     """
 
     name: str
@@ -74,11 +74,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the rules made of one order. Field keys are as in the stores file.
+    """The values that the rules gave for one order. Field keys are those of the stores file.
 
-    ``missing`` are the required rules that gave nothing: ``po_number`` or a field's key. ``errors`` say per rule why
-    its expressions failed, when none of them gave a value; a default is still used then, so a rule may have both an
-    error and a value. No error holds anything of the order.
+    ``missing`` are the required rules without a value: ``po_number`` or a field's key. ``errors`` maps a rule to why
+    its expressions failed, when none of them gave a value. A default is used then, so a rule may have both an error
+    and a value. No error contains anything from the order.
     """
 
     po_number: str | None
@@ -90,7 +90,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One rule, ready to be applied."""
+    """One compiled rule."""
 
     name: str
     is_po_number: bool
@@ -98,7 +98,7 @@ class CompiledRule:
     search: Search
 
     def apply(self, document: Mapping[str, Any]) -> tuple[Trace, str | None]:
-        """The rule's value with its trace, and why expressions failed when none of them gave a value."""
+        """Evaluate the rule: its value as a trace, and why expressions failed when none of them gave a value."""
         if self.rule.value is not None:
             return self._trace("value", None, self.rule.value, clean(self.rule.value)), None
         found, failure = self.search.run(document)
@@ -109,19 +109,19 @@ class CompiledRule:
         return self._trace("none", None, None, ""), failure
 
     def _trace(self, kind: Kind, source: str | None, raw: Any, text: str) -> Trace:
-        # An extra field may have several lines, a PO number is one.
+        # An extra field may have several lines; a PO number has one.
         return Trace(self.name, source, kind, raw, (one_line(text) if self.is_po_number else text) or None)
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """The rules of one store."""
+    """The compiled rules of one store."""
 
     rules: tuple[CompiledRule, ...]
 
     @property
     def needs(self) -> Needs:
-        """What the order document must hold for these rules."""
+        """Which parts of the order document these rules read."""
         return Needs.of([expression.reads for rule in self.rules for expression in rule.search.expressions])
 
     @property
@@ -130,7 +130,7 @@ class RuleSet:
         return frozenset(rule.name for rule in self.rules if rule.rule.required and not rule.is_po_number)
 
     def evaluate(self, document: Mapping[str, Any]) -> Evaluation:
-        """Apply every rule to an order document of plain JSON values. Never raises."""
+        """Evaluate every rule on an order document of plain JSON values. Never raises."""
         outcomes = [(rule, *rule.apply(document)) for rule in self.rules]
         texts = [(rule, trace.text) for rule, trace, _ in outcomes if trace.text is not None]
         return Evaluation(
@@ -143,10 +143,10 @@ class RuleSet:
 
 
 def compile_rules(store: Store, file: str = "stores.toml") -> RuleSet:
-    """Compile a store's rules. Raises ConfigError with the problems of all of them; ``file`` names their places."""
+    """Compile a store's rules. Raises ConfigError with the problems of all rules; ``file`` is shown in their places."""
     problems: list[Problem] = []
     rules: list[CompiledRule] = []
-    for keys, rule in _written(store):
+    for keys, rule in _rules_of(store):
         try:
             search = Search.compile(rule, rule_place(file, store.hash, *keys))
         except ConfigError as error:
@@ -158,7 +158,7 @@ def compile_rules(store: Store, file: str = "stores.toml") -> RuleSet:
     return RuleSet(tuple(rules))
 
 
-def _written(store: Store) -> Iterator[tuple[tuple[str, ...], Rule]]:
+def _rules_of(store: Store) -> Iterator[tuple[tuple[str, ...], Rule]]:
     if store.po_number:
         yield PO_NUMBER, store.po_number
     for key, rule in store.extra_fields.items():

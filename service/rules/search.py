@@ -1,4 +1,4 @@
-"""What ``from`` and ``match`` of a rule say, compiled."""
+"""Compiles ``from`` and ``match`` of a rule, and searches an order document with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from service.stores import Rule
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value: the expression that gave it, as it was found, and as text."""
+    """A found value: the expression that gave it, the value as found, and its text."""
 
     source: str
     raw: Any
@@ -22,14 +22,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The expressions of a rule, in their order, and the pattern that each one's text is searched with."""
+    """The expressions of a rule, in order, and the pattern that the text of each is searched with."""
 
     expressions: tuple[Expression, ...]
     pattern: Pattern | None
 
     @classmethod
     def compile(cls, rule: Rule, place: str) -> Self:
-        """Compile the rule whose table is at ``place``. Raises ConfigError with all problems of the rule."""
+        """Compile the rule written at ``place``. Raises ConfigError with all its problems."""
         problems: list[Problem] = []
         expressions: list[Expression] = []
         for number, source in enumerate(rule.sources, start=1):
@@ -48,7 +48,7 @@ class Search:
         return cls(tuple(expressions), pattern)
 
     def run(self, document: Mapping[str, Any]) -> tuple[Found | None, str | None]:
-        """The first value there is; or why expressions failed, when none gave one. A failure does not stop the next."""
+        """The first value that an expression gives; when none does, why expressions failed. All of them are tried."""
         failures: list[str] = []
         for expression in self.expressions:
             try:

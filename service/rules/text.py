@@ -1,7 +1,7 @@
-"""Plain text out of what an expression found.
+"""Converts the result of an expression to plain text.
 
-All text is trimmed. Line breaks of any kind become ``\\n``; other control characters, which nobody typed on purpose,
-go; half a surrogate pair, which cannot be sent, becomes U+FFFD. Everything else inside the text stays as it is.
+All text is trimmed. Line breaks of any kind become ``\\n``. Other control characters, which nobody types on purpose,
+are removed. A lone surrogate, which cannot be sent, becomes U+FFFD. Everything else stays as it is.
 """
 
 import re
@@ -16,14 +16,14 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NotPlainError(ValueError):
-    """Text was expected and something else was found: an object, or a list of more than plain values."""
+    """The value cannot become text: it is an object, or a list of anything but plain values."""
 
 
 def to_text(value: Any) -> str | None:
-    """The text of a JSON value, None for no value.
+    """Convert a JSON value to text; None for no value. Raises NotPlainError.
 
-    A number becomes plain decimal text, true and false stay so, a list of plain values is joined with ``, ``.
-    Null, empty text, an empty list and numbers that are not finite are no value. Raises NotPlainError.
+    A number becomes plain decimal text. true and false become ``true`` and ``false``. A list of plain values is joined
+    with ``, ``. Null, empty text, an empty list and a number that is not finite are no value.
     """
     if not isinstance(value, list):
         return _plain(value, "{}")
@@ -46,16 +46,16 @@ def _plain(value: Any, found: str) -> str | None:
         case list():
             raise NotPlainError(f"gives {found.format('a list')} where text was expected")
         case _:
-            raise NotPlainError(f"gives {found.format('something that is no JSON')} where text was expected")
+            raise NotPlainError(f"gives {found.format('something that is not JSON')} where text was expected")
 
 
 def clean(text: str) -> str:
-    """The text without what cannot stand in a field, trimmed."""
+    """Trim the text, and remove the characters that a field cannot hold."""
     text = _LINE_BREAK.sub("\n", text)
     text = _CONTROL.sub("", text)
     return _LONE_SURROGATE.sub("\ufffd", text).strip()
 
 
 def one_line(text: str) -> str:
-    """Clean text with its line breaks and tabs as single spaces. Linear in time: shoppers write what comes here."""
+    """Replace line breaks and tabs in clean text by single spaces. In linear time, because shoppers write the text."""
     return " ".join(part.strip() for part in re.split(r"[\n\t]", text) if part.strip())

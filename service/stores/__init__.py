@@ -1,19 +1,19 @@
-"""The stores file: which stores there are, their secrets, and their rules as written.
+"""The stores file: the stores, their secrets, and their rules as written.
 
-Everything wrong in a file is reported at once, each problem with its table, its key and the cure. The value of a
-secret is in no message and in no ``repr``.
+All problems of a file are reported at once, each with its table, its key and the cure. No message and no ``repr``
+contains the value of a secret.
 """
 
-from service.stores.file_stamps import Files, Stamp, stamp
-from service.stores.loading import Reading, read_stores
+from service.stores.file_stamps import FileReader, Stamp, stamp
+from service.stores.loading import ReadResult, read_stores
 from service.stores.messages import did_you_mean, nearest
 from service.stores.models import Endpoints, Rule, Store, StoresFile, is_loopback, plain_number
 from service.stores.validation_errors import rule_place
 
 __all__ = [
     "Endpoints",
-    "Files",
-    "Reading",
+    "FileReader",
+    "ReadResult",
     "Rule",
     "Stamp",
     "Store",

@@ -1,29 +1,29 @@
-"""Text files, and how to tell that one has changed since it was read."""
+"""Reads text files, and detects by their stamps whether they have changed since."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 Stamp = tuple[int, ...]
-"""How a file stood at a moment: another one when it has been written, replaced, or made readable meanwhile."""
+"""The state of a file at one moment. It differs after the file was written, replaced, or made readable."""
 
 
 class UnreadableError(Exception):
-    """Why a file cannot be read, to be put after its name."""
+    """Why a file cannot be read: a phrase that follows the file's name."""
 
 
-class Files:
-    """Reads text files, and keeps in mind how each one stood just before."""
+class FileReader:
+    """Reads text files, and records the stamp of each one just before."""
 
     def __init__(self) -> None:
         self._stamps: dict[Path, Stamp] = {}
 
     @property
     def stamps(self) -> Mapping[Path, Stamp]:
-        """Every file that was asked for, those included that could not be read."""
+        """The stamps of all files that were asked for, including those that could not be read."""
         return self._stamps
 
     def text(self, path: Path) -> str:
-        """The text of a UTF-8 file, with or without a byte-order mark. Raises UnreadableError."""
+        """Read a UTF-8 file, with or without a byte-order mark. Raises UnreadableError."""
         self._stamps.setdefault(path, stamp(path))
         try:
             return path.read_bytes().decode("utf-8-sig")
@@ -32,22 +32,22 @@ class Files:
         except IsADirectoryError:
             raise UnreadableError("is a directory, not a file") from None
         except PermissionError:
-            raise UnreadableError("may not be read by this user") from None
+            raise UnreadableError("is not readable by this user") from None
         except UnicodeDecodeError as error:
             raise UnreadableError(f"is not UTF-8 text (byte {error.start + 1})") from None
         except OSError as error:
             raise UnreadableError(f"cannot be read ({error.strerror})") from None
         except ValueError:  # a NUL character in the path
-            raise UnreadableError("has a name that no file can have") from None
+            raise UnreadableError("has an invalid name") from None
 
 
 def stamp(path: Path) -> Stamp:
-    """How the file stands now. Symbolic links are followed, each of which may have been turned to another file."""
+    """The file's current stamp. Symbolic links are followed, so a link to another file changes the stamp."""
     try:
         status = path.stat()
     except OSError as error:
         return (error.errno or 0,)
     except ValueError:  # a NUL character in the path
         return ()
-    # A copy may keep size and time of what it replaces; the time of the last change of status, no tool can set.
+    # A copy may keep the size and mtime of the file that it replaces. No tool can set the ctime.
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

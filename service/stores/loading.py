@@ -1,4 +1,4 @@
-"""Reading a stores file: as much of it as can be read, and all that is wrong with it."""
+"""Reads a stores file: as much as is valid, and all problems of the rest."""
 
 import os
 import tomllib
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.errors import ConfigError, Problem
-from service.stores.file_stamps import Files, UnreadableError
+from service.stores.file_stamps import FileReader, UnreadableError
 from service.stores.messages import dotted
 from service.stores.models import Endpoints, Rule, Store, StoresFile, Tables
 from service.stores.secrets import SecretSources, is_reference, listed
@@ -18,10 +18,10 @@ from service.stores.validation_errors import problems_of, rule_place, unknown_ke
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What could be read of a stores file: ``stores_file`` is None when there are problems.
+class ReadResult:
+    """The result of reading a stores file: ``stores_file`` is None when there are problems.
 
-    ``rules`` are those that are well formed, each with its place, also when other things in the file are not.
+    ``rules`` are the well-formed rules, each with its place, even when other parts of the file are invalid.
     """
 
     stores_file: StoresFile | None
@@ -34,14 +34,14 @@ def read_stores(
     environ: Mapping[str, str] = os.environ,
     *,
     text: str | None = None,
-    files: Files | None = None,
-) -> Reading:
-    """Read a stores file and its secrets, as much as can be read. ConfigError only when it cannot be parsed at all.
+    files: FileReader | None = None,
+) -> ReadResult:
+    """Read a stores file and its secrets, as far as they are valid. Raises ConfigError when the file cannot be parsed.
 
-    ``text`` is what will stand in a file that is not written yet; ``files`` keeps in mind which ones were read.
-    The rules' expressions and patterns are not looked at here; ``service.rules.load_configuration`` does that too.
+    ``text`` is the content of a file that is not written yet. ``files`` records which files were read.
+    The rules' expressions and patterns are not checked here; ``service.configuration.load_configuration`` does that.
     """
-    files = files or Files()
+    files = files or FileReader()
     written = _parse(path, files, text)
     problems: list[Problem] = []
     endpoints = Endpoints()
@@ -51,38 +51,38 @@ def read_stores(
         problems += problems_of(error, path, (), written)
 
     stores: dict[str, Store] = {}
-    surroundings = SecretSources(environ, path.parent, files)
+    secret_sources = SecretSources(environ, path.parent, files)
     for store_hash, table in _store_tables(written):
-        if "hash" in table:  # the hash is the table's name
+        if "hash" in table:  # the hash comes from the table's name
             problems.append(unknown_key(path, ("stores", store_hash, "hash")))
         try:
-            stores[store_hash] = Store.model_validate({**table, "hash": store_hash}, context=surroundings)
+            stores[store_hash] = Store.model_validate({**table, "hash": store_hash}, context=secret_sources)
         except ValidationError as error:
             problems += problems_of(error, path, ("stores", store_hash), table)
-    return Reading(
+    return ReadResult(
         None if problems else StoresFile(endpoints, stores, tuple(_literal_secrets(written))),
         tuple(_rules(path, written)),
         tuple(problems),
     )
 
 
-def _parse(path: Path, files: Files, text: str | None) -> dict[str, Any]:
+def _parse(path: Path, files: FileReader, text: str | None) -> dict[str, Any]:
     try:
         return tomllib.loads(files.text(path) if text is None else text)
     except UnreadableError as reason:
-        cure = "`enrich init` writes one; set ENRICH_CONFIG to the path of one that stands elsewhere."
+        cure = "`enrich init` writes one. If you have one elsewhere, set ENRICH_CONFIG to its path."
         raise ConfigError(Problem(str(path), f"the stores file {reason}.", cure)) from None
     except tomllib.TOMLDecodeError as error:
         message, _, where = str(error).removesuffix(")").rpartition(" (at ")
-        cure = "Text stands in quotes, a table's name in [brackets]; each table and each key is written once."
+        cure = "Put text in quotes and a table's name in [brackets]. Write each table and each key only once."
         raise ConfigError(Problem(f"{path}: {where}", f"this is not TOML: {message}.", cure)) from None
     except (ValueError, RecursionError):
-        message = "a number has thousands of digits, or brackets are nested without end."
-        raise ConfigError(Problem(str(path), message, "Put the number in quotes, or look for the brackets.")) from None
+        message = "a number has thousands of digits, or brackets are nested too deeply."
+        raise ConfigError(Problem(str(path), message, "Put the number in quotes, or check the brackets.")) from None
 
 
 def _store_tables(written: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The stores that are tables; anything else there has been reported already."""
+    """The stores that are tables. Anything else is reported already."""
     stores = written.get("stores")
     for store_hash, table in stores.items() if isinstance(stores, dict) else ():
         if isinstance(table, dict):
@@ -99,7 +99,7 @@ def _rules(path: Path, written: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]
             try:
                 yield rule_place(str(path), store_hash, *loc), Rule.model_validate(rule)
             except ValidationError:
-                continue  # it is reported with its store
+                continue  # its store reports it
 
 
 def _literal_secrets(written: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The words of problems: what a validator raises, examples, names as TOML writes them."""
+"""Builds problem messages: validation errors, examples, "Did you mean", names in TOML syntax."""
 
 import json
 import re
@@ -29,31 +29,31 @@ EXAMPLES: dict[int | str, str] = {
 
 
 def refused(message: str, cure: str = "", *, kind: str = "refused") -> PydanticCustomError:
-    """What a validator raises. ``kind="key"`` when it is the name of a key that is refused, not a value."""
-    # The text goes in as a value, for braces in it would be read as a template.
+    """The error for a validator to raise. ``kind="key"`` when the name of a key is invalid, not a value."""
+    # The text is passed as a value: as the template, braces in it would be placeholders.
     return PydanticCustomError(kind, "{message}", {"message": message, "cure": cure})
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
-    """The nearest of the known names, if any is near."""
-    # Here, as it takes 2 MB of memory, and a process that has no mistakes to tell of does without it.
+    """The closest of the known names; None when none is close."""
+    # Imported here because it takes 2 MB of memory, and only a process that reports a mistake needs it.
     from rapidfuzz import fuzz, process
 
-    near = process.extractOne(word, known, scorer=fuzz.WRatio, score_cutoff=70)
-    return near[0] if near else None
+    match = process.extractOne(word, known, scorer=fuzz.WRatio, score_cutoff=70)
+    return match[0] if match else None
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """``Did you mean "…"?`` with the nearest of the known names, or no text when none is near."""
-    near = nearest(word, known)
-    return f'Did you mean "{near}"?' if near else ""
+    """``Did you mean "…"?`` with the closest of the known names; empty when none is close."""
+    name = nearest(word, known)
+    return f'Did you mean "{name}"?' if name else ""
 
 
 def dotted(*names: str) -> str:
-    """A path of keys as TOML writes it."""
+    """A path of keys in TOML syntax."""
     return ".".join(shown(name) for name in names)
 
 
 def shown(key: str) -> str:
-    """A key or a path in one line: as it is when that is plain, else in quotes."""
+    """A key or a path on one line: in quotes unless it is plain."""
     return key if re.fullmatch(r"[A-Za-z0-9_./-]+", key) else json.dumps(key, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The tables of the stores file. Strict: a key that is not known and a value of another type are refused."""
+"""The tables of the stores file, validated strictly: unknown keys and values of another type are refused."""
 
 import ipaddress
 import re
@@ -26,8 +26,8 @@ from service.stores.secrets import HeaderSecrets, Secrets, listed
 
 
 def plain_number(number: float | Decimal) -> str | None:
-    """Plain decimal text: no exponent, no needless zeros, no ``-0``. None for what is not finite."""
-    # repr is the shortest text that gives the same float again; Decimal has no limit to the digits of an int.
+    """Format a number as plain decimal text: no exponent, no extra zeros, no ``-0``. None if it is not finite."""
+    # repr is the shortest text that gives the same float. Decimal does not limit the digits of an int.
     exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
     if not exact.is_finite():
         return None
@@ -44,7 +44,7 @@ def _not_blank(text: str) -> str:
 
 
 def _constant(written: Any) -> Any:
-    """A constant as text. TOML's numbers and true/false are welcome."""
+    """A constant as text. TOML numbers and true/false are accepted."""
     if isinstance(written, bool):
         return str(written).lower()
     if isinstance(written, int | float):
@@ -57,7 +57,7 @@ def _constant(written: Any) -> Any:
 
 def _header_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-        raise refused("this cannot be the name of an HTTP header", "Use letters, digits and hyphens.", kind="key")
+        raise refused("this is not a valid HTTP header name", "Use letters, digits and hyphens.", kind="key")
     return name
 
 
@@ -87,7 +87,7 @@ def _url(text: str) -> str:
     if url.username is not None or any(sign in text for sign in "?#"):
         raise refused("expected a URL without user, password, query and fragment", cure)
     if url.scheme == "http" and not is_loopback(host):
-        raise refused("plain http would send the access token in clear", "Write https://, or a loopback address.")
+        raise refused("plain http would send the access token unencrypted", "Use https://, or a loopback address.")
     return text.rstrip("/")
 
 
@@ -107,29 +107,29 @@ FieldKey = Annotated[str, AfterValidator(_field_key)]
 
 
 class Table(BaseModel):
-    """What all tables have in common."""
+    """The base of all tables."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Endpoints(Table):
-    """Where BigCommerce is: table ``[bigcommerce]``, left out in production. URLs without a slash at the end."""
+    """BigCommerce's addresses: table ``[bigcommerce]``, left out in production. URLs without a slash at the end."""
 
     api_url: Url = "https://api.bigcommerce.com"
     b2b_api_url: Url = "https://api-b2b.bigcommerce.com"
 
     @property
     def is_local(self) -> bool:
-        """Whether the core API is on this machine: a sandbox, and not BigCommerce."""
+        """Whether the core API is on this machine: a sandbox, not BigCommerce."""
         return is_loopback(urlsplit(self.api_url).hostname or "")
 
 
-# Below, a field is checked together with those above it. One that was refused itself is not in info.data; then its
-# neighbours are not blamed as well.
+# A validator below may compare a field with the fields above it. A field that is invalid itself is not in info.data,
+# and then the other one is not reported.
 
 
 class Rule(Table):
-    """One rule as written. A bare string in TOML is short for ``{from = …}``."""
+    """One rule as written. In TOML, a string is short for ``{from = …}``."""
 
     value: Constant | None = None
     default: Constant | None = None
@@ -153,7 +153,7 @@ class Rule(Table):
     @classmethod
     def _from_or_value(cls, sources: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if sources and info.data.get("value") is not None:
-            raise refused("from and value exclude each other", "Take one of them out; a fallback is default.")
+            raise refused("a rule cannot have both from and value", "Remove one of them; for a fallback, use default.")
         if not sources and info.data == {"value": None, "default": None}:
             raise refused("the rule has neither from nor value", f"For example: {EXAMPLES['from']}.")
         return sources
@@ -162,15 +162,15 @@ class Rule(Table):
     @classmethod
     def _match_searches_from(cls, match: str | None, info: ValidationInfo) -> str | None:
         if match is not None and info.data.get("sources") == ():
-            raise refused("match searches what from found, and there is no from", "Add from, or take match out.")
+            raise refused("match needs from: it searches the text that from found", "Add from, or remove match.")
         return match
 
 
 class Store(Table):
     """One store: table ``[stores.<hash>]``.
 
-    Any of several secrets is accepted (rotation). ``extra_fields`` is in the file's order; a key is a fieldName or
-    a label. In code, secrets are given as SecretStr: only ``read_stores`` looks up ``env:`` and ``file:``.
+    Where a secret is a list, any of its items is accepted (rotation). ``extra_fields`` keeps the file's order; a key
+    is a fieldName or a label. In code, pass secrets as SecretStr: only ``read_stores`` resolves ``env:`` and ``file:``.
     """
 
     hash: Annotated[str, AfterValidator(_store_hash)]
@@ -188,7 +188,7 @@ class Store(Table):
     @classmethod
     def _each_header_once(cls, headers: Mapping[str, Any]) -> Mapping[str, Any]:
         if len({name.lower() for name in headers}) < len(headers):
-            raise refused("a header is there twice: case makes no difference", "Write its secrets as one list.")
+            raise refused("the same header is listed twice (case is ignored)", "Write its secrets as one list.")
         return headers
 
     @field_validator("client_secrets")
@@ -196,7 +196,7 @@ class Store(Table):
     def _webhooks_are_authenticated(cls, secrets: tuple[SecretStr, ...], info: ValidationInfo) -> Any:
         if not secrets and info.data.get("webhook_headers") == {}:
             raise refused(
-                "is missing, and there are no webhook_headers: a forged webhook could not be told from a real one",
+                "is missing, and there are no webhook_headers: forged webhooks could not be detected",
                 f"For example: {EXAMPLES['client_secret']}.",
             )
         return secrets
@@ -205,7 +205,10 @@ class Store(Table):
     @classmethod
     def _some_channel(cls, channels: frozenset[int] | None) -> frozenset[int] | None:
         if channels is not None and not channels:
-            raise refused("the list is empty, so no order would be enriched", "Leave it out for all channels.")
+            raise refused(
+                "the list is empty, so no order would be enriched",
+                "Remove the key to enrich the orders of all channels.",
+            )
         return channels
 
     @field_validator("po_number")
@@ -220,7 +223,7 @@ class Store(Table):
 
 
 class Tables(Table):
-    """The whole file, its stores still as written."""
+    """The whole file. The stores are not validated yet."""
 
     bigcommerce: Endpoints = Endpoints()
     stores: dict[str, dict[str, Any]]
@@ -235,9 +238,9 @@ class Tables(Table):
 
 @dataclass(frozen=True, slots=True)
 class StoresFile:
-    """A stores file in which everything is right.
+    """A valid stores file.
 
-    ``literal_secrets`` are the places, such as ``stores.abc123.access_token``, where a secret stands in the file.
+    ``literal_secrets`` are the places where the file contains a secret itself, such as ``stores.abc123.access_token``.
     """
 
     endpoints: Endpoints

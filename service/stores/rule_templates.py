@@ -1,4 +1,4 @@
-"""Rules for the places where stores keep the PO number: `enrich init` writes them, deploy/recipes.md explains them."""
+"""Rule templates for the places where stores keep the PO number. `enrich init` writes them; see deploy/recipes.md."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from enum import StrEnum
 
 from service.errors import ConfigError, Problem
 
-# Free text holds much that is no PO, such as "post" and "PO Box": a separator and a digit are asked for.
+# Free text also has words such as "post" and "PO Box". So a separator and a digit are required.
 _IN_FREE_TEXT = r"(?i)\bP\.?O(?:[\s.]*(?:number|no))?[\s.:#-]+([A-Z0-9/-]*[0-9][A-Z0-9/-]*)"
 
 
 class Place(StrEnum):
-    """Where the PO number is, by the word that ``--po-from`` takes."""
+    """Where the PO number is: the values of ``--po-from``."""
 
     FORM_FIELD = "form_field"
     SHIPPING_FORM_FIELD = "shipping_form_field"
@@ -30,10 +30,10 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to read one place.
+    """How to read the PO number from one place.
 
-    ``words`` say to a person what it is. ``expression`` is a JMESPath expression, with ``{}`` where a field's name
-    goes as ``quoted`` writes it; without a ``{}`` there is no such name. ``usual`` is what stores usually call it.
+    ``words`` describe the place to a person. ``expression`` is a JMESPath expression, with ``{}`` for a field's name
+    if one is needed; ``quoted`` writes that name in JMESPath syntax. ``usual`` is the name that stores usually give it.
     """
 
     words: str
@@ -44,11 +44,11 @@ class Recipe:
 
     @property
     def has_field(self) -> bool:
-        """Whether a field has to be named."""
+        """Whether the place needs a field's name."""
         return "{}" in self.expression
 
     def source(self, field: str) -> str:
-        """The ``from`` of the rule. Raises ConfigError for a name that this place cannot have."""
+        """The ``from`` of the rule for this field. Raises ConfigError for an invalid name."""
         return self.expression.replace("{}", self.quoted(field))
 
 
@@ -61,16 +61,18 @@ def literal(text: str) -> str:
 
 
 def identifier(name: str) -> str:
-    """The name of a key as JMESPath writes it."""
+    """A key's name in JMESPath syntax."""
     return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else json.dumps(name, ensure_ascii=False)
 
 
 def metafield(name: str) -> str:
-    """``namespace.key`` as JMESPath writes it. Raises ConfigError."""
+    """``namespace.key`` in JMESPath syntax. Raises ConfigError."""
     namespace, dot, key = name.partition(".")
     if not (namespace and key) or "." in key:
-        example = "Write namespace.key, such as checkout.po_number; with more dots, write the rule into the file."
-        raise ConfigError(Problem("--po-field", "is not the namespace and the key of a metafield.", example))
+        example = (
+            "Write namespace.key, such as checkout.po_number. If there are more dots, write the rule into the file."
+        )
+        raise ConfigError(Problem("--po-field", "is not the namespace and key of a metafield.", example))
     return f"{identifier(namespace)}{dot}{identifier(key)}"
 
 

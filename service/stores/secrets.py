@@ -1,4 +1,4 @@
-"""Secrets, from where they are kept: ``env:NAME``, ``file:/path``, or the text itself."""
+"""Resolves secrets: ``env:NAME``, ``file:/path``, or the text itself."""
 
 import re
 from collections.abc import Mapping
@@ -8,26 +8,26 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr, ValidationInfo
 
-from service.stores.file_stamps import Files, UnreadableError
+from service.stores.file_stamps import FileReader, UnreadableError
 from service.stores.messages import refused, shown
 
 
 @dataclass(frozen=True, slots=True)
 class SecretSources:
-    """Where ``env:`` is looked up, the folder that relative ``file:`` paths start from, and what reads them."""
+    """The environment for ``env:``, the base folder for relative ``file:`` paths, and the reader of those files."""
 
     environ: Mapping[str, str]
     folder: Path
-    files: Files
+    files: FileReader
 
 
 def is_reference(secret: str) -> bool:
-    """Whether this names a secret that is kept elsewhere."""
+    """Whether the text refers to a secret that is kept elsewhere."""
     return secret.startswith(("env:", "file:"))
 
 
 def listed(written: Any) -> Any:
-    """One text stands for a list of one; an empty list is refused."""
+    """Convert to a tuple: a single text becomes a tuple of one. An empty list is refused."""
     if isinstance(written, str | SecretStr):
         return (written,)
     if written == []:
@@ -42,17 +42,17 @@ def _secret(written: Any, info: ValidationInfo) -> SecretStr:
         raise refused("expected text in quotes", "Write env:NAME, file:/path or the secret itself, in quotes.")
     if not is_reference(written):
         return _not_empty("the text", written)
-    if not isinstance(surroundings := info.context, SecretSources):
-        raise refused("env: and file: are looked up for a stores file only", "In code, give a SecretStr.")
+    if not isinstance(sources := info.context, SecretSources):
+        raise refused("env: and file: work only in a stores file", "In code, pass a SecretStr.")
     kind, _, where = written.partition(":")
     if kind == "env":
-        return _not_empty(f"the environment variable {where}", _variable(where, surroundings.environ))
-    path = surroundings.folder / where
-    return _not_empty(f"the file {shown(str(path))}", _file(path, surroundings.files))
+        return _not_empty(f"the environment variable {where}", _variable(where, sources.environ))
+    path = sources.folder / where
+    return _not_empty(f"the file {shown(str(path))}", _file(path, sources.files))
 
 
 def _not_empty(source: str, secret: str) -> SecretStr:
-    # Most tools that write a secret into a file or a variable end it with a line end.
+    # Most tools that write a secret to a file or a variable add a line break.
     secret = secret.rstrip("\r\n")
     if not secret.strip():
         raise refused(f"{source} is empty", "Put the secret there.")
@@ -61,25 +61,25 @@ def _not_empty(source: str, secret: str) -> SecretStr:
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise refused("what follows env: is not the name of an environment variable", "Write env:NAME.")
+        raise refused("the text after env: is not the name of an environment variable", "Write env:NAME.")
     if name not in environ:
         raise refused(f"the environment variable {name} is not set", "Set it where this program runs.")
     return environ[name]
 
 
-def _file(path: Path, files: Files) -> str:
+def _file(path: Path, files: FileReader) -> str:
     try:
         return files.text(path)
     except UnreadableError as reason:
-        cure = "Write file: and the path of a text file that holds nothing but the secret."
+        cure = "Write file: and the path of a text file that contains only the secret."
         raise refused(f"the file {shown(str(path))} {reason}", cure) from None
 
 
-def _fits_a_header(secret: SecretStr) -> SecretStr:
+def _check_header_value(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", secret.get_secret_value()):
         raise refused(
             "the secret cannot be sent in an HTTP header",
-            "Only letters, digits and signs of ASCII can; look for line ends, accents, or spaces around it.",
+            "Only ASCII letters, digits and signs can. Check for line breaks, accents, and spaces around it.",
         )
     return secret
 
@@ -88,6 +88,6 @@ Secret = Annotated[SecretStr, PlainValidator(_secret)]
 Secrets = Annotated[tuple[Secret, ...], BeforeValidator(listed)]
 """One or several secrets, any of which is accepted (rotation)."""
 
-HeaderSecret = Annotated[Secret, AfterValidator(_fits_a_header)]
+HeaderSecret = Annotated[Secret, AfterValidator(_check_header_value)]
 HeaderSecrets = Annotated[tuple[HeaderSecret, ...], BeforeValidator(listed)]
-"""The same, for secrets that travel in an HTTP header."""
+"""The same, for secrets that are sent in an HTTP header."""

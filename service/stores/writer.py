@@ -1,4 +1,4 @@
-"""A new stores file as text: TOML with comments, for one store, without any secret."""
+"""Writes a new stores file for one store: TOML with comments, without secrets."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class NewStore:
-    """What is known of a store when its file is begun. ``po_number`` and ``extra_fields`` are rules as written."""
+    """The store to write a file for. ``po_number`` and ``extra_fields`` are rules as written in the file."""
 
     hash: str
     name: str | None = None
@@ -19,22 +19,22 @@ class NewStore:
 
     @property
     def table(self) -> str:
-        """The name of its table. A hash that cannot be one is quoted, so that reading it can say so."""
+        """The name of its table. An invalid hash is quoted, so that reading the file reports it."""
         return f"stores.{self.hash if re.fullmatch('[a-z0-9]+', self.hash) else toml_text(self.hash)}"
 
     @property
     def access_token(self) -> str:
-        """The environment variable with the access token."""
+        """The name of the environment variable for the access token."""
         return f"{self._prefix}_ACCESS_TOKEN"
 
     @property
     def client_secret(self) -> str:
-        """The environment variable with the client secret."""
+        """The name of the environment variable for the client secret."""
         return f"{self._prefix}_CLIENT_SECRET"
 
     @property
     def _prefix(self) -> str:
-        # What is left of a name when accents and all that is not ASCII are gone.
+        # Without accents and other characters that are not ASCII.
         plain = unicodedata.normalize("NFKD", self.name or "").encode("ascii", "ignore").decode()
         words = re.findall("[A-Z0-9]+", plain.upper()) or re.findall("[A-Z0-9]+", self.hash.upper())
         prefix = "_".join(words)
@@ -42,16 +42,16 @@ class NewStore:
 
 
 def toml_text(text: str) -> str:
-    """Text as a TOML string: in single quotes, where backslashes are plain, when that spares escapes."""
+    """Text as a TOML string: in single quotes when that avoids escapes."""
     is_printable = all(char >= " " and char != "\x7f" for char in text)
     if is_printable and "'" not in text and ("\\" in text or '"' in text):
         return f"'{text}'"
-    # A JSON string is a TOML string, but for DEL.
+    # Except for DEL, a JSON string is a TOML string.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def as_toml(store: NewStore) -> str:
-    """The whole file. It may also be put behind the tables of other stores."""
+    """The text of the file. It can also be appended to the tables of other stores."""
     return "\n".join([*_head(store), *_po_number(store), *_extra_fields(store)]) + "\n"
 
 
@@ -61,19 +61,19 @@ def _head(store: NewStore) -> list[str]:
         f"name              = {toml_text(store.name)}" if store.name is not None else '# name            = "Great Buys"'
     )
     return [
-        "# No secret stands here. Set these variables where the commands run:",
+        "# This file contains no secrets. Set these environment variables where the commands run:",
         f"#   {store.access_token:{width}}  the access token of the store's API account",
         f"#   {store.client_secret:{width}}  its client secret, which signs webhooks",
-        "# Its OAuth scopes: Orders (read-only), Information & Settings (read-only), B2B Edition (modify), and",
-        "# Customers (read-only) where a rule reads `customer`. After a change: enrich check.",
+        "# OAuth scopes: Orders (read-only), Information & Settings (read-only), B2B Edition (modify), and",
+        "# Customers (read-only) if a rule reads `customer`. After each change, run `enrich check`.",
         "",
         f"[{store.table}]",
         name,
         f'access_token      = "env:{store.access_token}"',
         f'client_secret     = "env:{store.client_secret}"',
-        f'incomplete_orders = {toml_text(store.incomplete_orders):9} # if not paid yet: "enrich", "wait", "skip"',
-        'existing_values   = "keep"    # what somebody else wrote on the record stays; or "replace"',
-        "# channels        = [1]       # only orders of these storefront channels",
+        f'incomplete_orders = {toml_text(store.incomplete_orders):9} # orders not paid yet: "enrich", "wait" or "skip"',
+        'existing_values   = "keep"    # keep what somebody else wrote on the record, or "replace" it',
+        "# channels        = [1]       # enrich only orders of these storefront channels",
     ]
 
 
@@ -82,17 +82,17 @@ def _po_number(store: NewStore) -> list[str]:
         return []
     return [
         "",
-        "# Other places, several of them, extra fields: deploy/recipes.md",
+        "# More examples, such as several sources and extra fields: deploy/recipes.md",
         f"[{store.table}.po_number]",
         *(f"{key:8} = {toml_text(text)}" for key, text in store.po_number.items()),
-        "# required = true   # an order without a PO number fails, instead of being sent without",
+        "# required = true   # an order without a PO number fails instead of being sent without one",
     ]
 
 
 def _extra_fields(store: NewStore) -> list[str]:
     return [
         "",
-        "# By fieldName or label, as in the store's extra-field settings.",
+        "# The keys are field names (fieldName) or labels, as in the store's extra-field settings.",
         f"{'' if store.extra_fields else '# '}[{store.table}.extra_fields]",
         *(f"{toml_text(name)} = {toml_text(source)}" for name, source in store.extra_fields.items()),
         *([] if store.extra_fields else ['# "Cost Center" = "metafields.checkout.cost_center"']),

@@ -14,7 +14,7 @@ from tests.bench import durations, memory, receiver, steady, window, workers
 from tests.bench.report import Figure, machine, plain_table, write, write_long
 from tests.bench.rig import rigged
 
-FOLDER = Path("deploy/benchmarks")
+FOLDER = Path("deploy/docs/benchmarks")
 
 
 class Bench:

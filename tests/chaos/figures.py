@@ -9,11 +9,9 @@ from pathlib import Path
 
 BEGIN, END = "<!-- chaos:begin -->", "<!-- chaos:end -->"
 
-INTRODUCTION = """# Running it
+INTRODUCTION = """# Operations
 
-What an administrator needs to know beyond the README.
-
-## What dies, and what holds nevertheless
+## Failure modes
 """
 
 _HEAD = (
@@ -87,18 +85,18 @@ def table(rows: Iterable[Figures]) -> str:
 
 
 def section(rows: Iterable[Figures], command: str) -> str:
-    """What stands between the markers in the README."""
+    """The text between the markers on the page."""
     return f"{BEGIN}\n`{command}` on {_machine()}:\n\n{table(rows)}\n{END}"
 
 
-def write_section(readme: Path, text: str) -> None:
-    """Put it between the markers, at the end where there are none yet."""
-    before = readme.read_text() if readme.exists() else INTRODUCTION
+def write_section(page: Path, text: str) -> None:
+    """Write it between the markers; they are added at the end of a page that has none yet."""
+    before = page.read_text() if page.exists() else INTRODUCTION
     if BEGIN not in before:
         before = f"{before}\n{BEGIN}\n{END}\n"
     between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    readme.parent.mkdir(parents=True, exist_ok=True)
-    readme.write_text(between.sub(lambda _: text, before, count=1))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(between.sub(lambda _: text, before, count=1))
 
 
 def _machine() -> str:

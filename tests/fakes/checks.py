@@ -1,4 +1,4 @@
-"""What the tests of ``enrich check`` share: stores of a stores file, configs, and findings as lines."""
+"""Helpers for the tests of ``enrich check``: configured stores, extra-field configs, findings as lines."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ client_secret = "s"
 
 
 def configuration(folder: Path, text: str) -> Configuration:
-    """What a stores file of this text says."""
+    """The configuration in a stores file with this text."""
     path = folder / "stores.toml"
     path.write_text(text)
     return load_configuration(path)
@@ -33,5 +33,5 @@ def config(name: str, **answer: Any) -> ExtraFieldConfig:
 
 
 def lines(findings: Iterable[Finding]) -> list[str]:
-    """``level  subject  message cure``, as they are shown."""
+    """Each finding as ``level  subject  message cure``, as it is printed."""
     return [f"{found.level}  {found.subject}  {found.message} {found.cure}".rstrip() for found in findings]

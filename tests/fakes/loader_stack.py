@@ -1,4 +1,4 @@
-"""A reader of orders, the sandbox that it reads from, and the wire between them."""
+"""An order loader, the sandbox that it reads from, and a recording transport between them."""
 
 import asyncio
 import re
@@ -36,32 +36,33 @@ LIST_PATHS = ("/v2/orders", "/v3/orders/metafields")
 BAD_REQUEST = httpx.Response(400, json=[{"status": 400, "message": "No such list."}])
 
 
-class Wire(httpx.AsyncBaseTransport):
-    """Between the reader and the sandbox: remembers what was asked, and may change or hold up the answers."""
+class RecordingTransport(httpx.AsyncBaseTransport):
+    """Records the requests to the sandbox, and may replace or hold the answers."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self.replaced: dict[str, httpx.Response] = {}
         self.hidden: set[int] = set()
         self.held: dict[str, asyncio.Event] = {}
 
     def hold(self, path: str) -> asyncio.Event:
-        """Calls to this path, below the version's root, wait until the event is set."""
+        """Hold calls to this path (without ``/stores/<hash>``) until the returned event is set."""
         self.held[path] = asyncio.Event()
         return self.held[path]
 
     def lists(self, path: str = "/v2/orders") -> list[httpx.QueryParams]:
-        return [request.url.params for request in self.asked if request.url.path.endswith(path)]
+        return [request.url.params for request in self.requests if request.url.path.endswith(path)]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         path = re.sub(r"^/stores/\w+", "", request.url.path)
         if path in self.held:
             await self.held[path].wait()
         if path in self.replaced:
-            told = self.replaced[path]
-            return httpx.Response(told.status_code, content=told.content, headers={"Content-Type": "application/json"})
+            answer = self.replaced[path]
+            headers = {"Content-Type": "application/json"}
+            return httpx.Response(answer.status_code, content=answer.content, headers=headers)
         response = await self._inner.handle_async_request(request)
         if path == "/v2/orders" and self.hidden:
             await response.aread()
@@ -70,23 +71,23 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 @dataclass(slots=True)
-class House:
-    """A store, one reader of its orders, and the wire between them."""
+class LoaderStack:
+    """A store in the sandbox, an order loader, and the transport between them."""
 
     sandbox: RunningSandbox
     clock: StillClock
-    wire: Wire
+    recorder: RecordingTransport
     transport: Transport
     account: Account
-    reader: OrderLoader
+    loader: OrderLoader
     apis: list[StoreApi] = field(default_factory=list)
-    before: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
 
     async def place(self, count: int = 1, **fields: Any) -> list[int]:
         return [(await self.sandbox.place_order(customer_id=101, **fields))["id"] for _ in range(count)]
 
     async def place_with_metafields(self, count: int) -> list[int]:
-        """Each has the number of its place as its PO number."""
+        """Place orders with the PO numbers A-0, A-1 and so on."""
         return [
             order_id
             for number in range(count)
@@ -96,68 +97,68 @@ class House:
     def start(
         self, ids: list[int], needs: Needs = NOTHING, priority: Priority = Priority.CREATE, **hint: float | None
     ) -> list[asyncio.Task[Document]]:
-        """Have them read; where nothing else is said, each may have been created just now."""
+        """Start reading the orders; by default with a hint that they may have been created just now."""
         started = []
         for order_id in ids:
             api = StoreApi(self.transport, self.account, priority=priority)
             self.apis.append(api)
-            reading = self.reader.read(api, order_id, needs, **{"created_hint": self.clock.now} | hint)
+            reading = self.loader.read(api, order_id, needs, **{"created_hint": self.clock.now} | hint)
             started.append(asyncio.create_task(reading))
         return started
 
     async def read(self, ids: list[int], needs: Needs = NOTHING, **options: Any) -> list[Document]:
-        """All of them at the same time."""
+        """Read all orders at the same time."""
         return await asyncio.gather(*self.start(ids, needs, **options))
 
     async def outcomes(self, ids: list[int], needs: Needs = NOTHING) -> list[Document | BaseException]:
         return await asyncio.gather(*self.start(ids, needs), return_exceptions=True)
 
     async def calls(self) -> dict[str, int]:
-        """How often each operation was called since the last time."""
-        told = (await self.sandbox.calls())["core"]
-        now = {operation: sum(counts.values()) for operation, counts in told.items()}
-        since = {operation: count - self.before.get(operation, 0) for operation, count in now.items()}
-        self.before = now
+        """How often each operation was called since the last call of this method."""
+        calls = (await self.sandbox.calls())["core"]
+        now = {operation: sum(counts.values()) for operation, counts in calls.items()}
+        since = {operation: count - self.counted.get(operation, 0) for operation, count in now.items()}
+        self.counted = now
         return {operation: count for operation, count in since.items() if count}
 
-    async def until_asked(self, path: str, times: int = 1) -> None:
-        """Return when that many calls to lists of this path are under way or done."""
-        await passing(lambda: len(self.wire.lists(path)) >= times)
+    async def until_listed(self, path: str, times: int = 1) -> None:
+        """Wait until that many list calls to this path have been started."""
+        await until(lambda: len(self.recorder.lists(path)) >= times)
 
 
-async def passing(condition: Callable[[], bool]) -> None:
-    """Let everybody else take steps until this holds: it must be seen at its first moment."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run step by step, so that the condition is seen as soon as it is true."""
     for _ in range(100_000):
         if condition():
             return
         await asyncio.sleep(0)
-    raise AssertionError("it never came to that")
+    raise AssertionError("the condition never became true")
 
 
-OpenHouse = Callable[..., Awaitable[House]]
+OpenStack = Callable[..., Awaitable[LoaderStack]]
 
 
 @pytest.fixture
-async def open_house() -> AsyncIterator[OpenHouse]:
-    """Builds a house whose sandbox has the given options."""
-    async with AsyncExitStack() as stack:
+async def open_stack() -> AsyncIterator[OpenStack]:
+    """Builds a stack whose sandbox has the given options."""
+    async with AsyncExitStack() as exit_stack:
 
-        async def build(budget: Budget | None = None, **options: Any) -> House:
+        async def build(budget: Budget | None = None, **options: Any) -> LoaderStack:
             clock = StillClock()
-            sandbox = await stack.enter_async_context(called_sandbox(clock, **options))
-            wire = Wire(sandbox.api._transport)
-            http = await stack.enter_async_context(wire)
+            sandbox = await exit_stack.enter_async_context(called_sandbox(clock, **options))
+            recorder = RecordingTransport(sandbox.api._transport)
+            http = await exit_stack.enter_async_context(recorder)
             transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock, budget=budget)
             account = Account("sandbox", (SecretStr("sandbox-access-token"),))
-            return House(sandbox, clock, wire, transport, account, OrderLoader(transport, account))
+            return LoaderStack(sandbox, clock, recorder, transport, account, OrderLoader(transport, account))
 
         yield build
 
 
 @pytest.fixture
-async def house(open_house: OpenHouse) -> House:
-    """A house whose quota is never short."""
-    return await open_house(core_quota=100_000)
+async def stack(open_stack: OpenStack) -> LoaderStack:
+    """A stack whose quota is never short."""
+    return await open_stack(core_quota=100_000)
 
 
 def ids_of(documents: list[Document]) -> list[int]:

@@ -1,22 +1,19 @@
-"""The runbook as tests read it: its text, and the rows of its log table."""
+"""The log table of the runbook, row by row."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from service import logs
+from tests.fakes.pages import OPERATIONS, names
 
-PAGE = Path(__file__).parent.parent.parent / "deploy" / "README.md"
-RUNBOOK = PAGE.read_text()
-
-# On any line, first: bound to all that is logged of a store or an order. The table does not repeat them.
+# First on every line; bound wherever the line is about a store or an order. The table does not repeat them.
 SHARED = frozenset(logs._FIRST)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. ``keys`` are on every line, those of ``sometimes`` are not: they stand in brackets."""
+    """A row of the table. ``keys`` are on every line of the event, ``sometimes`` (in brackets) are not."""
 
     event: str
     levels: frozenset[str]
@@ -27,23 +24,10 @@ class Row:
 
 def read_table() -> Iterator[Row]:
     """The rows of every table of events on the page."""
-    bodies = re.findall(r"^\| event \| level \| keys \|[^\n]*\n\|[ -|]+\n((?:\|[^\n]*\n)+)", RUNBOOK, re.MULTILINE)
-    for line in "".join(bodies).splitlines():
-        event, level, keys, _, cure = (cell.strip() for cell in line.strip("|").split(" |"))
-        sometimes = names(" ".join(re.findall(r"\(([^)]*)\)", keys)))
+    for event, level, keys, _, cure in OPERATIONS.rows("event"):
+        sometimes = frozenset(names(" ".join(re.findall(r"\(([^)]*)\)", keys))))
         (name,) = names(event)
-        yield Row(name, frozenset(level.split(", ")), names(keys) - sometimes, sometimes, cure)
-
-
-def names(text: str) -> frozenset[str]:
-    """What stands between backticks."""
-    return frozenset(re.findall(r"`([^`]+)`", text))
-
-
-def section(title: str, level: int) -> str:
-    """What stands under a heading."""
-    (text,) = re.findall(rf"^{'#' * level} {title}\n((?:(?!#{{1,{level}}} ).*\n)*)", RUNBOOK, re.MULTILINE)
-    return str(text)
+        yield Row(name, frozenset(level.split(", ")), frozenset(names(keys)) - sometimes, sometimes, cure)
 
 
 TABLE = {row.event: row for row in read_table()}

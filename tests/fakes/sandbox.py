@@ -1,6 +1,6 @@
 """Sandboxes for tests: a real server on a free loopback port, or an application called without a network.
 
-Both live inside the test's own event loop, from enter to exit.
+Both run in the test's event loop, from enter to exit.
 """
 
 import socket
@@ -52,7 +52,7 @@ class RunningSandbox:
         return await self._call("GET", f"/stores/{store}/calls")
 
     async def faults(self, **faults: Any) -> dict[str, Any]:
-        """Put these faults in force, and no others: without any, everything is well again."""
+        """Activate these faults and no others; without arguments, none."""
         return await self._call("PUT", "/faults", faults)
 
     async def _call(self, method: str, path: str, json: Any = None) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class RunningSandbox:
 
 @dataclass(slots=True)
 class StillClock:
-    """A clock that stands still until it is moved. Starts in the middle of a second."""
+    """A fake clock that moves only by ``tick``. Starts in the middle of a second."""
 
     now: float = 1_768_078_800.5
 
@@ -86,10 +86,10 @@ def free_port() -> socket.socket:
 
 @contextmanager
 def kept_port() -> Iterator[int]:
-    """A free loopback port for a process to listen on. While it starts, nobody else is given it."""
+    """A free loopback port for another process to listen on, reserved for it while it starts."""
     with free_port() as listener:
         port: int = listener.getsockname()[1]
-        if sys.platform != "linux":  # there nobody could listen on it, either
+        if sys.platform != "linux":  # elsewhere it would block that process, too
             listener.close()
         yield port
 
@@ -112,7 +112,7 @@ async def running_sandbox(**options: Any) -> AsyncIterator[RunningSandbox]:
 
 @asynccontextmanager
 async def called_sandbox(clock: StillClock, **options: Any) -> AsyncIterator[RunningSandbox]:
-    """A sandbox on that clock, called without a network. Its webhooks do leave it."""
+    """A sandbox on that clock, called without a network. Only its webhooks use one."""
     app = create_app(Options.model_validate(options), clock)
     async with (
         app.router.lifespan_context(app),

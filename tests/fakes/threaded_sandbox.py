@@ -1,4 +1,4 @@
-"""A running sandbox for tests of commands, which have an event loop of their own: it lives in another thread's."""
+"""A sandbox in another thread, for tests of commands, which run their own event loop."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ServedSandbox:
-    """``sandbox`` is in the other thread: ``run`` has it do something there."""
+    """``sandbox`` belongs to the other thread: call it only through ``run``."""
 
     sandbox: RunningSandbox
     loop: asyncio.AbstractEventLoop
@@ -34,14 +34,14 @@ class ServedSandbox:
         self.run(self.sandbox.faults())
 
     def place(self, customer_id: int = 101, **fields: Any) -> int:
-        """Place an order; its id."""
+        """Place an order and return its id."""
         order_id: int = self.run(self.sandbox.place_order(customer_id=customer_id, **fields))["id"]
         return order_id
 
     def calls(self) -> dict[str, int]:
-        """How often each operation was called, whatever its answer."""
-        told = self.run(self.sandbox.calls())
-        return {operation: sum(counts.values()) for api in ("core", "b2b") for operation, counts in told[api].items()}
+        """How often each operation was called, with any answer."""
+        calls = self.run(self.sandbox.calls())
+        return {operation: sum(counts.values()) for api in ("core", "b2b") for operation, counts in calls[api].items()}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A scripted BigCommerce for unit tests: says what it was told to say, and remembers what it was asked.
+"""A scripted BigCommerce for unit tests: gives scripted answers and records the requests.
 
     upstream = FakeUpstream()
     upstream.on("POST /api/v3/io/orders", httpx.ReadTimeout("lost"), {"code": 200, "data": {}})
@@ -7,8 +7,8 @@
     assert upstream.asked == ["POST /api/v3/io/orders"]
 
 A route is method and path, the core API's without its ``/stores/{hash}``. The answers to a route are given in turn,
-the last one for ever. An answer is a status, a JSON body (200), both as a tuple, an httpx.Response, an exception to be
-raised, or a function from the request to one of these.
+the last one repeatedly. An answer is a status, a JSON body (200), both as a tuple, an httpx.Response, an exception to
+raise, or a function from the request to one of these.
 """
 
 import json
@@ -29,14 +29,14 @@ B2B_URL = "https://b2b.test"
 
 
 class FakeUpstream:
-    """Its ``handle`` is the handler of an httpx.MockTransport; ``requests`` holds every request, in order."""
+    """``handle`` is the handler for an httpx.MockTransport; ``requests`` are all requests, in order."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self._script: dict[str, list[Any]] = {}
 
     def on(self, route: str, *answers: Any) -> None:
-        """From now on, answer this route so."""
+        """Script the answers to a route, replacing earlier ones."""
         self._script[route] = list(answers)
 
     @property
@@ -52,7 +52,7 @@ class FakeUpstream:
         self.requests.append(request)
         answers = self._script.get(_route(request))
         if answers is None:
-            raise AssertionError(f"nobody said what to answer to {_route(request)}")
+            raise AssertionError(f"no answer is scripted for {_route(request)}")
         return _response(answers.pop(0) if len(answers) > 1 else answers[0], request)
 
 

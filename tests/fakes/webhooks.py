@@ -1,4 +1,4 @@
-"""BigCommerce's side of a webhook: bodies, signatures, and a receiver to send them to."""
+"""Webhooks as BigCommerce sends them (bodies, signatures), and a receiver with a fake queue."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ SECRET = "the client secret of abc123"
 
 
 def a_store(store_hash: str = "abc123", **changes: Any) -> Store:
-    """A store as it stands in the stores file; ``changes`` are keys of its table, None leaves one out."""
+    """A store of the stores file; ``changes`` are keys of its table, of which None removes one."""
     table = {
         "hash": store_hash,
         "access_token": SecretStr("token"),
@@ -30,7 +30,7 @@ def a_store(store_hash: str = "abc123", **changes: Any) -> Store:
 
 
 def a_body(**changes: Any) -> bytes:
-    """The body of a webhook about a new order, with some keys changed."""
+    """The body of a webhook for a new order, with these keys changed."""
     payload = {
         "scope": "store/order/created",
         "store_id": "1025646",
@@ -43,7 +43,7 @@ def a_body(**changes: Any) -> bytes:
 
 
 def signed(body: bytes, secret: str = SECRET, *, age: float = 0, webhook_id: str = "msg_1") -> dict[str, str]:
-    """The headers that vouch for a body, signed ``age`` seconds ago by the specification's own library."""
+    """The headers of a body that was signed ``age`` seconds ago, by the specification's own library."""
     at = datetime.now(tz=UTC) - timedelta(seconds=age)
     return {
         "content-type": "application/json",
@@ -54,12 +54,12 @@ def signed(body: bytes, secret: str = SECRET, *, age: float = 0, webhook_id: str
 
 
 class FakeQueue(Queue):
-    """A queue that remembers what it was given and answers as it is told to."""
+    """A queue that records webhooks; ``answer`` and ``read_counts`` return its results."""
 
     def __init__(self) -> None:
         self.webhooks: list[Webhook] = []
         self.answer: Callable[[], EnqueueResult] = lambda: EnqueueResult.QUEUED
-        self.counted: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
+        self.read_counts: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
         answer = self.answer()
@@ -67,7 +67,7 @@ class FakeQueue(Queue):
         return answer
 
     async def counts(self) -> Counts:
-        return self.counted()
+        return self.read_counts()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Queue]:
@@ -85,7 +85,7 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 @asynccontextmanager
 async def client_of(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for an app in this process, within the app's lifespan."""
+    """An HTTP client for an app in this process, within the app's lifespan."""
     async with app.router.lifespan_context(app) as state:
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""How things stand in Redis, and how Prometheus is told."""
+"""Gauges, read from Redis and exported to Prometheus."""
 
 from collections.abc import AsyncIterator
 
@@ -33,31 +33,31 @@ async def due(redis: ArqRedis, order_id: int, ago_s: float) -> None:
     await Queue(redis, clock=lambda: NOW).enqueue("abc123", order_id, source="reconcile", created_at=NOW - ago_s)
 
 
-async def test_an_empty_redis_has_nothing_to_tell(redis: ArqRedis) -> None:
+async def test_an_empty_redis(redis: ArqRedis) -> None:
     state = await read(redis, "abc123")
     assert state.workers == 0
     assert set(state.queues.values()) == {QueueState(0, 0.0)}
-    assert state.stores == {"abc123": StoreState(0, 0, is_polled=False, hook_troubles=frozenset(), quota={})}
+    assert state.stores == {"abc123": StoreState(0, 0, is_polled=False, hook_problems=frozenset(), quota={})}
 
 
-async def test_the_oldest_job_is_the_one_that_nobody_holds(redis: ArqRedis) -> None:
+async def test_the_oldest_due_job_is_one_without_a_lease(redis: ArqRedis) -> None:
     for order_id, ago_s in ((1, 9.0), (2, 4.0), (3, 1.0)):
         await due(redis, order_id, ago_s)
     await redis.set(in_progress_key_prefix + WINDOW.id("abc123", 1), "a worker")
     assert (await read(redis)).queues["window"] == QueueState(3, 4.0)
 
 
-async def test_a_job_that_is_not_due_yet_does_not_wait(redis: ArqRedis) -> None:
+async def test_a_job_that_is_not_due_is_not_overdue(redis: ArqRedis) -> None:
     await redis.zadd(WINDOW.queue, {"window:abc123:1": (NOW + 5) * 1000})
     assert (await read(redis)).queues["window"] == QueueState(1, 0.0)
 
 
-async def test_living_workers_are_counted(redis: ArqRedis) -> None:
+async def test_live_workers_are_counted(redis: ArqRedis) -> None:
     await Queue(redis).heartbeat("a", 0)
     assert (await read(redis)).workers == 1
 
 
-async def test_each_store_tells_its_failures_watch_and_hook(redis: ArqRedis) -> None:
+async def test_each_store_has_its_failures_polling_and_hook_problems(redis: ArqRedis) -> None:
     transitions = Transitions(redis, clock=lambda: NOW)
     await transitions.finish(Entry("abc123", 7, Status.FAILED, "po_number"))
     await redis.set(polling_key("abc123"), "{}")
@@ -65,25 +65,25 @@ async def test_each_store_tells_its_failures_watch_and_hook(redis: ArqRedis) -> 
 
     stores = (await read(redis, "abc123", "other")).stores
     assert (stores["abc123"].failed, stores["abc123"].is_polled) == (1, True)
-    assert stores["abc123"].hook_troubles == {ProblemKind.INACTIVE}
-    assert (stores["other"].failed, stores["other"].is_polled, stores["other"].hook_troubles) == (
+    assert stores["abc123"].hook_problems == {ProblemKind.INACTIVE}
+    assert (stores["other"].failed, stores["other"].is_polled, stores["other"].hook_problems) == (
         0,
         False,
         frozenset(),
     )
 
 
-async def test_the_quota_is_told_where_something_is_known_of_it(redis: ArqRedis) -> None:
+async def test_the_quota_is_reported_where_it_is_known(redis: ArqRedis) -> None:
     await Budget(redis).spend("abc123", Api.B2B, Priority.CREATE, operation="Create an Order")
     stores = (await read(redis, "abc123", "other")).stores
     assert {api: (quota.left, quota.limit) for api, quota in stores["abc123"].quota.items()} == {Api.B2B: (149, 150)}
     assert stores["other"].quota == {}
 
 
-async def test_prometheus_is_told_of_every_kind_of_trouble_also_where_there_is_none(redis: ArqRedis) -> None:
+async def test_every_kind_of_hook_problem_is_exported_also_without_one(redis: ArqRedis) -> None:
     await save_hook_state(redis, "abc123", None, [HookProblem(ProblemKind.BLOCKED, "enrich.example.com")], None)
     lines = metrics_text(await read(redis, "abc123")).decode().splitlines()
-    told = {line for line in lines if line.startswith("enrich_hook_trouble")}
-    assert 'enrich_hook_trouble{kind="blocked",store="abc123"} 1.0' in told
-    assert 'enrich_hook_trouble{kind="missing",store="abc123"} 0.0' in told
-    assert len(told) == len(ProblemKind)
+    exported = {line for line in lines if line.startswith("enrich_hook_trouble")}
+    assert 'enrich_hook_trouble{kind="blocked",store="abc123"} 1.0' in exported
+    assert 'enrich_hook_trouble{kind="missing",store="abc123"} 0.0' in exported
+    assert len(exported) == len(ProblemKind)

@@ -1,4 +1,4 @@
-"""Trying again: what is tried, how often, and what it costs when nothing fails."""
+"""Retries: which errors, how often, and no cost when nothing fails."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,53 +8,53 @@ import stamina
 from service.retry import call_with_retry
 
 
-def failing(*errors: Exception, then: str = "well") -> tuple[Callable[[], Awaitable[str]], list[int]]:
-    """A call that raises these, one after the other, and then answers; and how often it was made."""
-    left, made = list(errors), [0]
+def failing(*errors: Exception, then: str = "ok") -> tuple[Callable[[], Awaitable[str]], list[int]]:
+    """A call that raises these errors in turn and then returns; and a counter of its attempts."""
+    left, attempts = list(errors), [0]
 
     async def call() -> str:
-        made[0] += 1
+        attempts[0] += 1
         if left:
             raise left.pop(0)
         return then
 
-    return call, made
+    return call, attempts
 
 
-async def test_what_succeeds_at_once_sets_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_success_at_the_first_attempt_does_not_set_up_stamina(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(stamina, "retry_context")
-    call, made = failing()
-    assert await call_with_retry(call, on=OSError, wait_initial=0.0, wait_max=0.0) == "well"
-    assert made == [1]
+    call, attempts = failing()
+    assert await call_with_retry(call, on=OSError, wait_initial=0.0, wait_max=0.0) == "ok"
+    assert attempts == [1]
 
 
-async def test_what_may_pass_is_tried_until_it_succeeds() -> None:
-    call, made = failing(*[OSError()] * 15)
-    assert await call_with_retry(call, on=(OSError, KeyError), wait_initial=0.0, wait_max=0.0) == "well"
-    assert made == [16]
+async def test_transient_errors_are_retried_until_success() -> None:
+    call, attempts = failing(*[OSError()] * 15)
+    assert await call_with_retry(call, on=(OSError, KeyError), wait_initial=0.0, wait_max=0.0) == "ok"
+    assert attempts == [16]
 
 
-async def test_what_does_not_pass_is_raised_at_once_at_any_try() -> None:
-    call, made = failing(ValueError())
+async def test_other_errors_are_raised_at_once_at_any_attempt() -> None:
+    call, attempts = failing(ValueError())
     with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
         await call_with_retry(call, on=OSError, wait_initial=0.0, wait_max=0.0)
-    assert made == [1]
-    call, made = failing(OSError(), OSError(), ValueError())
+    assert attempts == [1]
+    call, attempts = failing(OSError(), OSError(), ValueError())
     with pytest.raises(ValueError):  # noqa: PT011
         await call_with_retry(call, on=OSError, wait_initial=0.0, wait_max=0.0)
-    assert made == [3]
+    assert attempts == [3]
 
 
-async def test_a_function_may_say_what_is_tried_and_when() -> None:
-    verdicts: list[bool | float] = [0.0, True, False]
-    call, made = failing(OSError(), OSError(), OSError())
+async def test_a_function_may_decide_on_the_retry_and_its_delay() -> None:
+    decisions: list[bool | float] = [0.0, True, False]
+    call, attempts = failing(OSError(), OSError(), OSError())
     with pytest.raises(OSError):  # noqa: PT011
-        await call_with_retry(call, on=lambda _: verdicts.pop(0), wait_initial=0.0, wait_max=0.0)
-    assert made == [3]
+        await call_with_retry(call, on=lambda _: decisions.pop(0), wait_initial=0.0, wait_max=0.0)
+    assert attempts == [3]
 
 
-async def test_in_the_end_the_last_error_is_raised() -> None:
-    call, made = failing(*[OSError("passing")] * 1000)
-    with pytest.raises(OSError, match="passing"):
+async def test_after_the_timeout_the_last_error_is_raised() -> None:
+    call, attempts = failing(*[OSError("transient")] * 1000)
+    with pytest.raises(OSError, match="transient"):
         await call_with_retry(call, on=OSError, wait_initial=0.01, wait_max=0.01, at_most_s=0.1)
-    assert 2 < made[0] < 1000
+    assert 2 < attempts[0] < 1000

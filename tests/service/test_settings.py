@@ -29,7 +29,7 @@ def problems_with(monkeypatch: pytest.MonkeyPatch, **environ: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_without_any_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     settings = Settings.load()
 
@@ -41,7 +41,7 @@ def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch)
     assert settings.enrich_metrics_port == 9400
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     unset = Settings.load()
     for name in VARIABLES:
         monkeypatch.setenv(name, "")
@@ -69,7 +69,7 @@ def test_a_log_level_may_be_written_in_any_case(monkeypatch: pytest.MonkeyPatch,
     assert Settings.load().enrich_log_level == level.upper()
 
 
-def test_on_a_terminal_logs_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_logs_are_for_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert Settings.load().enrich_log_format == "console"
 
@@ -78,12 +78,12 @@ def test_on_a_terminal_logs_are_for_people(monkeypatch: pytest.MonkeyPatch) -> N
     "url",
     ["redis://r", "rediss://r", "unix:///run/redis.sock?db=0", "redis+sentinel://a:1,b:2/0?master=mymaster"],
 )
-def test_every_scheme_of_redis_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_every_redis_scheme_is_accepted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("REDIS_URL", url)
     assert Settings.load().require_redis_url() == url
 
 
-def test_all_bad_values_are_told_at_once_and_the_password_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_values_are_reported_at_once_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems_with(
         monkeypatch,
         REDIS_URL="http://user:hunter2@redis",
@@ -99,17 +99,17 @@ def test_all_bad_values_are_told_at_once_and_the_password_is_not(monkeypatch: py
 
 
 @pytest.mark.parametrize("port", ["-1", "many", "9400.5"])
-def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+def test_an_invalid_port_is_refused(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     (problem,) = problems_with(monkeypatch, ENRICH_METRICS_PORT=port)
     assert problem.startswith("ENRICH_METRICS_PORT: must be ")
 
 
-def test_the_password_does_not_show_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_do_not_show_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://user:hunter2@redis")
     settings = Settings.load()
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
 
-def test_a_redis_url_that_is_needed_and_not_set_is_a_sentence_with_a_cure() -> None:
+def test_a_missing_redis_url_is_an_error_with_a_cure() -> None:
     with pytest.raises(ConfigError, match=r"^REDIS_URL: is not set\. Set it .*, or run `enrich up`, .* Redis\.$"):
         Settings.load().require_redis_url()

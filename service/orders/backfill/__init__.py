@@ -1,1 +1,1 @@
-"""Backfill: enriches orders that were placed before the service saw them."""
+"""Backfill: enriches orders that were placed before the service was running."""

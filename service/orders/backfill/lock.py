@@ -1,4 +1,4 @@
-"""One backfill at a time for a store: two would each fill the queue."""
+"""The lock that lets only one backfill run for a store: two would put twice as many orders into the queue."""
 
 import asyncio
 import os
@@ -13,10 +13,11 @@ from service.orders.backfill.retry import end
 from service.orders.state.keys import backfill_lock_key
 from service.redis.client import TRANSIENT_ERRORS
 
-LOCK_S = 30
-"""A backfill that was killed is forgotten after this."""
+LOCK_TTL_S = 30
+"""The lock of a killed backfill expires after this."""
 
-RENEW_EVERY_S = 5.0
+RENEW_INTERVAL_S = 5.0
+"""Several renewals may fail before the lock expires."""
 
 
 class AlreadyRunning(EnrichError):
@@ -25,30 +26,30 @@ class AlreadyRunning(EnrichError):
 
 @asynccontextmanager
 async def single_backfill(redis: Redis, store: str) -> AsyncIterator[None]:
-    """Run with no other backfill of the store beside it. Raises AlreadyRunning; other errors are Redis's own.
+    """Hold the store's backfill lock, and renew it. Raises AlreadyRunning; other errors are Redis's own.
 
-    Should Redis lose the lock, or this process hang for longer than it holds, a second one may begin: it does no
-    harm, as an order is queued once.
+    A second backfill may start if Redis loses the lock, or if this process hangs until the lock expires. That is
+    harmless, because an order is queued only once.
     """
-    key, me = backfill_lock_key(store), f"{socket.gethostname()}, process {os.getpid()}"
-    if not await redis.set(key, me, nx=True, ex=LOCK_S):
-        who = await redis.get(key)
+    key, owner = backfill_lock_key(store), f"{socket.gethostname()}, process {os.getpid()}"
+    if not await redis.set(key, owner, nx=True, ex=LOCK_TTL_S):
+        other = await redis.get(key)
         raise AlreadyRunning(
-            f"backfill of {store}: is running already ({who.decode() if who else 'it has just ended'}). "
-            f"Stop it, or wait for its end; one that was killed is forgotten after {LOCK_S} seconds."
+            f"backfill of {store}: is already running ({other.decode() if other else 'it has just ended'}). "
+            f"Stop it, or wait until it ends. If it was killed, try again after {LOCK_TTL_S} seconds."
         )
-    renewing = asyncio.create_task(_renew(redis, key, me))
+    renewing = asyncio.create_task(_renew(redis, key, owner))
     try:
         yield
     finally:
         await end(renewing)
         with suppress(*TRANSIENT_ERRORS):
-            if await redis.get(key) == me.encode():
+            if await redis.get(key) == owner.encode():
                 await redis.delete(key)
 
 
-async def _renew(redis: Redis, key: str, me: str) -> None:
+async def _renew(redis: Redis, key: str, owner: str) -> None:
     while True:
-        await asyncio.sleep(RENEW_EVERY_S)
+        await asyncio.sleep(RENEW_INTERVAL_S)
         with suppress(*TRANSIENT_ERRORS):
-            await redis.set(key, me, ex=LOCK_S)
+            await redis.set(key, owner, ex=LOCK_TTL_S)

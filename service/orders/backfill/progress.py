@@ -1,4 +1,4 @@
-"""What a backfill works on, and how it stands."""
+"""A backfill's date range, its listed orders, and its progress."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from service.orders.state.entry import Status
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """The orders that are wanted: those created from ``since`` to ``until``, and with ``again`` those that have ended.
+    """Which orders to backfill: those created from ``since`` to ``until``; with ``again``, finished ones too.
 
-    ``name`` is what the position is kept under.
+    ``name`` is the key that the position is stored under.
     """
 
     since: datetime
@@ -26,7 +26,7 @@ class DateRange:
 
 @dataclass(frozen=True, slots=True)
 class ListedOrder:
-    """An order in the list; ``created_at`` is on BigCommerce's clock."""
+    """An order from a list call. ``created_at`` is in Unix seconds on BigCommerce's clock."""
 
     id: int
     created_at: float
@@ -34,21 +34,22 @@ class ListedOrder:
 
     @classmethod
     def in_page(cls, page: Sequence[dict[str, Any]], span: DateRange) -> list[Self]:
-        """The orders of a page. One whose date cannot be read is taken to be as old as can be."""
+        """Parse the orders of a page. An order without a readable date gets the start of the range."""
         found = []
         for document in page:
-            created_at = _created_at(document, otherwise=span.since.timestamp())
+            created_at = _created_at(document, default=span.since.timestamp())
             found.append(cls(to_int(document.get("id")) or 0, created_at, to_int(document.get("customer_id")) or 0))
         return [order for order in found if order.id]
 
 
 @dataclass(slots=True)
 class BackfillProgress:
-    """How a backfill stands.
+    """The progress of a backfill.
 
-    ``total`` is how many orders there seem to be, None when BigCommerce does not tell; ``known`` had ended before,
-    ``elsewhere`` are those that others have queued or that wait for their status; ``in_hand`` is what was queued and
-    has not ended. All up to the order ``reached`` have ended; an earlier run had come to ``began_after``.
+    ``total`` is the number of orders in the range, None when BigCommerce does not give it. ``known`` were finished
+    before. ``elsewhere`` were queued by others, or wait for their status. ``in_hand`` are queued by this backfill
+    and not finished. All orders up to the id ``reached`` are finished; ``began_after`` is that id at the start of
+    this run.
     """
 
     total: int | None = None
@@ -65,18 +66,18 @@ class BackfillProgress:
 
     @property
     def done(self) -> int:
-        """How many orders need nothing more of this backfill."""
+        """How many orders this backfill is done with."""
         return self.known + self.elsewhere + self.outcomes.total()
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether all orders are listed and none is in flight."""
         return self.is_walked and not self.in_hand
 
 
 @dataclass(slots=True)
 class DryRunSummary:
-    """What a backfill would find: ``by_guests`` are those to be queued for which B2B Edition need not be asked."""
+    """What a backfill would do. ``by_guests`` are those of ``to_queue`` that need no call to B2B Edition."""
 
     began_after: int = 0
     orders: int = 0
@@ -86,8 +87,8 @@ class DryRunSummary:
     by_guests: int = 0
 
 
-def _created_at(document: Mapping[str, Any], *, otherwise: float) -> float:
+def _created_at(document: Mapping[str, Any], *, default: float) -> float:
     try:
         return Window.of_order(document["date_created"]).opened_at
     except (KeyError, TypeError, ValueError, AttributeError):
-        return otherwise
+        return default

@@ -1,4 +1,4 @@
-"""Work that takes hours outlasts trouble that takes minutes."""
+"""Retries for long-running work: it outlasts failures of Redis and BigCommerce that take minutes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,32 +11,32 @@ from service.redis.client import TRANSIENT_ERRORS
 
 T = TypeVar("T")
 
-# A failover takes seconds, BigCommerce's trouble minutes; what lasts longer takes a person.
-REDIS_PATIENCE_S = 60.0
-UPSTREAM_PATIENCE_S = 600.0
+# A failover of Redis takes seconds, an outage of BigCommerce minutes. What lasts longer needs a person.
+REDIS_TIMEOUT_S = 60.0
+UPSTREAM_TIMEOUT_S = 600.0
 
-# Before anything was answered, somebody waits to hear that the address or the network is at fault.
-FIRST_PATIENCE_S = 5.0
+# Until the first answer, the cause may be a wrong address or the network. The user should hear of that soon.
+FIRST_CALL_TIMEOUT_S = 5.0
 
 
 async def retry_redis(call: Callable[[], Awaitable[T]]) -> T:
-    """Ask Redis, if need be for a minute. Errors are those of the last try."""
+    """Call Redis, and retry transient errors for up to a minute. Raises the error of the last attempt."""
     async for attempt in stamina.retry_context(
-        on=TRANSIENT_ERRORS, attempts=None, timeout=REDIS_PATIENCE_S, wait_initial=0.1, wait_max=2.0
+        on=TRANSIENT_ERRORS, attempts=None, timeout=REDIS_TIMEOUT_S, wait_initial=0.1, wait_max=2.0
     ):
         with attempt:
             return await call()
     raise AssertionError("unreachable: retry_context ends by returning or raising")
 
 
-async def retry_upstream(call: Callable[[], Awaitable[T]], *, patience_s: float = UPSTREAM_PATIENCE_S) -> T:
-    """Ask BigCommerce, if need be for ten minutes: there is time for its trouble to pass. Errors as above."""
+async def retry_upstream(call: Callable[[], Awaitable[T]], *, timeout_s: float = UPSTREAM_TIMEOUT_S) -> T:
+    """Call BigCommerce, and retry for ``timeout_s`` what may work later. Raises the error of the last attempt."""
 
-    def tell(error: Exception) -> bool | float:
+    def should_retry(error: Exception) -> bool | float:
         return error.seconds if isinstance(error, WaitUntil) else isinstance(error, TryAgain)
 
     async for attempt in stamina.retry_context(
-        on=tell, attempts=None, timeout=patience_s, wait_initial=1.0, wait_max=15.0
+        on=should_retry, attempts=None, timeout=timeout_s, wait_initial=1.0, wait_max=15.0
     ):
         with attempt:
             return await call()
@@ -44,7 +44,7 @@ async def retry_upstream(call: Callable[[], Awaitable[T]], *, patience_s: float 
 
 
 async def end(task: "asyncio.Task[Any]") -> None:
-    """Cancel until it is so: Python 3.11's ``wait_for``, which redis-py uses, can swallow a cancellation."""
+    """Cancel a task, repeatedly if needed: Python 3.11's ``wait_for``, used by redis-py, can swallow a cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=1.0)

@@ -1,8 +1,9 @@
-"""Backfill: orders that were there before, fed to the workers a few at a time.
+"""Runs a backfill: queues the existing orders of a store for the workers, a few at a time.
 
-The store's list of orders is walked by their ids. What has not ended yet is queued, and followed in the ledger; only
-so many are in hand at a time that nothing stands behind them. Who is stopped, or killed, goes on where all before
-has ended: what is in the queue is the workers', and queueing an order twice changes nothing.
+It lists the store's orders by id, queues those that are not finished, and polls the ledger until they are. Few orders
+are in flight at a time, so that new orders do not wait behind them. A backfill that was stopped or killed continues
+after the last id up to which all orders are finished. Queued orders stay with the workers, and queueing an order
+twice changes nothing.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from service.bigcommerce import QuotaWaitingApi
 from service.bigcommerce.core import PER_PAGE
 from service.errors import Refused
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary, ListedOrder
-from service.orders.backfill.retry import FIRST_PATIENCE_S, UPSTREAM_PATIENCE_S, retry_redis, retry_upstream
+from service.orders.backfill.retry import FIRST_CALL_TIMEOUT_S, UPSTREAM_TIMEOUT_S, retry_redis, retry_upstream
 from service.orders.document.cache import Cache
 from service.orders.state.entry import Status
 from service.orders.state.keys import backfill_key
@@ -28,27 +29,29 @@ from service.redis.client import TRANSIENT_ERRORS
 T = TypeVar("T")
 
 MAX_IN_FLIGHT = 50
-"""So many of its orders are with the workers at a time: enough to keep them busy, few enough to stand in no way."""
+"""Orders that the backfill keeps queued at a time: enough to keep the workers busy, few enough not to delay others."""
 
 MIN_ORDER_AGE_S = 300.0
-"""Younger orders are not touched: webhooks tell of them, or the list of orders does."""
+"""Younger orders are left out: webhooks and reconcile take care of them."""
 
-# Orders that are placed together may show up in another order.
-LATE_IDS = 10
+OVERLAP_IDS = 10
+"""A resumed list starts this many ids earlier: orders placed at the same time may be listed out of order."""
 
-LOOK_EVERY_S = 0.5
-COUNT_WORKERS_EVERY_S = 5.0
+POLL_INTERVAL_S = 0.5
+DIAGNOSE_INTERVAL_S = 5.0
 
-# When nothing has ended for so long, what stands in the way is told of; at the end it is left to the workers.
 TROUBLE_AFTER_S = 30.0
-STALLED_S = 300.0
+"""When no order has finished for this long, the progress says what delays them."""
 
-# As long as the ledger knows the orders.
-KEEP_POSITION_S = 30 * 86_400
+STALLED_AFTER_S = 300.0
+"""When all orders are queued and none has finished for this long, the rest is left to the workers."""
+
+POSITION_TTL_S = 30 * 86_400
+"""As long as the ledger keeps the orders."""
 
 
 class Backfill:
-    """One run for one store. ``watch`` is told how it stands, at least every half second while orders are in hand."""
+    """One backfill of one store. ``watch`` gets the progress, at least every half second while orders are in flight."""
 
     def __init__(
         self,
@@ -65,16 +68,16 @@ class Backfill:
         self._span = span
         self._queue = Queue(redis)
         self._ledger = Ledger(redis)
-        self._watch = watch
-        self._position = backfill_key(self._store, f"{span.name}:again" if span.again else span.name)
-        self._answered = False
-        self._walked = 0
-        self._moved_at = time.monotonic()
-        self._counted_at = 0.0
+        self._on_progress = watch
+        self._position_key = backfill_key(self._store, f"{span.name}:again" if span.again else span.name)
+        self._has_answer = False
+        self._listed_up_to = 0
+        self._progressed_at = time.monotonic()  # when an order was last queued or finished
+        self._diagnosed_at = 0.0
 
     async def survey(self) -> DryRunSummary:
-        """Read all orders, and queue none."""
-        survey = DryRunSummary(began_after=await self._begin())
+        """Dry run: list all orders, and queue none."""
+        survey = DryRunSummary(began_after=await self._load_position())
         async for page in self._pages(survey.began_after):
             statuses = await self._statuses(order.id for order in page)
             for order in page:
@@ -90,35 +93,35 @@ class Backfill:
         return survey
 
     async def run(self) -> None:
-        """Feed the workers until all orders have ended or, once all are in their hands, none has for five minutes.
+        """Queue all orders and wait until they are finished, or until all are queued and the workers have stalled.
 
-        It may be cancelled at any time; ``course`` then tells what is left. Errors are UpstreamError and Redis's own,
-        when they last for minutes; at the start UpstreamError comes within seconds.
+        It may be cancelled at any time; ``course`` then shows what is left. Raises UpstreamError and Redis's own
+        errors when they last for minutes. Before BigCommerce's first answer, UpstreamError comes within seconds.
         """
         course = self.course
-        course.began_after = course.reached = self._walked = await self._begin()
+        course.began_after = course.reached = self._listed_up_to = await self._load_position()
         if self._span.again and not course.began_after:
-            # Somebody has mended something: what was read before counts no more.
+            # The admin has corrected something in BigCommerce, so cached values may be wrong.
             await retry_redis(Cache(self._redis, self._store).forget)
         try:
             course.total = await self._count()
             async for page in self._pages(course.began_after):
-                await self._feed(page)
+                await self._queue_page(page)
             course.is_walked = True
-            while course.in_hand and time.monotonic() - self._moved_at < STALLED_S:
-                await asyncio.sleep(LOOK_EVERY_S)
-                await self._look()
+            while course.in_hand and time.monotonic() - self._progressed_at < STALLED_AFTER_S:
+                await asyncio.sleep(POLL_INTERVAL_S)
+                await self._poll()
         finally:
-            await self._keep_position()
+            await self._save_position()
 
     # ── the list ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _pages(self, reached: int) -> AsyncIterator[list[ListedOrder]]:
-        """The orders of the span after that one, and a few before it; by their ids."""
-        min_id, last = max(0, reached - LATE_IDS), 0
+        """List the orders of the range in pages, by id, from a few ids before ``reached``."""
+        min_id, last = max(0, reached - OVERLAP_IDS), 0
         while True:
             page = await self._list(min_id)
-            # Whether min_id is part of what it asks for is not documented.
+            # Whether the order with min_id itself is listed is not documented.
             fresh = [order for order in ListedOrder.in_page(page, self._span) if order.id > last]
             yield fresh
             if len(page) < PER_PAGE or not fresh:
@@ -127,7 +130,7 @@ class Backfill:
 
     async def _list(self, min_id: int) -> list[dict[str, Any]]:
         span = self._span
-        return await self._ask(
+        return await self._call(
             lambda: self._api.core.orders(
                 min_id=min_id or None, min_date_created=span.since, max_date_created=span.until
             )
@@ -136,9 +139,9 @@ class Backfill:
     async def _count(self) -> int | None:
         span, reached = self._span, self.course.began_after
         try:
-            return await self._ask(
+            return await self._call(
                 lambda: self._api.core.count_orders(
-                    min_id=max(0, reached - LATE_IDS) or None,
+                    min_id=max(0, reached - OVERLAP_IDS) or None,
                     min_date_created=span.since,
                     max_date_created=span.until,
                 )
@@ -146,43 +149,43 @@ class Backfill:
         except Refused:
             return None
 
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        answer = await retry_upstream(call, patience_s=UPSTREAM_PATIENCE_S if self._answered else FIRST_PATIENCE_S)
-        self._answered = True
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        answer = await retry_upstream(call, timeout_s=UPSTREAM_TIMEOUT_S if self._has_answer else FIRST_CALL_TIMEOUT_S)
+        self._has_answer = True
         return answer
 
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _feed(self, page: Sequence[ListedOrder]) -> None:
+    async def _queue_page(self, page: Sequence[ListedOrder]) -> None:
         statuses = await self._statuses(order.id for order in page)
         for order in page:
             while len(self.course.in_hand) >= MAX_IN_FLIGHT:
-                await asyncio.sleep(LOOK_EVERY_S)
-                await self._look()
+                await asyncio.sleep(POLL_INTERVAL_S)
+                await self._poll()
             self.course.seen += 1
-            await self._take_up(order, statuses.get(order.id))
-            self._walked = max(self._walked, order.id)
-        await self._look()
+            await self._queue_if_needed(order, statuses.get(order.id))
+            self._listed_up_to = max(self._listed_up_to, order.id)
+        await self._poll()
 
-    async def _take_up(self, order: ListedOrder, status: Status | None) -> None:
-        """Queue the order if need be. One that an earlier run of this command has queued is in hand again."""
+    async def _queue_if_needed(self, order: ListedOrder, status: Status | None) -> None:
+        """Queue the order unless it is finished. An order that an earlier backfill queued is in flight again."""
         course = self.course
         if status is Status.WAITING:
             course.elsewhere += 1
         elif status is None or not status.is_final or self._span.again:
-            if await self._put(order, anew=status is not None and status.is_final):
+            if await self._enqueue(order, retry=status is not None and status.is_final):
                 course.in_hand[order.id] = order
-                self._moved_at = time.monotonic()
+                self._progressed_at = time.monotonic()
             else:
                 course.elsewhere += 1
         else:
             course.known += 1
 
-    async def _put(self, order: ListedOrder, *, anew: bool) -> bool:
-        """Queue the order, if it is not; whether it is a backfill's."""
+    async def _enqueue(self, order: ListedOrder, *, retry: bool) -> bool:
+        """Queue the order, unless it is queued already. Return whether a backfill queued it."""
 
-        async def put() -> bool:
-            if anew:
+        async def enqueue() -> bool:
+            if retry:
                 accepted = await self._queue.retry(self._store, order.id, BACKFILL)
             else:
                 accepted = await self._queue.enqueue(
@@ -193,32 +196,32 @@ class Backfill:
             entry = await self._ledger.get(self._store, order.id)
             return entry is not None and entry.source == BACKFILL
 
-        return await retry_redis(put)
+        return await retry_redis(enqueue)
 
-    async def _look(self) -> None:
-        """See which of the orders in hand have ended."""
+    async def _poll(self) -> None:
+        """Read from the ledger which of the orders in flight are finished, and report the progress."""
         course = self.course
         statuses = await self._statuses(course.in_hand)
-        ended = [order_id for order_id in course.in_hand if statuses.get(order_id) not in (None, Status.QUEUED)]
-        for entry in await retry_redis(lambda: self._ledger.get_many(self._store, ended)):
+        finished = [order_id for order_id in course.in_hand if statuses.get(order_id) not in (None, Status.QUEUED)]
+        for entry in await retry_redis(lambda: self._ledger.get_many(self._store, finished)):
             course.outcomes[entry.status, entry.reason or ""] += 1
             del course.in_hand[entry.order_id]
         for order_id in course.in_hand.keys() - statuses.keys():
-            # Redis has lost it.
-            await self._put(course.in_hand[order_id], anew=False)
-        if ended:
-            self._moved_at, course.trouble = time.monotonic(), None
-        await self._see_what_hinders()
-        await self._keep_position()
-        self._watch(course)
+            # Redis has lost its entry.
+            await self._enqueue(course.in_hand[order_id], retry=False)
+        if finished:
+            self._progressed_at, course.trouble = time.monotonic(), None
+        await self._diagnose()
+        await self._save_position()
+        self._on_progress(course)
 
-    async def _see_what_hinders(self) -> None:
+    async def _diagnose(self) -> None:
         course, now = self.course, time.monotonic()
-        if now - self._counted_at < COUNT_WORKERS_EVERY_S:
+        if now - self._diagnosed_at < DIAGNOSE_INTERVAL_S:
             return
-        self._counted_at = now
+        self._diagnosed_at = now
         course.workers = (await retry_redis(self._queue.counts)).workers
-        if course.in_hand and now - self._moved_at > TROUBLE_AFTER_S:
+        if course.in_hand and now - self._progressed_at > TROUBLE_AFTER_S:
             entry = await retry_redis(lambda: self._ledger.get(self._store, min(course.in_hand)))
             course.trouble = entry.trouble if entry else None
 
@@ -228,15 +231,15 @@ class Backfill:
 
     # ── the position ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _begin(self) -> int:
-        return int(await retry_redis(lambda: self._redis.get(self._position)) or 0)
+    async def _load_position(self) -> int:
+        return int(await retry_redis(lambda: self._redis.get(self._position_key)) or 0)
 
-    async def _keep_position(self) -> None:
-        """All before the first order that is in hand have ended. What Redis does not take now, it takes later."""
-        reached = min(self.course.in_hand, default=self._walked + 1) - 1
+    async def _save_position(self) -> None:
+        """Store the id up to which all orders are finished. When Redis fails, the next poll stores it."""
+        reached = min(self.course.in_hand, default=self._listed_up_to + 1) - 1
         with suppress(*TRANSIENT_ERRORS):
             if self._span.again and self.course.is_over:
-                await self._redis.delete(self._position)  # the next time all of them again
+                await self._redis.delete(self._position_key)  # the next run starts from the beginning
             elif reached != self.course.reached:
-                await self._redis.set(self._position, reached, ex=KEEP_POSITION_S)
+                await self._redis.set(self._position_key, reached, ex=POSITION_TTL_S)
             self.course.reached = reached

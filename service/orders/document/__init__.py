@@ -1,1 +1,1 @@
-"""Loading the order document that rules read: order, metafields, people; batching, throttling, cache."""
+"""Loads the order document that rules read: order, metafields, people. With batching, throttling and a cache."""

@@ -1,8 +1,9 @@
-"""Orders on their way into the rules: read one by one while they are few, together when they come in a burst.
+"""Loads orders of one store, and batches the requests of a burst into list calls (the DataLoader pattern).
 
-An order of its own takes Get an Order and, beside it, Get Order Metafields. The core quota is 150 calls in 30 seconds
-on a Standard plan, so those that find others being read wait until a place is free, and all that wait by then are
-read together: one Get All Orders call for up to 250 of them, and beside it one Get All Order Metafields.
+An order alone takes Get an Order and, in parallel, Get Order Metafields. The core quota is 150 calls in 30 seconds
+on a Standard plan. So only a few orders are read alone at the same time. The other requests wait until a slot is
+free, and then all waiting requests are one batch: one Get All Orders call for up to 250 orders and, in parallel, one
+Get All Order Metafields call.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ from service.orders.document.metafield_lists import MetafieldLists, RecentMetafi
 from service.orders.document.throttle import Throttle, ThrottledCaller
 from service.rules import Needs
 
-SINGLES = 4
-"""Orders of a store that are read by themselves at the same time."""
+MAX_SINGLES = 4
+"""How many orders of a store are read alone at the same time."""
 
-LISTS = 4
-"""Lists of orders in one batch: more only come of ids that lie far apart, and those can wait for the next."""
+MAX_LISTS_PER_BATCH = 4
+"""Ids that lie far apart need one list each. More lists than this wait for the next batch."""
 
 LIST_TIMEOUT_S = 5.0
 """Half an order's window: a list of 250 orders takes BigCommerce longer than one order."""
@@ -34,15 +35,15 @@ LIST_TIMEOUT_S = 5.0
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    """An order that is wanted. ``told`` is its document, or None when its place has come to read it by itself."""
+    """A request for one order. ``result`` is its document, or None when the caller is to read the order alone."""
 
     api: StoreApi
     order_id: int
     needs: Needs
     created_hint: float | None
-    told: asyncio.Future[Document | None]
-    by_itself: bool = False  # lists did not do
-    order: Document | None = None  # as a list told it, where only its metafields are missing
+    result: asyncio.Future[Document | None]
+    read_alone: bool = False  # a batch could not answer it
+    order: Document | None = None  # from a list, when only the metafields are still missing
 
     @property
     def priority(self) -> Priority:
@@ -51,154 +52,154 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Orders whose ids lie within reach of one list."""
+    """Requests that one list call can answer: their ids are close enough together."""
 
     ids: range
-    waiters: list[_Request] = field(default_factory=list)
+    requests: list[_Request] = field(default_factory=list)
 
 
 class OrderLoader:
-    """Reads one store's orders for all who want them in this process.
+    """Loads the orders of one store for all tasks of this process.
 
-    While the core quota is short, orders are read in one go after another, paced so that what is left of it lasts
-    until its reset. It needs no closing: whatever runs ends when nobody waits for it.
+    While the core quota is short, only one single or one batch is read at a time, with a pause after it, so that the
+    remaining calls last until the quota resets. There is nothing to close: reads end when nobody waits for them.
     """
 
     def __init__(self, transport: Transport, account: Account) -> None:
         self.account = account
         self._transport = transport
-        self._pace = Throttle()
-        self._waiting: list[_Request] = []
+        self._throttle = Throttle()
+        self._queued: list[_Request] = []
         self._singles: set[_Request] = set()
-        self._members: list[_Request] = []
+        self._batched: list[_Request] = []
         self._batch: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._metafields = MetafieldLists(transport.upstream_clock)
 
     async def read(self, api: StoreApi, order_id: int, needs: Needs, *, created_hint: float | None = None) -> Document:
-        """The same as ``read_order``, and the same errors: the order and, when they are named, its metafields.
+        """Load an order and, if ``needs`` names them, its metafields. Same result and errors as ``read_order``.
 
-        ``api`` is the order's: its priority decides who goes first, and the calls are counted there, those of a batch
-        for the first of its orders. ``created_hint`` is when the order may have been created, in Unix seconds.
-        NotFound is said by Get an Order only: a list may lag, or leave orders out.
+        ``api`` is the order's own: its priority decides who goes first, and it counts the calls. The calls of a batch
+        count for the first of its orders. ``created_hint`` is when the order may have been created, in Unix seconds.
+        NotFound comes from Get an Order only, because a list may be late or incomplete.
         """
-        waiter = _Request(api, order_id, needs, created_hint, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
+        request = _Request(api, order_id, needs, created_hint, asyncio.get_running_loop().create_future())
+        self._queued.append(request)
         self._dispatch()
         try:
-            document = await waiter.told
-            return await self._read_single(waiter) if document is None else document
+            document = await request.result
+            return await self._read_single(request) if document is None else document
         finally:
-            self._leave(waiter)
+            self._release(request)
 
-    def _leave(self, waiter: _Request) -> None:
-        self._singles.discard(waiter)
-        if self._batch and all(member.told.done() for member in self._members):
+    def _release(self, request: _Request) -> None:
+        self._singles.discard(request)
+        if self._batch and all(member.result.done() for member in self._batched):
             self._batch.cancel()
         self._dispatch()
 
-    # ── whose turn it is ────────────────────────────────────────────────────────────────────────────────────
+    # ── scheduling ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _dispatch(self) -> None:
-        """Let those go whose turn has come: called whenever an order comes, or a place becomes free."""
-        self._waiting = [waiter for waiter in self._waiting if not waiter.told.done()]
+        """Start every request that need not wait. Called when a request comes and when a slot becomes free."""
+        self._queued = [request for request in self._queued if not request.result.done()]
         while first := self._next():
             groups = self._groups()
-            if not first.by_itself and any(first in group.waiters for group in groups):
+            if not first.read_alone and any(first in group.requests for group in groups):
                 self._start_batch(groups)
             else:
-                self._waiting.remove(first)
+                self._queued.remove(first)
                 self._singles.add(first)
-                first.told.set_result(None)
+                first.result.set_result(None)
 
     def _next(self) -> _Request | None:
-        """The most urgent one of those that need not wait any longer; of equals, who came first."""
-        if not self._waiting or len(self._singles) >= SINGLES:
+        """The most urgent request that may start now; the oldest of equally urgent ones."""
+        if not self._queued or len(self._singles) >= MAX_SINGLES:
             return None
-        if self._pace.is_short:
+        if self._throttle.is_short:
             if self._singles or self._batch:
                 return None
-            if pause := self._pace.pause_s:
-                self._timer = self._timer or asyncio.get_running_loop().call_later(pause, self._go_on)
+            if pause := self._throttle.pause_s:
+                self._timer = self._timer or asyncio.get_running_loop().call_later(pause, self._on_timer)
                 return None
-        ready = (waiter for waiter in self._waiting if waiter.by_itself or not self._batch)
-        return min(ready, key=lambda waiter: waiter.priority, default=None)
+        ready = (request for request in self._queued if request.read_alone or not self._batch)
+        return min(ready, key=lambda request: request.priority, default=None)
 
-    def _go_on(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         self._dispatch()
 
     def _groups(self) -> list[_Group]:
-        """Those that lists can read, the most urgent ones first. Who has no other within reach is in none."""
-        waiters = [waiter for waiter in self._waiting if not waiter.by_itself]
-        reach = id_ranges(waiter.order_id for waiter in waiters)
+        """Group the queued requests by list call, the most urgent first. A request alone in its range is left out."""
+        requests = [request for request in self._queued if not request.read_alone]
+        ranges = id_ranges(request.order_id for request in requests)
         groups: dict[range, _Group] = {}
-        for waiter in sorted(waiters, key=lambda waiter: waiter.priority):
-            ids = reach[waiter.order_id]
-            groups.setdefault(ids, _Group(ids)).waiters.append(waiter)
-        return [group for group in groups.values() if len(group.waiters) > 1][:LISTS]
+        for request in sorted(requests, key=lambda request: request.priority):
+            ids = ranges[request.order_id]
+            groups.setdefault(ids, _Group(ids)).requests.append(request)
+        return [group for group in groups.values() if len(group.requests) > 1][:MAX_LISTS_PER_BATCH]
 
-    # ── one ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── single ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read_single(self, waiter: _Request) -> Document:
-        caller, started_at = self._caller(waiter.priority, waiter.api.timeout_s), asyncio.get_running_loop().time()
+    async def _read_single(self, request: _Request) -> Document:
+        caller, started_at = self._caller(request.priority, request.api.timeout_s), asyncio.get_running_loop().time()
         try:
-            parts = await read_parts(Core(caller), waiter.order_id, waiter.needs, waiter.order)
+            parts = await read_parts(Core(caller), request.order_id, request.needs, request.order)
         finally:
-            waiter.api.calls += caller.calls
-            self._pace.spend(caller.calls, started_at)
+            request.api.calls += caller.calls
+            self._throttle.spend(caller.calls, started_at)
         return order_document(*parts)
 
-    # ── many ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── batch ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_batch(self, groups: Sequence[_Group]) -> None:
-        self._members = [waiter for group in groups for waiter in group.waiters]
-        members = set(self._members)
-        self._waiting = [waiter for waiter in self._waiting if waiter not in members]
-        # It is nobody's order in particular, so it has none of their log context.
+        self._batched = [request for group in groups for request in group.requests]
+        batched = set(self._batched)
+        self._queued = [request for request in self._queued if request not in batched]
+        # The task belongs to no single order, so it gets an empty log context.
         self._batch = asyncio.create_task(self._read_batch(groups), context=Context())
         self._batch.add_done_callback(self._end_batch)
 
     def _end_batch(self, batch: asyncio.Task[None]) -> None:
         error = None if batch.cancelled() else batch.exception()
-        for waiter in self._members:
-            if waiter.told.done() or waiter.by_itself:
+        for request in self._batched:
+            if request.result.done() or request.read_alone:
                 continue
             if error:
-                waiter.told.set_exception(_own(error))
+                request.result.set_exception(_copy_error(error))
             else:
-                waiter.told.cancel()  # the process stops
-        self._waiting = [waiter for waiter in self._members if waiter.by_itself] + self._waiting
-        self._members, self._batch = [], None
+                request.result.cancel()  # the process stops
+        self._queued = [request for request in self._batched if request.read_alone] + self._queued
+        self._batched, self._batch = [], None
         self._dispatch()
 
     async def _read_batch(self, groups: Sequence[_Group]) -> None:
         structlog.contextvars.bind_contextvars(store=self.account.store_hash)
         started_at = asyncio.get_running_loop().time()
-        wanting = [waiter for waiter in self._members if waiter.needs.metafields]
+        with_metafields = [request for request in self._batched if request.needs.metafields]
         callers = [
-            self._caller(min((waiter.priority for waiter in waiters), default=Priority.CREATE), LIST_TIMEOUT_S)
-            for waiters in (wanting, *(group.waiters for group in groups))
+            self._caller(min((request.priority for request in requests), default=Priority.CREATE), LIST_TIMEOUT_S)
+            for requests in (with_metafields, *(group.requests for group in groups))
         ]
-        hints = (waiter.created_hint for waiter in wanting)
-        recent = asyncio.ensure_future(self._metafields.read(Core(callers[0]), hints, _namespaces(wanting)))
+        hints = (request.created_hint for request in with_metafields)
+        recent = asyncio.ensure_future(self._metafields.read(Core(callers[0]), hints, _namespaces(with_metafields)))
         listed = [asyncio.ensure_future(_list_orders(*each)) for each in zip(callers[1:], groups, strict=True)]
         try:
             await asyncio.gather(recent, *listed, return_exceptions=True)
         finally:
             calls = sum(caller.calls for caller in callers)
-            self._members[0].api.calls += calls
-            self._pace.spend(calls, started_at)
+            self._batched[0].api.calls += calls
+            self._throttle.spend(calls, started_at)
         for group, orders in zip(groups, listed, strict=True):
-            for waiter in group.waiters:
-                _tell(waiter, orders, recent)
+            for request in group.requests:
+                _resolve(request, orders, recent)
 
     def _caller(self, priority: Priority, timeout_s: float) -> Caller:
-        return ThrottledCaller(self._pace, self._transport, self.account, timeout_s=timeout_s, priority=priority)
+        return ThrottledCaller(self._throttle, self._transport, self.account, timeout_s=timeout_s, priority=priority)
 
 
 def id_ranges(ids: Iterable[int]) -> dict[int, range]:
-    """For each id the range that it is read with: as few as will do, none wider than one list is long."""
+    """Cover the ids with as few ranges as possible, none wider than one list page: the range of each id."""
     groups: list[list[int]] = []
     for order_id in sorted(set(ids)):
         if groups and order_id - groups[-1][0] < PER_PAGE:
@@ -209,8 +210,8 @@ def id_ranges(ids: Iterable[int]) -> dict[int, range]:
 
 
 async def _list_orders(caller: Caller, group: _Group) -> dict[int | None, Document]:
-    """What the list shows of the group's orders, by id; nothing where the API gives no such list."""
-    consignments = any(waiter.needs.consignments for waiter in group.waiters)
+    """The group's orders by id, from one list call. Empty when the API refuses the list."""
+    consignments = any(request.needs.consignments for request in group.requests)
     try:
         orders = await Core(caller).orders(min_id=group.ids[0], max_id=group.ids[-1], consignments=consignments)
     except Refused:
@@ -218,33 +219,33 @@ async def _list_orders(caller: Caller, group: _Group) -> dict[int | None, Docume
     return {to_int(order.get("id")): order for order in orders}
 
 
-def _tell(
-    waiter: _Request, listed: asyncio.Future[dict[int | None, Document]], recent: asyncio.Future[RecentMetafields]
+def _resolve(
+    request: _Request, listed: asyncio.Future[dict[int | None, Document]], recent: asyncio.Future[RecentMetafields]
 ) -> None:
-    """Give the waiter what the lists hold for it, or their error; else it is to be read by itself."""
-    if waiter.told.done():
+    """Set the request's result or error from the lists; mark it ``read_alone`` when they lack a part of it."""
+    if request.result.done():
         return
     try:
-        order = waiter.order = listed.result().get(waiter.order_id)
-        metafields = recent.result().of(order) if order and waiter.needs.metafields else {}
+        order = request.order = listed.result().get(request.order_id)
+        metafields = recent.result().of(order) if order and request.needs.metafields else {}
     except Exception as error:
-        waiter.told.set_exception(_own(error))
+        request.result.set_exception(_copy_error(error))
         return
     if order is None or metafields is None:
-        waiter.by_itself = True
+        request.read_alone = True
     else:
-        waiter.told.set_result(order_document(order, metafields))
+        request.result.set_result(order_document(order, metafields))
 
 
-def _own(error: BaseException) -> BaseException:
-    """The error for one of many who wait: raised by all, a shared one would gather all their tracebacks."""
-    own = type(error).__new__(type(error), *error.args)
-    vars(own).update(vars(error))
-    own.__cause__ = error
-    return own
+def _copy_error(error: BaseException) -> BaseException:
+    """A copy for one request. One error raised by several tasks would collect the tracebacks of all of them."""
+    copy = type(error).__new__(type(error), *error.args)
+    vars(copy).update(vars(error))
+    copy.__cause__ = error
+    return copy
 
 
-def _namespaces(waiters: Iterable[_Request]) -> frozenset[str]:
-    """Those that any of them needs; none when one of them needs all."""
-    each = [waiter.needs.metafield_namespaces for waiter in waiters]
+def _namespaces(requests: Iterable[_Request]) -> frozenset[str]:
+    """The metafield namespaces that any of the requests needs; empty (no filter) when one of them needs all."""
+    each = [request.needs.metafield_namespaces for request in requests]
     return frozenset().union(*each) if all(each) else frozenset()

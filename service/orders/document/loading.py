@@ -1,6 +1,6 @@
-"""The order document that rules read: gathered from both APIs, and only what the rules name.
+"""Loads the order document that rules read, from both APIs. Only the parts that the rules name are fetched.
 
-Reads that do not need each other's answer go out at the same time.
+Reads that do not depend on each other run in parallel.
 """
 
 import asyncio
@@ -11,38 +11,38 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.core import Core
 from service.bigcommerce.models import to_int
 from service.errors import EnrichError, NotFound
-from service.orders.document.cache import COMPANY_S, CUSTOMER_S, Cache
+from service.orders.document.cache import COMPANY_TTL_S, CUSTOMER_TTL_S, Cache
 from service.rules import Needs
 
 Document = dict[str, Any]
 
 
 class NoCompanyUser(EnrichError):
-    """B2B Edition knows no Company user behind the customer. Nothing else says so for sure."""
+    """B2B Edition has no Company user for the customer. No other answer proves that."""
 
 
 Metafields = dict[str, dict[str, Any]]
-"""Values by their namespaces and keys."""
+"""An order's metafield values, by namespace and key."""
 
 
 async def read_order(api: StoreApi, order_id: int, needs: Needs) -> Document:
-    """The document's part that no other answer is needed for: the order and, when named, its metafields."""
+    """Load the order and, if ``needs`` names them, its metafields: the part of the document without people."""
     return order_document(*await read_parts(api.core, order_id, needs))
 
 
 async def read_parts(
     core: Core, order_id: int, needs: Needs, order: Document | None = None
 ) -> tuple[Document, Metafields]:
-    """The order, unless it is known already, and its metafields when they are named."""
-    found, metafields = await asyncio.gather(
+    """Read the order, unless it is given, and its metafields if ``needs`` names them."""
+    read, metafields = await asyncio.gather(
         core.order(order_id, consignments=needs.consignments) if order is None else _known(order),
         _metafields(core, order_id) if needs.metafields else _known({}),
     )
-    return found, metafields
+    return read, metafields
 
 
 def order_document(order: Document, metafields: Metafields) -> Document:
-    """The document's part that no other answer is needed for."""
+    """Build the part of the document that the order and its metafields give."""
     return {
         "order": order,
         "products": _line_items(order),
@@ -52,7 +52,7 @@ def order_document(order: Document, metafields: Metafields) -> Document:
 
 
 async def read_people(api: StoreApi, cache: Cache, customer_id: int, needs: Needs) -> Document:
-    """The rest of the document: the customer, the Company user and the Company, as far as they are named.
+    """Load the rest of the document: customer, Company user and Company, as far as ``needs`` names them.
 
     Raises NoCompanyUser when the rules name the user or the Company and the customer is no Company user.
     """
@@ -66,10 +66,10 @@ async def read_people(api: StoreApi, cache: Cache, customer_id: int, needs: Need
 
 
 async def read_user(api: StoreApi, cache: Cache, customer_id: int) -> dict[str, Any]:
-    """The Company user of a customer; NoCompanyUser when there is none."""
+    """Load the Company user of a customer. Raises NoCompanyUser when there is none."""
     try:
         user: dict[str, Any] = await cache.get_or_read(
-            f"user:{customer_id}", lambda: api.b2b.user_of_customer(customer_id), fresh_s=CUSTOMER_S
+            f"user:{customer_id}", lambda: api.b2b.user_of_customer(customer_id), fresh_s=CUSTOMER_TTL_S
         )
     except NotFound as missing:
         raise NoCompanyUser(f"customer {customer_id} is no Company user") from missing
@@ -77,15 +77,15 @@ async def read_user(api: StoreApi, cache: Cache, customer_id: int) -> dict[str, 
 
 
 def by_namespace(metafields: Iterable[Mapping[str, Any]]) -> Metafields:
-    """One order's metafields, as rules read them."""
+    """Arrange one order's metafields as rules read them."""
     found: Metafields = {}
     for metafield in metafields:
         found.setdefault(str(metafield.get("namespace")), {})[str(metafield.get("key"))] = metafield.get("value")
     return found
 
 
-async def _known(thing: dict[str, Any]) -> dict[str, Any]:
-    return thing
+async def _known(value: dict[str, Any]) -> dict[str, Any]:
+    return value
 
 
 async def _metafields(core: Core, order_id: int) -> Metafields:
@@ -97,7 +97,7 @@ async def _customer(api: StoreApi, cache: Cache, customer_id: int, needs: Needs)
     customer = await cache.get_or_read(
         f"customer:{customer_id}:{attributes:d}{form_fields:d}",
         lambda: api.core.customer(customer_id, attributes=attributes, form_fields=form_fields),
-        fresh_s=CUSTOMER_S,
+        fresh_s=CUSTOMER_TTL_S,
     )
     if customer is None:
         return {}
@@ -109,12 +109,12 @@ async def _customer(api: StoreApi, cache: Cache, customer_id: int, needs: Needs)
 
 
 async def _attributes(api: StoreApi, cache: Cache, listed: Any) -> dict[str, Any]:
-    """A customer's attributes by name. BigCommerce is documented to tell their ids only, and seen to tell both."""
+    """A customer's attributes by name. The documented answer has only their ids; real answers also have names."""
     items = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
     names: Mapping[str, str] = {}
     if any("attribute_name" not in item for item in items):
-        # JSON, which the cache is made of, has text keys only.
-        names = await cache.get_or_read("customer-attributes", lambda: _attribute_names(api), fresh_s=CUSTOMER_S)
+        # The cache is JSON, so the ids are text keys.
+        names = await cache.get_or_read("customer-attributes", lambda: _attribute_names(api), fresh_s=CUSTOMER_TTL_S)
     return {
         str(item.get("attribute_name") or names.get(str(item.get("attribute_id")), "")): item.get("attribute_value")
         for item in items
@@ -127,14 +127,14 @@ async def _attribute_names(api: StoreApi) -> dict[str, str]:
 
 async def _company(api: StoreApi, cache: Cache, company_id: int) -> dict[str, Any]:
     company: dict[str, Any] = await cache.get_or_read(
-        f"company:{company_id}", lambda: api.b2b.company(company_id), fresh_s=COMPANY_S
+        f"company:{company_id}", lambda: api.b2b.company(company_id), fresh_s=COMPANY_TTL_S
     )
     return company
 
 
-def _by_name(thing: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(owner: Mapping[str, Any]) -> dict[str, Any]:
     """A user or Company with its extra fields as ``{name: value}``."""
-    return {**thing, "extraFields": _pairs(thing.get("extraFields"), "fieldName", "fieldValue")} if thing else {}
+    return {**owner, "extraFields": _pairs(owner.get("extraFields"), "fieldName", "fieldValue")} if owner else {}
 
 
 def _pairs(listed: Any, name: str, value: str) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _line_items(order: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _find(node: Any, key: str) -> Iterator[list[Any]]:
-    """Every list called ``key`` in nested objects and lists, in their order."""
+    """Every list under ``key`` in nested objects and lists, in document order."""
     if isinstance(node, list):
         for item in node:
             yield from _find(item, key)

@@ -1,4 +1,4 @@
-"""The metafields of many orders from one list."""
+"""Loads the metafields of many recent orders with one list call."""
 
 import math
 from collections import defaultdict
@@ -13,11 +13,11 @@ from service.errors import Refused
 from service.orders.create_window import Window
 from service.orders.document.loading import Document, Metafields, by_namespace
 
-RECENT_S = 60.0
-"""Metafields are listed for orders no older than this: what is older would come with everything since."""
+MAX_AGE_S = 60.0
+"""The list holds everything since its start date. For older orders it would be too long."""
 
 MARGIN_S = 5.0
-"""An order may be that much older than what told of it says."""
+"""An order may be this much older than its creation hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class RecentMetafields:
     by_order: dict[int | None, Metafields]
 
     def of(self, order: Document) -> Metafields | None:
-        """The order's metafields; None when the list does not reach back to it."""
+        """The order's metafields; None when the order is older than the list."""
         try:
             created_at = Window.of_order(str(order.get("date_created"))).opened_at
         except ValueError:
@@ -36,40 +36,42 @@ class RecentMetafields:
         return self.by_order.get(to_int(order.get("id")), {}) if created_at > self.since else None
 
 
-_OF_NO_ORDER = RecentMetafields(math.inf, {})
+_NO_LIST = RecentMetafields(math.inf, {})
 
 
 class MetafieldLists:
-    """Lists of one store's metafields.
+    """Reads one store's metafield lists, and trusts them only after one has shown a metafield.
 
-    Which time zone the list's ``date_created:min`` stands in is not documented. Were it not UTC, the list of a store
-    in the west would be empty and its orders seem to have no metafields: it is believed once it has shown any.
+    The time zone of the list's ``date_created:min`` is not documented. If it is not UTC, the list of a store in the
+    west is empty, and its orders would seem to have no metafields.
     """
 
     def __init__(self, clock: UpstreamClock) -> None:
         self._clock = clock
-        self._is_proven = False
+        self._has_shown_metafields = False
 
     async def read(
-        self, core: Core, hints: Iterable[float | None], namespaces: Collection[str] = ()
+        self, core: Core, created_hints: Iterable[float | None], namespaces: Collection[str] = ()
     ) -> RecentMetafields:
-        """The metafields of recent orders, as far back as the ``hints``: when each order may have been created.
+        """Read the metafields of recent orders, back to the earliest of ``created_hints``.
 
-        It is of no order when a list would not save any call, or there is none to be had.
+        A hint is when an order may have been created, in Unix seconds. The result covers no order when a list would
+        save no call, or when the list cannot be had or trusted.
         """
-        earliest = self._clock.now() - RECENT_S
-        recent = [hint for hint in (earliest if hint is None else hint for hint in hints) if hint >= earliest]
+        earliest = self._clock.now() - MAX_AGE_S
+        hints = (earliest if hint is None else hint for hint in created_hints)
+        recent = [hint for hint in hints if hint >= earliest]
         if len(recent) < 2:
-            return _OF_NO_ORDER
+            return _NO_LIST
         since = min(recent) - MARGIN_S
         try:
             listed = await core.orders_metafields(
                 created_since=datetime.fromtimestamp(since, UTC), namespaces=sorted(namespaces)
             )
         except Refused:
-            return _OF_NO_ORDER
-        self._is_proven |= bool(listed)
-        return RecentMetafields(since, _by_order(listed)) if self._is_proven else _OF_NO_ORDER
+            return _NO_LIST
+        self._has_shown_metafields |= bool(listed)
+        return RecentMetafields(since, _by_order(listed)) if self._has_shown_metafields else _NO_LIST
 
 
 def _by_order(listed: Iterable[Document]) -> dict[int | None, Metafields]:

@@ -1,6 +1,6 @@
-"""The documents of orders that somebody looks at: part by part, going on where a part is not to be had.
+"""Loads order documents for people to look at: a part that cannot be read becomes a gap, not an error.
 
-Nothing here is in a hurry, and nothing is written.
+Nothing here is urgent, and nothing is written.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ from service.orders.document.loading import (
 )
 from service.rules import Needs
 
-AT_ONCE = 8
-"""Orders whose parts are read at the same time: no order in its window must find the connections taken."""
+MAX_CONCURRENT_ORDERS = 8
+"""Orders whose parts are read at the same time. Few, so that an order in its window still finds a free connection."""
 
-TIME_ZONES_S = 14 * 3600
-"""In which time zone the list of metafields reads its ``date_created:min`` is not documented: so far apart they lie."""
+TIME_ZONE_MARGIN_S = 14 * 3600
+"""The time zone of the metafield list's ``date_created:min`` is not documented. None is further from UTC."""
 
-LIST_PAYS_S = 3600
-"""Orders placed closer together than this are read one by one: by that margin the list would hold too many others."""
+MIN_LIST_SPAN_S = 3600
+"""Because of that margin, the list holds many other orders. For orders closer together, single reads are cheaper."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedOrder:
-    """An order's document. ``gaps`` says of each root that could not be had, and is empty now, why."""
+    """An order's document. ``gaps`` maps each root that could not be read, and is empty here, to its error."""
 
     order_id: int
     document: Document
@@ -56,58 +56,59 @@ class LoadedOrder:
 
     @property
     def created_at(self) -> float | None:
-        """Unix seconds on BigCommerce's clock; None when the order does not say."""
+        """Unix seconds on BigCommerce's clock; None when the order has no readable date."""
         return _created_at(self.order)
 
     @property
     def trouble(self) -> EnrichError | None:
-        """Why the document is not what the order's life would see; a buyer who is no Company user is no trouble."""
+        """Why the document differs from what a worker would read. A buyer who is no Company user is not an error."""
         return next((error for error in self.gaps.values() if not isinstance(error, NoCompanyUser)), None)
 
 
 async def load_order(api: StoreApi, cache: Cache, order_id: int, needs: Needs) -> LoadedOrder:
-    """One order's document, as far as it is needed. Errors are those of Get an Order; all else is a gap."""
+    """Load one order's document, with the parts in ``needs``. Raises the errors of Get an Order; the rest are gaps."""
     order = await api.core.order(order_id, consignments=needs.consignments)
-    return await _gather(api, cache, order_id, order, needs, None)
+    return await _load_parts(api, cache, order_id, order, needs, None)
 
 
 async def load_newest(
-    api: StoreApi, cache: Cache, count: int, needs: Needs, tell: Callable[[int, int], None]
+    api: StoreApi, cache: Cache, count: int, needs: Needs, on_progress: Callable[[int, int], None]
 ) -> list[LoadedOrder]:
-    """The documents of the store's newest orders (at most 250), the newest first.
+    """Load the documents of the store's newest orders (at most 250), newest first.
 
-    ``tell`` hears how many are done, and of how many. Errors are those of Get All Orders and CredentialsRefused, as
-    what the token may not do for one order it may not do for any; all else is a gap of its order.
+    ``on_progress`` is called with how many are loaded, and of how many. Raises the errors of Get All Orders and
+    CredentialsRefused, because a scope that is missing for one order is missing for all. Other errors are gaps of
+    their order.
     """
     orders = await api.core.orders(limit=count, sort="id:desc", consignments=needs.consignments)
     metafields = await _listed_metafields(api, orders, needs) if needs.metafields else None
-    free, done = asyncio.Semaphore(AT_ONCE), 0
-    tell(done, len(orders))
+    slots, done = asyncio.Semaphore(MAX_CONCURRENT_ORDERS), 0
+    on_progress(done, len(orders))
 
-    async def gather(order: Document) -> LoadedOrder:
+    async def load(order: Document) -> LoadedOrder:
         nonlocal done
         order_id = to_int(order.get("id")) or 0
         known = None if metafields is None else metafields.get(order_id, {})
-        async with free:
-            gathered = await _gather(api, cache, order_id, order, needs, known)
-        if isinstance(gathered.trouble, CredentialsRefused):
-            raise gathered.trouble
+        async with slots:
+            loaded = await _load_parts(api, cache, order_id, order, needs, known)
+        if isinstance(loaded.trouble, CredentialsRefused):
+            raise loaded.trouble
         done += 1
-        tell(done, len(orders))
-        return gathered
+        on_progress(done, len(orders))
+        return loaded
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(gather(order)) for order in orders]
+            tasks = [group.create_task(load(order)) for order in orders]
     except ExceptionGroup as several:
         raise several.exceptions[0] from several
     return [task.result() for task in tasks]
 
 
-async def _gather(
+async def _load_parts(
     api: StoreApi, cache: Cache, order_id: int, order: Document, needs: Needs, metafields: Metafields | None
 ) -> LoadedOrder:
-    """``metafields`` are the order's where they are known already."""
+    """``metafields`` are the order's, when they are known already."""
     customer_id = to_int(order.get("customer_id")) or 0
     gaps: dict[str, EnrichError] = {}
 
@@ -119,13 +120,13 @@ async def _gather(
             return {}
 
     async def person(name: str) -> dict[str, Any]:
-        alone = replace(
+        only_this = replace(
             needs,
             customer=needs.customer and name == "customer",
             user=needs.user and name == "user",
             company=needs.company and name == "company",
         )
-        return {name: await part(name, lambda: _person(api, cache, customer_id, alone, name))}
+        return {name: await part(name, lambda: _person(api, cache, customer_id, only_this, name))}
 
     async def user_and_company() -> Document:
         user = await person("user")
@@ -164,11 +165,11 @@ async def _metafields(
 
 
 async def _listed_metafields(api: StoreApi, orders: Sequence[Document], needs: Needs) -> dict[int, Metafields] | None:
-    """The metafields of all these orders from one list; None where each order is better asked for its own."""
+    """The metafields of all these orders from one list; None when reading them order by order is better."""
     times = [created for order in orders if (created := _created_at(order)) is not None]
-    if len(times) < max(2, len(orders)) or max(times) - min(times) < LIST_PAYS_S:
+    if len(times) < max(2, len(orders)) or max(times) - min(times) < MIN_LIST_SPAN_S:
         return None
-    since = datetime.fromtimestamp(min(times) - TIME_ZONES_S, UTC)
+    since = datetime.fromtimestamp(min(times) - TIME_ZONE_MARGIN_S, UTC)
     try:
         listed = await api.core.orders_metafields(created_since=since, namespaces=sorted(needs.metafield_namespaces))
     except (Refused, TryAgain):
@@ -176,7 +177,7 @@ async def _listed_metafields(api: StoreApi, orders: Sequence[Document], needs: N
     found: dict[int, list[Document]] = {}
     for metafield in listed:
         found.setdefault(to_int(metafield.get("resource_id")) or 0, []).append(metafield)
-    # A list that shows nothing may be one that does not work.
+    # An empty list may mean that the list does not work.
     return {order_id: by_namespace(metafields) for order_id, metafields in found.items()} or None
 
 

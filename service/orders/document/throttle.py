@@ -1,4 +1,4 @@
-"""How fast the core quota of a store lets its orders be read."""
+"""Throttles order reads while a store's core quota is short."""
 
 import asyncio
 
@@ -7,18 +7,18 @@ from service.bigcommerce.quota import Quota
 from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import OutOfBudget, WaitUntil
 
-PLENTY = 1 / 3
-"""With less than this share of the quota left, calls are saved."""
+SHORT_BELOW = 1 / 3
+"""The quota is short when less than this share of it is left."""
 
-LONGEST_PAUSE_S = 2.0
-"""An order in its window cannot wait for much more."""
+MAX_PAUSE_S = 2.0
+"""An order in its window cannot wait much longer."""
 
-_RESET_S = 30.0
-"""The core API's window, where an answer does not say when it ends."""
+_WINDOW_S = 30.0
+"""The core API's quota window, used when an answer does not say when it resets."""
 
 
 class Throttle:
-    """Learns from each answer; while the quota is short, spreads what is left of it over the time to its reset.
+    """Spreads the remaining quota over the time until its reset, from what each answer says of it.
 
     Times are the event loop's.
     """
@@ -30,55 +30,55 @@ class Throttle:
 
     @property
     def is_short(self) -> bool:
-        """Whether the store's quota was told to be short, and has not reset since."""
+        """Whether the quota was short in the last answer, and has not reset since."""
         return _now() < self._short_until
 
     @property
     def pause_s(self) -> float:
-        """Seconds until orders may be read again; 0 as long as there is plenty."""
+        """Seconds until the next read may start; 0 while the quota is not short."""
         return max(0.0, self._next_at - _now()) if self.is_short else 0.0
 
     def learn(self, quota: Quota | None) -> None:
-        """What an answer said of the quota. One that says nothing teaches nothing."""
+        """Take over the quota that an answer reports. An answer without it changes nothing."""
         if quota is None or quota.limit is None or quota.left is None:
             return
-        if quota.left >= quota.limit * PLENTY:
+        if quota.left >= quota.limit * SHORT_BELOW:
             self._short_until = 0.0
         else:
-            self._save(quota.left, quota.resets_in_s if quota.resets_in_s is not None else _RESET_S)
+            self._set_short(quota.left, quota.resets_in_s if quota.resets_in_s is not None else _WINDOW_S)
 
-    def learn_spent(self, seconds: float) -> None:
-        """The quota is spent, and resets so many seconds from now."""
-        self._save(0, seconds)
+    def learn_spent(self, resets_in_s: float) -> None:
+        """Note that the quota is spent."""
+        self._set_short(0, resets_in_s)
 
     def spend(self, calls: int, started_at: float) -> None:
-        """So many calls were made since then: the next may follow when their share of the time has passed."""
-        self._next_at = started_at + min(LONGEST_PAUSE_S, calls * self._per_call_s)
+        """Note calls that began at ``started_at``: the next read waits until their share of the time is over."""
+        self._next_at = started_at + min(MAX_PAUSE_S, calls * self._per_call_s)
 
-    def _save(self, left: int, resets_in_s: float) -> None:
+    def _set_short(self, left: int, resets_in_s: float) -> None:
         self._short_until = _now() + resets_in_s
         self._per_call_s = resets_in_s / max(1, left)
 
 
 class ThrottledCaller(Caller):
-    """A caller whose answers set the pace."""
+    """A caller that reports the quota of each answer to a throttle."""
 
     def __init__(
-        self, pace: Throttle, transport: Transport, account: Account, *, timeout_s: float, priority: Priority
+        self, throttle: Throttle, transport: Transport, account: Account, *, timeout_s: float, priority: Priority
     ) -> None:
         super().__init__(transport, account, timeout_s=timeout_s, priority=priority)
-        self._pace = pace
+        self._throttle = throttle
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
-        """Make the call, and learn from its answer how much of the quota is left. Errors are those of any call."""
+        """Make the call, and report how much of the quota is left. Errors are those of any call."""
         try:
             answer = await super().call(call, timeout_s=timeout_s)
         except WaitUntil as wait:
-            # That nothing is left for less urgent calls is how the budget works, and no shortage.
+            # A less urgent call without budget is no shortage: the budget keeps a reserve for more urgent ones.
             if self.priority is Priority.CREATE or not isinstance(wait, OutOfBudget):
-                self._pace.learn_spent(wait.seconds)
+                self._throttle.learn_spent(wait.seconds)
             raise
-        self._pace.learn(answer.quota)
+        self._throttle.learn(answer.quota)
         return answer
 
 

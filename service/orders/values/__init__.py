@@ -1,1 +1,1 @@
-"""From rule results to the values that are sent: validation, merging with the record, skipping."""
+"""Turns rule results into the values that are sent: skipping, validation, merging with the record."""

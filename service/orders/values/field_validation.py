@@ -1,4 +1,4 @@
-"""Extra fields against what the store's extra-field configs allow."""
+"""Validates extra fields against the store's extra-field configs, and converts their values."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class DroppedField:
-    """A field, by its key in the stores file, that is not sent, and why: a sentence without the shopper's value."""
+    """A field that is not sent, by its key in the stores file. ``reason`` is a sentence without the shopper's value."""
 
     name: str
     reason: str
@@ -21,15 +21,15 @@ class DroppedField:
 
 @dataclass(frozen=True, slots=True)
 class ValidatedFields:
-    """``fields`` are sent: fieldName → text. ``refused`` is set when the order must not be sent without a field."""
+    """``fields`` are sent: fieldName → text. If ``refused`` is set, a required field is invalid: send nothing."""
 
     fields: dict[str, str]
     dropped: tuple[DroppedField, ...]
     refused: DroppedField | None
 
 
-class _MisfitError(Exception):
-    """Why a value does not fit; ``required`` when BigCommerce says that the field is."""
+class _InvalidValueError(Exception):
+    """Why a value is invalid. ``required`` is set when the store's config requires the field."""
 
     def __init__(self, reason: str, *, required: bool = False) -> None:
         super().__init__(reason)
@@ -39,35 +39,35 @@ class _MisfitError(Exception):
 def validate_fields(
     fields: Mapping[str, str], required_rules: Collection[str], configs: Sequence[ExtraFieldConfig]
 ) -> ValidatedFields:
-    """Name each field by its fieldName and leave out what BigCommerce would not take.
+    """Map each key to its fieldName, and leave out the values that BigCommerce would refuse.
 
-    A key is a fieldName or a label; a fieldName goes first. What does not fit is dropped, unless BigCommerce or the
-    rule requires the field (``required_rules`` are such keys): then it is ``refused``, the first one at least; with
-    it the order fails. The rows of a multi-line field are how it is displayed, no limit.
+    A key is a fieldName or a label; a fieldName goes first. An invalid value is dropped, unless the config or the
+    rule (``required_rules`` are the keys) requires the field. The first such field is ``refused``, and the order
+    fails with it. The rows of a multi-line field are its display height, not a limit.
     """
-    fitted: dict[str, str] = {}
+    valid: dict[str, str] = {}
     dropped: list[DroppedField] = []
     refused: DroppedField | None = None
     for key, text in fields.items():
         try:
             config = _config(key, configs)
             value = _value(text, config)
-        except _MisfitError as misfit:
-            unfit = DroppedField(key, str(misfit))
-            if refused is None and (misfit.required or key in required_rules):
-                refused = unfit
+        except _InvalidValueError as invalid:
+            invalid_field = DroppedField(key, str(invalid))
+            if refused is None and (invalid.required or key in required_rules):
+                refused = invalid_field
             else:
-                dropped.append(unfit)
+                dropped.append(invalid_field)
             continue
-        if config.field_name in fitted:
+        if config.field_name in valid:
             dropped.append(DroppedField(key, "another rule has filled the same field already."))
         else:
-            fitted[config.field_name] = value
-    return ValidatedFields(fitted, tuple(dropped), refused)
+            valid[config.field_name] = value
+    return ValidatedFields(valid, tuple(dropped), refused)
 
 
 def configs_for_key(key: str, configs: Sequence[ExtraFieldConfig]) -> list[ExtraFieldConfig]:
-    """The extra fields that a key of the stores file means: the one with this fieldName, else all with this label."""
+    """The extra fields that a key of the stores file names: the one with this fieldName, else all with this label."""
     by_name = {config.field_name: config for config in configs if config.field_name}
     if key in by_name:
         return [by_name[key]]
@@ -75,16 +75,16 @@ def configs_for_key(key: str, configs: Sequence[ExtraFieldConfig]) -> list[Extra
 
 
 def suggest_field(key: str, configs: Sequence[ExtraFieldConfig]) -> str:
-    """``Did you mean "…"?`` with the fieldName or label that is nearest to the key, or no text."""
+    """``Did you mean "…"?`` with the closest fieldName or label; empty when none is close."""
     return did_you_mean(key, [name for config in configs for name in (config.field_name, config.label) if name])
 
 
 def rejection_reason(text: str, config: ExtraFieldConfig) -> str | None:
-    """Why the field would not take this text, as a sentence without the text; None when it would."""
+    """Why the field would not accept this text, as a sentence without the text; None when it would."""
     try:
         _value(text, config)
-    except _MisfitError as misfit:
-        return str(misfit)
+    except _InvalidValueError as invalid:
+        return str(invalid)
     return None
 
 
@@ -93,29 +93,31 @@ def _config(key: str, configs: Sequence[ExtraFieldConfig]) -> ExtraFieldConfig:
         case [config]:
             return config
         case []:
-            raise _MisfitError(f"the store has no extra field of this name. {suggest_field(key, configs)}".rstrip())
+            raise _InvalidValueError(
+                f"the store has no extra field of this name. {suggest_field(key, configs)}".rstrip()
+            )
         case several:
             names = ", ".join(config.field_name for config in several)
             required = any(config.required for config in several)
-            raise _MisfitError(f"several extra fields have this label; name one of {names}.", required=required)
+            raise _InvalidValueError(f"several extra fields have this label; name one of {names}.", required=required)
 
 
 def _value(text: str, config: ExtraFieldConfig) -> str:
-    """The text to send. Raises _MisfitError when the field does not take it."""
+    """The text to send. Raises _InvalidValueError when the field does not accept it."""
     reason = None
     match config.type:
         case FieldType.TEXT if config.maximum_length is not None and len(text) > config.maximum_length:
             reason = f"the text has {len(text)} characters, the field takes {config.maximum_length}."
         case FieldType.NUMBER if not _NUMBER.fullmatch(text):
-            reason = "the field takes a number, and the text is none."
+            reason = "the text is not a number, and the field takes only numbers."
         case FieldType.NUMBER if config.maximum_value is not None and float(text) > config.maximum_value:
-            reason = f"the number is above {plain_number(config.maximum_value)}, the most that the field takes."
+            reason = f"the number is larger than {plain_number(config.maximum_value)}, the field's maximum."
         case FieldType.DROPDOWN:
             return _option(text, config)
     if reason:
-        raise _MisfitError(reason, required=config.required)
+        raise _InvalidValueError(reason, required=config.required)
     if config.type is FieldType.NUMBER:
-        # As BigCommerce will give it back: "007" and "+7" are 7, and would else never be found as sent.
+        # In the form that BigCommerce returns: "007" and "+7" come back as 7, and must be equal at verification.
         return plain_number(Decimal(text)) or text
     return text
 
@@ -125,5 +127,5 @@ def _option(text: str, config: ExtraFieldConfig) -> str:
         return text
     alike = {option for option in config.options if option.strip().casefold() == text.strip().casefold()}
     if len(alike) != 1:
-        raise _MisfitError("the text is not one of the field's options.", required=config.required)
+        raise _InvalidValueError("the text is not one of the field's options.", required=config.required)
     return alike.pop()

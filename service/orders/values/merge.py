@@ -1,7 +1,7 @@
-"""The record that is there against the values that should be: what to write, what to leave alone. Pure.
+"""Merges the wanted values with a B2B Edition record: what to write, what to keep. Pure.
 
-What somebody else wrote on a record stays unless the store says ``existing_values = "replace"``: BigCommerce's own
-checkout writes PO numbers too, and a buyer's own words are not ours to overwrite.
+Values that somebody else wrote stay, unless the store has ``existing_values = "replace"``. BigCommerce's own checkout
+writes PO numbers too, and what a buyer typed must not be overwritten.
 """
 
 import re
@@ -15,16 +15,16 @@ from service.orders.state.entry import Sent
 
 PO_NUMBER = "po_number"
 
-# A number as people write it: without leading zeros, so that "007" is never taken for "7".
+# No leading zeros, so that "007" and "7" stay different texts.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What an Update must send, None when the record needs nothing; ``kept`` names what gave way to somebody else's.
+    """``values`` is what an Update must send, None when the record needs no Update.
 
-    The extra fields are the whole set, the record's own (``Values.carried``) beside ours: whether the API merges or
-    replaces is unknown.
+    ``kept`` names the values of somebody else that stay. The Update sends the record's other extra fields too
+    (``Values.carried``), because it is unknown whether the API merges or replaces the set.
     """
 
     values: Values | None
@@ -39,76 +39,76 @@ def merge(
     *,
     leave_out: Collection[str] = (),
 ) -> Merged:
-    """Compare a record with the wanted values.
+    """Compare a record with the wanted values, and decide what an Update must send.
 
-    ``written`` are the values that we ever sent, by name: those count as ours, not as somebody else's. Fields in
-    ``leave_out`` are not carried along.
+    ``written`` holds every value that we have sent, by name; such a value on the record counts as ours. Extra fields
+    in ``leave_out`` are not carried.
     """
     kept: list[str] = []
 
-    def must_write(name: str, value: str, there: Any) -> bool:
+    def needs_write(name: str, value: str, existing: Any) -> bool:
         exact = name == PO_NUMBER
-        if same(value, there, exact=exact):
+        if same(value, existing, exact=exact):
             return False
-        ours = any(same(earlier, there, exact=exact) for earlier in written.get(name, ()))
-        if _says_something(there) and not ours and existing_values == "keep":
+        is_ours = any(same(earlier, existing, exact=exact) for earlier in written.get(name, ()))
+        if _has_content(existing) and not is_ours and existing_values == "keep":
             kept.append(name)
             return False
         return True
 
     po_number = None
-    if wanted.po_number is not None and must_write(PO_NUMBER, wanted.po_number, record.po_number):
+    if wanted.po_number is not None and needs_write(PO_NUMBER, wanted.po_number, record.po_number):
         po_number = wanted.po_number
     fields = {
         name: value
         for name, value in wanted.extra_fields.items()
-        if must_write(name, value, record.extra_fields.get(name, ""))
+        if needs_write(name, value, record.extra_fields.get(name, ""))
     }
     if po_number is None and not fields:
         return Merged(None, tuple(kept))
     carried = {
-        name: there
-        for name, there in record.extra_fields.items()
-        if _says_something(there) and name not in fields and name not in leave_out
+        name: existing
+        for name, existing in record.extra_fields.items()
+        if _has_content(existing) and name not in fields and name not in leave_out
     }
     return Merged(Values(po_number, fields, carried), tuple(kept))
 
 
 def holds(record: Record, sent: Sent) -> bool:
-    """Whether the record shows the PO and every extra field that was sent, as sent."""
+    """Whether the record shows the PO and every extra field exactly as sent."""
     return (sent.po_number is None or same(sent.po_number, record.po_number, exact=True)) and all(
         same(value, record.extra_fields.get(name, "")) for name, value in sent.extra_fields.items()
     )
 
 
 def shows_any(record: Record, sent: Sent) -> bool:
-    """Whether anything on the record is what was sent."""
+    """Whether the record shows at least one of the sent values."""
     return (sent.po_number is not None and same(sent.po_number, record.po_number, exact=True)) or any(
         same(value, record.extra_fields.get(name, "")) for name, value in sent.extra_fields.items()
     )
 
 
 def is_lost(record: Record, sent: Sent) -> bool:
-    """Whether anything that was sent is gone from the record: empty now, not merely written over by somebody."""
-    gone = [name for name in sent.extra_fields if not _says_something(record.extra_fields.get(name, ""))]
-    return bool(gone) or (sent.po_number is not None and not record.po_number.strip())
+    """Whether a sent value is empty on the record now. A value that somebody changed is not lost."""
+    lost = [name for name in sent.extra_fields if not _has_content(record.extra_fields.get(name, ""))]
+    return bool(lost) or (sent.po_number is not None and not record.po_number.strip())
 
 
-def same(ours: str, there: Any, *, exact: bool = False) -> bool:
-    """Whether two values are the same text; number fields may come back written another way (5.50 and 5.5)."""
-    if not isinstance(there, str):
+def same(ours: str, existing: Any, *, exact: bool = False) -> bool:
+    """Whether two values are equal. Number fields may come back in another form (5.50 as 5.5), unless ``exact``."""
+    if not isinstance(existing, str):
         return False
-    ours, there = _plain(ours), _plain(there)
-    if ours == there:
+    ours, existing = _normalize(ours), _normalize(existing)
+    if ours == existing:
         return True
-    if exact or not (_NUMBER.fullmatch(ours) and _NUMBER.fullmatch(there)):
+    if exact or not (_NUMBER.fullmatch(ours) and _NUMBER.fullmatch(existing)):
         return False
-    return Decimal(ours) == Decimal(there)
+    return Decimal(ours) == Decimal(existing)
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     return text.strip().replace("\r\n", "\n")
 
 
-def _says_something(there: Any) -> bool:
-    return bool(there.strip() if isinstance(there, str) else there)
+def _has_content(value: Any) -> bool:
+    return bool(value.strip() if isinstance(value, str) else value)

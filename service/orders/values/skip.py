@@ -1,4 +1,4 @@
-"""Which orders are not enriched, by what the order itself says. Pure."""
+"""Decides from the order itself whether it is skipped. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,9 +13,9 @@ SkipReason = Literal["deleted", "channel", "guest", "incomplete"]
 
 
 def skip_reason(order: Mapping[str, Any], store: Store) -> SkipReason | None:
-    """Why the V2 order is left alone, None when it is not.
+    """Why the V2 order is skipped; None when it is to be enriched.
 
-    An ``incomplete`` one is only left until its status changes where the store says ``incomplete_orders = "wait"``.
+    With ``incomplete_orders = "wait"``, an ``incomplete`` order is not skipped for good: it waits for its status.
     """
     if order.get("is_deleted") is True:
         return "deleted"

@@ -1,4 +1,3 @@
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -8,7 +7,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.b2b import B2B, MAX_PAGES, says_already_exists
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values
 from service.errors import AlreadyExists, CredentialsRefused, NotFound, Refused, TryAgain, Unsure
-from tests.fakes.upstream import FakeUpstream, store_api
+from tests.fakes.upstream import FakeUpstream
 
 VALUES = Values("PO-1", {"Cost Center": "A"})
 CREATE = "POST /api/v3/io/orders"
@@ -16,17 +15,6 @@ ORDER = "GET /api/v3/io/orders/123"
 UPDATE = "PUT /api/v3/io/orders/123"
 LIST = "GET /api/v3/io/orders"
 RECORD = {"id": 99, "bcOrderId": 123, "poNumber": "PO-1", "extraFields": [{"fieldName": "x", "fieldValue": "y"}]}
-
-
-@pytest.fixture
-def upstream() -> FakeUpstream:
-    return FakeUpstream()
-
-
-@pytest.fixture
-async def api(upstream: FakeUpstream) -> AsyncIterator[StoreApi]:
-    async with store_api(upstream) as api:
-        yield api
 
 
 @pytest.fixture
@@ -42,7 +30,7 @@ def refusal(status: int, message: str) -> tuple[int, dict[str, Any]]:
     return status, {"code": status, "data": {}, "meta": {"message": message}}
 
 
-async def test_record_is_made_with_the_values_in_it(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_record_is_created_with_the_values(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on(CREATE, success(RECORD))
     record = await b2b.create_order(123, 321, VALUES)
     assert (record.order_id, record.po_number, record.extra_fields) == (123, "PO-1", {"x": "y"})
@@ -57,7 +45,7 @@ async def test_record_is_made_with_the_values_in_it(b2b: B2B, upstream: FakeUpst
 
 
 @pytest.mark.parametrize("answer", [success([]), success(None), success("x"), (200, [1]), 204])
-async def test_record_was_made_even_if_the_answer_cannot_be_understood(
+async def test_record_was_created_even_if_the_answer_has_an_unexpected_shape(
     b2b: B2B, upstream: FakeUpstream, answer: Any
 ) -> None:
     upstream.on(CREATE, answer)
@@ -65,7 +53,7 @@ async def test_record_was_made_even_if_the_answer_cannot_be_understood(
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
-async def test_create_that_finds_a_record_says_already_exists(b2b: B2B, upstream: FakeUpstream, status: int) -> None:
+async def test_create_of_an_existing_record_is_already_exists(b2b: B2B, upstream: FakeUpstream, status: int) -> None:
     upstream.on(CREATE, refusal(status, "The order already exists."))
     with pytest.raises(AlreadyExists) as refused:
         await b2b.create_order(123, 321, VALUES)
@@ -77,7 +65,7 @@ async def test_create_that_finds_a_record_says_already_exists(b2b: B2B, upstream
     ("status", "message"),
     [(400, "Customer does not exist."), (400, ""), (409, "Conflict."), (422, "poNumber is already used")],
 )
-async def test_create_that_is_refused_for_anything_else_is_refused(
+async def test_create_that_is_refused_for_another_reason_is_refused(
     b2b: B2B, upstream: FakeUpstream, status: int, message: str
 ) -> None:
     upstream.on(CREATE, refusal(status, message))
@@ -98,7 +86,7 @@ ENVELOPED = [
 
 
 @pytest.mark.parametrize(("code", "error"), ENVELOPED)
-async def test_error_within_a_200_is_judged_by_its_code(
+async def test_error_within_a_200_is_mapped_by_its_code(
     b2b: B2B, upstream: FakeUpstream, code: Any, error: type[Exception]
 ) -> None:
     body = {"code": code, "data": {"errMsg": "No: access-token"}, "meta": {"message": "No."}}
@@ -112,14 +100,14 @@ async def test_error_within_a_200_is_judged_by_its_code(
     assert "access-token" not in str(write.value)
 
 
-async def test_record_that_exists_may_be_told_within_a_200(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_already_exists_may_be_reported_within_a_200(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on(CREATE, refusal(400, "The order already exists.")[1])
     with pytest.raises(AlreadyExists):
         await b2b.create_order(123, 321, VALUES)
 
 
 @pytest.mark.parametrize("code", [200, 201, 0, None, "SUCCESS", True, [500]])
-async def test_code_that_tells_of_no_error_is_none(b2b: B2B, upstream: FakeUpstream, code: Any) -> None:
+async def test_other_codes_within_a_200_are_no_errors(b2b: B2B, upstream: FakeUpstream, code: Any) -> None:
     upstream.on(ORDER, {**success(RECORD), "code": code})
     assert (await b2b.order(123)).order_id == 123
 
@@ -135,7 +123,7 @@ async def test_code_that_tells_of_no_error_is_none(b2b: B2B, upstream: FakeUpstr
         ("", False),
     ],
 )
-def test_already_exists_is_told_by_its_words(message: str, *, expected: bool) -> None:
+def test_already_exists_is_recognized_by_its_message(message: str, *, expected: bool) -> None:
     assert says_already_exists(message) is expected
 
 
@@ -152,28 +140,26 @@ async def test_record_is_read_from_object_or_array(b2b: B2B, upstream: FakeUpstr
     assert (record.order_id, record.po_number) == (123, "PO-1")
 
 
-async def test_record_that_does_not_tell_its_order_is_taken_for_the_one_asked_for(
-    b2b: B2B, upstream: FakeUpstream
-) -> None:
+async def test_record_without_an_order_id_gets_the_requested_one(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on(ORDER, success({"id": 99, "poNumber": None}))
     assert await b2b.order(123) == Record(order_id=123)
 
 
 @pytest.mark.parametrize("answer", [refusal(404, "Order Does Not Exist."), success([]), success({}), success(None)])
-async def test_record_that_is_not_there_is_not_found(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
+async def test_missing_record_is_not_found(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on(ORDER, answer)
     with pytest.raises(NotFound):
         await b2b.order(123)
 
 
 @pytest.mark.parametrize("answer", [success("x"), success([1]), (200, []), {"code": 200}, success([{"bcOrderId": 5}])])
-async def test_record_that_cannot_be_understood_is_tried_again(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
+async def test_record_of_an_unexpected_shape_is_transient(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on(ORDER, answer)
     with pytest.raises(TryAgain):
         await b2b.order(123)
 
 
-async def test_update_writes_the_values_and_tells_the_record(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_update_writes_the_values_and_returns_the_record(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on(UPDATE, success([RECORD]))
     record = await b2b.update_order(123, Values("PO-1", {}))
     assert record is not None
@@ -181,7 +167,7 @@ async def test_update_writes_the_values_and_tells_the_record(b2b: B2B, upstream:
     assert upstream.bodies(UPDATE) == [{"poNumber": "PO-1"}]
 
 
-async def test_update_that_tells_no_record_is_none(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_update_without_a_record_in_the_answer_is_none(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on(UPDATE, {"code": 200, "message": "SUCCESS"})
     assert await b2b.update_order(123, VALUES) is None
 
@@ -192,7 +178,7 @@ async def test_update_without_a_required_extra_field_is_refused_with_its_name(b2
         await b2b.update_order(123, VALUES)
 
 
-async def test_page_of_records_is_asked_for_by_what_was_given(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_page_of_records_is_queried_with_the_given_parameters(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on(LIST, success([RECORD, {"id": 1}], pagination={"totalCount": 5, "limit": 2, "offset": 0}))
     page = await b2b.orders(
         min_created=1, max_created=2, min_modified=3, max_modified=4, order_id=5, company_id=6, limit=2,
@@ -229,7 +215,7 @@ async def test_page_without_a_total_is_the_last_when_it_is_not_full(b2b: B2B, up
     assert (page.total, page.next_offset) == (None, None)
 
 
-async def test_extra_field_configs_are_followed_to_the_end(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_extra_field_configs_are_read_to_the_last_page(b2b: B2B, upstream: FakeUpstream) -> None:
     names = [f"field {number}" for number in range(450)]
 
     def page(request: httpx.Request) -> Any:
@@ -242,14 +228,14 @@ async def test_extra_field_configs_are_followed_to_the_end(b2b: B2B, upstream: F
     assert len(upstream.requests) == 3
 
 
-async def test_config_without_a_name_is_of_no_use(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_config_without_a_name_is_dropped(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v3/io/orders/extra-fields", success([{"fieldName": None}, {"fieldName": "a"}]))
     assert await b2b.extra_field_configs() == [ExtraFieldConfig(field_name="a")]
 
 
-async def test_list_that_never_ends_is_given_up(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_endless_list_is_given_up(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v3/io/orders/extra-fields", success([{"fieldName": "a"}] * 200))
-    with pytest.raises(TryAgain, match="has not ended"):
+    with pytest.raises(TryAgain, match="does not end"):
         await b2b.extra_field_configs()
     assert len(upstream.requests) == MAX_PAGES
 
@@ -274,12 +260,12 @@ async def test_user_is_found_by_customer_id(b2b: B2B, upstream: FakeUpstream) ->
 
 
 @pytest.mark.parametrize("answer", [refusal(404, "User does not exist"), success([]), success(None)])
-async def test_customer_who_is_no_company_user_is_not_found(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
+async def test_customer_who_is_not_a_company_user_is_not_found(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on("GET /api/v3/io/users/customer/321", answer)
     with pytest.raises(NotFound):
         await b2b.user_of_customer(321)
 
 
-async def test_company_is_handed_on_as_written(b2b: B2B, upstream: FakeUpstream) -> None:
+async def test_company_is_returned_unchanged(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v3/io/companies/7", success({"companyName": "Great Buys"}))
     assert await b2b.company(7) == {"companyName": "Great Buys"}

@@ -1,4 +1,3 @@
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -8,20 +7,9 @@ import pytest
 from service.bigcommerce import StoreApi
 from service.bigcommerce.core import MAX_PAGES, Core
 from service.errors import NotFound, TryAgain
-from tests.fakes.upstream import FakeUpstream, store_api
+from tests.fakes.upstream import FakeUpstream
 
 CREATED = datetime(2026, 1, 10, 22, 5, 30, 123456, tzinfo=timezone(timedelta(hours=1)))
-
-
-@pytest.fixture
-def upstream() -> FakeUpstream:
-    return FakeUpstream()
-
-
-@pytest.fixture
-async def api(upstream: FakeUpstream) -> AsyncIterator[StoreApi]:
-    async with store_api(upstream) as api:
-        yield api
 
 
 @pytest.fixture
@@ -33,7 +21,7 @@ def query(upstream: FakeUpstream, index: int = -1) -> dict[str, str]:
     return dict(upstream.requests[index].url.params)
 
 
-async def test_order_is_handed_on_as_written(core: Core, upstream: FakeUpstream) -> None:
+async def test_order_is_returned_unchanged(core: Core, upstream: FakeUpstream) -> None:
     order = {"id": 7, "total_inc_tax": "10.0000", "billing_address": {"form_fields": []}}
     upstream.on("GET /v2/orders/7", order)
     assert await core.order(7) == order
@@ -46,20 +34,20 @@ async def test_order_comes_with_consignments_when_they_are_wanted(core: Core, up
     assert query(upstream) == {"include": "consignments.line_items", "consignment_structure": "object"}
 
 
-async def test_order_in_a_list_of_one_is_taken_out(core: Core, upstream: FakeUpstream) -> None:
+async def test_order_in_a_list_of_one_is_unwrapped(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders/7", [{"id": 7}])
     assert await core.order(7) == {"id": 7}
 
 
 @pytest.mark.parametrize("answer", [204, [], {}, (404, {}), (404, [{"status": 404, "message": "Not there."}])])
-async def test_order_that_is_not_there_is_not_found(core: Core, upstream: FakeUpstream, answer: Any) -> None:
+async def test_missing_order_is_not_found(core: Core, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on("GET /v2/orders/7", answer)
     with pytest.raises(NotFound):
         await core.order(7)
 
 
 @pytest.mark.parametrize("answer", ["text", 5, [{}, {}], [1]])
-async def test_order_that_cannot_be_understood_is_tried_again(core: Core, upstream: FakeUpstream, answer: Any) -> None:
+async def test_order_of_an_unexpected_shape_is_transient(core: Core, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on("GET /v2/orders/7", (200, answer))
     with pytest.raises(TryAgain):
         await core.order(7)
@@ -70,7 +58,7 @@ async def test_order_id_must_be_a_number(core: Core) -> None:
         await core.order("7/../8")  # type: ignore[arg-type]
 
 
-async def test_orders_are_asked_for_by_what_was_given(core: Core, upstream: FakeUpstream) -> None:
+async def test_orders_are_queried_with_the_given_parameters(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders", [{"id": 7}, {"id": 8}])
     orders = await core.orders(min_id=7, max_id=9, min_date_created=CREATED, limit=2, page=3, consignments=True)
     assert orders == [{"id": 7}, {"id": 8}]
@@ -86,7 +74,7 @@ async def test_orders_are_asked_for_by_what_was_given(core: Core, upstream: Fake
     }
 
 
-async def test_orders_of_a_customer_are_asked_for(core: Core, upstream: FakeUpstream) -> None:
+async def test_orders_of_a_customer_are_queried(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders", 204)
     await core.orders(customer_id=321, min_id=8)
     assert query(upstream) == {"customer_id": "321", "min_id": "8", "limit": "250", "page": "1", "sort": "id:asc"}
@@ -109,7 +97,7 @@ async def test_no_order_that_matches_is_an_empty_list(core: Core, upstream: Fake
     assert await core.orders() == []
 
 
-async def test_metafields_are_followed_to_the_last_page(core: Core, upstream: FakeUpstream) -> None:
+async def test_metafields_are_read_to_the_last_page(core: Core, upstream: FakeUpstream) -> None:
     def page(request: httpx.Request) -> Any:
         number = int(request.url.params["page"])
         pagination = {"total": 3, "per_page": 1, "current_page": number, "total_pages": 3}
@@ -126,22 +114,20 @@ async def test_list_without_page_numbers_ends_with_a_page_that_is_not_full(core:
     assert len(await core.metafields(7)) == 251
 
 
-async def test_list_ends_with_an_empty_page_whatever_it_promised(core: Core, upstream: FakeUpstream) -> None:
+async def test_list_ends_with_an_empty_page_whatever_its_total(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/orders/7/metafields", {"data": [], "meta": {"pagination": {"total_pages": 9}}})
     assert await core.metafields(7) == []
     assert len(upstream.requests) == 1
 
 
-async def test_list_that_never_ends_is_given_up(core: Core, upstream: FakeUpstream) -> None:
+async def test_endless_list_is_given_up(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/orders/7/metafields", {"data": [{"key": 1}] * 250})
-    with pytest.raises(TryAgain, match="has not ended"):
+    with pytest.raises(TryAgain, match="does not end"):
         await core.metafields(7)
     assert len(upstream.requests) == MAX_PAGES
 
 
-async def test_metafields_of_many_orders_are_asked_for_by_time_and_namespace(
-    core: Core, upstream: FakeUpstream
-) -> None:
+async def test_metafields_of_many_orders_are_queried_by_time_and_namespace(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/orders/metafields", {"data": [{"resource_id": 7}]})
     found = await core.orders_metafields(created_since=CREATED, namespaces=["checkout", "erp"])
     assert found == [{"resource_id": 7}]
@@ -153,7 +139,7 @@ async def test_metafields_of_many_orders_are_asked_for_by_time_and_namespace(
     }
 
 
-async def test_customer_comes_with_what_is_wanted(core: Core, upstream: FakeUpstream) -> None:
+async def test_customer_comes_with_the_requested_parts(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/customers", {"data": [{"id": 11}]})
     assert await core.customer(11, attributes=True, form_fields=True) == {"id": 11}
     assert query(upstream) == {"id:in": "11", "include": "attributes,formfields"}
@@ -161,13 +147,13 @@ async def test_customer_comes_with_what_is_wanted(core: Core, upstream: FakeUpst
     assert query(upstream) == {"id:in": "11"}
 
 
-async def test_customer_that_is_not_there_is_none(core: Core, upstream: FakeUpstream) -> None:
+async def test_missing_customer_is_none(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/customers", {"data": [], "meta": {}})
     assert await core.customer(11) is None
 
 
 @pytest.mark.parametrize("answer", [{}, {"data": "x"}, {"data": [1]}, [], {"error": 1}])
-async def test_envelope_that_cannot_be_opened_is_tried_again(core: Core, upstream: FakeUpstream, answer: Any) -> None:
+async def test_unexpected_envelope_is_transient(core: Core, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on("GET /v3/customers", (200, answer))
     with pytest.raises(TryAgain):
         await core.customer(11)
@@ -179,7 +165,7 @@ async def test_hooks_are_listed_by_scope_and_destination(core: Core, upstream: F
     assert query(upstream)["destination"] == "https://x.test/w?a=b"
 
 
-async def test_hook_is_made_changed_and_deleted(core: Core, upstream: FakeUpstream) -> None:
+async def test_hook_is_created_updated_and_deleted(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("POST /v3/hooks", {"data": {"id": 5}})
     upstream.on("PUT /v3/hooks/5", {"data": {"id": 5, "is_active": True}})
     upstream.on("DELETE /v3/hooks/5", {"data": {"id": 5}})
@@ -198,12 +184,12 @@ async def test_hook_is_made_changed_and_deleted(core: Core, upstream: FakeUpstre
     assert upstream.asked[-1] == "DELETE /v3/hooks/5"
 
 
-async def test_hook_was_made_even_if_the_answer_cannot_be_understood(core: Core, upstream: FakeUpstream) -> None:
+async def test_hook_was_created_even_if_the_answer_has_an_unexpected_shape(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("POST /v3/hooks", 204)
     assert await core.create_hook("store/order/created", "https://x.test/w", None) == {}
 
 
-async def test_admin_info_tells_of_blocked_domains(core: Core, upstream: FakeUpstream) -> None:
+async def test_admin_info_has_the_blocked_domains(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/hooks/admin", {"data": {"blocked_domains": []}})
     assert await core.hooks_admin() == {"blocked_domains": []}
 

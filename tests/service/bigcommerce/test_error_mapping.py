@@ -21,7 +21,7 @@ from tests.fakes.upstream import FakeUpstream, store_api
 
 READ = Call("Read", Api.B2B, "GET", "/v3/io/x")
 WRITES = [Call("Write", Api.B2B, method, "/v3/io/x", json={}) for method in ("POST", "PUT", "DELETE")]
-TRANSIENT_ERRORS = {*range(300, 400), 408, 425}
+TRANSIENT_STATUSES = {*range(300, 400), 408, 425}
 
 
 def subclasses(error: type[Exception]) -> Iterator[type[Exception]]:
@@ -31,7 +31,7 @@ def subclasses(error: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def all_of_httpx() -> set[type[Exception]]:
-    """Every exception that httpx has, whether by its tree or by its namespace."""
+    """Every exception of httpx, by its class tree and by its namespace."""
     tree: set[type[Exception]] = {
         httpx.HTTPError,
         *subclasses(httpx.HTTPError),
@@ -52,21 +52,21 @@ def instance(error: type[Exception]) -> Exception:
     return error("x")
 
 
-NOTHING_WAS_SENT = {
+NEVER_SENT = {
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 }
-NO_WHOLE_ANSWER = {
+NO_COMPLETE_ANSWER = {
     *subclasses(httpx.TransportError),
     httpx.TransportError,
     httpx.RequestError,
     httpx.DecodingError,
     httpx.TooManyRedirects,
-} - NOTHING_WAS_SENT
-PROGRAMMING = {
+} - NEVER_SENT
+PROGRAMMING_ERRORS = {
     httpx.HTTPError,  # only its subclasses are ever raised
     httpx.HTTPStatusError,  # raise_for_status is never called
     httpx.InvalidURL,
@@ -84,13 +84,14 @@ async def outcome(upstream: FakeUpstream, call: Call) -> Answer | UpstreamError:
             return error
 
 
-def test_every_exception_of_httpx_has_been_decided_on() -> None:
-    assert all_of_httpx() == NOTHING_WAS_SENT | NO_WHOLE_ANSWER | PROGRAMMING
+def test_every_exception_of_httpx_is_covered_here() -> None:
+    assert all_of_httpx() == NEVER_SENT | NO_COMPLETE_ANSWER | PROGRAMMING_ERRORS
 
 
-@pytest.mark.parametrize("error", sorted(NO_WHOLE_ANSWER, key=str))
-async def test_write_without_a_whole_answer_is_unsure_and_a_read_is_tried_again(error: type[Exception]) -> None:
-    upstream = FakeUpstream()
+@pytest.mark.parametrize("error", sorted(NO_COMPLETE_ANSWER, key=str))
+async def test_without_a_complete_answer_a_read_is_transient_and_a_write_unsure(
+    upstream: FakeUpstream, error: type[Exception]
+) -> None:
     for method in ("GET", "POST", "PUT", "DELETE"):
         upstream.on(f"{method} /api/v3/io/x", instance(error))
     assert type(await outcome(upstream, READ)) is TryAgain
@@ -98,18 +99,18 @@ async def test_write_without_a_whole_answer_is_unsure_and_a_read_is_tried_again(
         assert type(await outcome(upstream, write)) is Unsure
 
 
-@pytest.mark.parametrize("error", sorted(NOTHING_WAS_SENT, key=str))
-async def test_call_that_was_never_sent_is_tried_again_a_write_too(error: type[Exception]) -> None:
-    upstream = FakeUpstream()
+@pytest.mark.parametrize("error", sorted(NEVER_SENT, key=str))
+async def test_a_call_that_was_never_sent_is_transient_even_for_a_write(
+    upstream: FakeUpstream, error: type[Exception]
+) -> None:
     for method in ("GET", "POST", "PUT", "DELETE"):
         upstream.on(f"{method} /api/v3/io/x", instance(error))
     for call in (READ, *WRITES):
         assert type(await outcome(upstream, call)) is TryAgain
 
 
-@pytest.mark.parametrize("error", sorted(PROGRAMMING, key=str))
-async def test_programming_error_is_not_swallowed(error: type[Exception]) -> None:
-    upstream = FakeUpstream()
+@pytest.mark.parametrize("error", sorted(PROGRAMMING_ERRORS, key=str))
+async def test_programming_error_is_not_swallowed(upstream: FakeUpstream, error: type[Exception]) -> None:
     upstream.on("GET /api/v3/io/x", instance(error))
     async with store_api(upstream) as api:
         with pytest.raises(error):
@@ -123,14 +124,13 @@ def expected(status: int, *, is_json: bool, is_write: bool) -> type[UpstreamErro
         return NotFound
     if status == 429:
         return TryAgain
-    if status in TRANSIENT_ERRORS or status == 404 or status >= 500:
+    if status in TRANSIENT_STATUSES or status == 404 or status >= 500:
         return Unsure if is_write else TryAgain
     return Refused
 
 
 @pytest.mark.parametrize("body", [None, {"code": 1, "data": {}, "meta": {"message": "No."}}, "<html>No.</html>"])
-async def test_every_status_but_2xx_has_its_verdict(body: Any) -> None:
-    upstream = FakeUpstream()
+async def test_every_status_but_2xx_has_its_error(upstream: FakeUpstream, body: Any) -> None:
     for status in range(300, 600):
         content = {"text": body} if isinstance(body, str) else {"json": body}
         for call in (READ, *WRITES):
@@ -144,16 +144,15 @@ async def test_every_status_but_2xx_has_its_verdict(body: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [600, 799, 999])
-async def test_status_beyond_the_standard_is_passing(status: int) -> None:
-    upstream = FakeUpstream()
+async def test_a_status_above_599_is_transient(upstream: FakeUpstream, status: int) -> None:
     upstream.on("GET /api/v3/io/x", status)
     assert type(await outcome(upstream, READ)) is TryAgain
 
 
-def test_no_type_of_upstream_error_is_left_out_here() -> None:
-    used = {CredentialsRefused, NotFound, TryAgain, Unsure, Refused, WaitUntil}
+def test_every_type_of_upstream_error_is_covered_by_tests() -> None:
+    here = {CredentialsRefused, NotFound, TryAgain, Unsure, Refused, WaitUntil}
     elsewhere = {errors.AlreadyExists, errors.OutOfBudget}  # see test_b2b.py, test_budget.py
-    assert set(subclasses(errors.UpstreamError)) == used | elsewhere
+    assert set(subclasses(errors.UpstreamError)) == here | elsewhere
 
 
 @pytest.mark.parametrize(
@@ -164,40 +163,39 @@ def test_no_type_of_upstream_error_is_left_out_here() -> None:
         ({"X-Rate-Limit-Time-Reset-Ms": "0"}, 0.0),
     ],
 )
-async def test_call_over_quota_waits_until_the_window_resets(headers: dict[str, str], seconds: float) -> None:
-    upstream = FakeUpstream()
+async def test_call_over_quota_waits_until_the_window_resets(
+    upstream: FakeUpstream, headers: dict[str, str], seconds: float
+) -> None:
     upstream.on("POST /api/v3/io/x", httpx.Response(429, headers=headers))
     error = await outcome(upstream, WRITES[0])
     assert isinstance(error, WaitUntil)
     assert error.seconds == seconds
 
 
-async def test_429_with_a_reset_that_is_garbage_is_platform_load() -> None:
-    upstream = FakeUpstream()
+async def test_429_with_an_invalid_reset_is_transient(upstream: FakeUpstream) -> None:
     upstream.on("POST /api/v3/io/x", httpx.Response(429, headers={"X-Request-Window-Resets-After": "soon"}))
     assert type(await outcome(upstream, WRITES[0])) is TryAgain
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"data": ', b'{"x": NaN}', b"\xff\xfe\x00", b"[" * 100_000])
-async def test_2xx_that_is_not_json_is_no_verdict(content: bytes) -> None:
-    upstream = FakeUpstream()
+async def test_a_2xx_that_is_not_json_is_transient_or_unsure(upstream: FakeUpstream, content: bytes) -> None:
     for method in ("GET", "POST"):
         upstream.on(f"{method} /api/v3/io/x", httpx.Response(200, content=content))
     assert type(await outcome(upstream, READ)) is TryAgain
     assert type(await outcome(upstream, WRITES[0])) is Unsure
 
 
-async def test_2xx_that_is_too_large_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_2xx_that_is_too_large_is_transient_or_unsure(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("service.bigcommerce.transport.MAX_BODY_BYTES", 100)
-    upstream = FakeUpstream()
     for method in ("GET", "POST"):
         upstream.on(f"{method} /api/v3/io/x", {"data": "x" * 100})
     assert type(await outcome(upstream, READ)) is TryAgain
     assert type(await outcome(upstream, WRITES[0])) is Unsure
 
 
-async def test_204_is_an_answer_without_a_body() -> None:
-    upstream = FakeUpstream()
+async def test_204_is_an_answer_without_a_body(upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v3/io/x", 204)
     answer = await outcome(upstream, READ)
     assert isinstance(answer, Answer)
@@ -225,16 +223,14 @@ async def test_204_is_an_answer_without_a_body() -> None:
         ({"meta": {"message": "two\nlines\x1b[31m and \ud800 more"}}, "two lines [31m and more"),
     ],
 )  # fmt: skip
-async def test_message_is_bigcommerces_own(body: Any, message: str) -> None:
-    upstream = FakeUpstream()
+async def test_the_message_is_bigcommerces_own(upstream: FakeUpstream, body: Any, message: str) -> None:
     upstream.on("GET /api/v3/io/x", (400, body) if body != "text" else httpx.Response(400, text="<html>"))
     error = await outcome(upstream, READ)
     assert isinstance(error, Refused)
     assert error.message == message
 
 
-async def test_message_is_cut_to_500_characters() -> None:
-    upstream = FakeUpstream()
+async def test_message_is_cut_to_500_characters(upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v3/io/x", (400, {"meta": {"message": "x" * 600}}))
     error = await outcome(upstream, READ)
     assert isinstance(error, Refused)
@@ -242,16 +238,14 @@ async def test_message_is_cut_to_500_characters() -> None:
 
 
 @pytest.mark.parametrize("padding", ["", "x" * 490])
-async def test_token_that_bigcommerce_repeats_is_in_no_message(padding: str) -> None:
-    upstream = FakeUpstream()
+async def test_a_token_that_bigcommerce_quotes_is_redacted(upstream: FakeUpstream, padding: str) -> None:
     upstream.on("GET /api/v3/io/x", (400, {"meta": {"message": f"{padding}unknown: access-token!"}}))
     error = await outcome(upstream, READ)
     assert isinstance(error, Refused)
     assert "access-" not in str(error)
 
 
-async def test_status_that_is_unknown_to_the_standard_has_a_message_too() -> None:
-    upstream = FakeUpstream()
+async def test_a_nonstandard_status_has_a_message_too(upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v3/io/x", 599)
     error = await outcome(upstream, READ)
     assert isinstance(error, TryAgain)

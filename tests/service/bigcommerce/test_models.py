@@ -15,7 +15,7 @@ RECORD_KEYS = ["bcOrderId", "poNumber", "extraFields", "companyId", "isInvoiceOr
 CONFIG_KEYS = ["fieldName", "labelName", "fieldType", "isRequired", "maximumLength", "maximumValue", "listOfValues"]
 
 
-def test_record_is_read_as_documented() -> None:
+def test_record_is_parsed_as_documented() -> None:
     record = Record.model_validate(
         {
             "id": 99,
@@ -39,7 +39,7 @@ def test_record_is_read_as_documented() -> None:
     )
 
 
-def test_record_is_read_as_seen_in_the_wild() -> None:
+def test_record_is_parsed_as_seen_in_the_wild() -> None:
     record = Record.model_validate(
         {"bcOrderId": "123", "poNumber": None, "extraInfo": {}, "extraFields": [], "isInvoiceOrder": "0"}
     )
@@ -47,13 +47,13 @@ def test_record_is_read_as_seen_in_the_wild() -> None:
     assert record.has_extra_fields
 
 
-def test_record_without_anything_is_an_empty_one() -> None:
+def test_empty_answer_is_an_empty_record() -> None:
     record = Record.model_validate({})
     assert (record.order_id, record.po_number, record.extra_fields, record.company_id) == (0, "", {}, None)
     assert record.of_order(5).order_id == 5
 
 
-def test_b2b_editions_own_id_is_never_taken_for_the_orders() -> None:
+def test_b2b_editions_own_id_is_never_used_as_the_orders() -> None:
     assert Record.model_validate({"id": 99}).order_id == 0
 
 
@@ -62,7 +62,7 @@ def test_record_keeps_its_own_id() -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, {"extraFields": None}])
-def test_record_knows_when_the_answer_left_out_the_extra_fields(answer: dict[str, Any]) -> None:
+def test_record_knows_when_the_answer_omitted_the_extra_fields(answer: dict[str, Any]) -> None:
     assert not Record.model_validate(answer).has_extra_fields
 
 
@@ -76,11 +76,11 @@ def test_extra_field_value_is_text(value: Any, text: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(RECORD_KEYS), JSON))
-def test_no_record_breaks_the_reading(answer: dict[str, Any]) -> None:
+def test_any_record_can_be_parsed(answer: dict[str, Any]) -> None:
     assert isinstance(Record.model_validate(answer).po_number, str)
 
 
-def test_config_is_read_as_documented() -> None:
+def test_config_is_parsed_as_documented() -> None:
     config = ExtraFieldConfig.model_validate(
         {
             "fieldName": "Cost Center",
@@ -104,7 +104,7 @@ def test_config_is_read_as_documented() -> None:
     )
 
 
-def test_config_with_nulls_and_text_limits_nothing_it_does_not_say() -> None:
+def test_nulls_and_empty_texts_in_a_config_are_no_limits() -> None:
     config = ExtraFieldConfig.model_validate(
         {
             "fieldName": "a",
@@ -130,7 +130,7 @@ def test_maximum_length_of_zero_is_no_limit() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(CONFIG_KEYS), JSON))
-def test_no_config_breaks_the_reading(answer: dict[str, Any]) -> None:
+def test_any_config_can_be_parsed(answer: dict[str, Any]) -> None:
     assert isinstance(ExtraFieldConfig.model_validate(answer).type, FieldType)
 
 
@@ -142,7 +142,7 @@ def test_no_config_breaks_the_reading(answer: dict[str, Any]) -> None:
         (Values(None, {"a": "b"}), {"extraFields": [{"fieldName": "a", "fieldValue": "b"}]}),
     ],
 )
-def test_only_what_there_is_is_sent(values: Values, body: dict[str, Any]) -> None:
+def test_body_holds_only_the_given_values(values: Values, body: dict[str, Any]) -> None:
     assert values.body() == body
 
 
@@ -153,10 +153,10 @@ def test_only_what_there_is_is_sent(values: Values, body: dict[str, Any]) -> Non
         (1, 5, 4, None),
         (2, 4, 2, None),
         (1, 5, 2, 3),  # the API gave fewer than were asked for
-        (0, 5, 2, None),  # entries went away meanwhile
+        (0, 5, 2, None),  # entries were deleted meanwhile
         (2, None, 2, 4),
         (1, None, 2, None),
     ],
 )
-def test_page_knows_where_the_next_begins(items: int, total: int | None, offset: int, next_offset: int) -> None:
+def test_page_knows_the_offset_of_the_next(items: int, total: int | None, offset: int, next_offset: int) -> None:
     assert Page.of(["x"] * items, total=total, limit=2, offset=offset).next_offset == next_offset

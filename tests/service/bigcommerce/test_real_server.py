@@ -1,4 +1,4 @@
-"""The transport against real sockets on this machine: what a mock cannot show."""
+"""The transport against real sockets on this machine, for what a mock cannot show."""
 
 import asyncio
 import gzip
@@ -24,7 +24,7 @@ from service.errors import NotFound, TryAgain, Unsure
 from tests.fakes.upstream import account
 
 VALUES = Values("PO-1", {})
-AT_ONCE = 20
+CONCURRENT_CALLS = 20
 
 
 def read(path: str) -> Call:
@@ -40,14 +40,14 @@ def url_of(listener: socket.socket) -> str:
 
 
 class Server:
-    """Answers over HTTP, and knows which connections the requests came by."""
+    """Answers over HTTP, and records the connection of each request."""
 
     def __init__(self) -> None:
         self.url = ""
         self.peers: list[tuple[str, int]] = []
-        self.was_asked = asyncio.Event()
+        self.got_request = asyncio.Event()
         self.may_answer = asyncio.Event()
-        self.all_are_here = asyncio.Barrier(AT_ONCE)
+        self.all_have_arrived = asyncio.Barrier(CONCURRENT_CALLS)
 
     @property
     def app(self) -> Starlette:
@@ -66,7 +66,7 @@ class Server:
     def note(self, request: Request) -> None:
         assert request.client is not None
         self.peers.append((request.client.host, request.client.port))
-        self.was_asked.set()
+        self.got_request.set()
 
     async def ok(self, request: Request) -> Response:
         self.note(request)
@@ -88,7 +88,7 @@ class Server:
 
     async def together(self, request: Request) -> Response:
         self.note(request)
-        await self.all_are_here.wait()
+        await self.all_have_arrived.wait()
         return JSONResponse({"data": []})
 
     async def trickle(self, request: Request) -> Response:
@@ -139,8 +139,8 @@ async def api_at(
 
 
 @asynccontextmanager
-async def raw_server(answer: bytes, hung_up: asyncio.Event | None = None) -> AsyncIterator[str]:
-    """Reads a request's head, sends these bytes whatever was asked, and hangs up."""
+async def raw_server(answer: bytes, closed: asyncio.Event | None = None) -> AsyncIterator[str]:
+    """A server that reads the head of a request, sends these bytes and closes the connection."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -148,17 +148,17 @@ async def raw_server(answer: bytes, hung_up: asyncio.Event | None = None) -> Asy
         await writer.drain()
         writer.close()
         await writer.wait_closed()
-        if hung_up:
-            hung_up.set()
+        if closed:
+            closed.set()
 
     listener = await asyncio.start_server(talk, "127.0.0.1", 0)
     async with listener:
         yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
 
 
-async def verdict(making: Awaitable[object]) -> type[Exception] | None:
+async def error_type(call: Awaitable[object]) -> type[Exception] | None:
     try:
-        await making
+        await call
     except Exception as error:
         return type(error)
     return None
@@ -167,22 +167,22 @@ async def verdict(making: Awaitable[object]) -> type[Exception] | None:
 async def test_calls_of_both_apis_share_one_connection(server: Server) -> None:
     async with api_at(server.url) as api:
         for path in ("/ok", "/missing", "/ok", "/gzip"):
-            await verdict(api.call(read(path)))
-            await verdict(api.call(write(path)))
+            await error_type(api.call(read(path)))
+            await error_type(api.call(write(path)))
     assert len(server.peers) == 6
     assert len(set(server.peers)) == 1
 
 
-async def test_calls_at_the_same_time_do_not_wait_for_one_another(server: Server) -> None:
+async def test_concurrent_calls_do_not_wait_for_each_other(server: Server) -> None:
     async with api_at(server.url) as api:
         await api.call(read("/ok"))
-        await asyncio.gather(*(api.call(read("/together")) for _ in range(AT_ONCE)))
-        await asyncio.gather(*(api.call(read("/ok")) for _ in range(AT_ONCE)))
-    assert len(server.peers) == 2 * AT_ONCE + 1
-    assert len(set(server.peers)) == AT_ONCE
+        await asyncio.gather(*(api.call(read("/together")) for _ in range(CONCURRENT_CALLS)))
+        await asyncio.gather(*(api.call(read("/ok")) for _ in range(CONCURRENT_CALLS)))
+    assert len(server.peers) == 2 * CONCURRENT_CALLS + 1
+    assert len(set(server.peers)) == CONCURRENT_CALLS
 
 
-async def test_packed_answer_is_unpacked(server: Server) -> None:
+async def test_compressed_answer_is_decompressed(server: Server) -> None:
     async with api_at(server.url) as api:
         assert (await api.call(read("/gzip"))).body == {"data": "packed"}
 
@@ -194,33 +194,33 @@ async def test_refusal_keeps_its_message(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/held", "/trickle"])
-async def test_answer_that_takes_too_long_is_no_answer(server: Server, path: str) -> None:
+async def test_answer_after_the_timeout_is_no_answer(server: Server, path: str) -> None:
     async with api_at(server.url) as api:
-        assert await verdict(api.call(read(path), timeout_s=0.5)) is TryAgain
-        assert await verdict(api.call(write(path), timeout_s=0.5)) is Unsure
+        assert await error_type(api.call(read(path), timeout_s=0.5)) is TryAgain
+        assert await error_type(api.call(write(path), timeout_s=0.5)) is Unsure
         assert (await api.call(read("/ok"))).status == 200
     assert len(server.peers) == 3
 
 
-async def test_one_call_may_take_longer_than_the_others(server: Server) -> None:
+async def test_one_call_may_have_a_longer_timeout(server: Server) -> None:
     async with api_at(server.url, timeout_s=0.2) as api:
         assert (await api.call(read("/slow"), timeout_s=30.0)).status == 200
 
 
-async def test_answer_without_an_end_is_not_read_to_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_answer_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.bigcommerce.transport.MAX_BODY_BYTES", 1_000_000)
     async with api_at(server.url, timeout_s=30.0) as api:
-        with pytest.raises(TryAgain, match="cannot be read"):
+        with pytest.raises(TryAgain, match="not JSON, or too large"):
             await api.call(read("/endless"))
-        with pytest.raises(Unsure, match="cannot be read"):
+        with pytest.raises(Unsure, match="not JSON, or too large"):
             await api.call(write("/endless"))
 
 
-async def test_call_that_finds_no_connection_free_was_never_sent(server: Server) -> None:
+async def test_call_without_a_free_connection_was_never_sent(server: Server) -> None:
     http = AiohttpTransport(max_connections=1)
     async with api_at(server.url, http=http) as api:
         held = asyncio.create_task(api.call(read("/held")))
-        await server.was_asked.wait()
+        await server.got_request.wait()
         with pytest.raises(TryAgain, match="ConnectTimeout") as refused:
             await api.call(write("/ok"), timeout_s=0.3)
         assert type(refused.value) is TryAgain
@@ -233,7 +233,7 @@ async def test_write_to_a_closed_port_was_never_sent() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         async with api_at(url_of(closed)) as api:
-            assert await verdict(api.call(write("/ok"))) is TryAgain
+            assert await error_type(api.call(write("/ok"))) is TryAgain
 
 
 async def test_write_to_a_host_that_does_not_accept_was_never_sent() -> None:
@@ -241,7 +241,7 @@ async def test_write_to_a_host_that_does_not_accept_was_never_sent() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         waiting = [socket.socket() for _ in range(4)]
-        for client in waiting:  # they fill the queue of connections that nobody accepts
+        for client in waiting:  # they fill the backlog of connections
             client.setblocking(False)
             client.connect_ex(full.getsockname())
         async with api_at(url_of(full)) as api:
@@ -272,30 +272,30 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     ids=["nothing", "half a line", "garbage", "half a body", "bad chunk", "no last chunk", "not gzip", "empty", "html",
          "half a refusal"],
 )  # fmt: skip
-async def test_answer_that_was_lost_on_the_way_is_no_verdict(answer: bytes) -> None:
+async def test_broken_answer_is_transient_or_unsure(answer: bytes) -> None:
     async with raw_server(answer) as url, api_at(url) as api:
-        assert await verdict(api.b2b.order(123)) is TryAgain
-        assert await verdict(api.b2b.update_order(123, VALUES)) is Unsure
-        assert await verdict(api.b2b.create_order(123, 321, VALUES)) is Unsure
+        assert await error_type(api.b2b.order(123)) is TryAgain
+        assert await error_type(api.b2b.update_order(123, VALUES)) is Unsure
+        assert await error_type(api.b2b.create_order(123, 321, VALUES)) is Unsure
 
 
 async def no_idle_connection(api: StoreApi) -> None:
-    """Wait until the news that the server has hung up is here; a write before that is Unsure, as it must be."""
+    """Wait until the client has noticed that the server closed the connection; a write before that is Unsure."""
     transport = api.transport._http
     assert isinstance(transport, AiohttpTransport)
     assert transport._session is not None
     connector = transport._session.connector
     assert connector is not None
-    while any(connection.is_connected() for kept in connector._conns.values() for connection, _ in kept):  # noqa: ASYNC110 - aiohttp tells nobody
+    while any(connection.is_connected() for kept in connector._conns.values() for connection, _ in kept):  # noqa: ASYNC110 - aiohttp has no event
         await asyncio.sleep(0)
 
 
-async def test_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
-    hung_up = asyncio.Event()
+async def test_connection_that_the_server_closed_is_not_reused() -> None:
+    closed = asyncio.Event()
     answer = HEAD + b"Content-Length: 12\r\n\r\n" + b'{"data": []}'
-    async with raw_server(answer, hung_up) as url, api_at(url) as api:
+    async with raw_server(answer, closed) as url, api_at(url) as api:
         for _ in range(5):
-            hung_up.clear()
+            closed.clear()
             await api.call(write("/ok"))
-            await hung_up.wait()
+            await closed.wait()
             await no_idle_connection(api)

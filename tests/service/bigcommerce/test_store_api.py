@@ -1,4 +1,4 @@
-"""The patient way to both APIs: how long it waits for the quota."""
+"""QuotaWaitingApi: how long it waits for the quota."""
 
 import asyncio
 
@@ -19,18 +19,17 @@ def over_quota(seconds: float) -> httpx.Response:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long it was waited, in whole seconds; no test waits."""
-    waited: list[float] = []
+    """The waits, in whole seconds; no test really waits."""
+    seconds_waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        waited.append(int(seconds))
+        seconds_waited.append(int(seconds))
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    return waited
+    return seconds_waited
 
 
-async def test_a_wait_of_half_a_minute_is_made(waits: list[float]) -> None:
-    upstream = FakeUpstream()
+async def test_it_waits_up_to_half_a_minute(upstream: FakeUpstream, waits: list[float]) -> None:
     upstream.on(RECORD, over_quota(30), over_quota(7), {"code": 200, "data": {"bcOrderId": 1, "poNumber": "A"}})
     async with transport_to(upstream) as transport:
         assert (await QuotaWaitingApi(transport, account("t")).b2b.order(1)).po_number == "A"
@@ -38,10 +37,9 @@ async def test_a_wait_of_half_a_minute_is_made(waits: list[float]) -> None:
 
 
 @pytest.mark.parametrize(("longest", "waited"), [(None, []), (50.0, []), (65.0, [55])])
-async def test_a_longer_one_only_by_who_has_the_time(
-    waits: list[float], longest: float | None, waited: list[float]
+async def test_a_longer_wait_needs_a_longer_limit(
+    upstream: FakeUpstream, waits: list[float], longest: float | None, waited: list[float]
 ) -> None:
-    upstream = FakeUpstream()
     upstream.on(RECORD, over_quota(55), over_quota(70))
     async with transport_to(upstream) as transport:
         api = QuotaWaitingApi(transport, account("t"))

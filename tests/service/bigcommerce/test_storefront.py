@@ -1,4 +1,3 @@
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,21 +7,10 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import Values
 from service.bigcommerce.storefront import Storefront
 from service.errors import CredentialsRefused, NotFound, Refused, TryAgain
-from tests.fakes.upstream import FakeUpstream, store_api
+from tests.fakes.upstream import FakeUpstream
 
 TOKEN = SecretStr("buyer-token")
 AUTH = "POST /api/io/auth/customers/storefront"
-
-
-@pytest.fixture
-def upstream() -> FakeUpstream:
-    return FakeUpstream()
-
-
-@pytest.fixture
-async def api(upstream: FakeUpstream) -> AsyncIterator[StoreApi]:
-    async with store_api(upstream) as api:
-        yield api
 
 
 @pytest.fixture
@@ -39,7 +27,7 @@ async def test_token_acts_as_the_customer(storefront: Storefront, upstream: Fake
 
 
 @pytest.mark.parametrize("data", [{}, None, {"token": []}, {"token": [7]}, {"token": ["two words"]}])
-async def test_answer_without_a_usable_token_is_tried_again(
+async def test_answer_without_a_valid_token_is_transient(
     storefront: Storefront, upstream: FakeUpstream, data: Any
 ) -> None:
     upstream.on(AUTH, {"code": 200, "data": data})
@@ -62,7 +50,7 @@ async def test_ordered_products_are_listed(storefront: Storefront, upstream: Fak
 
 
 @pytest.mark.parametrize("data", ["x", [1], None, {"list": "x"}])
-async def test_list_that_cannot_be_understood_is_tried_again(
+async def test_list_of_an_unexpected_shape_is_transient(
     storefront: Storefront, upstream: FakeUpstream, data: Any
 ) -> None:
     upstream.on("GET /api/v2/orders", {"data": data})
@@ -70,7 +58,7 @@ async def test_list_that_cannot_be_understood_is_tried_again(
         await storefront.orders(TOKEN)
 
 
-async def test_details_of_an_order_are_handed_on_as_written(storefront: Storefront, upstream: FakeUpstream) -> None:
+async def test_details_of_an_order_are_returned_unchanged(storefront: Storefront, upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v2/orders/1/details", {"data": {"id": 1, "poNumber": "PO-1"}}, {"data": {}})
     assert await storefront.order_details(TOKEN, 1) == {"id": 1, "poNumber": "PO-1"}
     with pytest.raises(NotFound):
@@ -100,7 +88,7 @@ async def test_refusal_has_the_storefronts_own_message(storefront: Storefront, u
         await storefront.create_order(TOKEN, 1, Values("PO-1", {}))
 
 
-async def test_buyers_token_that_is_over_is_refused_and_no_store_token_sent(
+async def test_an_expired_buyers_token_is_refused_and_no_store_token_is_sent(
     storefront: Storefront, upstream: FakeUpstream
 ) -> None:
     upstream.on("GET /api/v2/orders/1/products", 401)

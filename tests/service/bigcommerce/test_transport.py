@@ -72,7 +72,7 @@ async def test_second_token_is_tried_at_once_when_the_first_is_refused(upstream:
     assert [request.headers["X-Auth-Token"] for request in upstream.requests] == ["old-token", "new-token"]
 
 
-async def test_token_that_worked_is_tried_first_from_then_on(upstream: FakeUpstream) -> None:
+async def test_accepted_token_is_tried_first_from_then_on(upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders/1", 401, {"id": 1})
     store = account("old-token", "new-token")
     async with transport_to(upstream) as transport:
@@ -103,7 +103,7 @@ async def test_no_other_token_is_tried_on_any_other_answer(
 
 
 @pytest.mark.parametrize("tokens", [(), ("",), ("new\nline",), ("ключ",), ("two words",)])
-async def test_token_that_no_header_can_carry_is_refused_without_a_call(
+async def test_token_that_is_invalid_in_a_header_is_refused_without_a_call(
     upstream: FakeUpstream, tokens: tuple[str, ...]
 ) -> None:
     async with store_api(upstream, tokens=tokens) as api:
@@ -112,14 +112,14 @@ async def test_token_that_no_header_can_carry_is_refused_without_a_call(
     assert upstream.requests == []
 
 
-async def test_answer_tells_when_it_was_sent_and_answered(upstream: FakeUpstream) -> None:
+async def test_answer_has_the_times_of_sending_and_answering(upstream: FakeUpstream) -> None:
     ticks = iter([100.0, 100.5])
     async with store_api(upstream, clock=lambda: next(ticks)) as api:
         answer = await api.call(CORE_READ)
     assert (answer.sent_at, answer.answered_at) == (100.0, 100.5)
 
 
-async def test_upstreams_clock_is_learnt_from_refusals_too(upstream: FakeUpstream) -> None:
+async def test_upstreams_clock_is_measured_with_refusals_too(upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders/1", httpx.Response(404, json={}, headers={"Date": "Thu, 01 Jan 1970 00:01:50 GMT"}))
     async with transport_to(upstream, clock=lambda: 100.0) as transport:
         with pytest.raises(NotFound):
@@ -127,7 +127,7 @@ async def test_upstreams_clock_is_learnt_from_refusals_too(upstream: FakeUpstrea
         assert transport.upstream_clock.now() == 110.5
 
 
-async def test_upstreams_clock_is_not_learnt_from_a_cache(upstream: FakeUpstream) -> None:
+async def test_upstreams_clock_is_not_measured_with_cached_answers(upstream: FakeUpstream) -> None:
     headers = {"Date": "Thu, 01 Jan 1970 00:01:50 GMT", "Age": "7"}
     upstream.on("GET /v2/orders/1", httpx.Response(200, json={"id": 1}, headers=headers))
     async with transport_to(upstream, clock=lambda: 100.0) as transport:
@@ -168,7 +168,7 @@ async def test_every_call_is_one_event_without_query_body_or_token(upstream: Fak
     ]
 
 
-async def test_calls_are_counted_for_each_piece_of_work(upstream: FakeUpstream) -> None:
+async def test_calls_are_counted_for_each_unit_of_work(upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders/1", {"id": 1}, httpx.ConnectError("x"))
     async with transport_to(upstream) as transport:
         one, other = (StoreApi(transport, account("access-token")) for _ in range(2))
@@ -187,7 +187,7 @@ async def test_redirect_is_not_followed_even_by_a_client_that_would(upstream: Fa
     assert len(upstream.requests) == 1
 
 
-async def test_calls_carry_no_cookie_and_say_who_makes_them(upstream: FakeUpstream) -> None:
+async def test_calls_have_no_cookie_and_a_user_agent(upstream: FakeUpstream) -> None:
     upstream.on("GET /v2/orders/1", httpx.Response(200, headers={"Set-Cookie": "a=b"}, json={"id": 1}))
     async with store_api(upstream) as api:
         for _ in range(2):
@@ -212,7 +212,7 @@ async def left(budget: Budget, api: Api = Api.CORE) -> int:
     return state.left
 
 
-def told(status: int, left: int) -> httpx.Response:
+def answer_with_quota(status: int, left: int) -> httpx.Response:
     headers = {
         "X-Rate-Limit-Time-Window-Ms": "30000",
         "X-Rate-Limit-Time-Reset-Ms": "20000",
@@ -223,7 +223,7 @@ def told(status: int, left: int) -> httpx.Response:
 
 
 async def test_call_beyond_the_budget_is_neither_sent_nor_counted(upstream: FakeUpstream, budget: Budget) -> None:
-    upstream.on("GET /v2/orders/1", told(200, 0))
+    upstream.on("GET /v2/orders/1", answer_with_quota(200, 0))
     async with store_api(upstream, budget=budget) as api:
         await api.call(CORE_READ)
         with pytest.raises(OutOfBudget) as refusal:
@@ -235,7 +235,7 @@ async def test_call_beyond_the_budget_is_neither_sent_nor_counted(upstream: Fake
 
 
 async def test_priority_can_change_between_calls(upstream: FakeUpstream, budget: Budget) -> None:
-    upstream.on("GET /v2/orders/1", told(200, 50))
+    upstream.on("GET /v2/orders/1", answer_with_quota(200, 50))
     async with store_api(upstream, budget=budget) as api:
         await api.call(CORE_READ)
         api.priority = Priority.VERIFY
@@ -249,14 +249,16 @@ async def test_priority_can_change_between_calls(upstream: FakeUpstream, budget:
 async def test_every_answer_corrects_the_budget(
     upstream: FakeUpstream, budget: Budget, status: int, leaves: int
 ) -> None:
-    upstream.on("GET /v2/orders/1", told(status, 70))
+    upstream.on("GET /v2/orders/1", answer_with_quota(status, 70))
     async with store_api(upstream, budget=budget) as api:
         with suppress(UpstreamError):
             await api.call(CORE_READ)
     assert await left(budget) == leaves
 
 
-async def test_429_of_an_overloaded_platform_says_nothing_of_the_budget(upstream: FakeUpstream, budget: Budget) -> None:
+async def test_429_of_an_overloaded_platform_does_not_correct_the_budget(
+    upstream: FakeUpstream, budget: Budget
+) -> None:
     upstream.on("GET /v2/orders/1", 429)
     async with store_api(upstream, budget=budget) as api:
         with pytest.raises(TryAgain):
@@ -265,10 +267,10 @@ async def test_429_of_an_overloaded_platform_says_nothing_of_the_budget(upstream
 
 
 async def test_call_without_an_answer_stays_spent(upstream: FakeUpstream, budget: Budget) -> None:
-    def given_up(_: httpx.Request) -> httpx.Response:
+    def cancelled(_: httpx.Request) -> httpx.Response:
         raise asyncio.CancelledError
 
-    upstream.on("PUT /api/v3/io/orders/1", httpx.ReadTimeout("lost"), given_up)
+    upstream.on("PUT /api/v3/io/orders/1", httpx.ReadTimeout("lost"), cancelled)
     async with store_api(upstream, budget=budget) as api:
         with pytest.raises(Unsure):
             await api.call(B2B_WRITE)
@@ -278,7 +280,7 @@ async def test_call_without_an_answer_stays_spent(upstream: FakeUpstream, budget
     assert await left(budget, Api.B2B) == 148
 
 
-async def test_each_token_that_is_tried_is_a_call(upstream: FakeUpstream, budget: Budget) -> None:
+async def test_each_tried_token_spends_a_call(upstream: FakeUpstream, budget: Budget) -> None:
     upstream.on("PUT /api/v3/io/orders/1", 401, {"data": {}})
     async with store_api(upstream, tokens=("old-token", "new-token"), budget=budget) as api:
         await api.call(B2B_WRITE)

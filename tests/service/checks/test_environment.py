@@ -1,4 +1,4 @@
-"""Quotas, the clock, Redis."""
+"""Checks of the quotas, the clock and Redis."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from redis.asyncio import Redis
 
 from service.bigcommerce import Api
 from service.bigcommerce.quota import Quota
-from service.checks.environment import check_redis, of_clock, of_quotas, of_redis_settings
+from service.checks.environment import check_quotas, check_redis, check_redis_settings, of_clock
 from service.redis.client import connect
 from tests.fakes.checks import lines
 
-USING_UP = "If no burst of orders is on right now, other apps of this store are using it up."
+USING_UP = "Unless a burst of orders is in progress, other apps of this store are using it up."
 
 
 def quota(limit: int | None, left: int | None, window_s: float | None = 60.0) -> Quota:
@@ -20,7 +20,7 @@ def quota(limit: int | None, left: int | None, window_s: float | None = 60.0) ->
 
 
 @pytest.mark.parametrize(
-    ("api", "told", "line"),
+    ("api", "seen", "line"),
     [
         (Api.CORE, quota(450, 449, 30.0), "ok  quota, core API  449 of 450 calls in 30 s are left."),
         (Api.CORE, quota(150, 30, None), "ok  quota, core API  30 of 150 calls are left."),
@@ -42,18 +42,19 @@ def quota(limit: int | None, left: int | None, window_s: float | None = 60.0) ->
         ),
     ],
 )
-def test_quotas_are_told_and_low_ones_warned_of(api: Api, told: Quota, line: str) -> None:
-    assert lines(of_quotas("abc123", {api: told})) == [line]
+def test_quotas_are_reported_and_low_ones_are_warnings(api: Api, seen: Quota, line: str) -> None:
+    assert lines(check_quotas("abc123", {api: seen})) == [line]
 
 
-@pytest.mark.parametrize("told", [quota(None, 5), quota(150, None), quota(0, 0)])
-def test_a_quota_that_is_not_told_is_not_invented(told: Quota) -> None:
-    assert of_quotas("abc123", {Api.CORE: told}) == []
+@pytest.mark.parametrize("seen", [quota(None, 5), quota(150, None), quota(0, 0)])
+def test_a_quota_without_headers_is_left_out(seen: Quota) -> None:
+    assert check_quotas("abc123", {Api.CORE: seen}) == []
 
 
-AGREE = "ok  clock  this machine and BigCommerce agree about the time."
-SAFE = "Orders keep their ten seconds: ages are told by BigCommerce's. Have it set by NTP (chrony, systemd-timesyncd)."
-REFUSED = "webhooks are refused when it is five minutes off. Have it set by NTP (chrony, systemd-timesyncd)."
+AGREE = "ok  clock  this machine's clock agrees with BigCommerce's."
+SYNC = "Synchronize it with NTP (chrony, systemd-timesyncd)."
+SAFE = f"Orders keep their ten seconds: BigCommerce's clock decides. {SYNC}"
+REFUSED = f"from five minutes on, the receiver refuses webhooks. {SYNC}"
 
 
 @pytest.mark.parametrize(
@@ -67,15 +68,15 @@ REFUSED = "webhooks are refused when it is five minutes off. Have it set by NTP 
         (-3600.0, f"error  clock  this machine's clock is 3600.0 s ahead of BigCommerce's: {REFUSED}"),
     ],
 )
-def test_a_clock_that_is_off_is_told(skew: float, line: str) -> None:
+def test_a_clock_skew_is_reported(skew: float, line: str) -> None:
     assert lines([of_clock(skew)]) == [line]
 
 
-EVICTS = (
-    "warning  Redis  maxmemory-policy is allkeys-lru: when memory runs out, orders that wait are thrown away."
+EVICTION = (
+    "warning  Redis  maxmemory-policy is allkeys-lru: when memory runs out, Redis deletes waiting orders."
     " Set it to noeviction."
 )
-FORGETS = "warning  Redis  appendonly is no: orders that wait are lost when Redis dies. Set it to yes."
+NO_PERSISTENCE = "warning  Redis  appendonly is no: waiting orders are lost when Redis stops. Set it to yes."
 
 
 @pytest.mark.parametrize(
@@ -83,25 +84,25 @@ FORGETS = "warning  Redis  appendonly is no: orders that wait are lost when Redi
     [
         ({}, []),
         ({"maxmemory-policy": "noeviction", "appendonly": "yes"}, []),
-        ({"maxmemory-policy": "allkeys-lru", "appendonly": "yes"}, [EVICTS]),
-        ({"maxmemory-policy": "noeviction", "appendonly": "no"}, [FORGETS]),
-        ({"maxmemory-policy": "allkeys-lru", "appendonly": "no"}, [EVICTS, FORGETS]),
+        ({"maxmemory-policy": "allkeys-lru", "appendonly": "yes"}, [EVICTION]),
+        ({"maxmemory-policy": "noeviction", "appendonly": "no"}, [NO_PERSISTENCE]),
+        ({"maxmemory-policy": "allkeys-lru", "appendonly": "no"}, [EVICTION, NO_PERSISTENCE]),
     ],
 )
-def test_a_redis_that_may_lose_orders_is_warned_of(settings: dict[str, str], expected: list[str]) -> None:
-    assert lines(of_redis_settings(settings)) == expected
+def test_redis_settings_that_may_lose_orders_are_warnings(settings: dict[str, str], expected: list[str]) -> None:
+    assert lines(check_redis_settings(settings)) == expected
 
 
-async def test_a_redis_that_answers_and_keeps_is_fine(redis_url: str) -> None:
+async def test_a_redis_that_answers_and_persists_is_ok(redis_url: str) -> None:
     async with connect(redis_url) as redis:
         assert lines(await check_redis(redis)) == ["ok  Redis  answers."]
 
 
-async def test_settings_are_read_where_they_are_told(redis_url: str) -> None:
+async def test_settings_are_read_from_redis(redis_url: str) -> None:
     async with connect(redis_url) as redis:
         try:
             await redis.config_set("maxmemory-policy", "allkeys-lru")
-            assert lines(await check_redis(redis)) == ["ok  Redis  answers.", EVICTS]
+            assert lines(await check_redis(redis)) == ["ok  Redis  answers.", EVICTION]
         finally:
             await redis.config_set("maxmemory-policy", "noeviction")
 
@@ -129,7 +130,7 @@ class RefusingRedis(Redis):
 @pytest.mark.parametrize(
     "error", [exceptions.NoPermissionError("NOPERM"), exceptions.ResponseError("unknown command 'CONFIG'")]
 )
-async def test_settings_that_may_not_be_read_are_left_out(error: exceptions.RedisError) -> None:
+async def test_settings_that_cannot_be_read_are_left_out(error: exceptions.RedisError) -> None:
     assert lines(await check_redis(RefusingRedis(config=error))) == ["ok  Redis  answers."]
 
 
@@ -139,16 +140,17 @@ async def test_settings_that_may_not_be_read_are_left_out(error: exceptions.Redi
         (
             exceptions.ConnectionError("refused"),
             "error  Redis  does not answer (ConnectionError)."
-            " Is it running, and is REDIS_URL right? Receiver and workers need it.",
+            " Check that it is running and REDIS_URL is correct: the receiver and the workers need it.",
         ),
         (
             exceptions.AuthenticationError("invalid password"),
             "error  Redis  refuses this user or password (invalid password)."
-            " Correct REDIS_URL: receiver and workers need it.",
+            " Correct REDIS_URL: the receiver and the workers need it.",
         ),
         (
             exceptions.NoPermissionError("NOPERM"),
-            "error  Redis  refuses this user or password (NOPERM). Correct REDIS_URL: receiver and workers need it.",
+            "error  Redis  refuses this user or password (NOPERM)."
+            " Correct REDIS_URL: the receiver and the workers need it.",
         ),
     ],
 )

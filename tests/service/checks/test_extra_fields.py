@@ -1,4 +1,4 @@
-"""Rules against the store's extra-field configs."""
+"""Checks of rules against the store's extra-field configs."""
 
 from pathlib import Path
 from typing import Any
@@ -25,31 +25,32 @@ def check(folder: Path, fields: str, configs: list[ExtraFieldConfig] = CONFIGS, 
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        # What is fine.
-        ('note = "order.id"', 'ok  rule "note"  the field is there.'),
-        ('Note = "order.id"', 'ok  rule "Note"  is the label of "note", which is what is sent.'),
-        ('note = { value = "12345" }', 'ok  rule "note"  the field is there.'),
-        ('floor = "order.customer_message"', 'ok  rule "floor"  the field is there.'),
-        ('dock = "order.customer_message"', 'ok  rule "dock"  the field is there.'),
-        ('dock = { from = "order.id", default = "north" }', 'ok  rule "dock"  the field is there.'),
-        ("floor = { value = 12.0 }", 'ok  rule "floor"  the field is there.'),
+        # Valid.
+        ('note = "order.id"', 'ok  rule "note"  the field exists.'),
+        ('Note = "order.id"', 'ok  rule "Note"  is the label of "note"; that name is sent.'),
+        ('note = { value = "12345" }', 'ok  rule "note"  the field exists.'),
+        ('floor = "order.customer_message"', 'ok  rule "floor"  the field exists.'),
+        ('dock = "order.customer_message"', 'ok  rule "dock"  the field exists.'),
+        ('dock = { from = "order.id", default = "north" }', 'ok  rule "dock"  the field exists.'),
+        ("floor = { value = 12.0 }", 'ok  rule "floor"  the field exists.'),
         # Which field.
         (
             'notes = "order.id"',
-            'error  rule "notes"  the store has no extra field of this name. Did you mean "note"?'
-            " If it was renamed in BigCommerce, write its new name here.",
+            'error  rule "notes"  the store has no extra field with this name or label. Did you mean "note"?'
+            " If it was renamed in BigCommerce, use its new name here.",
         ),
         (
             'Qqqq = "order.id"',
-            'error  rule "Qqqq"  the store has no extra field of this name. The store has "note", "floor", "dock",'
-            ' "empty", "gate_1", "gate_2". If it was renamed in BigCommerce, write its new name here.',
+            'error  rule "Qqqq"  the store has no extra field with this name or label. The store\'s fields are '
+            '"note", "floor", "dock", "empty", "gate_1", "gate_2".'
+            " If it was renamed in BigCommerce, use its new name here.",
         ),
         (
             'Gate = "order.id"',
             'error  rule "Gate"  several extra fields of the store have this label: "gate_1", "gate_2".'
-            " Write the fieldName of one of them.",
+            " Use the fieldName of one of them.",
         ),
-        # What cannot fit.
+        # Constants that the field refuses.
         (
             'note = { value = "123456" }',
             'error  rule "note"  the value "123456" does not fit: the text has 6 characters, the field takes 5.',
@@ -69,38 +70,38 @@ def check(folder: Path, fields: str, configs: list[ExtraFieldConfig] = CONFIGS, 
         (
             'dock = { value = "West" }',
             'error  rule "dock"  the value "West" does not fit: the text is not one of the field\'s options.'
-            ' It takes "North", "South".',
+            ' Its options are "North", "South".',
         ),
         (
             'empty = { value = "West" }',
             'error  rule "empty"  the value "West" does not fit: the text is not one of the field\'s options.'
-            " The dropdown has no options at all.",
+            " The dropdown has no options.",
         ),
     ],
 )
-def test_each_rule_is_held_against_its_field(tmp_path: Path, fields: str, line: str) -> None:
+def test_each_rule_is_checked_against_its_field(tmp_path: Path, fields: str, line: str) -> None:
     assert check(tmp_path, fields) == [line]
 
 
-def test_a_field_that_only_an_earlier_look_knew_was_renamed_or_deleted(tmp_path: Path) -> None:
+def test_a_field_that_only_the_cache_knows_was_renamed_or_deleted(tmp_path: Path) -> None:
     earlier = [config("cc", labelName="Cost Center")]
     (line,) = check(tmp_path, '"Cost Center" = "order.id"', [config("Cost Centre Code")], earlier=earlier)
     assert line == (
-        'error  rule "Cost Center"  the field was there lately, and is no longer: it was renamed or deleted in'
-        ' BigCommerce. Did you mean "Cost Centre Code"? Write its new name here, or take the rule out.'
+        'error  rule "Cost Center"  the field does not exist any more: it was renamed or deleted in'
+        ' BigCommerce. Did you mean "Cost Centre Code"? Use its new name here, or remove the rule.'
     )
 
 
 def test_a_deleted_field_without_a_likely_new_name_shows_what_there_is(tmp_path: Path) -> None:
     (line,) = check(tmp_path, 'zzz = "order.id"', [NOTE], earlier=[config("zzz")])
-    assert line.endswith('Write its new name here, or take the rule out. The store has "note".')
+    assert line.endswith('Use its new name here, or remove the rule. The store\'s fields are "note".')
 
 
-def test_a_store_without_any_field_is_told_so(tmp_path: Path) -> None:
+def test_a_store_without_any_field_is_reported(tmp_path: Path) -> None:
     (line,) = check(tmp_path, 'note = "order.id"', [])
     assert line == (
-        'error  rule "note"  the store has no extra field of this name.'
-        " If it was renamed in BigCommerce, write its new name here."
+        'error  rule "note"  the store has no extra field with this name or label.'
+        " If it was renamed in BigCommerce, use its new name here."
     )
 
 
@@ -112,8 +113,8 @@ def test_a_long_list_of_names_is_cut(tmp_path: Path) -> None:
 
 def test_two_rules_for_one_field_are_an_error_of_the_second(tmp_path: Path) -> None:
     assert check(tmp_path, 'note = "order.id"\nNote = "order.id"') == [
-        'ok  rule "note"  the field is there.',
-        'error  rule "Note"  fills the same field as rule "note": "note". Take one of them out.',
+        'ok  rule "note"  the field exists.',
+        'error  rule "Note"  fills the same field as rule "note": "note". Remove one of the two rules.',
     ]
 
 
@@ -122,26 +123,26 @@ def test_two_rules_for_one_field_are_an_error_of_the_second(tmp_path: Path) -> N
     [
         (
             "",
-            'error  field "must"  BigCommerce requires it and no rule fills it: every order would be refused.'
+            'error  field "must"  BigCommerce requires this field and no rule fills it: every order would be refused.'
             ' Add a rule "must", or make the field optional in B2B Edition.',
         ),
         (
             'Must = "order.staff_notes"',
-            'warning  rule "Must"  BigCommerce requires the field: orders for which this rule finds nothing will fail.'
-            ' Give it a default, or write "required = true" if that is what you want.',
+            'warning  rule "Must"  BigCommerce requires this field: orders for which this rule finds no value will'
+            ' fail. Give the rule a default, or "required = true" if they should fail.',
         ),
     ],
 )
-def test_a_required_field_wants_a_value_for_every_order(tmp_path: Path, fields: str, line: str) -> None:
+def test_a_required_field_needs_a_value_for_every_order(tmp_path: Path, fields: str, line: str) -> None:
     assert check(tmp_path, fields, [MUST])[-1] == line
 
 
 @pytest.mark.parametrize(
     "rule", ['{ value = "a" }', '{ from = "order.id", default = "a" }', '{ from = "order.id", required = true }']
 )
-def test_a_required_field_with_a_sure_value_or_on_purpose_is_fine(tmp_path: Path, rule: str) -> None:
-    assert check(tmp_path, f"must = {rule}", [MUST]) == ['ok  rule "must"  the field is there.']
+def test_a_required_field_is_ok_with_a_constant_or_a_required_rule(tmp_path: Path, rule: str) -> None:
+    assert check(tmp_path, f"must = {rule}", [MUST]) == ['ok  rule "must"  the field exists.']
 
 
-def test_the_po_number_is_no_extra_field(tmp_path: Path) -> None:
+def test_the_po_number_is_not_an_extra_field(tmp_path: Path) -> None:
     assert check(tmp_path, "") == []

@@ -1,4 +1,4 @@
-"""Whole stores, against the sandbox."""
+"""Checks of whole stores, against the sandbox."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from service.bigcommerce import Account, Api, StoreApi, Transport
 from service.bigcommerce.http_client import http_client
 from service.checks import Finding, check_stores, of_clock
-from service.checks.stores import AT_ONCE, check_store
+from service.checks.stores import MAX_CONCURRENT_STORES, check_store
 from service.configuration import Configuration
 from service.hooks import set_destination
 from service.orders.document.cache import Cache
@@ -30,14 +30,14 @@ po_number = { from = ["metafields.checkout.po_number", "customer.company"] }
 [stores.sandbox.extra_fields]
 "Account No" = { from = 'company.extraFields."ERP Account"', required = true }
 """
-ALL_WELL = [
+HEALTHY = [
     "ok  access_token  BigCommerce accepts it.",
     "ok  orders  can be read (scope Orders: read-only).",
     "ok  order metafields  can be read (scope Orders: read-only).",
     "ok  customers  can be read (scope Customers: read-only).",
     "ok  B2B Edition  answers: orders have 5 extra fields.",
     "ok  B2B Edition, writing  is allowed (scope B2B Edition: modify).",
-    'ok  rule "Account No"  the field is there.',
+    'ok  rule "Account No"  the field exists.',
     "ok  webhook store/order/created  goes to https://me.example/webhooks/bigcommerce.",
     "ok  quota, core API  144 of 150 calls in 30 s are left.",
     "ok  quota, B2B Edition  149 of 150 calls in 60 s are left.",
@@ -78,8 +78,8 @@ def bad(findings: list[Finding]) -> list[str]:
     return [line for line in lines(findings) if not line.startswith("ok")]
 
 
-async def test_a_store_in_which_all_is_well(sandbox: RunningSandbox, stores: Configuration) -> None:
-    assert lines(await check(sandbox, stores)) == ALL_WELL
+async def test_a_healthy_store(sandbox: RunningSandbox, stores: Configuration) -> None:
+    assert lines(await check(sandbox, stores)) == HEALTHY
 
 
 async def test_a_check_leaves_everything_as_it_was(sandbox: RunningSandbox, stores: Configuration) -> None:
@@ -104,16 +104,16 @@ async def test_a_check_leaves_everything_as_it_was(sandbox: RunningSandbox, stor
         (["b2b_modify"], ["error  B2B Edition, writing  the access token lacks the scope B2B Edition: modify (403)."]),
     ],
 )
-async def test_each_missing_scope_is_told(
+async def test_each_missing_scope_is_an_error(
     sandbox: RunningSandbox, stores: Configuration, missing: list[str], starts: list[str]
 ) -> None:
     fields = [{"fieldName": "Account No"}]
     await sandbox.put_store(missing_scopes=missing, extra_fields=fields)
-    told = bad(await check(sandbox, stores))
-    assert [line.startswith(start) for line, start in zip(told, starts, strict=True)] == [True] * len(starts)
+    errors = bad(await check(sandbox, stores))
+    assert [line.startswith(start) for line, start in zip(errors, starts, strict=True)] == [True] * len(starts)
 
 
-async def test_a_refused_token_ends_the_look(sandbox: RunningSandbox, stores: Configuration) -> None:
+async def test_a_refused_token_ends_the_check(sandbox: RunningSandbox, stores: Configuration) -> None:
     await sandbox.faults(refuse_credentials=["sandbox"])
     (line,) = lines(await check(sandbox, stores))
     assert line.startswith("error  access_token  BigCommerce refuses it (401: Unauthorized.")
@@ -122,12 +122,12 @@ async def test_a_refused_token_ends_the_look(sandbox: RunningSandbox, stores: Co
 
 async def test_b2b_edition_alone_may_be_down(sandbox: RunningSandbox, stores: Configuration) -> None:
     await sandbox.faults(b2b_down=True)
-    told = lines(await check(sandbox, stores))
-    assert told[4].startswith("error  B2B Edition  BigCommerce has trouble of its own (503: Service Unavailable).")
-    assert [*told[:4], *told[5:]] == [*ALL_WELL[:4], *ALL_WELL[7:9]]
+    found = lines(await check(sandbox, stores))
+    assert found[4].startswith("error  B2B Edition  BigCommerce has an internal problem (503: Service Unavailable).")
+    assert [*found[:4], *found[5:]] == [*HEALTHY[:4], *HEALTHY[7:9]]
 
 
-async def test_a_used_up_quota_is_told(stores: Configuration) -> None:
+async def test_a_low_quota_is_a_warning(stores: Configuration) -> None:
     async with running_sandbox(core_quota=7, b2b_quota=300) as sandbox:
         await register(sandbox)
         low, unusual = lines(await check(sandbox, stores))[-2:]
@@ -135,7 +135,7 @@ async def test_a_used_up_quota_is_told(stores: Configuration) -> None:
     assert unusual == "ok  quota, B2B Edition  299 of 300 calls in 60 s are left. Most stores have 150."
 
 
-async def test_bigcommerces_clock_is_learnt_on_the_way(sandbox: RunningSandbox, stores: Configuration) -> None:
+async def test_the_calls_measure_the_clock_skew(sandbox: RunningSandbox, stores: Configuration) -> None:
     await sandbox.faults(clock_skew=300.0)
     async with transport_to(sandbox) as transport:
         assert not transport.upstream_clock.is_known
@@ -159,7 +159,7 @@ async def test_the_quota_seen_last_is_remembered_for_each_api(sandbox: RunningSa
 # ── with Redis ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_field_that_was_renamed_since_is_told_as_such(
+async def test_a_renamed_field_is_reported_as_renamed(
     sandbox: RunningSandbox, stores: Configuration, redis_url: str
 ) -> None:
     configured = stores.stores["sandbox"]
@@ -169,39 +169,39 @@ async def test_a_field_that_was_renamed_since_is_told_as_such(
         await sandbox.put_store(extra_fields=[{"fieldName": "Account Number"}])
         (line,) = bad(await check_store(transport, configured, Endpoints(), redis, now=0.0))
     assert line == (
-        'error  rule "Account No"  the field was there lately, and is no longer: it was renamed or deleted in'
-        ' BigCommerce. Did you mean "Account Number"? Write its new name here, or take the rule out.'
+        'error  rule "Account No"  the field does not exist any more: it was renamed or deleted in'
+        ' BigCommerce. Did you mean "Account Number"? Use its new name here, or remove the rule.'
     )
 
 
-async def test_what_an_older_version_remembered_is_no_error(
+async def test_cached_data_of_another_version_is_no_error(
     sandbox: RunningSandbox, stores: Configuration, redis_url: str
 ) -> None:
     async with connect(redis_url) as redis:
         await redis.set("enrich:cache:sandbox:extra-field-configs", '[1.0, "something else"]')
-        assert lines(await check(sandbox, stores, redis)) == ALL_WELL
+        assert lines(await check(sandbox, stores, redis)) == HEALTHY
 
 
-async def test_webhooks_are_to_go_where_they_were_registered(
+async def test_webhooks_are_expected_at_the_registered_destination(
     sandbox: RunningSandbox, stores: Configuration, redis_url: str
 ) -> None:
     async with connect(redis_url) as redis:
         await set_destination(redis, "sandbox", "https://new.example/webhooks/bigcommerce")
         missing, foreign = bad(await check(sandbox, stores, redis))
-    assert missing.startswith("error  webhook store/order/created  there is none")
-    assert foreign.startswith("warning  webhooks  one about orders goes to https://me.example/webhooks/bigcommerce")
+    assert missing.startswith("error  webhook store/order/created  does not exist")
+    assert foreign.startswith("warning  webhooks  one for orders goes to https://me.example/webhooks/bigcommerce")
 
 
-async def test_a_redis_that_is_away_takes_nothing_from_the_look(sandbox: RunningSandbox, stores: Configuration) -> None:
+async def test_the_check_works_without_redis(sandbox: RunningSandbox, stores: Configuration) -> None:
     async with connect("redis://127.0.0.1:1/0") as redis:
-        assert lines(await check(sandbox, stores, redis)) == ALL_WELL
+        assert lines(await check(sandbox, stores, redis)) == HEALTHY
 
 
 # ── many stores ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Crowd(httpx.AsyncBaseTransport):
-    """Refuses every token, but not before as many stores as may be were asked for at the same moment."""
+    """Refuses every token, but only once the maximum number of stores is being checked at the same time."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -210,22 +210,22 @@ class Crowd(httpx.AsyncBaseTransport):
     async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
         self.now += 1
         self.most = max(self.most, self.now)
-        if self.now == AT_ONCE:
+        if self.now == MAX_CONCURRENT_STORES:
             self.is_full.set()
         async with asyncio.timeout(30):
             await self.is_full.wait()
-        await asyncio.sleep(0.01)  # for one more, if one more were let in
+        await asyncio.sleep(0.01)  # time for one more, if the limit did not hold
         self.now -= 1
         return httpx.Response(401, json={})
 
 
-async def test_many_stores_are_looked_at_together_but_not_all_at_once(tmp_path: Path) -> None:
+async def test_many_stores_are_checked_concurrently_up_to_the_limit(tmp_path: Path) -> None:
     names = [f"store{number}" for number in range(25)]
     stores = configuration(tmp_path, "".join(STORE.replace("stores.sandbox", f"stores.{name}") for name in names))
-    crowd, told = Crowd(), list[int]()
+    crowd, progress = Crowd(), list[int]()
     async with crowd as http:
         transport = Transport(http, core_url="http://x", b2b_url="http://x")
-        found = await check_stores(transport, list(stores.stores.values()), Endpoints(), None, tell=told.append)
+        found = await check_stores(transport, list(stores.stores.values()), Endpoints(), None, tell=progress.append)
     assert [findings[0].store for findings in found] == names
-    assert crowd.most == AT_ONCE
-    assert told == list(range(1, 26))
+    assert crowd.most == MAX_CONCURRENT_STORES
+    assert progress == list(range(1, 26))

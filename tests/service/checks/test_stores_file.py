@@ -1,4 +1,4 @@
-"""The stores file by itself."""
+"""Checks of the stores file alone."""
 
 from pathlib import Path
 
@@ -22,12 +22,12 @@ def check(folder: Path, text: str) -> list[Finding]:
     return findings
 
 
-def test_a_good_file_is_one_line(tmp_path: Path) -> None:
-    whole = Finding(Level.OK, None, "stores file", "1 store with 2 rules, all of it well formed.")
-    assert check(tmp_path, GOOD) == [whole]
+def test_a_valid_file_is_one_finding(tmp_path: Path) -> None:
+    valid = Finding(Level.OK, None, "stores file", "is valid: 1 store with 2 rules.")
+    assert check(tmp_path, GOOD) == [valid]
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     bad = GOOD.replace("env:TOKEN", "env:NOWHERE").replace("order.customer_message", "ordr.id")
     found = check(tmp_path, f"[bigcommerce]\nurl = 5\n{bad}")
     path = tmp_path / "stores.toml"
@@ -38,7 +38,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     }
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     configuration, (found,) = check_file(tmp_path / "stores.toml", {})
     assert configuration is None
     assert (found.level, found.message) == (Level.ERROR, "the stores file does not exist.")
@@ -49,8 +49,8 @@ def test_each_literal_secret_is_a_warning_of_its_store(tmp_path: Path) -> None:
     literal = literal.replace("po_number", "webhook_headers = { X-Key = 's3cret' }\npo_number")
     _, *found = check(tmp_path, literal)
 
-    message = "the secret itself stands in the stores file."
-    cure = "Keep it elsewhere and write env:NAME or file:/path instead."
+    message = "the secret itself is in the stores file."
+    cure = "Keep it outside, and write env:NAME or file:/path here."
     assert found == [
         Finding(Level.WARNING, "abc123", "access_token", message, cure),
         Finding(Level.WARNING, "abc123", "webhook_headers.X-Key", message, cure),
@@ -65,5 +65,5 @@ def test_each_endpoint_that_is_not_bigcommerce_is_a_warning(tmp_path: Path) -> N
         None,
         "[bigcommerce] api_url",
         "calls go to http://127.0.0.1:9100 instead of https://api.bigcommerce.com.",
-        "Fine for trying things out; leave it out in production.",
+        "This is fine for tests; remove the key in production.",
     )

@@ -1,4 +1,4 @@
-"""Access tokens: what BigCommerce may answer to each call, and what is made of it."""
+"""Checks of access tokens: each answer that BigCommerce may give, and the finding for it."""
 
 import socket
 import ssl
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.bigcommerce import QuotaWaitingApi
-from service.checks.token_access import NO_ORDER, Access, of_all_tokens, try_token
+from service.checks.token_access import NONEXISTENT_ORDER, TokenAccess, merge_tokens, try_token
 from service.rules import Needs
 from service.stores import Endpoints
 from tests.fakes.checks import lines
@@ -21,7 +21,7 @@ EVERYTHING = replace(NOTHING, metafields=True, customer=True, customer_attribute
 
 ORDERS, METAFIELDS, CUSTOMERS = "GET /v2/orders", "GET /v3/orders/metafields", "GET /v3/customers"
 CONFIGS = "GET /api/v3/io/orders/extra-fields"
-WRITE = f"PUT /api/v3/io/orders/{NO_ORDER}"
+WRITE = f"PUT /api/v3/io/orders/{NONEXISTENT_ORDER}"
 
 ACCEPTED = "ok  access_token  BigCommerce accepts it."
 CAN_READ = "ok  orders  can be read (scope Orders: read-only)."
@@ -29,8 +29,8 @@ ANSWERS = "ok  B2B Edition  answers: orders have 1 extra field."
 MAY_WRITE = "ok  B2B Edition, writing  is allowed (scope B2B Edition: modify)."
 
 AT = "in the store's control panel, Settings, API accounts"
-OF_THIS_STORE = "Is B2B Edition installed in this store, and is the token of this store?"
-PROXY = "Is a proxy in between? Look at [bigcommerce] in the stores file too."
+OF_THIS_STORE = "Check that B2B Edition is installed in this store and the token belongs to this store."
+PROXY = "Check for a proxy in between, and check [bigcommerce] in the stores file."
 
 
 def core_lacks(subject: str, scope: str) -> str:
@@ -49,7 +49,7 @@ def caused_by(cause: Exception, text: str = "lost") -> httpx.ConnectError:
 
 @pytest.fixture
 def upstream() -> FakeUpstream:
-    """All is well: an order that is not there is not there."""
+    """A healthy store: only the order that cannot exist is not found."""
     upstream = FakeUpstream()
     upstream.on(ORDERS, 204)
     upstream.on(METAFIELDS, {"data": []})
@@ -59,7 +59,7 @@ def upstream() -> FakeUpstream:
     return upstream
 
 
-async def tried(upstream: FakeUpstream, needs: Needs = NOTHING, token: str = "access-token") -> Access:
+async def tried(upstream: FakeUpstream, needs: Needs = NOTHING, token: str = "access-token") -> TokenAccess:
     async with transport_to(upstream) as transport:
         return await try_token(QuotaWaitingApi(transport, account(token)), needs, Endpoints(), now=NOW)
 
@@ -68,7 +68,7 @@ async def found(upstream: FakeUpstream, needs: Needs = NOTHING) -> list[str]:
     return lines((await tried(upstream, needs)).findings)
 
 
-async def test_a_token_that_may_do_everything_is_fine(upstream: FakeUpstream) -> None:
+async def test_a_token_with_all_scopes_is_ok(upstream: FakeUpstream) -> None:
     access = await tried(upstream, EVERYTHING)
     assert lines(access.findings) == [
         ACCEPTED,
@@ -82,12 +82,12 @@ async def test_a_token_that_may_do_everything_is_fine(upstream: FakeUpstream) ->
     assert [config.field_name for config in access.configs or []] == ["note"]
 
 
-async def test_only_what_the_rules_need_is_asked(upstream: FakeUpstream) -> None:
+async def test_only_calls_that_the_rules_need_are_made(upstream: FakeUpstream) -> None:
     await tried(upstream)
     assert upstream.asked == [ORDERS, CONFIGS, WRITE]
 
 
-async def test_no_answer_is_a_long_list(upstream: FakeUpstream) -> None:
+async def test_every_list_call_is_limited(upstream: FakeUpstream) -> None:
     await tried(upstream, EVERYTHING)
     orders, metafields, customers, *_ = (dict(request.url.params) for request in upstream.requests)
     assert orders["limit"] == "1"
@@ -95,7 +95,7 @@ async def test_no_answer_is_a_long_list(upstream: FakeUpstream) -> None:
     assert customers == {"id:in": "1", "include": "attributes,formfields"}
 
 
-async def test_nothing_is_written_but_to_an_order_that_cannot_exist(upstream: FakeUpstream) -> None:
+async def test_the_only_write_is_to_an_order_that_cannot_exist(upstream: FakeUpstream) -> None:
     await tried(upstream, EVERYTHING)
     assert [route for route in upstream.asked if not route.startswith("GET ")] == [
         "PUT /api/v3/io/orders/9007199254740991"
@@ -113,20 +113,20 @@ async def test_nothing_is_written_but_to_an_order_that_cannot_exist(upstream: Fa
         (WRITE, core_lacks("B2B Edition, writing", "B2B Edition: modify")),
     ],
 )
-async def test_403_is_a_scope_that_is_missing(upstream: FakeUpstream, route: str, line: str) -> None:
+async def test_403_is_a_missing_scope(upstream: FakeUpstream, route: str, line: str) -> None:
     upstream.on(route, (403, {}))
-    told = await found(upstream, EVERYTHING)
-    assert [other for other in told if not other.startswith("ok")] == [line]
-    assert told[0] == ACCEPTED
+    reported = await found(upstream, EVERYTHING)
+    assert [other for other in reported if not other.startswith("ok")] == [line]
+    assert reported[0] == ACCEPTED
 
 
-async def test_401_is_a_token_that_is_not_valid(upstream: FakeUpstream) -> None:
+async def test_401_is_an_invalid_token(upstream: FakeUpstream) -> None:
     upstream.on(ORDERS, (401, {"title": "X-Auth-Token header is invalid"}))
     access = await tried(upstream)
     assert access.is_accepted is False
     assert lines(access.findings) == [
         "error  access_token  BigCommerce refuses it (401: X-Auth-Token header is invalid): it is mistyped, revoked,"
-        f" or another store's. Compare it with the API account {AT}."
+        f" or belongs to another store. Compare it with the API account {AT}."
     ]
     assert upstream.asked == [ORDERS]
 
@@ -141,60 +141,59 @@ async def test_401_is_a_token_that_is_not_valid(upstream: FakeUpstream) -> None:
         ),
         (
             failure(404, "No such store."),
-            f"error  B2B Edition  answers, but not for this store (404: No such store.). {OF_THIS_STORE}",
+            f"error  B2B Edition  does not serve this store (404: No such store.). {OF_THIS_STORE}",
         ),
         (
             failure(400, "Not enabled."),
-            f"error  B2B Edition  answers, but not for this store (400: Not enabled.). {OF_THIS_STORE}",
+            f"error  B2B Edition  does not serve this store (400: Not enabled.). {OF_THIS_STORE}",
         ),
         (
             httpx.Response(404, text="<h1>nothing here</h1>"),
-            "error  B2B Edition  what answers at api-b2b.bigcommerce.com is not BigCommerce's API (404: Not Found)."
+            "error  B2B Edition  the server at api-b2b.bigcommerce.com is not BigCommerce's API (404: Not Found)."
             f" {PROXY}",
         ),
         (
             httpx.Response(302, headers={"Location": "https://login.example"}),
-            "error  B2B Edition  what answers at api-b2b.bigcommerce.com is not BigCommerce's API (302: Found)."
-            f" {PROXY}",
+            f"error  B2B Edition  the server at api-b2b.bigcommerce.com is not BigCommerce's API (302: Found). {PROXY}",
         ),
         (
             httpx.Response(200, text="<h1>Welcome</h1>"),
-            "error  B2B Edition  what answers at api-b2b.bigcommerce.com is not BigCommerce's API"
-            f" (200: the answer cannot be read). {PROXY}",
+            "error  B2B Edition  the server at api-b2b.bigcommerce.com is not BigCommerce's API"
+            f" (200: the answer is not JSON, or too large). {PROXY}",
         ),
         (
             (503, {"meta": {"message": "Down."}}),
-            "error  B2B Edition  BigCommerce has trouble of its own (503: Down.)."
-            " Run the check again in some minutes; status.bigcommerce.com tells of disturbances.",
+            "error  B2B Edition  BigCommerce has an internal problem (503: Down.)."
+            " Run the check again in a few minutes; status.bigcommerce.com lists outages.",
         ),
         (
             httpx.Response(429, headers={"X-Request-Window-Resets-After": "45 s"}, json={}),
-            "warning  B2B Edition  could not be looked at: the store's quota is spent for 45 s more."
-            " Run the check again then.",
+            "warning  B2B Edition  could not be checked: the store's quota is used up for 45 s more."
+            " Run the check again after that.",
         ),
         (
             caused_by(socket.gaierror(-2, "Name or service not known")),
-            "error  B2B Edition  there is no host api-b2b.bigcommerce.com, as far as this machine can tell."
-            " Does this machine's DNS work? Is the URL under [bigcommerce] in the stores file right?",
+            "error  B2B Edition  this machine cannot resolve the host api-b2b.bigcommerce.com."
+            " Check this machine's DNS, and the URL under [bigcommerce] in the stores file.",
         ),
         (
             caused_by(ssl.SSLCertVerificationError(1, "self-signed")),
-            "error  B2B Edition  no safe connection to api-b2b.bigcommerce.com (ConnectError: lost)."
-            " If a proxy opens TLS here, name its certificate authority in SSL_CERT_FILE.",
+            "error  B2B Edition  no secure connection to api-b2b.bigcommerce.com (ConnectError: lost)."
+            " If a proxy decrypts TLS here, set SSL_CERT_FILE to its certificate authority.",
         ),
         (
             httpx.ConnectTimeout("slow"),
             "error  B2B Edition  api-b2b.bigcommerce.com does not answer in time."
-            " Is the way out to api-b2b.bigcommerce.com open (firewall, proxy)?",
+            " Check that a firewall or proxy does not block connections to api-b2b.bigcommerce.com.",
         ),
         (
             caused_by(ConnectionRefusedError(111, "refused")),
             "error  B2B Edition  no connection to api-b2b.bigcommerce.com (ConnectError: lost)."
-            " Is the way out to api-b2b.bigcommerce.com open (firewall, proxy)?",
+            " Check that a firewall or proxy does not block connections to api-b2b.bigcommerce.com.",
         ),
     ],
 )
-async def test_what_b2b_edition_may_answer(upstream: FakeUpstream, answer: Any, line: str) -> None:
+async def test_each_failure_of_b2b_edition_has_its_finding(upstream: FakeUpstream, answer: Any, line: str) -> None:
     upstream.on(CONFIGS, answer)
     access = await tried(upstream)
     assert lines(access.findings) == [ACCEPTED, CAN_READ, line]
@@ -208,19 +207,19 @@ async def test_what_b2b_edition_may_answer(upstream: FakeUpstream, answer: Any, 
         (
             httpx.ConnectTimeout("slow"),
             "error  core API  api.bigcommerce.com does not answer in time."
-            " Is the way out to api.bigcommerce.com open (firewall, proxy)?",
+            " Check that a firewall or proxy does not block connections to api.bigcommerce.com.",
         ),
         (
             (404, {"title": "No such store"}),
-            "error  core API  BigCommerce knows nothing of this store (404: No such store). Is the store hash right?",
+            "error  core API  BigCommerce does not know this store (404: No such store). Check the store hash.",
         ),
         (
             (422, {"title": "Odd"}),
-            "error  core API  BigCommerce refuses Get All Orders (422: Odd). Is the store hash right?",
+            "error  core API  BigCommerce refuses Get All Orders (422: Odd). Check the store hash.",
         ),
     ],
 )
-async def test_a_core_api_that_does_not_serve_is_told_once_beside_b2b_edition(
+async def test_a_failing_core_api_is_one_finding_beside_b2b_edition(
     upstream: FakeUpstream, answer: Any, line: str
 ) -> None:
     upstream.on(ORDERS, answer)
@@ -229,29 +228,29 @@ async def test_a_core_api_that_does_not_serve_is_told_once_beside_b2b_edition(
     assert access.is_accepted is None
 
 
-DOUBT = "warning  B2B Edition, writing  whether the token may write could not be told"
-LOOK = f"Look whether its API account has the scope B2B Edition: modify ({AT})."
+UNKNOWN = "warning  B2B Edition, writing  could not be checked"
+CURE = f"Check that the token's API account has the scope B2B Edition: modify ({AT})."
 
 
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
         (failure(422, "Odd."), "ok  B2B Edition, writing  seems to be allowed (422: Odd.)."),
-        ((503, {}), f"{DOUBT} (503: Service Unavailable). {LOOK}"),
-        (httpx.ReadTimeout("late"), f"{DOUBT} (no answer: ReadTimeout: late). {LOOK}"),
-        ({"code": 200, "data": {}}, f"{DOUBT} (an order that cannot exist was found). {LOOK}"),
+        ((503, {}), f"{UNKNOWN} (503: Service Unavailable). {CURE}"),
+        (httpx.ReadTimeout("late"), f"{UNKNOWN} (no answer: ReadTimeout: late). {CURE}"),
+        ({"code": 200, "data": {}}, f"{UNKNOWN} (BigCommerce accepted a write to an order that cannot exist). {CURE}"),
         (
             httpx.Response(429, headers={"X-Request-Window-Resets-After": "45 s"}, json={}),
-            f"{DOUBT} (429: Too Many Requests). {LOOK}",
+            f"{UNKNOWN} (429: Too Many Requests). {CURE}",
         ),
     ],
 )
-async def test_whether_it_may_write_is_not_guessed(upstream: FakeUpstream, answer: Any, line: str) -> None:
+async def test_unclear_answers_to_the_write_are_not_guessed(upstream: FakeUpstream, answer: Any, line: str) -> None:
     upstream.on(WRITE, answer)
     assert (await found(upstream))[-1] == line
 
 
-async def test_no_finding_holds_the_token(upstream: FakeUpstream) -> None:
+async def test_no_finding_contains_the_token(upstream: FakeUpstream) -> None:
     upstream.on(ORDERS, (401, {"title": "access-token is no token"}))
     upstream.on(CONFIGS, (401, {"title": "access-token is no token"}))
     assert "*** is no token" in str(await found(upstream))
@@ -263,47 +262,47 @@ async def test_no_finding_holds_the_token(upstream: FakeUpstream) -> None:
 REFUSED = "access_token (item {})  BigCommerce refuses it (401: Unauthorized)"
 
 
-async def all_found(upstream: FakeUpstream, *answers: Any) -> tuple[Access, list[str]]:
-    """What is said of as many tokens as there are answers to Get All Orders."""
+async def all_found(upstream: FakeUpstream, *answers: Any) -> tuple[TokenAccess, list[str]]:
+    """The findings for as many tokens as there are answers to Get All Orders."""
     upstream.on(ORDERS, *answers)
-    main, findings = of_all_tokens("abc123", [await tried(upstream, token=f"token{n}") for n in range(len(answers))])
+    main, findings = merge_tokens("abc123", [await tried(upstream, token=f"token{n}") for n in range(len(answers))])
     return main, lines(findings)
 
 
-async def test_a_spare_token_is_one_line(upstream: FakeUpstream) -> None:
-    main, told = await all_found(upstream, 204, 204)
-    assert told == [
+async def test_a_spare_token_is_one_finding(upstream: FakeUpstream) -> None:
+    main, reported = await all_found(upstream, 204, 204)
+    assert reported == [
         "ok  access_token (item 1)  BigCommerce accepts it.",
         CAN_READ,
         ANSWERS,
         MAY_WRITE,
-        "ok  access_token (item 2)  BigCommerce accepts it too, for all that is needed.",
+        "ok  access_token (item 2)  BigCommerce accepts it too, with all scopes that are needed.",
     ]
     assert main.api.account == account("token0")
 
 
 async def test_a_refused_token_beside_a_good_one_is_a_warning(upstream: FakeUpstream) -> None:
-    main, told = await all_found(upstream, 401, 204)
-    assert told[0].startswith(f"warning  {REFUSED.format(1)}")
-    assert told[1:] == ["ok  access_token (item 2)  BigCommerce accepts it.", CAN_READ, ANSWERS, MAY_WRITE]
+    main, reported = await all_found(upstream, 401, 204)
+    assert reported[0].startswith(f"warning  {REFUSED.format(1)}")
+    assert reported[1:] == ["ok  access_token (item 2)  BigCommerce accepts it.", CAN_READ, ANSWERS, MAY_WRITE]
     assert main.api.account == account("token1")
 
 
 async def test_refused_tokens_alone_are_errors(upstream: FakeUpstream) -> None:
-    main, told = await all_found(upstream, 401, 401)
-    assert [line.startswith(f"error  {REFUSED.format(n)}") for n, line in enumerate(told, start=1)] == [True, True]
+    main, reported = await all_found(upstream, 401, 401)
+    assert [line.startswith(f"error  {REFUSED.format(n)}") for n, line in enumerate(reported, start=1)] == [True, True]
     assert main.is_accepted is False
 
 
 async def test_a_scope_that_a_spare_token_lacks_is_a_warning(upstream: FakeUpstream) -> None:
-    _, told = await all_found(upstream, 204, (403, {}))
+    _, reported = await all_found(upstream, 204, (403, {}))
     lacks = core_lacks("access_token (item 2), orders", "Orders: read-only")
-    assert told[-1] == lacks.replace("error", "warning", 1)
+    assert reported[-1] == lacks.replace("error", "warning", 1)
 
 
-async def test_a_network_that_is_gone_is_told_once(upstream: FakeUpstream) -> None:
-    main, told = await all_found(upstream, *[httpx.ConnectTimeout("slow")] * 2)
-    assert [line.split("  ")[:2] for line in told] == [
+async def test_a_broken_network_is_reported_once(upstream: FakeUpstream) -> None:
+    main, reported = await all_found(upstream, *[httpx.ConnectTimeout("slow")] * 2)
+    assert [line.split("  ")[:2] for line in reported] == [
         ["error", "core API"],
         ["ok", "B2B Edition"],
         ["ok", "B2B Edition, writing"],

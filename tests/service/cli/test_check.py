@@ -1,4 +1,4 @@
-"""``enrich check``, run as it is by a person, by CI and on a terminal."""
+"""``enrich check``, as a person, CI and a terminal see it."""
 
 import asyncio
 import json
@@ -23,28 +23,28 @@ client_secret = "env:SECRET"
 po_number = "order.customer_message"
 extra_fields = {{ "Account No" = {{ value = "A-1" }} }}
 """
-HERE = '[bigcommerce]\napi_url = "{url}"\nb2b_api_url = "{url}"\n'
+ENDPOINTS = '[bigcommerce]\napi_url = "{url}"\nb2b_api_url = "{url}"\n'
 
 
 @pytest.fixture
 async def sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningSandbox]:
-    """A sandbox that the stores file points to; its store has all that it needs."""
+    """A sandbox with a healthy store, to which the stores file points."""
     monkeypatch.setenv("TOKEN", "sandbox-access-token")
     monkeypatch.setenv("SECRET", "sandbox-client-secret")
     async with running_sandbox() as sandbox:
-        (folder / "stores.toml").write_text(HERE.format(url=sandbox.url) + GOOD.format(hash="sandbox"))
+        (folder / "stores.toml").write_text(ENDPOINTS.format(url=sandbox.url) + GOOD.format(hash="sandbox"))
         hook = {"scope": "store/order/created", "destination": "https://me.example/webhooks/bigcommerce"}
         await sandbox.api.post("/stores/sandbox/v3/hooks", json=hook)
         yield sandbox
 
 
 async def check(enrich: Enrich, *words: str) -> Ran:
-    """Beside the sandbox, which lives in this test's own event loop."""
+    """Run it in a thread, as the sandbox runs in this test's event loop."""
     return await asyncio.to_thread(enrich, "check", *words)
 
 
 def shown(ran: Ran) -> list[list[str]]:
-    """The lines of the answer, each as its columns."""
+    """The lines of the output, each as its columns."""
     return [re.split(r" {2,}", line.strip()) for line in ran.out.splitlines()]
 
 
@@ -61,31 +61,31 @@ def add_store(folder: Path, store: str) -> None:
 # ── live ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_set_up_that_works_is_shown_line_by_line(enrich: Enrich, sandbox: RunningSandbox) -> None:
+async def test_a_healthy_set_up_is_one_line_for_each_finding(enrich: Enrich, sandbox: RunningSandbox) -> None:
     ran = await check(enrich)
     url = sandbox.url
-    trying_out = "Fine for trying things out; leave it out in production."
+    for_tests = "This is fine for tests; remove the key in production."
     assert (ran.code, ran.err) == (0, "")
     assert shown(ran) == [
         ["stores.toml"],
-        ["ok", "stores file", "1 store with 2 rules, all of it well formed."],
-        ["warning", "[bigcommerce] api_url", f"calls go to {url} instead of https://api.bigcommerce.com. {trying_out}"],
+        ["ok", "stores file", "is valid: 1 store with 2 rules."],
+        ["warning", "[bigcommerce] api_url", f"calls go to {url} instead of https://api.bigcommerce.com. {for_tests}"],
         [
             "warning",
             "[bigcommerce] b2b_api_url",
-            f"calls go to {url} instead of https://api-b2b.bigcommerce.com. {trying_out}",
+            f"calls go to {url} instead of https://api-b2b.bigcommerce.com. {for_tests}",
         ],
         ["sandbox (Great [Buys])"],
         ["ok", "access_token", "BigCommerce accepts it."],
         ["ok", "orders", "can be read (scope Orders: read-only)."],
         ["ok", "B2B Edition", "answers: orders have 5 extra fields."],
         ["ok", "B2B Edition, writing", "is allowed (scope B2B Edition: modify)."],
-        ["ok", 'rule "Account No"', "the field is there."],
+        ["ok", 'rule "Account No"', "the field exists."],
         ["ok", "webhook store/order/created", "goes to https://me.example/webhooks/bigcommerce."],
         ["ok", "quota, core API", "146 of 150 calls in 30 s are left."],
         ["ok", "quota, B2B Edition", "149 of 150 calls in 60 s are left."],
         ["this machine"],
-        ["ok", "clock", "this machine and BigCommerce agree about the time."],
+        ["ok", "clock", "this machine's clock agrees with BigCommerce's."],
         ["0 errors, 2 warnings in 1 store."],
     ]
 
@@ -99,14 +99,14 @@ async def test_an_error_of_one_store_is_exit_code_1(enrich: Enrich, sandbox: Run
     assert shown(ran)[-1] == ["1 error, 2 warnings in 2 stores."]
 
 
-async def test_one_store_can_be_asked_for(enrich: Enrich, sandbox: RunningSandbox, folder: Path) -> None:
+async def test_one_store_can_be_selected(enrich: Enrich, sandbox: RunningSandbox, folder: Path) -> None:
     add_store(folder, "other")
     ran = await check(enrich, "--store", "sandbox")
     assert ran.code == 0
     assert shown(ran)[-1] == ["0 errors, 2 warnings in 1 store."]
 
 
-async def test_as_json_it_is_for_scripts(enrich: Enrich, sandbox: RunningSandbox) -> None:
+async def test_json_output(enrich: Enrich, sandbox: RunningSandbox) -> None:
     await sandbox.put_store(extra_fields=[])
     ran = await check(enrich, "--json")
     answer = of_json(ran)
@@ -116,13 +116,13 @@ async def test_as_json_it_is_for_scripts(enrich: Enrich, sandbox: RunningSandbox
             "level": "error",
             "store": "sandbox",
             "subject": 'rule "Account No"',
-            "message": "the store has no extra field of this name.",
-            "cure": "If it was renamed in BigCommerce, write its new name here.",
+            "message": "the store has no extra field with this name or label.",
+            "cure": "If it was renamed in BigCommerce, use its new name here.",
         }
     ]
 
 
-async def test_redis_is_looked_at_where_it_is(
+async def test_redis_is_checked_where_redis_url_is_set(
     enrich: Enrich, sandbox: RunningSandbox, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_url)
@@ -138,7 +138,8 @@ async def test_a_redis_that_does_not_answer_is_an_error(
     assert [
         "error",
         "Redis",
-        "does not answer (ConnectionError). Is it running, and is REDIS_URL right? Receiver and workers need it.",
+        "does not answer (ConnectionError). Check that it is running and REDIS_URL is correct: the receiver and the"
+        " workers need it.",
     ] in shown(ran)
 
 
@@ -149,15 +150,15 @@ async def test_a_redis_that_does_not_answer_is_an_error(
             "http://127.0.0.1:1",
             "no connection to 127.0.0.1:1 (ConnectError: [Errno 111] Connect call failed ('127.0.0.1', 1)).",
         ),
-        ("https://nowhere.invalid", "there is no host nowhere.invalid, as far as this machine can tell."),
+        ("https://nowhere.invalid", "this machine cannot resolve the host nowhere.invalid."),
     ],
 )
-def test_a_network_that_leads_nowhere_is_findings(
+def test_network_errors_are_findings(
     enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch, url: str, message: str
 ) -> None:
     monkeypatch.setenv("TOKEN", "t")
     monkeypatch.setenv("SECRET", "s")
-    (folder / "stores.toml").write_text(HERE.format(url=url) + GOOD.format(hash="abc123"))
+    (folder / "stores.toml").write_text(ENDPOINTS.format(url=url) + GOOD.format(hash="abc123"))
     ran = enrich("check", "--json")
     errors = [finding for finding in of_json(ran)["findings"] if finding["level"] == "error"]
     assert [(error["subject"], error["message"]) for error in errors] == [
@@ -167,25 +168,25 @@ def test_a_network_that_leads_nowhere_is_findings(
     assert (ran.code, ran.err) == (1, "")
 
 
-async def test_a_host_that_speaks_no_tls_is_told_as_such(enrich: Enrich, sandbox: RunningSandbox, folder: Path) -> None:
+async def test_a_host_without_tls_is_reported(enrich: Enrich, sandbox: RunningSandbox, folder: Path) -> None:
     file = folder / "stores.toml"
     file.write_text(file.read_text().replace("http://", "https://"))
     errors = [line[2] for line in shown(await check(enrich)) if line[0] == "error"]
     assert len(errors) == 2
-    assert all(error.startswith("no safe connection to 127.0.0.1:") for error in errors)
+    assert all(error.startswith("no secure connection to 127.0.0.1:") for error in errors)
 
 
 # ── the file alone ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_offline_nobody_is_asked(enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_makes_no_calls(enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")  # would be a warning
     ran = enrich("check", "--offline")
-    secret = "the secret itself stands in the stores file. Keep it elsewhere and write env:NAME or file:/path instead."
+    secret = "the secret itself is in the stores file. Keep it outside, and write env:NAME or file:/path here."
     assert (ran.code, ran.err) == (0, "")
     assert shown(ran) == [
         ["stores.toml"],
-        ["ok", "stores file", "1 store with 1 rule, all of it well formed."],
+        ["ok", "stores file", "is valid: 1 store with 1 rule."],
         ["abc123"],
         ["warning", "access_token", secret],
         ["warning", "client_secret", secret],
@@ -193,14 +194,14 @@ def test_offline_nobody_is_asked(enrich: Enrich, folder: Path, monkeypatch: pyte
     ]
 
 
-def test_secrets_of_another_store_are_not_told_when_one_is_asked_for(enrich: Enrich, folder: Path) -> None:
+def test_literal_secrets_of_other_stores_are_left_out_when_one_is_selected(enrich: Enrich, folder: Path) -> None:
     file = folder / "stores.toml"
     file.write_text(file.read_text() + file.read_text().replace("abc123", "def456"))
     answer = of_json(enrich("check", "--offline", "--json", "--store", "def456"))
     assert [finding["store"] for finding in answer["findings"]] == [None, "def456", "def456"]
 
 
-def test_a_file_with_problems_is_told_in_full_and_nobody_is_asked(enrich: Enrich, folder: Path) -> None:
+def test_an_invalid_file_shows_all_problems_and_makes_no_calls(enrich: Enrich, folder: Path) -> None:
     (folder / "stores.toml").write_text(GOOD.format(hash="abc123"))
     ran = enrich("check")
     assert (ran.code, ran.err) == (1, "")
@@ -218,7 +219,7 @@ def test_a_file_with_problems_is_told_in_full_and_nobody_is_asked(enrich: Enrich
     ]
 
 
-def test_a_file_that_is_missing_is_an_error(enrich: Enrich, folder: Path) -> None:
+def test_a_missing_file_is_an_error(enrich: Enrich, folder: Path) -> None:
     (folder / "stores.toml").unlink()
     ran = enrich("check", "--json")
     assert ran.code == 1
@@ -226,11 +227,11 @@ def test_a_file_that_is_missing_is_an_error(enrich: Enrich, folder: Path) -> Non
 
 
 @pytest.mark.parametrize("words", [("--store", "abc124"), ("--store", "abc124", "--offline")])
-def test_an_unknown_store_is_misuse(enrich: Enrich, words: tuple[str, ...]) -> None:
+def test_an_unknown_store_is_a_usage_error(enrich: Enrich, words: tuple[str, ...]) -> None:
     assert enrich("check", *words) == Ran(2, "", "--store abc124: is not in the stores file. Did you mean abc123?\n")
 
 
-def test_a_redis_url_that_cannot_be_used_is_misuse(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_redis_url_is_a_usage_error(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "http://redis")
     ran = enrich("check", "--offline")
     assert (ran.code, ran.out) == (2, "")
@@ -240,7 +241,7 @@ def test_a_redis_url_that_cannot_be_used_is_misuse(enrich: Enrich, monkeypatch: 
 # ── on a terminal ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_levels_have_colours_and_words_of_others_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_levels_have_colours_and_texts_of_others_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [Finding(level, "abc123", f"rule [{level}]", "[red]message[/red]") for level in Level]
     report = Report([Section("abc123 [/x]", findings), Section("this machine", [])], "1 store")
     _show(Console(force_terminal=True, color_system="standard", width=100), report)

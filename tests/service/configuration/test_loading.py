@@ -1,4 +1,4 @@
-"""The stores file and its rules, read together."""
+"""Loading the stores file together with its rules."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_each_store_has_its_rules(tmp_path: Path) -> None:
     assert evaluation.po_number == "ada"
 
 
-def test_problems_of_the_file_and_of_its_rules_come_together(tmp_path: Path) -> None:
+def test_problems_of_the_file_and_of_its_rules_are_reported_together(tmp_path: Path) -> None:
     path = tmp_path / "stores.toml"
     path.write_text(
         GOOD.replace("env:SECRET", "env:NOPE", 1)
@@ -56,13 +56,13 @@ def test_problems_of_the_file_and_of_its_rules_come_together(tmp_path: Path) -> 
     ]
 
 
-def test_rules_alone_can_be_the_problem(tmp_path: Path) -> None:
+def test_a_bad_rule_in_a_valid_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "stores.toml"
     path.write_text(GOOD.replace("user.email", "users.email"))
     with pytest.raises(ConfigError, match='Did you mean "user"'):
         load_configuration(path, {"SECRET": "s"})
 
 
-def test_a_missing_file_is_reported_as_by_the_loader(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         load_configuration(tmp_path / "none.toml", {})

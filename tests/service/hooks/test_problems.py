@@ -1,4 +1,4 @@
-"""What can be wrong with webhooks, without a network."""
+"""Finding the problems of webhooks, without a network."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ CREATED = "store/order/created"
 OURS = "https://hooks.example.com/webhooks/bigcommerce"
 
 
-def troubles(headers: Any, expected: dict[str, list[str]]) -> list[HookProblem]:
-    """Of a webhook with these headers, at a store that expects those."""
+def problems(headers: Any, expected: dict[str, list[str]]) -> list[HookProblem]:
+    """The problems of a webhook with these headers, at a store that expects those."""
     secrets = {name: [SecretStr(value) for value in values] for name, values in expected.items()}
     document = {"id": 1, "scope": CREATED, "destination": OURS, "is_active": True, "headers": headers}
     return find_problems([Hook.of_document(document)], a_store(webhook_headers=secrets), OURS, {})
@@ -31,8 +31,8 @@ def troubles(headers: Any, expected: dict[str, list[str]]) -> list[HookProblem]:
         ({"X-Key": "k", "X-Second": "s", "X-Other": "o"}, {"X-Key": ["k"], "X-Second": ["s"]}),
     ],
 )
-def test_headers_are_well_when_each_has_a_secret_that_is_accepted(headers: Any, expected: Any) -> None:
-    assert troubles(headers, expected) == []
+def test_headers_with_an_accepted_secret_each_are_no_problem(headers: Any, expected: Any) -> None:
+    assert problems(headers, expected) == []
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_headers_are_well_when_each_has_a_secret_that_is_accepted(headers: Any, 
         ({"X-Key": "k"}, {"X-Key": ["k"], "X-Second": ["s"]}),
     ],
 )
-def test_headers_that_the_receiver_would_refuse_keep_webhooks_away(headers: Any, expected: Any) -> None:
-    (trouble,) = troubles(headers, expected)
-    assert trouble == HookProblem(ProblemKind.HEADERS, CREATED)
-    assert trouble.blocks_delivery
+def test_headers_that_the_receiver_would_refuse_block_delivery(headers: Any, expected: Any) -> None:
+    (problem,) = problems(headers, expected)
+    assert problem == HookProblem(ProblemKind.HEADERS, CREATED)
+    assert problem.blocks_delivery
 
 
-def test_a_list_that_does_not_tell_headers_at_all_differs() -> None:
+def test_a_list_without_headers_is_a_header_problem() -> None:
     hook = Hook.of_document({"scope": CREATED, "destination": OURS})
     store = a_store(webhook_headers={"X-Key": [SecretStr("k")]})
     assert find_problems([hook], store, OURS, {}) == [HookProblem(ProblemKind.HEADERS, CREATED)]
 
 
-def test_headers_of_a_webhook_that_goes_elsewhere_are_none_of_our_business() -> None:
+def test_headers_of_foreign_webhooks_are_not_checked() -> None:
     ours = Hook(1, CREATED, OURS, True, 0.0, {"X-Key": "k"})
     other = Hook(2, CREATED, "https://erp.example.com/in", True, 0.0)
     store = a_store(webhook_headers={"X-Key": [SecretStr("k")]})
@@ -69,12 +69,12 @@ def test_headers_of_a_webhook_that_goes_elsewhere_are_none_of_our_business() -> 
     ]
 
 
-def test_all_that_is_wrong_is_found_the_worst_first() -> None:
+def test_all_problems_are_found_the_worst_first() -> None:
     ours = Hook(1, CREATED, OURS, False, 0.0)
     other = Hook(2, CREATED, "https://erp.example.com/in", True, 0.0)
     store = a_store(webhook_headers={"X-Key": [SecretStr("k")]}, incomplete_orders="wait")
     found = find_problems([other, ours], store, OURS, {"hooks.example.com": 130, "erp.example.com": 5})
-    assert [trouble.kind for trouble in found] == [
+    assert [problem.kind for problem in found] == [
         ProblemKind.MISSING,
         ProblemKind.INACTIVE,
         ProblemKind.HEADERS,
@@ -92,5 +92,5 @@ def test_all_that_is_wrong_is_found_the_worst_first() -> None:
         ("https://hooks.example.com/webhooks", False),
     ],
 )
-def test_a_receiver_is_known_by_its_path(destination: str, expected: bool) -> None:
+def test_a_receiver_is_recognized_by_its_path(destination: str, expected: bool) -> None:
     assert is_receiver(destination) is expected

@@ -1,4 +1,4 @@
-"""Webhooks are registered, repaired and removed, against the sandbox's."""
+"""Registering, repairing and removing webhooks, against the sandbox."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -25,8 +25,8 @@ ERP = "https://erp.example.com/in"
 
 
 @dataclass(slots=True)
-class Shop:
-    """A sandbox's store, and its webhooks."""
+class FakeStore:
+    """A store of the sandbox, with helpers for its webhooks."""
 
     sandbox: RunningSandbox
     core: Core
@@ -53,121 +53,121 @@ class Shop:
         return sum(sum(calls.get(f"{verb} a Webhook", {}).values()) for verb in ("Create", "Update", "Delete"))
 
 
-def did(outcome: StoreChanges) -> list[tuple[ChangeKind, str]]:
+def changes_of(outcome: StoreChanges) -> list[tuple[ChangeKind, str]]:
     assert all(step.hook_id for step in outcome.steps if step.is_done)
     return [(step.did, step.scope) for step in outcome.steps]
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
+async def fake() -> AsyncIterator[FakeStore]:
     clock = StillClock()
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(called_sandbox(clock))
         http = await stack.enter_async_context(sandbox.api._transport)
         transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock)
         account = Account(DEMO_STORE_HASH, (SecretStr("sandbox-access-token"),))
-        yield Shop(sandbox, StoreApi(transport, account).core)
+        yield FakeStore(sandbox, StoreApi(transport, account).core)
 
 
 # ── register ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_register_makes_what_is_missing_with_the_first_secret_of_each_header(shop: Shop) -> None:
-    store = shop.store(headers={"X-Key": ["new", "old"], "X-Second": ["s"]})
-    outcome = await register(shop.core, store, OURS)
+async def test_register_creates_missing_webhooks_with_the_first_secret_of_each_header(fake: FakeStore) -> None:
+    store = fake.store(headers={"X-Key": ["new", "old"], "X-Second": ["s"]})
+    outcome = await register(fake.core, store, OURS)
 
-    assert did(outcome) == [(ChangeKind.CREATED, CREATED)]
+    assert changes_of(outcome) == [(ChangeKind.CREATED, CREATED)]
     assert (outcome.destination, outcome.elsewhere, outcome.blocked, outcome.is_complete) == (OURS, (), {}, True)
-    assert await shop.hooks() == {(CREATED, OURS): (True, {"X-Key": "new", "X-Second": "s"})}
+    assert await fake.hooks() == {(CREATED, OURS): (True, {"X-Key": "new", "X-Second": "s"})}
 
 
-async def test_a_store_that_waits_for_a_status_gets_a_webhook_for_it(shop: Shop) -> None:
-    outcome = await register(shop.core, shop.store(wait=True), OURS)
-    assert did(outcome) == [(ChangeKind.CREATED, CREATED), (ChangeKind.CREATED, STATUS)]
-    assert await shop.hooks() == {(CREATED, OURS): (True, {}), (STATUS, OURS): (True, {})}
+async def test_a_store_that_waits_for_a_status_gets_a_webhook_for_it(fake: FakeStore) -> None:
+    outcome = await register(fake.core, fake.store(wait=True), OURS)
+    assert changes_of(outcome) == [(ChangeKind.CREATED, CREATED), (ChangeKind.CREATED, STATUS)]
+    assert await fake.hooks() == {(CREATED, OURS): (True, {}), (STATUS, OURS): (True, {})}
 
 
-async def test_a_second_register_writes_nothing(shop: Shop) -> None:
-    store = shop.store(headers={"X-Key": ["k"]}, wait=True)
-    await register(shop.core, store, OURS)
-    before = await shop.writes()
+async def test_a_second_register_writes_nothing(fake: FakeStore) -> None:
+    store = fake.store(headers={"X-Key": ["k"]}, wait=True)
+    await register(fake.core, store, OURS)
+    before = await fake.writes()
 
-    outcome = await register(shop.core, store, OURS)
-    assert did(outcome) == [(ChangeKind.KEPT, CREATED), (ChangeKind.KEPT, STATUS)]
-    assert await shop.writes() == before == 2
-
-
-async def test_what_is_wrong_is_put_right_in_one_call_and_other_headers_stay(shop: Shop) -> None:
-    await shop.hook(is_active=False, headers={"x-key": "wrong", "X-Proxy": "p"})
-    before = await shop.writes()
-
-    outcome = await register(shop.core, shop.store(headers={"X-Key": ["k"]}), OURS)
-    assert did(outcome) == [(ChangeKind.ACTIVATED, CREATED), (ChangeKind.HEADERS_SET, CREATED)]
-    assert await shop.hooks() == {(CREATED, OURS): (True, {"X-Key": "k", "X-Proxy": "p"})}
-    assert await shop.writes() == before + 1
+    outcome = await register(fake.core, store, OURS)
+    assert changes_of(outcome) == [(ChangeKind.KEPT, CREATED), (ChangeKind.KEPT, STATUS)]
+    assert await fake.writes() == before == 2
 
 
-async def test_a_webhook_for_all_order_events_will_do(shop: Shop) -> None:
-    await shop.hook(ALL)
-    assert did(await register(shop.core, shop.store(wait=True), OURS)) == [(ChangeKind.KEPT, ALL)]
+async def test_register_fixes_a_webhook_in_one_call_and_keeps_other_headers(fake: FakeStore) -> None:
+    await fake.hook(is_active=False, headers={"x-key": "wrong", "X-Proxy": "p"})
+    before = await fake.writes()
+
+    outcome = await register(fake.core, fake.store(headers={"X-Key": ["k"]}), OURS)
+    assert changes_of(outcome) == [(ChangeKind.ACTIVATED, CREATED), (ChangeKind.HEADERS_SET, CREATED)]
+    assert await fake.hooks() == {(CREATED, OURS): (True, {"X-Key": "k", "X-Proxy": "p"})}
+    assert await fake.writes() == before + 1
 
 
-async def test_register_ends_a_rotation_and_repair_leaves_it_as_it_is(shop: Shop) -> None:
-    await shop.hook(headers={"X-Key": "old"})
-    rotating = shop.store(headers={"X-Key": ["new", "old"]})
-
-    assert did(await repair(shop.core, rotating, OURS)) == [(ChangeKind.KEPT, CREATED)]
-    assert did(await register(shop.core, rotating, OURS)) == [(ChangeKind.HEADERS_SET, CREATED)]
-    assert await shop.hooks() == {(CREATED, OURS): (True, {"X-Key": "new"})}
+async def test_a_webhook_for_all_order_events_is_enough(fake: FakeStore) -> None:
+    await fake.hook(ALL)
+    assert changes_of(await register(fake.core, fake.store(wait=True), OURS)) == [(ChangeKind.KEPT, ALL)]
 
 
-async def test_webhooks_to_other_places_are_told_of_and_left_alone(shop: Shop) -> None:
-    await shop.hook(destination=OLD)
-    await shop.hook(destination="https://user:secret@erp.example.com/in?key=secret")
-    await shop.hook("store/product/updated", "https://pim.example.com/in")
-    before = await shop.hooks()
+async def test_register_completes_a_rotation_and_repair_accepts_either_secret(fake: FakeStore) -> None:
+    await fake.hook(headers={"X-Key": "old"})
+    rotating = fake.store(headers={"X-Key": ["new", "old"]})
 
-    outcome = await register(shop.core, shop.store(), OURS)
-    assert did(outcome) == [(ChangeKind.CREATED, CREATED)]
+    assert changes_of(await repair(fake.core, rotating, OURS)) == [(ChangeKind.KEPT, CREATED)]
+    assert changes_of(await register(fake.core, rotating, OURS)) == [(ChangeKind.HEADERS_SET, CREATED)]
+    assert await fake.hooks() == {(CREATED, OURS): (True, {"X-Key": "new"})}
+
+
+async def test_webhooks_to_other_destinations_are_reported_and_left_unchanged(fake: FakeStore) -> None:
+    await fake.hook(destination=OLD)
+    await fake.hook(destination="https://user:secret@erp.example.com/in?key=secret")
+    await fake.hook("store/product/updated", "https://pim.example.com/in")
+    before = await fake.hooks()
+
+    outcome = await register(fake.core, fake.store(), OURS)
+    assert changes_of(outcome) == [(ChangeKind.CREATED, CREATED)]
     assert outcome.elsewhere == (ERP, OLD)
-    assert await shop.hooks() == before | {(CREATED, OURS): (True, {})}
+    assert await fake.hooks() == before | {(CREATED, OURS): (True, {})}
 
 
-async def test_move_sends_another_receivers_webhooks_here_instead_of_making_new_ones(shop: Shop) -> None:
-    await shop.hook(destination=OLD, is_active=False, headers={"X-Key": "wrong", "X-Proxy": "p"})
-    await shop.hook(destination=ERP)
+async def test_move_redirects_another_receivers_webhooks_instead_of_creating_new_ones(fake: FakeStore) -> None:
+    await fake.hook(destination=OLD, is_active=False, headers={"X-Key": "wrong", "X-Proxy": "p"})
+    await fake.hook(destination=ERP)
 
-    outcome = await register(shop.core, shop.store(headers={"X-Key": ["k"]}, wait=True), OURS, move=True)
-    assert did(outcome) == [(ChangeKind.MOVED, CREATED), (ChangeKind.CREATED, STATUS)]
+    outcome = await register(fake.core, fake.store(headers={"X-Key": ["k"]}, wait=True), OURS, move=True)
+    assert changes_of(outcome) == [(ChangeKind.MOVED, CREATED), (ChangeKind.CREATED, STATUS)]
     assert outcome.elsewhere == (ERP,)
-    assert await shop.hooks() == {
+    assert await fake.hooks() == {
         (CREATED, OURS): (True, {"X-Key": "k", "X-Proxy": "p"}),
         (CREATED, ERP): (True, {}),
         (STATUS, OURS): (True, {"X-Key": "k"}),
     }
 
 
-async def test_a_webhook_for_all_order_events_is_moved_once(shop: Shop) -> None:
-    await shop.hook(ALL, OLD)
-    outcome = await register(shop.core, shop.store(wait=True), OURS, move=True)
-    assert did(outcome) == [(ChangeKind.MOVED, ALL)]
-    assert await shop.hooks() == {(ALL, OURS): (True, {})}
+async def test_a_webhook_for_all_order_events_is_moved_once(fake: FakeStore) -> None:
+    await fake.hook(ALL, OLD)
+    outcome = await register(fake.core, fake.store(wait=True), OURS, move=True)
+    assert changes_of(outcome) == [(ChangeKind.MOVED, ALL)]
+    assert await fake.hooks() == {(ALL, OURS): (True, {})}
 
 
-async def test_move_takes_one_that_is_active_and_deletes_none(shop: Shop) -> None:
+async def test_move_prefers_an_active_webhook_and_deletes_none(fake: FakeStore) -> None:
     older = "https://older.example.com/webhooks/bigcommerce"
-    await shop.hook(destination=older, is_active=False)
-    await shop.hook(destination=OLD)
-    outcome = await register(shop.core, shop.store(), OURS, move=True)
-    assert (did(outcome), outcome.elsewhere) == ([(ChangeKind.MOVED, CREATED)], (older,))
-    assert did(await register(shop.core, shop.store(), OURS, move=True)) == [(ChangeKind.KEPT, CREATED)]
-    assert set(await shop.hooks()) == {(CREATED, OURS), (CREATED, older)}
+    await fake.hook(destination=older, is_active=False)
+    await fake.hook(destination=OLD)
+    outcome = await register(fake.core, fake.store(), OURS, move=True)
+    assert (changes_of(outcome), outcome.elsewhere) == ([(ChangeKind.MOVED, CREATED)], (older,))
+    assert changes_of(await register(fake.core, fake.store(), OURS, move=True)) == [(ChangeKind.KEPT, CREATED)]
+    assert set(await fake.hooks()) == {(CREATED, OURS), (CREATED, older)}
 
 
-async def test_a_refusal_is_passed_on_and_the_rest_is_done_all_the_same(shop: Shop) -> None:
+async def test_a_refusal_is_reported_and_the_other_changes_are_made(fake: FakeStore) -> None:
     for number in range(10):
-        await shop.hook(destination=f"{ERP}/{number}")
-    outcome = await register(shop.core, shop.store(wait=True), OURS)
+        await fake.hook(destination=f"{ERP}/{number}")
+    outcome = await register(fake.core, fake.store(wait=True), OURS)
 
     refused, created = outcome.steps
     assert (refused.did, refused.scope, refused.hook_id) == (ChangeKind.FAILED, CREATED, None)
@@ -179,20 +179,23 @@ async def test_a_refusal_is_passed_on_and_the_rest_is_done_all_the_same(shop: Sh
 
 
 @pytest.mark.parametrize("move", [False, True])
-async def test_a_call_without_an_answer_is_a_failed_step_and_can_be_done_again(shop: Shop, move: bool) -> None:
-    await shop.hook(destination=OLD)
-    await shop.hook(STATUS, is_active=False)
-    await shop.sandbox.faults(error_rate=1.0, operations=["Create a Webhook", "Update a Webhook"])
-    outcome = await register(shop.core, shop.store(wait=True), OURS, move=move)
-    assert did(outcome) == [(ChangeKind.FAILED, STATUS), (ChangeKind.FAILED, CREATED)]
+async def test_a_call_without_an_answer_is_a_failed_step_and_can_be_repeated(fake: FakeStore, move: bool) -> None:
+    await fake.hook(destination=OLD)
+    await fake.hook(STATUS, is_active=False)
+    await fake.sandbox.faults(error_rate=1.0, operations=["Create a Webhook", "Update a Webhook"])
+    outcome = await register(fake.core, fake.store(wait=True), OURS, move=move)
+    assert changes_of(outcome) == [(ChangeKind.FAILED, STATUS), (ChangeKind.FAILED, CREATED)]
     assert outcome.elsewhere == (OLD,)
 
-    await shop.sandbox.faults()
-    outcome = await register(shop.core, shop.store(wait=True), OURS, move=move)
-    assert did(outcome) == [(ChangeKind.ACTIVATED, STATUS), (ChangeKind.MOVED if move else ChangeKind.CREATED, CREATED)]
+    await fake.sandbox.faults()
+    outcome = await register(fake.core, fake.store(wait=True), OURS, move=move)
+    assert changes_of(outcome) == [
+        (ChangeKind.ACTIVATED, STATUS),
+        (ChangeKind.MOVED if move else ChangeKind.CREATED, CREATED),
+    ]
 
 
-async def test_a_refusal_that_repeats_the_headers_is_told_without_them() -> None:
+async def test_a_refusal_that_quotes_the_headers_is_redacted() -> None:
     upstream = FakeUpstream()
     listed = {"id": 1, "scope": CREATED, "destination": OURS, "headers": {"X-Proxy": "other-secret"}}
     refusal = {"title": "invalid", "errors": {"headers": "first-secret and other-secret will not do"}}
@@ -210,121 +213,127 @@ async def test_a_refusal_that_repeats_the_headers_is_told_without_them() -> None
     ]
 
 
-async def test_a_webhook_without_an_id_cannot_be_changed_nor_moved(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_webhook_without_an_id_cannot_be_changed_or_moved(
+    fake: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listed = [{"scope": STATUS, "destination": OURS, "is_active": False}, {"scope": CREATED, "destination": OLD}]
     monkeypatch.setattr(Core, "hooks", answering(listed))
-    outcome = await register(shop.core, shop.store(wait=True), OURS, move=True)
-    assert did(outcome) == [(ChangeKind.FAILED, STATUS), (ChangeKind.CREATED, CREATED)]
+    outcome = await register(fake.core, fake.store(wait=True), OURS, move=True)
+    assert changes_of(outcome) == [(ChangeKind.FAILED, STATUS), (ChangeKind.CREATED, CREATED)]
     assert outcome.steps[0].reason == "BigCommerce lists it without an id"
 
-    (step,) = await remove(shop.core, [hook for hook in await find_ours(shop.core, OURS) if hook.scope == STATUS])
+    (step,) = await remove(fake.core, [hook for hook in await find_ours(fake.core, OURS) if hook.scope == STATUS])
     assert (step.did, step.reason) == (ChangeKind.FAILED, "BigCommerce lists it without an id")
 
 
-async def test_a_token_that_is_refused_raises(shop: Shop) -> None:
-    await shop.sandbox.faults(refuse_credentials=[DEMO_STORE_HASH])
+async def test_a_token_that_is_refused_raises(fake: FakeStore) -> None:
+    await fake.sandbox.faults(refuse_credentials=[DEMO_STORE_HASH])
     with pytest.raises(CredentialsRefused):
-        await register(shop.core, shop.store(), OURS)
+        await register(fake.core, fake.store(), OURS)
 
 
-async def test_a_token_that_may_not_ask_for_blocked_domains_can_register(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+async def test_a_token_that_cannot_read_blocked_domains_can_register(
+    fake: FakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Core, "hooks_admin", raising(CredentialsRefused("Get Admin Info", "no", status=403)))
-    assert did(await register(shop.core, shop.store(), OURS)) == [(ChangeKind.CREATED, CREATED)]
+    assert changes_of(await register(fake.core, fake.store(), OURS)) == [(ChangeKind.CREATED, CREATED)]
 
 
 # ── repair ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_repair_puts_everything_right_at_the_known_destination(shop: Shop) -> None:
+async def test_repair_fixes_everything_at_the_known_destination(fake: FakeStore) -> None:
     proxy = "https://proxy.example.com/in"
-    await shop.hook(destination=OLD)
-    await shop.hook(destination=proxy, is_active=False, headers={"X-Key": "wrong"})
+    await fake.hook(destination=OLD)
+    await fake.hook(destination=proxy, is_active=False, headers={"X-Key": "wrong"})
 
-    outcome = await repair(shop.core, shop.store(headers={"X-Key": ["k"]}, wait=True), proxy)
-    assert did(outcome) == [
+    outcome = await repair(fake.core, fake.store(headers={"X-Key": ["k"]}, wait=True), proxy)
+    assert changes_of(outcome) == [
         (ChangeKind.ACTIVATED, CREATED),
         (ChangeKind.HEADERS_SET, CREATED),
         (ChangeKind.CREATED, STATUS),
     ]
     assert (outcome.destination, outcome.elsewhere) == (proxy, (OLD,))
-    assert await shop.hooks() == {
+    assert await fake.hooks() == {
         (CREATED, OLD): (True, {}),
         (CREATED, proxy): (True, {"X-Key": "k"}),
         (STATUS, proxy): (True, {"X-Key": "k"}),
     }
 
 
-async def test_repair_makes_a_webhook_anew_that_is_gone(shop: Shop) -> None:
-    assert did(await repair(shop.core, shop.store(), OURS)) == [(ChangeKind.CREATED, CREATED)]
-    assert did(await repair(shop.core, shop.store(), OURS)) == [(ChangeKind.KEPT, CREATED)]
+async def test_repair_recreates_a_webhook_that_is_gone(fake: FakeStore) -> None:
+    assert changes_of(await repair(fake.core, fake.store(), OURS)) == [(ChangeKind.CREATED, CREATED)]
+    assert changes_of(await repair(fake.core, fake.store(), OURS)) == [(ChangeKind.KEPT, CREATED)]
 
 
-async def test_repair_goes_by_the_path_when_nothing_is_known(shop: Shop) -> None:
-    await shop.hook(destination=ERP)
-    await shop.hook(is_active=False)
-    assert did(await repair(shop.core, shop.store(), None)) == [(ChangeKind.ACTIVATED, CREATED)]
+async def test_repair_without_a_known_destination_goes_by_the_path(fake: FakeStore) -> None:
+    await fake.hook(destination=ERP)
+    await fake.hook(is_active=False)
+    assert changes_of(await repair(fake.core, fake.store(), None)) == [(ChangeKind.ACTIVATED, CREATED)]
 
 
-async def test_repair_without_anything_to_go_by_says_what_to_do(shop: Shop) -> None:
-    await shop.hook(destination=ERP)
-    with pytest.raises(ConfigError, match=r"^webhooks: there is none of ours to repair\. Run `enrich hooks register "):
-        await repair(shop.core, shop.store(), None)
-    assert set(await shop.hooks()) == {(CREATED, ERP)}
+async def test_repair_without_any_webhook_of_ours_says_what_to_do(fake: FakeStore) -> None:
+    await fake.hook(destination=ERP)
+    with pytest.raises(
+        ConfigError, match=r"^webhooks: none of them goes to a receiver of ours\. Run `enrich hooks register "
+    ):
+        await repair(fake.core, fake.store(), None)
+    assert set(await fake.hooks()) == {(CREATED, ERP)}
 
 
-async def test_a_domain_that_is_blocked_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_blocked_domain_is_reported(fake: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = [{"destination": "hooks.example.com", "time_left": 130}, {"destination": "erp.example.com"}]
     monkeypatch.setattr(Core, "hooks_admin", answering({"blocked_domains": blocked}))
-    outcome = await repair(shop.core, shop.store(), OURS)
+    outcome = await repair(fake.core, fake.store(), OURS)
     assert outcome.blocked == {"hooks.example.com": 130}
 
 
 # ── remove ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_remove_deletes_what_goes_to_the_known_destination_and_is_about_orders(shop: Shop) -> None:
-    first, second = await shop.hook(), await shop.hook(STATUS)
-    await shop.hook("store/product/updated")
-    await shop.hook(destination=OLD)
+async def test_remove_deletes_the_webhooks_for_orders_to_the_known_destination(fake: FakeStore) -> None:
+    first, second = await fake.hook(), await fake.hook(STATUS)
+    await fake.hook("store/product/updated")
+    await fake.hook(destination=OLD)
 
-    steps = await remove(shop.core, await find_ours(shop.core, OURS))
+    steps = await remove(fake.core, await find_ours(fake.core, OURS))
     assert steps == [
         HookChange(ChangeKind.DELETED, CREATED, OURS, first),
         HookChange(ChangeKind.DELETED, STATUS, OURS, second),
     ]
-    assert set(await shop.hooks()) == {("store/product/updated", OURS), (CREATED, OLD)}
-    assert await find_ours(shop.core, OURS) == []
+    assert set(await fake.hooks()) == {("store/product/updated", OURS), (CREATED, OLD)}
+    assert await find_ours(fake.core, OURS) == []
 
 
 @pytest.mark.parametrize("url", ["https://old.example.com", "https://old.example.com/", OLD, f"{OLD}?key=secret"])
-async def test_remove_finds_a_url_as_it_is_shown_or_by_its_host(shop: Shop, url: str) -> None:
-    await shop.hook()
-    await shop.hook(destination=f"{OLD}?key=secret")
-    (found,) = await find_ours(shop.core, OURS, url)
+async def test_remove_finds_a_redacted_url_or_a_host(fake: FakeStore, url: str) -> None:
+    await fake.hook()
+    await fake.hook(destination=f"{OLD}?key=secret")
+    (found,) = await find_ours(fake.core, OURS, url)
     assert found.destination == f"{OLD}?key=secret"
 
 
-async def test_remove_takes_the_only_receiver_when_nothing_is_known(shop: Shop) -> None:
-    await shop.hook(destination=ERP)
-    assert await find_ours(shop.core, None) == []
-    await shop.hook()
-    assert [hook.destination for hook in await find_ours(shop.core, None)] == [OURS]
+async def test_remove_without_a_known_destination_takes_the_only_receiver(fake: FakeStore) -> None:
+    await fake.hook(destination=ERP)
+    assert await find_ours(fake.core, None) == []
+    await fake.hook()
+    assert [hook.destination for hook in await find_ours(fake.core, None)] == [OURS]
 
 
-async def test_remove_does_not_guess_between_receivers(shop: Shop) -> None:
-    await shop.hook()
-    await shop.hook(destination=OLD)
+async def test_remove_does_not_guess_between_receivers(fake: FakeStore) -> None:
+    await fake.hook()
+    await fake.hook(destination=OLD)
     with pytest.raises(ConfigError, match=f"^--url: is needed: .* One of: {OURS}, {OLD}\\.$"):
-        await find_ours(shop.core, None)
+        await find_ours(fake.core, None)
 
 
-async def test_a_webhook_that_cannot_be_deleted_is_a_failed_step(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    await shop.hook()
-    found = await find_ours(shop.core, OURS)
+async def test_a_webhook_that_cannot_be_deleted_is_a_failed_step(
+    fake: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fake.hook()
+    found = await find_ours(fake.core, OURS)
     monkeypatch.setattr(Core, "delete_hook", raising(Refused("Delete a Webhook", "Not now.", status=409)))
-    (step,) = await remove(shop.core, found)
+    (step,) = await remove(fake.core, found)
     assert (step.did, step.reason) == (ChangeKind.FAILED, "Delete a Webhook: 409: Not now.")
 
 
@@ -346,7 +355,7 @@ def test_a_host_gets_the_receivers_path(url: str) -> None:
     assert destination_of(url) == OURS
 
 
-def test_a_path_of_ones_own_is_taken_as_it_is() -> None:
+def test_a_custom_path_is_kept() -> None:
     assert destination_of("https://proxy.example.com/In/bc/") == "https://proxy.example.com/In/bc/"
 
 
@@ -381,7 +390,7 @@ def test_a_sandbox_calls_any_port_with_or_without_tls(url: str) -> None:
     assert destination_of(url, from_sandbox=True) == url.removesuffix(":80") + path
 
 
-def test_what_is_no_url_is_none_for_a_sandbox_either() -> None:
+def test_a_url_with_a_user_is_refused_for_a_sandbox_too() -> None:
     with pytest.raises(ConfigError, match="has a user"):
         destination_of("http://user:x@127.0.0.1:8000", from_sandbox=True)
 

@@ -4,9 +4,9 @@ import pytest
 from arq import ArqRedis
 
 from service.redis.client import connect
-from tests.fakes.loader_stack import house, open_house
+from tests.fakes.loader_stack import open_stack, stack
 
-__all__ = ["house", "open_house", "redis"]
+__all__ = ["open_stack", "redis", "stack"]
 
 
 @pytest.fixture

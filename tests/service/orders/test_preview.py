@@ -1,4 +1,4 @@
-"""What would come of an order: the outcome that its life would come upon first, and each rule's part in it."""
+"""The preview of an order: its outcome, and the result of each rule."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +16,10 @@ from service.rules.expression import Expression
 from service.rules.pattern import Pattern
 
 PO = 'po_number = "order.customer_message"'
-STRANGER = {"user": NoCompanyUser("customer 7 is no Company user")}
+NO_USER = {"user": NoCompanyUser("customer 7 is no Company user")}
 
 
-def gathered(gaps: Mapping[str, EnrichError] | None = None, **order: Any) -> LoadedOrder:
+def loaded(gaps: Mapping[str, EnrichError] | None = None, **order: Any) -> LoadedOrder:
     usual = {"id": 1, "customer_id": 7, "status_id": 11, "channel_id": 1, "customer_message": "PO1", "staff_notes": ""}
     document = {"order": usual | order, "user": {}, "company": {"extraFields": {}}, "metafields": {}}
     return LoadedOrder(1, document, gaps or {})
@@ -52,26 +52,26 @@ BOTH = 'po_number = "order.customer_message"\n[stores.abc123.extra_fields]\n'
 @pytest.mark.parametrize(
     ("keys", "found", "outcome", "reason"),
     [
-        (PO, gathered(), Outcome.SENT, None),
-        (PO, gathered({"user": TryAgain("Get X", "down", status=503)}), Outcome.UNREAD, "Get X: 503: down"),
-        (PO, gathered(STRANGER), Outcome.SKIPPED, "not_a_company_user"),
-        (PO, gathered(customer_message=""), Outcome.SKIPPED, "no_values"),
-        (PO, gathered(STRANGER, customer_message=""), Outcome.SKIPPED, "no_values"),
-        (f'{BOTH}A = "company.id"', gathered(STRANGER, customer_message=""), Outcome.SKIPPED, "not_a_company_user"),
-        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', gathered(), Outcome.FAILED, "A"),
-        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', gathered(STRANGER), Outcome.FAILED, "A"),
+        (PO, loaded(), Outcome.SENT, None),
+        (PO, loaded({"user": TryAgain("Get X", "down", status=503)}), Outcome.UNREAD, "Get X: 503: down"),
+        (PO, loaded(NO_USER), Outcome.SKIPPED, "not_a_company_user"),
+        (PO, loaded(customer_message=""), Outcome.SKIPPED, "no_values"),
+        (PO, loaded(NO_USER, customer_message=""), Outcome.SKIPPED, "no_values"),
+        (f'{BOTH}A = "company.id"', loaded(NO_USER, customer_message=""), Outcome.SKIPPED, "not_a_company_user"),
+        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', loaded(), Outcome.FAILED, "A"),
+        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', loaded(NO_USER), Outcome.FAILED, "A"),
         (
             f'{BOTH}A = {{ from = "order.id", required = true }}',
-            gathered(),
+            loaded(),
             Outcome.FAILED,
             "A: the store has no extra field of this name.",
         ),
-        (f'incomplete_orders = "wait"\n{PO}', gathered(status_id=0), Outcome.WAITING, "incomplete"),
-        (f'incomplete_orders = "skip"\n{PO}', gathered(status_id=0), Outcome.SKIPPED, "incomplete"),
-        (PO, gathered(customer_id=0), Outcome.SKIPPED, "guest"),
+        (f'incomplete_orders = "wait"\n{PO}', loaded(status_id=0), Outcome.WAITING, "incomplete"),
+        (f'incomplete_orders = "skip"\n{PO}', loaded(status_id=0), Outcome.SKIPPED, "incomplete"),
+        (PO, loaded(customer_id=0), Outcome.SKIPPED, "guest"),
     ],
 )
-def test_the_outcome_is_what_the_orders_life_comes_upon_first(
+def test_the_outcome_is_the_first_that_the_lifecycle_would_reach(
     tmp_path: Path, keys: str, found: LoadedOrder, outcome: Outcome, reason: str | None
 ) -> None:
     got = previewed(tmp_path, keys, found)
@@ -79,19 +79,19 @@ def test_the_outcome_is_what_the_orders_life_comes_upon_first(
     assert (got.payload is not None) is (outcome in (Outcome.SENT, Outcome.WAITING))
 
 
-def test_an_order_that_waits_for_nothing_would_send_nothing(tmp_path: Path) -> None:
-    got = previewed(tmp_path, f'incomplete_orders = "wait"\n{PO}', gathered(status_id=0, customer_message=""))
+def test_a_waiting_order_without_values_has_no_payload(tmp_path: Path) -> None:
+    got = previewed(tmp_path, f'incomplete_orders = "wait"\n{PO}', loaded(status_id=0, customer_message=""))
     assert (got.outcome, got.payload) == (Outcome.WAITING, None)
 
 
-def test_what_would_fail_sends_nothing_of_what_it_has(tmp_path: Path) -> None:
+def test_an_order_that_would_fail_sends_none_of_its_values(tmp_path: Path) -> None:
     keys = f'{BOTH}A = {{ from = "order.id", required = true }}'
-    got = previewed(tmp_path, keys, gathered(), record=record())
+    got = previewed(tmp_path, keys, loaded(), record=record())
     assert (got.values.body(), got.payload, got.merged) == ({}, None, None)
     assert [result.sent for result in got.results] == ["PO1", None]
 
 
-def test_each_rule_tells_its_part(tmp_path: Path) -> None:
+def test_each_rule_has_a_result(tmp_path: Path) -> None:
     keys = f"""{BOTH}
         "By Label" = "order.id"
         long = {{ from = "order.customer_message" }}
@@ -101,10 +101,12 @@ def test_each_rule_tells_its_part(tmp_path: Path) -> None:
     """
     known = [config(name) for name in ("broken", "none", "lost")]
     got = previewed(
-        tmp_path, keys, gathered(), config("f1", labelName="By Label"), config("long", maximumLength=2), *known
+        tmp_path, keys, loaded(), config("f1", labelName="By Label"), config("long", maximumLength=2), *known
     )
-    told = {result.trace.name: (result.trace.kind, result.field, result.sent, result.dropped) for result in got.results}
-    assert told == {
+    results = {
+        result.trace.name: (result.trace.kind, result.field, result.sent, result.dropped) for result in got.results
+    }
+    assert results == {
         "po_number": ("from", "poNumber", "PO1", None),
         "By Label": ("from", "f1", "1", None),
         "long": ("from", None, None, "the text has 3 characters, the field takes 2."),
@@ -115,32 +117,32 @@ def test_each_rule_tells_its_part(tmp_path: Path) -> None:
     assert {result.trace.name for result in got.results if result.error} == {"broken", "lost"}
 
 
-def test_fields_that_bigcommerce_requires_and_nothing_fills_are_named(tmp_path: Path) -> None:
+def test_required_fields_that_no_rule_fills_are_listed(tmp_path: Path) -> None:
     keys = f'{BOTH}A = "order.id"\nB = "order.staff_notes"'
     required = {"isRequired": True}
-    got = previewed(tmp_path, keys, gathered(), *(config(name, **required) for name in "ABC"))
+    got = previewed(tmp_path, keys, loaded(), *(config(name, **required) for name in "ABC"))
     assert got.unfilled == ("B", "C")
 
 
 @pytest.mark.parametrize(
-    ("there", "update", "kept"),
+    ("existing", "update", "kept"),
     [
         ({"poNumber": "PO1"}, None, ()),
         ({"poNumber": None}, {"poNumber": "PO1"}, ()),
-        ({"poNumber": "theirs"}, None, ("po_number",)),
-        ({"poNumber": "ours, once"}, {"poNumber": "PO1"}, ()),
+        ({"poNumber": "buyer's"}, None, ("po_number",)),
+        ({"poNumber": "ours, earlier"}, {"poNumber": "PO1"}, ()),
     ],
 )
-def test_a_record_that_is_there_gets_what_an_update_would_send(
-    tmp_path: Path, there: dict[str, Any], update: dict[str, Any] | None, kept: tuple[str, ...]
+def test_an_existing_record_shows_what_an_update_would_send(
+    tmp_path: Path, existing: dict[str, Any], update: dict[str, Any] | None, kept: tuple[str, ...]
 ) -> None:
-    got = previewed(tmp_path, PO, gathered(), record=record(**there), po_number=["ours, once"])
+    got = previewed(tmp_path, PO, loaded(), record=record(**existing), po_number=["ours, earlier"])
     assert got.merged
     assert (got.merged.values and got.merged.values.body(), got.merged.kept) == (update, kept)
 
 
 def test_the_payment_of_an_invoice_is_skipped(tmp_path: Path) -> None:
-    got = previewed(tmp_path, PO, gathered(), record=record(isInvoiceOrder=1))
+    got = previewed(tmp_path, PO, loaded(), record=record(isInvoiceOrder=1))
     assert (got.outcome, got.reason, got.merged) == (Outcome.SKIPPED, "invoice_payment", None)
 
 
@@ -156,10 +158,10 @@ def test_the_payment_of_an_invoice_is_skipped(tmp_path: Path) -> None:
         (
             "abs(order.customer_message)",
             None,
-            Tried(None, None, None, "abs(order.customer_message): abs() takes number, and was given string"),
+            Tried(None, None, None, "abs(order.customer_message): abs() takes number, but was given string"),
         ),
     ],
 )
-def test_an_expression_is_tried_as_a_rule_would(source: str, pattern: str | None, tried: Tried) -> None:
+def test_an_expression_is_evaluated_like_a_rule(source: str, pattern: str | None, tried: Tried) -> None:
     compiled = Pattern.compile(pattern, "--match") if pattern else None
-    assert try_expression(Expression.compile(source, "--try"), compiled, gathered().document) == tried
+    assert try_expression(Expression.compile(source, "--try"), compiled, loaded().document) == tried

@@ -1,4 +1,4 @@
-"""The check that a container engine makes, against a server that is really there, or not."""
+"""The health check of a container engine, against a real server or none."""
 
 import asyncio
 import subprocess
@@ -33,7 +33,7 @@ async def test_one_of_several_addresses_is_enough() -> None:
         assert await asyncio.to_thread(is_healthy, (NOBODY, f"{url}/healthz"))
 
 
-def test_as_a_command_it_says_so_by_its_exit_code_and_nothing_else() -> None:
+def test_the_command_reports_only_by_its_exit_code() -> None:
     words = [sys.executable, "-m", "service.process.healthcheck", NOBODY]
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")

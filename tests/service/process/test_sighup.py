@@ -1,4 +1,4 @@
-"""SIGHUP, as a real process gets it: from a person, or from a terminal that goes away."""
+"""SIGHUP to a real process: from a person, or from a terminal that closes."""
 
 import os
 import pty
@@ -15,18 +15,18 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
 
-# Its last argument is the terminal that it takes for its own, if any.
+# Its argument, if any, becomes its controlling terminal.
 PROGRAM = """
 import fcntl, os, signal, sys, termios, time
 if len(sys.argv) > 1:
     fcntl.ioctl(os.open(sys.argv[1], os.O_RDWR), termios.TIOCSCTTY, 0)
-from service.process.sighup import Hangup
-def end(*_):
-    print("ended", flush=True)
+from service.process.sighup import SighupHandler
+def terminate(*_):
+    print("terminated", flush=True)
     os._exit(0)
-signal.signal(signal.SIGTERM, end)
-hangup = Hangup()
-hangup.tell = lambda: print("told", flush=True)
+signal.signal(signal.SIGTERM, terminate)
+handler = SighupHandler()
+handler.tell = lambda: print("reload", flush=True)
 print("ready", flush=True)
 while True: time.sleep(0.05)  # signal.pause would miss one that comes just before it
 """
@@ -34,7 +34,7 @@ while True: time.sleep(0.05)  # signal.pause would miss one that comes just befo
 
 @contextmanager
 def running(*arguments: str, ignoring: bool = False) -> Iterator["subprocess.Popen[str]"]:
-    """``ignoring`` starts it as ``nohup`` does."""
+    """Run the program; ``ignoring`` starts it as ``nohup`` does."""
     prefix = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"] if ignoring else []
     with subprocess.Popen(
         [*prefix, sys.executable, "-c", PROGRAM, *arguments],
@@ -57,7 +57,7 @@ def line(process: "subprocess.Popen[str]") -> str:
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, str]]:
-    """The end that a terminal's window holds, and the name of the other one."""
+    """The master side of a terminal, and the name of its slave side."""
     master, slave = pty.openpty()
     name = os.ttyname(slave)
     os.close(slave)
@@ -66,30 +66,30 @@ def terminal() -> Iterator[tuple[int, str]]:
         os.close(master)
 
 
-def test_whoever_is_to_be_told_is_told_each_time() -> None:
+def test_each_sighup_calls_the_handler() -> None:
     with running() as process:
         assert line(process) == "ready"
         for _ in range(2):
             process.send_signal(signal.SIGHUP)
-            assert line(process) == "told"
+            assert line(process) == "reload"
 
 
-def test_a_person_may_ask_for_it_from_another_terminal(terminal: tuple[int, str]) -> None:
+def test_sighup_from_another_terminal_calls_the_handler(terminal: tuple[int, str]) -> None:
     with running(terminal[1]) as process:
         assert line(process) == "ready"
         process.send_signal(signal.SIGHUP)
-        assert line(process) == "told"
+        assert line(process) == "reload"
 
 
-def test_a_process_ends_with_its_terminal(terminal: tuple[int, str]) -> None:
+def test_a_process_terminates_with_its_terminal(terminal: tuple[int, str]) -> None:
     with running(terminal[1]) as process:
         assert line(process) == "ready"
         os.close(terminal[0])
-        assert line(process) == "ended"
+        assert line(process) == "terminated"
 
 
-def test_one_that_was_told_to_ignore_its_terminals_end_outlives_it(terminal: tuple[int, str]) -> None:
+def test_a_process_started_by_nohup_outlives_its_terminal(terminal: tuple[int, str]) -> None:
     with running(terminal[1], ignoring=True) as process:
         assert line(process) == "ready"
         os.close(terminal[0])
-        assert line(process) == "told"
+        assert line(process) == "reload"

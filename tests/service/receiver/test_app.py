@@ -1,4 +1,4 @@
-"""What the receiver opens, runs and closes beside its answers."""
+"""The resources and background tasks in the receiver's lifespan."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,7 +21,7 @@ BODY = a_body()
 
 
 async def logged(logs: list[MutableMapping[str, Any]], event: Event) -> MutableMapping[str, Any]:
-    """The first line of this event, once it is there."""
+    """Wait for the first log line of this event."""
     async with asyncio.timeout(30):
         while True:
             for line in logs:
@@ -31,10 +31,10 @@ async def logged(logs: list[MutableMapping[str, Any]], event: Event) -> MutableM
 
 
 @pytest.mark.integration
-async def test_a_redis_that_is_away_at_the_start_is_told_once_and_so_is_its_return(
+async def test_a_redis_that_is_down_at_the_start_is_logged_once_and_so_is_its_return(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(web_app, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(web_app, "REDIS_POLL_INTERVAL_S", 0.01)
     async with running_redis() as redis:
         redis.kill()
         with capture_logs() as logs:
@@ -47,7 +47,7 @@ async def test_a_redis_that_is_away_at_the_start_is_told_once_and_so_is_its_retu
 
 
 @pytest.mark.integration
-async def test_a_redis_that_answers_is_no_line(redis_url: str) -> None:
+async def test_a_redis_that_answers_is_not_logged(redis_url: str) -> None:
     with capture_logs() as logs:
         async with redis_queue(redis_url)() as queue:
             await queue.counts()
@@ -61,22 +61,19 @@ def posting(client: httpx.AsyncClient, secret: str) -> Callable[[], Awaitable[in
     return post
 
 
-async def test_a_book_that_is_kept_up_decides_from_the_next_webhook_on_and_until_the_end() -> None:
-    book, rotate, ended = (
-        StoreRegistry({"abc123": a_store(client_secret=SecretStr("old"))}),
-        asyncio.Event(),
-        asyncio.Event(),
-    )
+async def test_replaced_stores_apply_from_the_next_webhook_on_and_updates_end_with_the_app() -> None:
+    stores = StoreRegistry({"abc123": a_store(client_secret=SecretStr("old"))})
+    rotate, ended = asyncio.Event(), asyncio.Event()
 
     async def keep_up() -> None:
         try:
             await rotate.wait()
-            book.replace({"abc123": a_store(client_secret=SecretStr("new"))})
+            stores.replace({"abc123": a_store(client_secret=SecretStr("new"))})
             await asyncio.Event().wait()
         finally:
             ended.set()
 
-    async with client_of(create_app(book, FakeQueue().opened, keep_up=keep_up)) as client:
+    async with client_of(create_app(stores, FakeQueue().opened, keep_up=keep_up)) as client:
         old, new = posting(client, "old"), posting(client, "new")
         assert (await old(), await new()) == (200, 401)
         rotate.set()

@@ -1,4 +1,4 @@
-"""Who vouches for a webhook."""
+"""Authentication of webhooks."""
 
 import base64
 from typing import Any
@@ -32,10 +32,10 @@ def test_either_secret_is_accepted_while_it_rotates() -> None:
 
 
 @pytest.mark.parametrize("others", ["v1,AAAA", "v2,xyz", "nonsense", "v1,", ",", "v1,a,b", "é", "v1," + "A" * 43 + "="])
-@pytest.mark.parametrize("place", ["{good} {others}", "{others} {good}", "{others}  {good} "])
-def test_good_signature_counts_whatever_stands_beside_it(others: str, place: str) -> None:
+@pytest.mark.parametrize("template", ["{good} {others}", "{others} {good}", "{others}  {good} "])
+def test_a_valid_signature_counts_beside_any_other_text(others: str, template: str) -> None:
     headers = signed(BODY)
-    headers["webhook-signature"] = place.format(good=headers["webhook-signature"], others=others)
+    headers["webhook-signature"] = template.format(good=headers["webhook-signature"], others=others)
     assert refusal(headers) is None
 
 
@@ -75,7 +75,7 @@ def test_signature_of_another_body_is_refused() -> None:
     assert refusal(signed(a_body(data={"type": "order", "id": 251}))) is Refusal.BAD_SIGNATURE
 
 
-def test_headers_alone_vouch_where_no_client_secret_is_configured() -> None:
+def test_headers_alone_authenticate_without_a_client_secret() -> None:
     store: dict[str, Any] = {"client_secret": None, "webhook_headers": KEY}
     assert refusal({"x-enrich-key": "hook key"}, **store) is None
     assert refusal({"X-ENRICH-KEY": "hook key"}, **store) is None
@@ -84,7 +84,7 @@ def test_headers_alone_vouch_where_no_client_secret_is_configured() -> None:
     assert refusal(signed(BODY), **store) is Refusal.BAD_HEADER
 
 
-def test_every_named_header_must_come_back_with_one_of_its_values() -> None:
+def test_every_configured_header_must_have_one_of_its_values() -> None:
     store: dict[str, Any] = {
         "client_secret": None,
         "webhook_headers": {"A": [SecretStr("1"), SecretStr("2")], "B": SecretStr("3")},
@@ -102,7 +102,7 @@ def test_both_are_needed_where_both_are_configured() -> None:
     assert refusal({"x-enrich-key": "hook key"}, **both) is Refusal.UNSIGNED
 
 
-def test_unknown_store_is_refused_whatever_it_brings() -> None:
+def test_an_unknown_store_is_refused_with_any_headers() -> None:
     for headers in ({}, signed(BODY), signed(BODY, "guessed")):
         assert refusal(headers, store_hash="other1") is Refusal.UNKNOWN_STORE
 
@@ -123,11 +123,11 @@ def test_refusing_costs_the_same_for_every_store_and_for_none(store: dict[str, A
 
 
 def test_replaced_stores_are_the_only_ones_known() -> None:
-    book = StoreRegistry({"abc123": a_store()})
-    book.replace({"other1": a_store("other1", client_secret=SecretStr("another secret"))})
-    assert book.get("abc123") is None
-    assert book.refusal("abc123", Headers(signed(BODY, SECRET)), BODY.decode()) is Refusal.UNKNOWN_STORE
-    store = book.get("other1")
+    registry = StoreRegistry({"abc123": a_store()})
+    registry.replace({"other1": a_store("other1", client_secret=SecretStr("another secret"))})
+    assert registry.get("abc123") is None
+    assert registry.refusal("abc123", Headers(signed(BODY, SECRET)), BODY.decode()) is Refusal.UNKNOWN_STORE
+    store = registry.get("other1")
     assert store is not None
     assert store.hash == "other1"
-    assert book.refusal("other1", Headers(signed(BODY, "another secret")), BODY.decode()) is None
+    assert registry.refusal("other1", Headers(signed(BODY, "another secret")), BODY.decode()) is None

@@ -1,4 +1,4 @@
-"""Alive, ready, measured; and what stands at no path."""
+"""Liveness, readiness, metrics, and unknown paths."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,18 +29,18 @@ async def client(queue: FakeQueue) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_alive_is_200_even_without_redis(client: httpx.AsyncClient, queue: FakeQueue) -> None:
-    queue.counted = raising(RedisConnectionError())
+    queue.read_counts = raising(RedisConnectionError())
     assert (await client.get("/healthz")).status_code == 200
     assert (await client.head("/healthz")).status_code == 200
 
 
-async def test_ready_tells_workers_and_queued_jobs(client: httpx.AsyncClient) -> None:
+async def test_ready_reports_workers_and_queued_jobs(client: httpx.AsyncClient) -> None:
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"redis": True, "workers": 2, "queued": 7})
 
 
 async def test_ready_without_workers_is_still_200(client: httpx.AsyncClient, queue: FakeQueue) -> None:
-    queue.counted = lambda: Counts(workers=0, queued=0)
+    queue.read_counts = lambda: Counts(workers=0, queued=0)
     assert (await client.get("/readyz")).json() == {"redis": True, "workers": 0, "queued": 0}
 
 
@@ -48,7 +48,7 @@ async def test_ready_without_workers_is_still_200(client: httpx.AsyncClient, que
 async def test_not_ready_when_redis_does_not_answer(
     client: httpx.AsyncClient, queue: FakeQueue, error: Exception
 ) -> None:
-    queue.counted = raising(error)
+    queue.read_counts = raising(error)
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"redis": False, "workers": None, "queued": None})
 
@@ -74,12 +74,12 @@ async def test_readiness_follows_a_real_redis() -> None:
         assert (await client.get("/readyz")).status_code == 200
 
 
-def test_bad_redis_url_is_told_before_anything_starts() -> None:
+def test_an_invalid_redis_url_is_an_error_before_anything_starts() -> None:
     with pytest.raises(ConfigError, match="REDIS_URL"):
         redis_queue("redis://h/not-a-number")
 
 
-async def test_metrics_hold_every_answer_from_the_start_and_the_process(client: httpx.AsyncClient) -> None:
+async def test_metrics_contain_every_answer_and_the_process_from_the_start(client: httpx.AsyncClient) -> None:
     answer = await client.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -109,7 +109,7 @@ async def test_two_receivers_in_one_process_count_apart(client: httpx.AsyncClien
         ("DELETE", "/metrics", 405),
     ],
 )
-async def test_other_paths_and_methods_have_nothing_to_say(
+async def test_other_paths_and_methods_have_an_empty_answer(
     client: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
     answer = await client.request(method, path)

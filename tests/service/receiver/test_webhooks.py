@@ -28,8 +28,8 @@ NOW = 1_561_479_336.25
 
 @asynccontextmanager
 async def receiver(queue: FakeQueue, *stores: Store) -> AsyncIterator[httpx.AsyncClient]:
-    book = StoreRegistry({store.hash: store for store in stores or (a_store(),)})
-    async with client_of(create_app(book, queue.opened, clock=lambda: NOW)) as client:
+    registry = StoreRegistry({store.hash: store for store in stores or (a_store(),)})
+    async with client_of(create_app(registry, queue.opened, clock=lambda: NOW)) as client:
         yield client
 
 
@@ -54,7 +54,7 @@ async def count_of(client: httpx.AsyncClient, answer: str) -> float:
     return float(line.split()[1])
 
 
-async def test_authentic_webhook_is_queued_with_all_it_says(queue: FakeQueue) -> None:
+async def test_an_authentic_webhook_is_queued_with_all_its_fields(queue: FakeQueue) -> None:
     async with receiver(queue) as client:
         with capture_logs() as logs:
             answer = await post(client, a_body())
@@ -81,7 +81,7 @@ async def test_authentic_webhook_is_queued_with_all_it_says(queue: FakeQueue) ->
     ]
 
 
-async def test_payload_without_what_may_be_missing_and_with_what_may_be_new(queue: FakeQueue) -> None:
+async def test_optional_fields_may_be_missing_and_unknown_ones_present(queue: FakeQueue) -> None:
     body = json.dumps(
         {
             "scope": "store/order/created",
@@ -102,7 +102,7 @@ async def test_content_type_does_not_matter(queue: FakeQueue) -> None:
     assert len(queue.webhooks) == 1
 
 
-async def test_hash_stands_in_where_no_webhook_id_is_sent(queue: FakeQueue) -> None:
+async def test_without_a_webhook_id_the_hash_is_used(queue: FakeQueue) -> None:
     store = a_store(client_secret=None, webhook_headers={"X-Key": SecretStr("key")})
     async with receiver(queue, store) as client:
         assert (await post(client, a_body(), {"x-key": "key"})).status_code == 200
@@ -113,7 +113,7 @@ async def test_hash_stands_in_where_no_webhook_id_is_sent(queue: FakeQueue) -> N
     ("accepted", "event", "level"),
     [(EnqueueResult.DUPLICATE, "webhook_duplicate", "info"), (EnqueueResult.IGNORED, "webhook_ignored", "debug")],
 )
-async def test_what_the_queue_does_not_need_is_acknowledged(
+async def test_webhooks_that_the_queue_ignores_are_acknowledged(
     queue: FakeQueue, accepted: EnqueueResult, event: str, level: str
 ) -> None:
     queue.answer = lambda: accepted
@@ -137,7 +137,7 @@ async def test_what_the_queue_does_not_need_is_acknowledged(
         {"scope": "store/order/updated", "data": {"type": "order", "id": "none"}, "hash": {}},
     ],
 )
-async def test_authentic_event_that_is_not_ours_is_acknowledged_and_not_queued(
+async def test_other_authentic_events_are_acknowledged_and_not_queued(
     queue: FakeQueue, changes: dict[str, Any]
 ) -> None:
     async with receiver(queue) as client:
@@ -149,10 +149,8 @@ async def test_authentic_event_that_is_not_ours_is_acknowledged_and_not_queued(
 
 
 @pytest.mark.parametrize("incomplete_orders", ["wait", "enrich", "skip"])
-async def test_status_updates_are_handed_on_whatever_the_store_says_now(
-    queue: FakeQueue, incomplete_orders: str
-) -> None:
-    """An order may still wait from before the stores file was changed: the queue knows."""
+async def test_status_updates_are_queued_whatever_the_store_is_set_to(queue: FakeQueue, incomplete_orders: str) -> None:
+    """An order may be waiting since before the stores file was changed: the queue decides."""
     async with receiver(queue, a_store(incomplete_orders=incomplete_orders)) as client:
         assert (await post(client, a_body(scope="store/order/statusUpdated"))).status_code == 200
     assert [webhook.scope for webhook in queue.webhooks] == ["store/order/statusUpdated"]
@@ -177,7 +175,7 @@ async def test_status_updates_are_handed_on_whatever_the_store_says_now(
     ],
     ids=str,
 )
-async def test_authentic_order_event_with_odd_but_harmless_types_is_queued(
+async def test_an_authentic_order_event_with_unusual_types_is_queued(
     queue: FakeQueue, changes: dict[str, Any], created_at: int | None
 ) -> None:
     async with receiver(queue) as client:
@@ -223,7 +221,7 @@ async def test_authentic_order_event_with_odd_but_harmless_types_is_queued(
         a_body(scope="store/order/statusUpdated", data=None),
     ],
 )
-async def test_what_is_no_webhook_is_400(queue: FakeQueue, body: bytes) -> None:
+async def test_an_invalid_body_is_400(queue: FakeQueue, body: bytes) -> None:
     async with receiver(queue) as client:
         with capture_logs() as logs:
             answer = await client.post(WEBHOOK_PATH, content=body)
@@ -243,10 +241,10 @@ async def test_what_is_no_webhook_is_400(queue: FakeQueue, body: bytes) -> None:
     ],
     ids=["unsigned", "bad signature", "stale", "unknown store"],
 )
-async def test_what_nobody_vouches_for_is_401(
+async def test_a_webhook_that_is_not_authentic_is_401(
     queue: FakeQueue, body: bytes, sign: Callable[[bytes], dict[str, str]], expected: dict[str, str]
 ) -> None:
-    headers = sign(body)  # now: a signature holds for five minutes
+    headers = sign(body)  # only now: a signature is valid for five minutes
     async with receiver(queue) as client:
         with capture_logs() as logs:
             answer = await post(client, body, headers)
@@ -256,7 +254,7 @@ async def test_what_nobody_vouches_for_is_401(
     assert without_ms(logs) == [{"event": "webhook_refused", "log_level": "warning", **expected}]
 
 
-async def test_store_vouches_only_for_itself(queue: FakeQueue) -> None:
+async def test_the_secret_of_one_store_is_refused_for_another(queue: FakeQueue) -> None:
     stores = a_store(), a_store("other1", client_secret=SecretStr("another secret"))
     body = a_body(producer="stores/other1")
     async with receiver(queue, *stores) as client:
@@ -289,7 +287,7 @@ async def test_declared_length_is_not_trusted(queue: FakeQueue, declared: str) -
         assert (await client.post(WEBHOOK_PATH, content=large, headers=headers)).status_code == 413
 
 
-async def test_queue_that_cannot_take_it_is_503(queue: FakeQueue) -> None:
+async def test_an_unavailable_queue_is_503(queue: FakeQueue) -> None:
     queue.answer = raising(QueueUnavailable("gone"))
     async with receiver(queue) as client:
         with capture_logs() as logs:
@@ -307,7 +305,7 @@ async def test_queue_that_cannot_take_it_is_503(queue: FakeQueue) -> None:
     ]
 
 
-async def test_bug_of_ours_is_500_without_details_and_one_log_line(queue: FakeQueue) -> None:
+async def test_an_unexpected_error_is_500_without_details_and_one_log_line(queue: FakeQueue) -> None:
     queue.answer = raising(RuntimeError("inner workings"))
     async with receiver(queue) as client:
         with capture_logs() as logs:
@@ -316,7 +314,7 @@ async def test_bug_of_ours_is_500_without_details_and_one_log_line(queue: FakeQu
     assert [(line["event"], line["log_level"]) for line in logs] == [("internal_error", "error")]
 
 
-async def test_sender_that_goes_away_is_no_error(queue: FakeQueue) -> None:
+async def test_a_disconnected_sender_is_not_an_error(queue: FakeQueue) -> None:
     app = create_app(StoreRegistry({"abc123": a_store()}), queue.opened)
     sent: list[Message] = []
 
@@ -334,7 +332,7 @@ async def test_sender_that_goes_away_is_no_error(queue: FakeQueue) -> None:
     assert queue.webhooks == []
 
 
-async def test_sender_that_dawdles_is_408(queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_sender_is_408(queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "BODY_TIMEOUT_S", 0.01)
     never = asyncio.Event()
 
@@ -349,17 +347,17 @@ async def test_sender_that_dawdles_is_408(queue: FakeQueue, monkeypatch: pytest.
     assert [line["reason"] for line in logs] == ["too_slow"]
 
 
-async def test_text_of_a_stranger_does_not_flood_the_log(queue: FakeQueue) -> None:
-    strange = "msg\t\x7f\u00e9" + "x" * 5000
+async def test_the_senders_text_is_shortened_in_the_log(queue: FakeQueue) -> None:
+    text = "msg\t\x7f\u00e9" + "x" * 5000
     body = a_body()
     async with receiver(queue) as client:
         with capture_logs() as logs:
-            headers: Any = [(k.encode(), v.encode("latin-1")) for k, v in signed(body, webhook_id=strange).items()]
+            headers: Any = [(k.encode(), v.encode("latin-1")) for k, v in signed(body, webhook_id=text).items()]
             assert (await client.post(WEBHOOK_PATH, content=body, headers=headers)).status_code == 200
     assert logs[0]["webhook_id"] == queue.webhooks[0].webhook_id == "msg" + "x" * 94
 
 
-# Mostly almost right, so that the checks behind the first one are reached too.
+# Mostly almost valid, so that the later checks are reached too.
 scopes = st.sampled_from(["store/order/created", "store/order/statusUpdated", "store/cart/created"]) | st.text()
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -388,7 +386,7 @@ header_values = (
 
 @given(body=bodies, headers=st.dictionaries(header_names, header_values))
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-async def test_without_a_secret_nothing_is_queued_whatever_is_sent(body: bytes, headers: dict[str, bytes]) -> None:
+async def test_without_a_secret_no_request_is_queued(body: bytes, headers: dict[str, bytes]) -> None:
     queue = FakeQueue()
     stores = a_store(), a_store("other1", client_secret=None, webhook_headers={"x-key": SecretStr("k" * 100)})
     async with receiver(queue, *stores) as client:

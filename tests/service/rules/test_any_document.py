@@ -1,4 +1,4 @@
-"""Any JSON document and any expression: no crash, tidy text, and nothing fetched too little."""
+"""Property tests with any JSON document and any expression: no crash, clean text, and everything needed is fetched."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ RULES = st.fixed_dictionaries(
 
 
 def compiled(rule: dict[str, Any]) -> RuleSet | None:
-    """The rule as that of a PO number and of a field; None when it is refused, which is the other allowed end."""
+    """The rule for a PO number and for a field; None when it is refused, which is allowed too."""
     store = Store(
         hash="a",
         access_token=(SecretStr("t"),),
@@ -77,7 +77,7 @@ def compiled(rule: dict[str, Any]) -> RuleSet | None:
 
 
 def fetched(document: dict[str, Any], needs: Needs) -> dict[str, Any]:
-    """The document as it is when nothing is fetched that is not needed."""
+    """The document with only the parts that are needed."""
     wanted = {
         "order": True,
         "products": needs.consignments,
@@ -98,7 +98,7 @@ def fetched(document: dict[str, Any], needs: Needs) -> dict[str, Any]:
 @example({"from": "to_number(order.a)"}, {"order": {"a": "9" * 5000}})
 @example({"from": "to_string(&order)"}, {})
 @settings(deadline=None, max_examples=300)
-def test_any_rule_over_any_document_gives_tidy_text(rule: dict[str, Any], document: dict[str, Any]) -> None:
+def test_any_rule_on_any_document_gives_clean_text(rule: dict[str, Any], document: dict[str, Any]) -> None:
     if (rules := compiled(rule)) is None:
         return
     evaluation = rules.evaluate(document)
@@ -118,7 +118,7 @@ def test_any_rule_over_any_document_gives_tidy_text(rule: dict[str, Any], docume
 @example({"from": "[customer][0].attributes.a"}, {"customer": {"attributes": {"a": 1}}})
 @example({"from": "values(@)[0].attributes.a"}, {"customer": {"attributes": {"a": 1}}})
 @settings(deadline=None, max_examples=300)
-def test_what_is_not_needed_makes_no_difference(rule: dict[str, Any], document: dict[str, Any]) -> None:
+def test_parts_that_are_not_needed_do_not_change_the_result(rule: dict[str, Any], document: dict[str, Any]) -> None:
     if (rules := compiled(rule)) is None:
         return
     whole = rules.evaluate(document)

@@ -1,4 +1,4 @@
-"""Which expressions are taken, what is said of the others, and what each one makes us fetch."""
+"""Which expressions are accepted, the messages for the others, and what each one makes the service fetch."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ PARTS = (
 
 
 def reads(source: str) -> str:
-    """The parts of the document that are read, of those that decide what is fetched."""
+    """The parts of the document that are read, among those that decide what is fetched."""
     found = compiled(source).reads
     return " ".join(part for part in PARTS if tuple(part.split(".")) in found)
 
@@ -43,7 +43,7 @@ CUSTOMER = "customer customer.attributes customer.form_fields"
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        # names against the document
+        # names in the document
         ("order.id", "order"),
         ("@.order.id", "order"),
         ('"order"."products"', "order"),
@@ -57,7 +57,7 @@ CUSTOMER = "customer customer.attributes customer.form_fields"
         ("not_null(metafields.a.b, order.id)", "order metafields"),
         ("join(', ', [order.id, to_string(user.id)])", "order user"),
         ("[user][0].id", "user"),
-        # literals and what is evaluated against something else
+        # literals, and names evaluated on something else
         ("'customer'", ""),
         ('`{"user": 1}`.user', ""),
         ("order.[customer, user]", "order"),
@@ -76,7 +76,7 @@ CUSTOMER = "customer customer.attributes customer.form_fields"
         ("max_by(products, &company.x).name", "products"),
         ("order.items[?contains(tags, 'x')].user", "order"),
         ("order.length(user)", "order"),
-        # lists are never at the top, so these find nothing
+        # the document is no list, so these find nothing
         ("[0].user", ""),
         ("[*].user", ""),
         ("[].user", ""),
@@ -112,9 +112,9 @@ def test_only_what_an_expression_names_is_read(source: str, expected: str) -> No
     assert reads(source) == expected
 
 
-def test_grammar_of_a_later_version_reads_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_syntax_reads_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jmespath.ast.literal", lambda value: {"type": "root", "value": value, "children": []})
-    assert reads("'a text that the parser has not seen before'") == EVERYTHING
+    assert reads("'a text that the parser has not cached'") == EVERYTHING
 
 
 @pytest.mark.parametrize(
@@ -131,14 +131,14 @@ def test_grammar_of_a_later_version_reads_everything(monkeypatch: pytest.MonkeyP
         ('"order"(@)', "this is not JMESPath: Quoted identifier not allowed for function names."),
     ],
 )
-def test_a_syntax_error_tells_its_column_and_the_expression(source: str, message: str) -> None:
+def test_a_syntax_error_shows_its_column_and_the_expression(source: str, message: str) -> None:
     (found,) = problems(source)
     assert found.startswith(f"place: {message}")
     assert "text in single quotes" in found
 
 
 @pytest.mark.parametrize("source", ["", " \n"])
-def test_an_empty_expression_is_called_so(source: str) -> None:
+def test_an_empty_expression_is_refused(source: str) -> None:
     assert problems(source) == ["place: the expression is empty. For example: order.customer_message."]
 
 
@@ -148,10 +148,10 @@ def test_a_number_of_thousands_of_digits_is_refused() -> None:
 
 @pytest.mark.parametrize("source", ["(" * 5000 + "order" + ")" * 5000, " | ".join(["order"] * 5000)])
 def test_endless_nesting_is_refused(source: str) -> None:
-    assert problems(source) == ["place: the expression is nested too deep. Make it simpler."]
+    assert problems(source) == ["place: the expression is nested too deeply. Make it simpler."]
 
 
-def test_an_unknown_root_is_refused_with_the_nearest_one() -> None:
+def test_an_unknown_root_is_refused_with_the_closest_one() -> None:
     assert problems("ordr.id || customers.email || ordr.x") == [
         'place: the order document has no "ordr", in ordr.id || customers.email || ordr.x. Did you mean "order"?',
         'place: the order document has no "customers", in ordr.id || customers.email || ordr.x. '
@@ -159,14 +159,14 @@ def test_an_unknown_root_is_refused_with_the_nearest_one() -> None:
     ]
 
 
-def test_an_unknown_root_like_no_other_is_refused_with_all_roots() -> None:
+def test_an_unknown_root_unlike_any_other_is_refused_with_all_roots() -> None:
     assert problems("zzz") == [
         'place: the order document has no "zzz", in zzz. '
         "It has order, products, shipping_addresses, metafields, customer, user, company."
     ]
 
 
-def test_an_unknown_function_is_refused_wherever_it_stands() -> None:
+def test_an_unknown_function_is_refused_anywhere_in_an_expression() -> None:
     assert problems("order.items[?lenght(a) > `1`].b") == [
         'place: there is no function lenght(), in order.items[?lenght(a) > `1`].b. Did you mean "length"?'
     ]
@@ -176,31 +176,31 @@ def test_an_unknown_function_is_refused_wherever_it_stands() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("length()", "length() takes 1 argument, and has 0"),
-        ("length(order, user)", "length() takes 1 argument, and has 2"),
-        ("join(order.x)", "join() takes 2 arguments, and has 1"),
-        ("not_null()", "not_null() takes at least 1 argument, and has 0"),
+        ("length()", "length() takes 1 argument, but has 0"),
+        ("length(order, user)", "length() takes 1 argument, but has 2"),
+        ("join(order.x)", "join() takes 2 arguments, but has 1"),
+        ("not_null()", "not_null() takes at least 1 argument, but has 0"),
     ],
 )
-def test_a_function_with_other_arguments_is_refused(source: str, message: str) -> None:
+def test_a_wrong_number_of_arguments_is_refused(source: str, message: str) -> None:
     assert message in problems(source)[0]
 
 
 @pytest.mark.parametrize(
     "source", ["&order", "to_string(&order)", "[&order]", "not_null(order.a, &order)", "map(user, &a)"]
 )
-def test_an_expression_that_is_no_argument_is_refused(source: str) -> None:
+def test_an_expression_reference_outside_an_argument_is_refused(source: str) -> None:
     assert problems(source)[0] == (
-        f"place: an & stands where no function takes an expression, in {source}. "
-        "It is an argument of map(), sort_by(), min_by() and max_by() only."
+        f"place: an & is used where no function takes an expression, in {source}. "
+        "Use & only in an argument of map(), sort_by(), min_by() and max_by()."
     )
 
 
-def test_a_function_of_any_number_of_arguments_is_taken() -> None:
+def test_a_variadic_function_is_accepted() -> None:
     assert compiled("not_null(order.a, order.b, order.c)").search({"order": {"c": 3}}) == 3
 
 
-def test_a_literal_in_the_old_notation_is_taken() -> None:
+def test_a_literal_in_the_old_syntax_is_accepted() -> None:
     assert compiled("order.a[?name == `PO Number`].value | [0]").search(
         {"order": {"a": [{"name": "PO Number", "value": 1}]}}
     )
@@ -217,17 +217,19 @@ for _ in range(100_000):
         (
             "join(', ', order.a)",
             {"order": {"a": "hunter2"}},
-            "join() takes array-string, and was given string",
+            "join() takes array-string, but was given string",
         ),
-        ("join(', ', order.a)", {"order": {"a": ["x", {}]}}, "join() takes array-string, and was given object"),
-        ("abs(order.a)", {"order": {}}, "abs() takes number, and was given null"),
+        ("join(', ', order.a)", {"order": {"a": ["x", {}]}}, "join() takes array-string, but was given object"),
+        ("abs(order.a)", {"order": {}}, "abs() takes number, but was given null"),
         ("order.a < order.b", {"order": {"a": 1, "b": "hunter2"}}, "cannot be evaluated for this order (TypeError)"),
         ("order.a[::0]", {"order": {"a": [1]}}, "cannot be evaluated for this order (ValueError)"),
         ("ceil(order.a)", {"order": {"a": float("inf")}}, "cannot be evaluated for this order (OverflowError)"),
-        ("to_string(order)", DEEP, "the order is nested too deep"),
+        ("to_string(order)", DEEP, "the order is nested too deeply"),
     ],
 )
-def test_a_failure_says_why_and_shows_nothing_of_the_order(source: str, document: dict[str, Any], message: str) -> None:
+def test_an_evaluation_error_gives_the_reason_and_nothing_from_the_order(
+    source: str, document: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ExpressionError) as caught:
         compiled(source).search(document)
     assert str(caught.value) == message

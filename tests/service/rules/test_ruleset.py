@@ -1,4 +1,4 @@
-"""Rules of a store over an order document."""
+"""A store's rules, evaluated on an order document."""
 
 from typing import Any
 
@@ -40,14 +40,14 @@ class TestCandidates:
         assert value(rule, {"order": {"note": "leave at the door", "reference": "our PO: A-17"}}) == "A-17"
         assert value(rule, {"order": {"note": "leave at the door"}}) is None
 
-    def test_what_was_matched_is_trimmed_and_may_be_nothing(self) -> None:
+    def test_a_match_is_trimmed_and_may_be_empty(self) -> None:
         assert value({"from": "order.note", "match": "PO:(.*)"}, {"order": {"note": "PO:  7  x "}}) == "7  x"
         assert value({"from": "order.note", "match": "PO:(.*)"}, {"order": {"note": "x PO: \n y"}}) is None
 
-    def test_a_list_is_searched_as_the_text_that_it_becomes(self) -> None:
+    def test_a_list_is_searched_as_joined_text(self) -> None:
         assert value({"from": "products[].sku", "match": "b, c"}, {"products": [{"sku": c} for c in "abc"]}) == "b, c"
 
-    def test_text_that_cannot_be_encoded_is_searched_all_the_same(self) -> None:
+    def test_text_that_cannot_be_encoded_is_searched(self) -> None:
         assert value({"from": "order.note", "match": "PO.*"}, {"order": {"note": "PO\ud800 7"}}) == "PO\ufffd 7"
 
     def test_a_failure_does_not_stop_the_next_candidate(self) -> None:
@@ -59,7 +59,7 @@ class TestCandidates:
         evaluation = rules(a={"from": ["order", "abs(order.note)", "user.id"]}).evaluate({"order": {"note": "hunter2"}})
         assert evaluation.errors == {
             "a": "order: gives an object where text was expected; "
-            "abs(order.note): abs() takes number, and was given string"
+            "abs(order.note): abs() takes number, but was given string"
         }
         assert evaluation.fields == {}
 
@@ -81,7 +81,7 @@ class TestConstantsAndDefaults:
     def test_a_default_alone_is_a_constant(self) -> None:
         assert value({"default": "x"}, NOTHING) == "x"
 
-    def test_a_default_after_failures_is_used_and_the_failures_are_told(self) -> None:
+    def test_a_default_is_used_after_errors_and_the_errors_are_reported(self) -> None:
         evaluation = rules(a={"from": "order", "default": "x"}).evaluate({"order": {}})
         assert evaluation.fields == {"a": "x"}
         assert evaluation.errors.keys() == {"a"}
@@ -92,7 +92,7 @@ class TestRequired:
         required = {"from": "order.note", "required": True}
         assert rules(required, a=required, b="order.note").evaluate(NOTHING).missing == ("po_number", "a")
 
-    def test_a_required_rule_that_failed_is_missing_too(self) -> None:
+    def test_a_required_rule_with_an_error_is_missing(self) -> None:
         evaluation = rules(a={"from": "order", "required": True}).evaluate({"order": {}})
         assert evaluation.missing == ("a",)
         assert evaluation.errors.keys() == {"a"}
@@ -116,7 +116,7 @@ class TestPoNumber:
         assert (evaluation.po_number, evaluation.fields) == ("1", {"po_number": "x"})
 
 
-def test_a_number_of_thousands_of_digits_is_text_too() -> None:
+def test_a_number_of_thousands_of_digits_becomes_text() -> None:
     document = {"order": {"id": 10**5000}}
     assert value("order.id", document) == "1" + "0" * 5000
     assert rules("to_string(order.id)").evaluate(document).errors.keys() == {"po_number"}
@@ -132,7 +132,7 @@ def test_nothing_found_is_an_empty_evaluation() -> None:
     )
 
 
-def test_traces_tell_where_each_value_came_from() -> None:
+def test_traces_show_where_each_value_came_from() -> None:
     evaluation = rules(
         {"from": ["user.po", "order.note"], "match": r"\d+"},
         a={"value": "web"},
@@ -167,7 +167,7 @@ NO_NEEDS = dict.fromkeys(
         ("@", list(NO_NEEDS)),
     ],
 )
-def test_only_what_the_rules_name_is_needed(source: str, needed: list[str]) -> None:
+def test_only_roots_that_the_rules_read_are_needed(source: str, needed: list[str]) -> None:
     namespaces = frozenset({"a"} if source == "metafields.a.b" else ())
     expected = Needs(**{**NO_NEEDS, **dict.fromkeys(needed, True)}, metafield_namespaces=namespaces)
     assert rules(source).needs == expected
@@ -187,11 +187,11 @@ def test_only_what_the_rules_name_is_needed(source: str, needed: list[str]) -> N
         (["metafields.a.b", "to_string(@)"], set()),
     ],
 )
-def test_namespaces_are_told_when_all_are_named(sources: list[str], namespaces: set[str]) -> None:
+def test_namespaces_are_known_when_all_are_named(sources: list[str], namespaces: set[str]) -> None:
     assert rules({"from": sources}).needs.metafield_namespaces == namespaces
 
 
-def test_rules_that_cannot_be_compiled_are_all_reported() -> None:
+def test_all_rules_that_cannot_be_compiled_are_reported() -> None:
     with pytest.raises(ConfigError) as caught:
         rules({"from": ["ordr.id", "order.["], "match": "("}, a="zzz")
     assert [problem.place for problem in caught.value.problems] == [

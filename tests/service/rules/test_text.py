@@ -1,4 +1,4 @@
-"""Values as text."""
+"""Conversion of values to text."""
 
 from typing import Any
 
@@ -46,10 +46,10 @@ def test_nothing_is_no_value(value: Any) -> None:
         ({"a": "hunter2"}, "gives an object where text was expected"),
         (["x", {"a": "hunter2"}], "gives a list that holds an object where text was expected"),
         ([["hunter2"]], "gives a list that holds a list where text was expected"),
-        (object(), "gives something that is no JSON where text was expected"),
+        (object(), "gives something that is not JSON where text was expected"),
     ],
 )
-def test_what_is_not_plain_is_an_error_that_shows_no_value(value: Any, message: str) -> None:
+def test_a_value_that_is_not_plain_raises_an_error_without_the_value(value: Any, message: str) -> None:
     with pytest.raises(NotPlainError) as caught:
         to_text(value)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Anything that TOML can hold, mostly in the shape of a stores file: read or refused, and never a secret shown."""
+"""Property tests with any TOML, mostly like a stores file: it is read or refused, and no secret is shown."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ PLAIN = (
     | st.floats()
     | st.dates()
 )
-# Rules are shown as they are written; a secret in one is no secret.
+# Messages show rules as written, so no secret is put into a rule.
 RULE_KEYS = ["po_number", "extra_fields", "from", "value", "match", "default", "required", "name"]
 OTHER_KEYS = [
     *("bigcommerce", "stores", "api_url", "b2b_api_url", "access_token", "client_secret", "webhook_headers", "hash"),
@@ -76,7 +76,7 @@ def toml(value: Any) -> str:
 
 
 def shown_and_problems(path: Path) -> tuple[str, list[str]]:
-    """All that is shown of what was read, or of what was refused."""
+    """Everything that can be shown of a valid file, or of a refused one."""
     try:
         return repr(load_configuration(path, {"S": SECRET, "B": f"{SECRET}\x00"})), []
     except ConfigError as error:
@@ -98,7 +98,7 @@ def test_any_toml_is_read_or_refused_without_showing_a_secret(tmp_path: Path, do
 
 @given(VALUES)
 @settings(deadline=None)
-def test_no_model_shows_what_it_refused(value: Any) -> None:
+def test_no_validation_error_shows_the_value(value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         Store.model_validate({"hash": "a", "access_token": [SECRET, value, 3], "client_secret": {"a": SECRET}})
     assert SECRET not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Text files, and how one tells that they have changed."""
+"""Reading text files, and detecting changes by their stamps."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.stores import Files, stamp
+from service.stores import FileReader, stamp
 from service.stores.file_stamps import UnreadableError
 
 
@@ -17,7 +17,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_that_is_left_alone_keeps_its_stamp(path: Path) -> None:
+def test_an_unchanged_file_keeps_its_stamp(path: Path) -> None:
     before = stamp(path)
     path.read_text()
     assert stamp(path) == before
@@ -36,12 +36,12 @@ def test_a_copy_of_the_same_size_and_time_has_another_stamp(path: Path) -> None:
 def test_a_file_that_was_made_readable_has_another_stamp(path: Path) -> None:
     path.chmod(0)
     before = stamp(path)
-    time.sleep(0.02)  # the system's clock for files may tick only every few milliseconds
+    time.sleep(0.02)  # the file system's clock may tick only every few milliseconds
     path.chmod(0o600)
     assert stamp(path) != before
 
 
-def test_a_link_that_is_turned_has_another_stamp(path: Path) -> None:
+def test_a_link_to_another_file_has_another_stamp(path: Path) -> None:
     link, other = path.with_name("link"), path.with_name("other")
     other.write_text("new")
     link.symlink_to(path)
@@ -52,15 +52,15 @@ def test_a_link_that_is_turned_has_another_stamp(path: Path) -> None:
     assert stamp(link) != before
 
 
-def test_a_file_that_is_not_there_has_a_stamp_too(path: Path) -> None:
-    there = stamp(path)
+def test_a_missing_file_has_a_stamp(path: Path) -> None:
+    existing = stamp(path)
     path.unlink()
-    assert stamp(path) == stamp(path) != there
+    assert stamp(path) == stamp(path) != existing
     assert stamp(Path("no\0file")) == stamp(Path("no\0file"))
 
 
-def test_how_a_file_stood_is_kept_from_before_it_was_read_and_for_what_cannot_be_read_too(path: Path) -> None:
-    files, missing, before = Files(), path.with_name("missing"), stamp(path)
+def test_stamps_are_taken_before_reading_and_for_unreadable_files_too(path: Path) -> None:
+    files, missing, before = FileReader(), path.with_name("missing"), stamp(path)
     assert files.text(path) == "old"
     path.write_text("newer")
     assert files.text(path) == "newer"

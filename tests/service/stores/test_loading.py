@@ -1,70 +1,20 @@
-"""The stores file: what is read, and every way in which it can be wrong."""
+"""Reading the stores file: its keys, its secrets, and problems of the file as a whole."""
 
-import math
-import string
-from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from service.errors import ConfigError
-from service.stores import Endpoints, Rule, Store, StoresFile, plain_number, read_stores
+from service.stores import Endpoints, Rule, Store, read_stores
+from tests.fakes.stores_file import ENVIRON, STORE, folder, load, load_stores, problem, problems, store_with
 
-STORE = """
-[stores.abc123]
-access_token = "env:TOKEN"
-client_secret = "env:SECRET"
-po_number = "order.customer_message"
-"""
-ENVIRON = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value", "OTHER": "0ther-value", "BLANK": " \n"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, so that the places in messages begin with ``stores.toml``."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def load_stores(path: Path, environ: Mapping[str, str]) -> StoresFile:
-    reading = read_stores(path, environ)
-    if reading.stores_file is None:
-        raise ConfigError(*reading.problems)
-    return reading.stores_file
-
-
-def load(text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> StoresFile:
-    path = Path("stores.toml")
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return load_stores(path, environ)
-
-
-def problems(text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        load(text, environ)
-    return [str(problem) for problem in caught.value.problems]
-
-
-def problem(text: str | bytes) -> str:
-    (only,) = problems(text)
-    return only
-
-
-def store_with(lines: str) -> str:
-    """A store that is right but for these lines."""
-    keys = {line.partition("=")[0].strip() for line in lines.strip().splitlines()}
-    kept = [line for line in STORE.splitlines() if line.partition("=")[0].strip() not in keys]
-    return "\n".join([*kept, lines])
-
+__all__ = ["folder"]
 
 pytestmark = pytest.mark.usefixtures("folder")
 
 
-class TestWhatIsRead:
+class TestReading:
     def test_every_key_of_a_store(self) -> None:
         loaded = load(
             """
@@ -108,7 +58,7 @@ class TestWhatIsRead:
         assert store.extra_fields["Ship Window"].sources == ("order.customer_message",)
         assert store.extra_fields["Cost Center"].default == "UNASSIGNED"
 
-    def test_what_is_left_out_has_its_default(self) -> None:
+    def test_missing_keys_have_defaults(self) -> None:
         loaded = load(STORE)
         store = loaded.stores["abc123"]
         assert loaded.endpoints.api_url == "https://api.bigcommerce.com"
@@ -120,7 +70,7 @@ class TestWhatIsRead:
         text = STORE.replace("client_secret =", 'webhook_headers."X-Key" =')
         assert load(text).stores["abc123"].client_secrets == ()
 
-    def test_extra_fields_alone_are_something_to_do(self) -> None:
+    def test_extra_fields_alone_are_enough(self) -> None:
         assert load(STORE.replace("po_number =", "extra_fields.a =")).stores["abc123"].po_number is None
 
     @pytest.mark.parametrize(
@@ -132,7 +82,7 @@ class TestWhatIsRead:
         assert fields.extra_fields["a"].value == text
         assert fields.extra_fields["b"].default == text
 
-    def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(self) -> None:
+    def test_a_byte_order_mark_and_windows_line_breaks_are_accepted(self) -> None:
         assert load(b"\xef\xbb\xbf" + STORE.replace("\n", "\r\n").encode()).stores.keys() == {"abc123"}
 
     def test_several_stores(self) -> None:
@@ -157,7 +107,7 @@ class TestSecrets:
         tokens = [token.get_secret_value() for token in loaded.stores["abc123"].access_tokens]
         assert tokens == ["from-file", "t0ken-value"]
 
-    def test_an_absolute_path_is_taken_as_it_is(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def test_an_absolute_path_is_used_unchanged(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         secret = tmp_path_factory.mktemp("run") / "secret"
         secret.write_text("from-afar")
         loaded = load(store_with(f'client_secret = "file:{secret}"'))
@@ -187,20 +137,20 @@ class TestSecrets:
         [
             ("env:NOPE", "the environment variable NOPE is not set."),
             ("env:BLANK", "the environment variable BLANK is empty."),
-            ("env:", "what follows env: is not the name of an environment variable."),
-            ("env:A B", "what follows env: is not the name of an environment variable."),
+            ("env:", "the text after env: is not the name of an environment variable."),
+            ("env:A B", "the text after env: is not the name of an environment variable."),
             ("file:none", "the file none does not exist."),
             ("file:/none/at all", 'the file "/none/at all" does not exist.'),
             ("file:.", "the file . is a directory, not a file."),
             ("file:blank", "the file blank is empty."),
             ("file:binary", "the file binary is not UTF-8 text (byte 2)."),
             ("file:loop", "the file loop cannot be read (Too many levels of symbolic links)."),
-            (r"file:a\u0000b", r'the file "a\u0000b" has a name that no file can have.'),
+            (r"file:a\u0000b", r'the file "a\u0000b" has an invalid name.'),
             (" ", "the text is empty."),
             ("", "the text is empty."),
         ],
     )
-    def test_a_secret_that_is_not_there_is_named(self, folder: Path, secret: str, message: str) -> None:
+    def test_a_missing_secret_is_named(self, folder: Path, secret: str, message: str) -> None:
         (folder / "blank").write_text("\n")
         (folder / "binary").write_bytes(b"a\xff")
         (folder / "loop").symlink_to("loop")
@@ -209,7 +159,7 @@ class TestSecrets:
         in_a_list = problem(store_with(f'client_secret = ["env:SECRET", "{secret}"]'))
         assert in_a_list.startswith(f"{place} (item 2): {message} ")
 
-    def test_a_file_that_may_not_be_read_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unreadable_file_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         read_bytes = Path.read_bytes
 
         def guarded(path: Path) -> bytes:
@@ -218,11 +168,11 @@ class TestSecrets:
             return read_bytes(path)
 
         monkeypatch.setattr(Path, "read_bytes", guarded)
-        message = "the file guarded may not be read by this user."
+        message = "the file guarded is not readable by this user."
         assert message in problem(store_with('access_token = "file:guarded"'))
 
     @pytest.mark.parametrize("secret", ["hünter2", " hunter2", "hun\\nter2", "hunter2\\t", "hunter2\\u007f"])
-    def test_a_secret_that_no_header_can_hold_is_refused_where_it_is_sent(self, secret: str) -> None:
+    def test_a_secret_that_is_invalid_in_a_header_is_refused_where_it_is_sent(self, secret: str) -> None:
         for key in ("access_token", "webhook_headers.A"):
             found = problem(store_with(f'{key} = "{secret}"'))
             assert "cannot be sent in an HTTP header" in found
@@ -230,13 +180,13 @@ class TestSecrets:
         assert load(store_with(f'client_secret = "{secret}"')).stores["abc123"].client_secrets
 
 
-class TestTheFileItself:
-    def test_a_missing_file_names_the_ways_out(self) -> None:
+class TestFile:
+    def test_a_missing_file_is_reported_with_the_cures(self) -> None:
         with pytest.raises(ConfigError) as caught:
             load_stores(Path("nowhere/stores.toml"), {})
         assert str(caught.value) == (
             "nowhere/stores.toml: the stores file does not exist. "
-            "`enrich init` writes one; set ENRICH_CONFIG to the path of one that stands elsewhere."
+            "`enrich init` writes one. If you have one elsewhere, set ENRICH_CONFIG to its path."
         )
 
     def test_a_directory_is_one_line(self, folder: Path) -> None:
@@ -247,8 +197,8 @@ class TestTheFileItself:
     def test_text_that_is_not_utf8_is_one_line(self) -> None:
         assert problem(STORE.encode("utf-16")).startswith("stores.toml: the stores file is not UTF-8 text (byte 1).")
 
-    def test_a_path_that_cannot_be_is_one_line(self) -> None:
-        with pytest.raises(ConfigError, match="has a name that no file can have"):
+    def test_an_invalid_path_is_one_line(self) -> None:
+        with pytest.raises(ConfigError, match="has an invalid name"):
             load_stores(Path("a\0b"), {})
 
     @pytest.mark.parametrize(
@@ -265,7 +215,7 @@ class TestTheFileItself:
             (f"a = {'[' * 5000}", "stores.toml: a number has thousands of digits, or brackets"),
         ],
     )
-    def test_bad_toml_tells_line_and_column(self, text: str, start: str) -> None:
+    def test_bad_toml_is_reported_with_line_and_column(self, text: str, start: str) -> None:
         assert problem(text).startswith(start)
 
     def test_a_file_without_stores_is_refused(self) -> None:
@@ -273,29 +223,28 @@ class TestTheFileItself:
         assert problem("[stores]") == "stores.toml: [stores]: there is no store. Add a table [stores.<store hash>]."
 
     @pytest.mark.parametrize("text", ["stores = 3", "[[stores]]", "stores.abc123 = 'x'", "stores = ['a']"])
-    def test_stores_that_are_no_tables_are_refused(self, text: str) -> None:
+    def test_stores_that_are_not_tables_are_refused(self, text: str) -> None:
         assert "expected a table." in problem(text)
 
-    def test_unknown_names_are_refused_with_the_nearest_known_one(self) -> None:
+    def test_unknown_keys_are_refused_with_the_closest_known_key(self) -> None:
         text = (
             "[bigcomerce]\n[bigcommerce]\napi_urls = 'x'"
             + STORE.replace("client_secret", "client_secrets")
             + "webhook_headers.A = 'x'\nextra_fields.a = {frm = 'order.id', default = 'x'}\nzzz = 1"
         )
         assert problems(text) == [
-            'stores.toml: [bigcommerce] api_urls: nothing of this name is known here. Did you mean "api_url"?',
-            'stores.toml: [bigcomerce]: nothing of this name is known here. Did you mean "bigcommerce"?',
-            'stores.toml: [stores.abc123.extra_fields.a] frm: nothing of this name is known here. Did you mean "from"?',
-            "stores.toml: [stores.abc123] client_secrets: nothing of this name is known here. "
-            'Did you mean "client_secret"?',
-            "stores.toml: [stores.abc123] zzz: nothing of this name is known here. Known are name, access_token, "
+            'stores.toml: [bigcommerce] api_urls: unknown key. Did you mean "api_url"?',
+            'stores.toml: [bigcomerce]: unknown key. Did you mean "bigcommerce"?',
+            'stores.toml: [stores.abc123.extra_fields.a] frm: unknown key. Did you mean "from"?',
+            'stores.toml: [stores.abc123] client_secrets: unknown key. Did you mean "client_secret"?',
+            "stores.toml: [stores.abc123] zzz: unknown key. Known keys are name, access_token, "
             "webhook_headers, client_secret, incomplete_orders, channels, existing_values, extra_fields, po_number.",
         ]
 
-    def test_hash_is_no_key_of_a_store(self) -> None:
-        assert problem(store_with('hash = "abc123"')).startswith("stores.toml: [stores.abc123] hash: nothing of")
+    def test_hash_is_not_a_key_of_a_store(self) -> None:
+        assert problem(store_with('hash = "abc123"')).startswith("stores.toml: [stores.abc123] hash: unknown key")
 
-    def test_all_problems_come_at_once(self) -> None:
+    def test_all_problems_are_reported_at_once(self) -> None:
         found = problems(
             """
             [bigcommerce]
@@ -325,180 +274,13 @@ class TestTheFileItself:
             "[stores.two.extra_fields] b",
         ]
 
-    def test_rules_that_can_be_read_are_kept_beside_problems(self) -> None:
+    def test_valid_rules_are_returned_along_with_problems(self) -> None:
         Path("stores.toml").write_text(
             "[stores.ABC]\npo_number = 'order.id'\nextra_fields = { \"a b\" = { value = 'x' }, c = 3 }"
         )
-        reading = read_stores(Path("stores.toml"), {})
-        assert reading.stores_file is None
-        assert [place for place, _ in reading.rules] == [
+        result = read_stores(Path("stores.toml"), {})
+        assert result.stores_file is None
+        assert [place for place, _ in result.rules] == [
             "stores.toml: [stores.ABC.po_number]",
             'stores.toml: [stores.ABC.extra_fields."a b"]',
         ]
-
-
-class TestStores:
-    @pytest.mark.parametrize("store_hash", ["ABC", "a-b", '"a b"', '""', '"a\\n"', "a_b"])
-    def test_a_hash_of_another_format_is_refused(self, store_hash: str) -> None:
-        found = problem(STORE.replace("abc123", store_hash))
-        assert "a store hash has lower-case letters and digits only." in found
-        assert "\n" not in found
-
-    def test_a_store_needs_an_access_token(self) -> None:
-        assert problem(STORE.replace("access_token", "#")) == (
-            "stores.toml: [stores.abc123] access_token: is missing. "
-            'For example: access_token = "env:GREATBUYS_ACCESS_TOKEN".'
-        )
-
-    def test_a_store_that_cannot_authenticate_webhooks_is_refused(self) -> None:
-        start = "stores.toml: [stores.abc123] client_secret: is missing, and there are no webhook_headers"
-        assert problem(STORE.replace("client_secret", "#")).startswith(start)
-        assert problem(STORE.replace("client_secret", "webhook_headers = {} #")).startswith(start)
-
-    def test_a_store_without_rules_is_refused(self) -> None:
-        start = "stores.toml: [stores.abc123] po_number: is missing, and there are no extra_fields"
-        assert problem(STORE.replace("po_number", "#")).startswith(start)
-        assert problem(STORE.replace("po_number", "extra_fields = {} #")).startswith(start)
-
-    @pytest.mark.parametrize("line", ["access_token = []", "client_secret = []", "webhook_headers.A = []"])
-    def test_an_empty_list_of_secrets_is_refused(self, line: str) -> None:
-        assert "the list is empty." in problem(store_with(line))
-
-    @pytest.mark.parametrize("name", ['"X Key"', '""', '"X:"', '"Xé"', '"X\\n"'])
-    def test_a_header_name_that_is_no_http_token_is_refused(self, name: str) -> None:
-        found = problem(store_with(f'webhook_headers = {{ {name} = "x" }}'))
-        assert found.startswith("stores.toml: [stores.abc123.webhook_headers] ")
-        assert "cannot be the name of an HTTP header" in found
-
-    def test_a_header_in_two_cases_is_refused(self) -> None:
-        assert "a header is there twice" in problem(store_with('webhook_headers = { X-A = "1", x-a = "2" }'))
-
-    @pytest.mark.parametrize(
-        ("line", "message"),
-        [
-            ("name = 3", 'name: expected text in quotes. For example: name = "Great Buys".'),
-            ("name = ' '", "name: the text is empty. Write something, or leave the key out."),
-            ("access_token = 3", "access_token: expected text in quotes, or a list of them. For"),
-            ("access_token = [3]", "access_token (item 1): expected text in quotes. Write env:NAME"),
-            ("webhook_headers = 'x'", "webhook_headers: expected a table. For example: webhook_headers = {"),
-            ("incomplete_orders = 'no'", "incomplete_orders: expected 'enrich', 'wait' or 'skip'. For"),
-            ("existing_values = true", "existing_values: expected 'keep' or 'replace'. For"),
-            ("channels = 1", "channels: expected a list of numbers. For example: channels = [1]."),
-            ("channels = [true]", "channels (item 1): expected a whole number. For"),
-            ("channels = [0]", "channels (item 1): expected 1 or more. For"),
-            ("channels = []", "channels: the list is empty, so no order would be enriched. Leave it out"),
-            ("po_number = 3", "po_number: expected a JMESPath expression in quotes, or a table. For"),
-            ("po_number = ['a']", "po_number: expected a JMESPath expression in quotes, or a table. For"),
-            ("extra_fields = 'a'", "extra_fields: expected a table. For example: extra_fields = {"),
-        ],
-    )
-    def test_a_value_of_another_kind_is_refused(self, line: str, message: str) -> None:
-        assert problem(store_with(line)).startswith(f"stores.toml: [stores.abc123] {message}")
-
-
-class TestRules:
-    @pytest.mark.parametrize(
-        ("rule", "message"),
-        [
-            ("{}", " from: the rule has neither from nor value. For example: from ="),
-            ("{ required = true }", " from: the rule has neither from nor value."),
-            ("{ from = 'order.id', value = 'x' }", " from: from and value exclude each other."),
-            ("{ value = 'x', match = 'y' }", " match: match searches what from found, and there is no from."),
-            ("{ default = 'x', match = 'y' }", " match: match searches what from found, and there is no from."),
-            ("{ from = [] }", " from: the list is empty."),
-            ("{ from = 3 }", " from: expected text in quotes, or a list of them. For example: from ="),
-            ("{ from = ['order.id', 3] }", " from (item 2): expected text in quotes. For example: from ="),
-            ("{ from = ['order.id', ''] }", " from (item 2): the text is empty."),
-            ("{ from = '' }", " from: the text is empty."),
-            ("{ value = '' }", " value: the text is empty."),
-            ("{ value = [] }", " value: expected text in quotes. For example: value ="),
-            ("{ value = nan }", " value: expected a finite number."),
-            ("{ from = 'order.id', match = '' }", " match: the text is empty."),
-            ("{ from = 'order.id', default = '' }", " default: the text is empty."),
-            ("{ from = 'order.id', required = 1 }", " required: expected true or false. For example: required ="),
-        ],
-    )
-    def test_a_rule_that_makes_no_sense_is_refused(self, rule: str, message: str) -> None:
-        place = 'stores.toml: [stores.abc123.extra_fields."Cost Center"]'
-        assert problem(f'{STORE}\nextra_fields."Cost Center" = {rule}').startswith(f"{place}{message}")
-
-    def test_an_empty_bare_string_is_refused_under_its_own_key(self) -> None:
-        assert problem(store_with('po_number = ""')).startswith("stores.toml: [stores.abc123] po_number: the text is")
-
-    def test_a_field_without_a_name_is_refused(self) -> None:
-        assert "the field has no name." in problem(f'{STORE}\nextra_fields." " = "order.id"')
-
-    def test_names_that_look_like_keys_get_no_example_of_those(self) -> None:
-        found = problem(f"{STORE}\nextra_fields.name = {{ value = [] }}\n")
-        assert "Great Buys" not in found
-        assert found.startswith("stores.toml: [stores.abc123.extra_fields.name] value: ")
-
-
-class TestEndpoints:
-    @pytest.mark.parametrize(
-        "url",
-        ["https://api.bigcommerce.com", "http://localhost:9100", "http://127.0.0.9", "http://[::1]:9100/api"],
-    )
-    def test_https_and_loopback_are_taken(self, url: str) -> None:
-        assert Endpoints(api_url=url + "/").api_url == url
-
-    @pytest.mark.parametrize(
-        ("url", "message"),
-        [
-            ("http://api.bigcommerce.com", "plain http would send the access token in clear"),
-            ("http://localhost.example.com", "plain http would send the access token in clear"),
-            ("http://127.0.0.1.example.com", "plain http would send the access token in clear"),
-            ("http://10.0.0.1", "plain http would send the access token in clear"),
-            ("http://localhost@example.com", "without user, password, query and fragment"),
-            ("https://user:hunter2@example.com", "without user, password, query and fragment"),
-            ("https://example.com?a=hunter2", "without user, password, query and fragment"),
-            ("https://example.com/#", "without user, password, query and fragment"),
-            ("ftp://example.com", "begins with https://"),
-            ("api.bigcommerce.com", "begins with https://"),
-            ("https://", "begins with https://"),
-            ("https://example.com\\@a", "begins with https://"),
-            ("https://exa mple.com", "begins with https://"),
-            ("https://example.com:99999", "expected a URL"),
-            ("https://[::1", "expected a URL"),
-            ("", "begins with https://"),
-        ],
-    )
-    def test_any_other_url_is_refused_and_not_shown(self, url: str, message: str) -> None:
-        found = problem(f"[bigcommerce]\nb2b_api_url = '{url}'\n{STORE}")
-        assert found.startswith("stores.toml: [bigcommerce] b2b_api_url: ")
-        assert message in found
-        assert "hunter2" not in found
-
-
-class TestPlainNumbers:
-    @pytest.mark.parametrize(
-        ("number", "text"),
-        [
-            (0, "0"),
-            (-7, "-7"),
-            (1.0, "1"),
-            (-0.0, "0"),
-            (10.50, "10.5"),
-            (0.1 + 0.2, "0.30000000000000004"),
-            (1e21, "1000000000000000000000"),
-            (1e-7, "0.0000001"),
-            (-1.5e300, "-15" + "0" * 299),
-            (Decimal("1E+3"), "1000"),
-            (Decimal("-0.00"), "0"),
-            (math.nan, None),
-            (-math.inf, None),
-            (Decimal("sNaN"), None),
-        ],
-    )
-    def test_number_becomes_plain_decimal_text(self, number: float | Decimal, text: str | None) -> None:
-        assert plain_number(number) == text
-
-    def test_number_of_any_size_becomes_text(self) -> None:
-        assert plain_number(10**5000) == "1" + "0" * 5000
-
-    @given(st.floats(allow_nan=False, allow_infinity=False))
-    def test_the_text_is_the_same_number(self, number: float) -> None:
-        text = plain_number(number)
-        assert text is not None
-        assert float(text) == number
-        assert set(text) <= set(string.digits + "-.")

@@ -1,4 +1,4 @@
-"""Orders read for many at once while the core quota is short."""
+"""The batch loader while the core quota is short."""
 
 import asyncio
 
@@ -7,9 +7,9 @@ from arq import ArqRedis
 
 from service.bigcommerce import Budget, Priority
 from service.errors import OutOfBudget, WaitUntil
-from service.orders.document.batch_loader import SINGLES
+from service.orders.document.batch_loader import MAX_SINGLES
 from service.orders.document.throttle import Throttle
-from tests.fakes.loader_stack import LIST, SINGLE, OpenHouse, ids_of
+from tests.fakes.loader_stack import LIST, SINGLE, OpenStack, ids_of
 
 
 @pytest.fixture
@@ -18,94 +18,94 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_orders_are_read_together_from_the_first_on_while_the_quota_is_short(open_house: OpenHouse) -> None:
-    house = await open_house(core_quota=30)
-    ids = await house.place(30)
+async def test_while_the_quota_is_short_all_concurrent_requests_are_batched(open_stack: OpenStack) -> None:
+    stack = await open_stack(core_quota=30)
+    ids = await stack.place(30)
     for order_id in ids[:21]:
-        await house.read([order_id])
-    await house.calls()
+        await stack.read([order_id])
+    await stack.calls()
 
-    # Less than a third is left: one goes at once, those who find it under way go together.
-    assert ids_of(await house.read(ids[:8])) == ids[:8]
-    assert await house.calls() == {SINGLE: 1, LIST: 1}
+    # Less than a third is left: the first request is read alone, and those that come meanwhile are batched.
+    assert ids_of(await stack.read(ids[:8])) == ids[:8]
+    assert await stack.calls() == {SINGLE: 1, LIST: 1}
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_orders_are_read_by_themselves_again_when_the_quota_is_plentiful(open_house: OpenHouse) -> None:
-    house = await open_house(core_quota=30)
-    ids = await house.place(30)
+async def test_orders_are_read_alone_again_when_the_quota_is_no_longer_short(open_stack: OpenStack) -> None:
+    stack = await open_stack(core_quota=30)
+    ids = await stack.place(30)
     for order_id in ids[:21]:
-        await house.read([order_id])
-    house.clock.tick(31)
-    await house.read(ids[:1])
-    await house.calls()
+        await stack.read([order_id])
+    stack.clock.tick(31)
+    await stack.read(ids[:1])
+    await stack.calls()
 
-    assert ids_of(await house.read(ids[:SINGLES])) == ids[:SINGLES]
-    assert await house.calls() == {SINGLE: SINGLES}
+    assert ids_of(await stack.read(ids[:MAX_SINGLES])) == ids[:MAX_SINGLES]
+    assert await stack.calls() == {SINGLE: MAX_SINGLES}
 
 
-async def test_what_is_left_of_a_short_quota_is_spread_until_its_reset(open_house: OpenHouse) -> None:
-    house = await open_house(core_quota=30, core_quota_window=3.0)
-    ids = await house.place(21)
+async def test_a_short_quota_is_spread_until_its_reset(open_stack: OpenStack) -> None:
+    stack = await open_stack(core_quota=30, core_quota_window=3.0)
+    ids = await stack.place(21)
     for order_id in ids:
-        await house.read([order_id])
+        await stack.read([order_id])
 
-    # About 8 calls are left for 3 s, and the first order does not wait: a pause before the second one.
+    # About 8 calls are left for 3 s. The first order does not wait, the second one does.
     started_at = asyncio.get_running_loop().time()
-    await house.read(ids[:1])
-    await house.read(ids[:1])
+    await stack.read(ids[:1])
+    await stack.read(ids[:1])
     assert 0.2 < asyncio.get_running_loop().time() - started_at < 3.0
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_an_order_that_the_quota_leaves_nothing_for_is_told_to_wait(open_house: OpenHouse) -> None:
-    house = await open_house(core_quota=2)
-    ids = await house.place(8)
+async def test_an_order_without_quota_raises_wait_until(open_stack: OpenStack) -> None:
+    stack = await open_stack(core_quota=2)
+    ids = await stack.place(8)
 
-    outcomes = await house.outcomes(ids)
+    outcomes = await stack.outcomes(ids)
 
     assert [type(each) for each in outcomes[:2]] == [dict] * 2
     assert all(isinstance(each, WaitUntil) for each in outcomes[2:])
 
 
-async def test_an_order_that_is_out_of_budget_is_not_asked_for(open_house: OpenHouse, redis: ArqRedis) -> None:
-    house = await open_house(core_quota=8, budget=Budget(redis))
-    ids = await house.place(6)
-    await house.read(ids[:1])
-    await house.read(ids[1:3])
+async def test_an_order_out_of_budget_is_not_requested(open_stack: OpenStack, redis: ArqRedis) -> None:
+    stack = await open_stack(core_quota=8, budget=Budget(redis))
+    ids = await stack.place(6)
+    await stack.read(ids[:1])
+    await stack.read(ids[1:3])
     for priority in (Priority.RECOVER, Priority.BACKGROUND):
         with pytest.raises(OutOfBudget):
-            await house.read(ids[:1], priority=priority)
+            await stack.read(ids[:1], priority=priority)
 
-    assert await house.calls() == {SINGLE: 3}
+    assert await stack.calls() == {SINGLE: 3}
 
 
-async def test_less_urgent_orders_that_are_out_of_budget_do_not_slow_the_others(
-    open_house: OpenHouse, redis: ArqRedis
+async def test_less_urgent_orders_out_of_budget_do_not_throttle_the_others(
+    open_stack: OpenStack, redis: ArqRedis
 ) -> None:
-    house = await open_house(core_quota=50, budget=Budget(redis))
-    ids = await house.place(SINGLES * 4)
+    stack = await open_stack(core_quota=50, budget=Budget(redis))
+    ids = await stack.place(MAX_SINGLES * 4)
     for order_id in ids[:6]:
-        await house.read([order_id])
+        await stack.read([order_id])
     with pytest.raises(OutOfBudget):
-        await house.read(ids[:1], priority=Priority.BACKGROUND)
-    await house.calls()
+        await stack.read(ids[:1], priority=Priority.BACKGROUND)
+    await stack.calls()
 
-    assert ids_of(await house.read(ids[:SINGLES])) == ids[:SINGLES]
-    assert await house.calls() == {SINGLE: SINGLES}
+    assert ids_of(await stack.read(ids[:MAX_SINGLES])) == ids[:MAX_SINGLES]
+    assert await stack.calls() == {SINGLE: MAX_SINGLES}
 
 
-async def test_urgent_orders_are_read_though_less_urgent_ones_in_their_batch_are_out_of_budget(
-    open_house: OpenHouse, redis: ArqRedis
+async def test_urgent_orders_are_read_when_less_urgent_ones_of_their_batch_are_out_of_budget(
+    open_stack: OpenStack, redis: ArqRedis
 ) -> None:
-    house = await open_house(core_quota=1000, budget=Budget(redis))
-    ids = await house.place(600)
+    stack = await open_stack(core_quota=1000, budget=Budget(redis))
+    ids = await stack.place(600)
     for order_id in ids[:25]:
-        await house.read([order_id])
-    running = house.start(ids[100 : 100 + SINGLES])
-    later = house.start(ids[-5:], priority=Priority.BACKGROUND)
-    urgent = house.start(ids[:5])
+        await stack.read([order_id])
+    running = stack.start(ids[100 : 100 + MAX_SINGLES])
+    later = stack.start(ids[-5:], priority=Priority.BACKGROUND)
+    urgent = stack.start(ids[:5])
 
-    assert ids_of(await asyncio.gather(*urgent, *running)) == [*ids[:5], *ids[100 : 100 + SINGLES]]
+    assert ids_of(await asyncio.gather(*urgent, *running)) == [*ids[:5], *ids[100 : 100 + MAX_SINGLES]]
     outcomes = await asyncio.gather(*later, return_exceptions=True)
     assert all(isinstance(each, OutOfBudget) for each in outcomes)

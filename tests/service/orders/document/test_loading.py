@@ -1,4 +1,4 @@
-"""The order document, against a sandbox: what rules find under each root, and what is fetched for it."""
+"""Loading the order document from a sandbox: what each root contains, and which calls it takes."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -44,7 +44,7 @@ class Reader:
         self._redis = redis
 
     async def read(self, needs: Needs, customer_id: int = ADA, **fields: Any) -> tuple[Document, int]:
-        """The document of a new order, and how many calls it took."""
+        """Place an order and load its document; also how many calls it took."""
         placed = await self.sandbox.place_order(customer_id=customer_id, **fields)
         account = Account("sandbox", (SecretStr("sandbox-access-token"),))
         api = StoreApi(self._transport, account)
@@ -53,7 +53,7 @@ class Reader:
         return document, api.calls
 
 
-@pytest.fixture(params=[True, False], ids=["attribute names told", "attribute ids only"])
+@pytest.fixture(params=[True, False], ids=["attribute names and ids", "attribute ids only"])
 async def reader(request: pytest.FixtureRequest, redis: ArqRedis) -> AsyncIterator[Reader]:
     async with (
         called_sandbox(StillClock(), customer_attribute_names=request.param) as sandbox,
@@ -62,7 +62,7 @@ async def reader(request: pytest.FixtureRequest, redis: ArqRedis) -> AsyncIterat
         yield Reader(sandbox, Transport(http, core_url=sandbox.url, b2b_url=sandbox.url), redis)
 
 
-async def test_every_root_is_where_rules_look_for_it(reader: Reader) -> None:
+async def test_every_root_is_in_the_document(reader: Reader) -> None:
     document, _ = await reader.read(
         EVERYTHING, metafields={"checkout": {"po_number": "A-1"}}, products=({"sku": "SKU-1"}, {"sku": "SKU-2"})
     )
@@ -77,7 +77,7 @@ async def test_every_root_is_where_rules_look_for_it(reader: Reader) -> None:
     assert document["company"]["extraFields"] == {"ERP Account": "ERP-10001"}
 
 
-async def test_nothing_but_the_order_is_read_when_nothing_else_is_named(reader: Reader) -> None:
+async def test_only_the_order_is_read_when_no_other_root_is_needed(reader: Reader) -> None:
     document, calls = await reader.read(NOTHING, metafields={"checkout": {"po_number": "A-1"}})
 
     assert calls == 1
@@ -91,12 +91,12 @@ async def test_people_are_read_once_for_many_orders(reader: Reader) -> None:
     assert calls == 2  # the order and its metafields
 
 
-async def test_a_customer_of_no_company_is_not_found_when_rules_need_the_company(reader: Reader) -> None:
+async def test_a_customer_without_a_company_raises_no_company_user(reader: Reader) -> None:
     with pytest.raises(NoCompanyUser):
         await reader.read(EVERYTHING, ZOE)
 
 
-# ── people, as a scripted BigCommerce tells of them ─────────────────────────────────────────────────────────────
+# ── people, from a scripted BigCommerce ─────────────────────────────────────────────────────────────────────────
 
 USER, COMPANY = "GET /api/v3/io/users/customer/7", "GET /api/v3/io/companies/12"
 MISSING = (404, {"code": 404, "data": {"errMsg": "Not found"}, "meta": {}})
@@ -109,7 +109,7 @@ async def people(redis: ArqRedis, upstream: FakeUpstream) -> Document:
 
 
 @pytest.mark.parametrize("company_id", [12, "12", 12.0])
-async def test_the_company_is_read_by_an_id_as_a_number_or_as_text(redis: ArqRedis, company_id: Any) -> None:
+async def test_a_company_id_may_be_a_number_or_text(redis: ArqRedis, company_id: Any) -> None:
     upstream = FakeUpstream()
     upstream.on(USER, {"code": 200, "data": {"id": "1", "companyId": company_id}})
     upstream.on(COMPANY, {"code": 200, "data": {"extraFields": [{"fieldName": "ERP", "fieldValue": "E1"}]}})
@@ -125,7 +125,7 @@ async def test_a_user_without_a_company_has_an_empty_one(redis: ArqRedis, compan
     assert (await people(redis, upstream))["company"] == {}
 
 
-async def test_only_the_user_that_is_not_found_makes_no_company_user(redis: ArqRedis) -> None:
+async def test_only_a_404_of_the_user_raises_no_company_user(redis: ArqRedis) -> None:
     upstream = FakeUpstream()
     upstream.on(USER, MISSING)
     with pytest.raises(NoCompanyUser):

@@ -1,4 +1,4 @@
-"""Extra fields against the store's configs."""
+"""Validation of extra fields against the store's configs."""
 
 from typing import Any
 
@@ -20,11 +20,11 @@ CONFIGS = [TEXT, LINES, NUMBER, CHOICE]
 
 
 def reason(key: str, text: str, configs: list[ExtraFieldConfig] = CONFIGS) -> str:
-    """Why the value is left out."""
-    fitted = validate_fields({key: text}, (), configs)
-    assert fitted.fields == {}
-    assert fitted.refused is None
-    ((dropped),) = fitted.dropped
+    """Why the value is dropped."""
+    validated = validate_fields({key: text}, (), configs)
+    assert validated.fields == {}
+    assert validated.refused is None
+    ((dropped),) = validated.dropped
     assert dropped.name == key
     assert text not in dropped.reason
     return dropped.reason
@@ -44,7 +44,7 @@ def reason(key: str, text: str, configs: list[ExtraFieldConfig] = CONFIGS) -> st
         ("dock", "ost", {"dock": "ost"}),
     ],
 )
-def test_what_fits_is_sent_under_its_field_name(key: str, text: str, fields: dict[str, str]) -> None:
+def test_a_valid_value_is_sent_under_its_field_name(key: str, text: str, fields: dict[str, str]) -> None:
     assert validate_fields({key: text}, (), CONFIGS) == ValidatedFields(fields, (), None)
 
 
@@ -52,17 +52,17 @@ def test_what_fits_is_sent_under_its_field_name(key: str, text: str, fields: dic
     ("text", "number"),
     [("007", "7"), ("+7", "7"), (".5", "0.5"), ("1.", "1"), ("-0.50", "-0.5"), ("-0", "0"), ("0.10", "0.1")],
 )
-def test_a_number_is_sent_as_it_comes_back(text: str, number: str) -> None:
+def test_a_number_is_sent_in_the_form_that_bigcommerce_returns(text: str, number: str) -> None:
     assert validate_fields({"floor": text}, (), CONFIGS).fields == {"floor": number}
 
 
-def test_digits_of_a_number_are_all_kept() -> None:
+def test_all_digits_of_a_number_are_kept() -> None:
     plain = [config("n", fieldType=2)]
     for number in ("12345678901234567890.123456789", "9" * 400):
         assert validate_fields({"n": number}, (), plain).fields == {"n": number}
 
 
-def test_a_field_without_limits_takes_anything() -> None:
+def test_a_field_without_limits_accepts_anything() -> None:
     plain = [config("t", fieldType=0), config("n", fieldType=2)]
     assert validate_fields({"t": "x" * 100_000, "n": "9" * 400}, (), plain).dropped == ()
 
@@ -73,29 +73,29 @@ def test_text_that_is_too_long_is_dropped() -> None:
 
 @pytest.mark.parametrize("text", ["12,5", "1e3", "nan", "inf", "1_0", "٣", "3 m", "0x1", "-", "."])
 def test_text_in_a_number_field_is_dropped(text: str) -> None:
-    fitted = validate_fields({"floor": text}, (), CONFIGS)
-    assert fitted == ValidatedFields(
-        {}, (DroppedField("floor", "the field takes a number, and the text is none."),), None
+    validated = validate_fields({"floor": text}, (), CONFIGS)
+    assert validated == ValidatedFields(
+        {}, (DroppedField("floor", "the text is not a number, and the field takes only numbers."),), None
     )
 
 
 @pytest.mark.parametrize("text", ["12.51", "13", "9" * 400])
 def test_a_number_above_the_maximum_is_dropped(text: str) -> None:
-    assert reason("floor", text) == "the number is above 12.5, the most that the field takes."
+    assert reason("floor", text) == "the number is larger than 12.5, the field's maximum."
 
 
 @pytest.mark.parametrize("text", ["West", "OST", "Nort"])
-def test_what_is_no_single_option_is_dropped(text: str) -> None:
+def test_a_value_that_is_not_one_option_is_dropped(text: str) -> None:
     assert reason("dock", text) == "the text is not one of the field's options."
 
 
-def test_an_unknown_field_is_dropped_with_the_nearest_name() -> None:
+def test_an_unknown_field_is_dropped_with_the_closest_name() -> None:
     assert reason("Flor", "1") == 'the store has no extra field of this name. Did you mean "Floor"?'
     assert reason("zzz", "1") == "the store has no extra field of this name."
     assert reason("note", "1", []) == "the store has no extra field of this name."
 
 
-def test_a_label_of_several_fields_is_dropped() -> None:
+def test_an_ambiguous_label_is_dropped() -> None:
     twins = [config("a", labelName="Same"), config("b", labelName="Same")]
     assert reason("Same", "1", twins) == "several extra fields have this label; name one of a, b."
 
@@ -128,12 +128,12 @@ def test_a_field_that_bigcommerce_requires_is_refused() -> None:
 
 @pytest.mark.parametrize(("key", "text"), [("Note", "abcdef"), ("floor", "x"), ("dock", "x"), ("zzz", "x")])
 def test_a_field_that_its_rule_requires_is_refused(key: str, text: str) -> None:
-    fitted = validate_fields({key: text, "lines": "x"}, {key}, CONFIGS)
-    assert fitted.refused is not None
-    assert (fitted.refused.name, fitted.dropped, fitted.fields) == (key, (), {"lines": "x"})
+    validated = validate_fields({key: text, "lines": "x"}, {key}, CONFIGS)
+    assert validated.refused is not None
+    assert (validated.refused.name, validated.dropped, validated.fields) == (key, (), {"lines": "x"})
 
 
-def test_the_first_refusal_is_the_reason_and_further_ones_are_told() -> None:
-    fitted = validate_fields({"note": "abcdef", "floor": "x"}, {"note", "floor"}, CONFIGS)
-    assert fitted.refused is not None
-    assert (fitted.refused.name, [dropped.name for dropped in fitted.dropped]) == ("note", ["floor"])
+def test_the_first_refusal_is_the_reason_and_further_ones_are_dropped() -> None:
+    validated = validate_fields({"note": "abcdef", "floor": "x"}, {"note", "floor"}, CONFIGS)
+    assert validated.refused is not None
+    assert (validated.refused.name, [dropped.name for dropped in validated.dropped]) == ("note", ["floor"])

@@ -10,7 +10,7 @@ def record(po_number: str = "", **extra_fields: Any) -> Record:
     return Record.model_validate({"bcOrderId": 250, "poNumber": po_number, "extraFields": fields})
 
 
-def test_a_record_that_holds_the_values_needs_nothing() -> None:
+def test_a_record_with_the_wanted_values_needs_no_update() -> None:
     merged = merge(record("A-1", Centre="7"), Values("A-1", {"Centre": "7"}), {}, "keep")
 
     assert merged.values is None
@@ -30,7 +30,7 @@ def test_what_a_buyer_typed_is_kept() -> None:
     assert merged.kept == ("po_number",)
 
 
-def test_a_record_whose_every_value_is_somebody_elses_is_left_alone() -> None:
+def test_a_record_with_only_values_of_others_needs_no_update() -> None:
     merged = merge(record("BUYER-9", Centre="8"), Values("A-1", {"Centre": "7"}), {}, "keep")
 
     assert merged.values is None
@@ -52,7 +52,7 @@ def test_a_value_that_we_sent_earlier_is_ours_to_change() -> None:
     assert merged.values == Values("A-2", {"Centre": "8"})
 
 
-def test_a_value_of_an_undocumented_shape_is_somebody_elses_and_carried_as_it_is() -> None:
+def test_a_value_of_an_undocumented_type_is_kept_and_carried_unchanged() -> None:
     there = record("", Centre=["a", "b"], Theirs={"x": 1})
 
     merged = merge(there, Values("A-1", {"Centre": "7"}), {}, "keep")
@@ -61,25 +61,25 @@ def test_a_value_of_an_undocumented_shape_is_somebody_elses_and_carried_as_it_is
     assert merged.kept == ("Centre",)
 
 
-def test_empty_fields_and_those_to_be_left_out_are_not_carried() -> None:
+def test_empty_and_left_out_fields_are_not_carried() -> None:
     merged = merge(record("", Empty="", Bad="x", Good="y"), Values("A-1", {}), {}, "keep", leave_out={"Bad"})
 
     assert merged.values == Values("A-1", {}, {"Good": "y"})
 
 
-def test_an_update_carries_the_records_own_fields_along() -> None:
+def test_an_update_carries_the_other_fields_of_the_record() -> None:
     merged = merge(record("A-1", Theirs="x"), Values("A-1", {"Centre": "7"}), {}, "keep")
 
     assert merged.values == Values(None, {"Centre": "7"}, {"Theirs": "x"})
 
 
-def test_a_missing_po_alone_still_carries_the_fields() -> None:
+def test_an_update_of_the_po_alone_carries_the_fields() -> None:
     merged = merge(record("", Theirs="x"), Values("A-1", {}), {}, "keep")
 
     assert merged.values == Values("A-1", {}, {"Theirs": "x"})
 
 
-def test_numbers_may_come_back_written_another_way() -> None:
+def test_numbers_in_another_form_are_equal() -> None:
     assert same("5.50", "5.5")
     assert same(" 5 ", "5")
     assert not same("007", "7")
@@ -88,7 +88,7 @@ def test_numbers_may_come_back_written_another_way() -> None:
     assert same("line\nline", "line\r\nline")
 
 
-def test_a_record_holds_what_was_sent_only_if_every_value_is_there() -> None:
+def test_a_record_holds_the_sent_values_only_if_it_shows_all() -> None:
     sent = Sent("create", "A-1", {"Centre": "7"})
 
     assert holds(record("A-1", Centre="7", Theirs="x"), sent)

@@ -1,4 +1,4 @@
-"""From the rules to the values: what is left out, what fails, and which field a refusal is about."""
+"""Resolving values: what is dropped, what fails, and which fields a refusal is about."""
 
 from pathlib import Path
 from typing import Any
@@ -23,47 +23,47 @@ def configs(*names: str, **more: Any) -> list[ExtraFieldConfig]:
     return [ExtraFieldConfig.model_validate({"fieldName": name, **more}) for name in names]
 
 
-def composed(folder: Path, fields: str, known: list[ExtraFieldConfig], **keys: str) -> ResolvedValues:
+def resolved(folder: Path, fields: str, known: list[ExtraFieldConfig], **keys: str) -> ResolvedValues:
     store = configured(folder, fields, **keys)
     return resolve_values(store.rules, DOCUMENT, known)
 
 
 def test_values_are_sent_under_their_field_names(tmp_path: Path) -> None:
     known = [ExtraFieldConfig.model_validate({"fieldName": "cc", "labelName": "Cost Center"})]
-    got = composed(tmp_path, '"Cost Center" = "order.id"', known)
+    got = resolved(tmp_path, '"Cost Center" = "order.id"', known)
     assert got == ResolvedValues(Values("PO1", {"cc": "7"}), {}, None)
 
 
 @pytest.mark.parametrize("broken", ["order", "length(order.id)", "products"])
-def test_a_rule_that_fell_back_to_its_default_is_not_left_out(tmp_path: Path, broken: str) -> None:
-    got = composed(tmp_path, f'"D" = {{ from = "{broken}", default = "std" }}', configs("D"))
+def test_a_broken_rule_with_a_default_is_not_dropped(tmp_path: Path, broken: str) -> None:
+    got = resolved(tmp_path, f'"D" = {{ from = "{broken}", default = "std" }}', configs("D"))
     assert got == ResolvedValues(Values("PO1", {"D": "std"}), {}, None)
 
 
-def test_a_rule_that_broke_and_gave_nothing_is_told(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"D" = "order"', configs("D"), po_number='"order.billing_address"')
+def test_a_broken_rule_without_a_value_is_dropped_with_its_error(tmp_path: Path) -> None:
+    got = resolved(tmp_path, '"D" = "order"', configs("D"), po_number='"order.billing_address"')
     assert got.values == Values(None, {})
     assert set(got.dropped) == {"D", "po_number"}
 
 
-def test_a_broken_po_rule_with_a_default_is_not_told(tmp_path: Path) -> None:
-    got = composed(tmp_path, "", [], po_number='{ from = "order", default = "none given" }')
+def test_a_broken_po_rule_with_a_default_is_not_dropped(tmp_path: Path) -> None:
+    got = resolved(tmp_path, "", [], po_number='{ from = "order", default = "none given" }')
     assert got == ResolvedValues(Values("none given", {}), {}, None)
 
 
-def test_a_required_rule_that_gives_nothing_is_the_failure(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"A" = { from = "order.staff_notes", required = true }', configs("A"))
+def test_a_required_rule_without_a_value_is_the_failure(tmp_path: Path) -> None:
+    got = resolved(tmp_path, '"A" = { from = "order.staff_notes", required = true }', configs("A"))
     assert (got.values, got.failure) == (Values(None, {}), "A")
 
 
-def test_a_field_that_does_not_fit_is_left_out_and_the_po_stays(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1))
+def test_an_invalid_field_is_dropped_and_the_po_stays(tmp_path: Path) -> None:
+    got = resolved(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1))
     assert (got.values, got.failure) == (Values("PO1", {}), None)
     assert set(got.dropped) == {"A"}
 
 
-def test_a_required_field_that_does_not_fit_is_the_failure(tmp_path: Path) -> None:
-    got = composed(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1, isRequired=True))
+def test_an_invalid_required_field_is_the_failure(tmp_path: Path) -> None:
+    got = resolved(tmp_path, '"A" = "order.customer_message"', configs("A", maximumLength=1, isRequired=True))
     assert got.failure == "A: the text has 3 characters, the field takes 1."
 
 
@@ -79,7 +79,7 @@ def test_a_required_field_that_does_not_fit_is_the_failure(tmp_path: Path) -> No
         ("Account No is required", None),
     ],
 )
-def test_a_required_field_is_told_by_bigcommerces_words(message: str, field: str | None) -> None:
+def test_the_missing_required_field_is_read_from_bigcommerces_message(message: str, field: str | None) -> None:
     assert missing_required_field(message) == field
 
 
@@ -92,7 +92,7 @@ def test_a_required_field_is_told_by_bigcommerces_words(message: str, field: str
         ("Something is not valid", ("Cost", "Cost Center", "Note")),
     ],
 )
-def test_the_fields_that_a_refusal_names_are_left_out_or_all(
+def test_the_fields_named_by_a_refusal_are_droppable_else_all(
     tmp_path: Path, message: str, named: tuple[str, ...]
 ) -> None:
     rules = configured(tmp_path, '"Cost" = "order.id"\n"Cost Center" = "order.id"\n"Note" = "order.id"').rules
@@ -100,14 +100,14 @@ def test_the_fields_that_a_refusal_names_are_left_out_or_all(
     assert droppable(rules, [], values, message) == named
 
 
-def test_nothing_is_left_out_when_nothing_would_be_left(tmp_path: Path) -> None:
+def test_no_field_is_droppable_when_nothing_would_be_left(tmp_path: Path) -> None:
     rules = configured(tmp_path, '"A" = "order.id"\n"B" = "order.id"').rules
     assert droppable(rules, [], Values(None, {"A": "1"}), "A is bad") == ()
     assert droppable(rules, [], Values(None, {"A": "1", "B": "2"}), "A is bad") == ("A",)
     assert droppable(rules, [], Values("PO1", {}), "bad") == ()
 
 
-def test_a_field_that_has_to_be_there_is_not_left_out(tmp_path: Path) -> None:
+def test_a_required_field_is_not_droppable(tmp_path: Path) -> None:
     rules = configured(tmp_path, '"Label A" = { from = "order.id", required = true }\n"B" = "order.id"').rules
     known = [
         ExtraFieldConfig.model_validate({"fieldName": "a", "labelName": "Label A"}),
@@ -118,7 +118,7 @@ def test_a_field_that_has_to_be_there_is_not_left_out(tmp_path: Path) -> None:
     assert droppable(rules, known, values, "B is bad") == ()
 
 
-def test_a_refusal_is_about_the_carried_fields_that_it_names_else_about_those_that_the_store_lacks() -> None:
+def test_the_carried_fields_to_blame_are_those_named_else_those_unknown_to_the_store() -> None:
     known = configs("Here")
     assert culprits(["Old", "Here"], known, "extra field Old does not exist") == {"Old"}
     assert culprits(["Old", "Here"], known, "Here is not valid") == {"Here"}

@@ -1,4 +1,4 @@
-"""Which orders are left alone, by what they say themselves."""
+"""Which orders are skipped."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def store(**keys: Any) -> Store:
         ({"status_id": 0, "customer_id": 0}, {"incomplete_orders": "wait"}, "guest"),
     ],
 )
-def test_an_order_is_left_alone_for_the_first_reason_there_is(
+def test_an_order_is_skipped_for_the_first_reason_that_applies(
     order: dict[str, Any], keys: dict[str, Any], reason: SkipReason | None
 ) -> None:
     assert skip_reason({**ORDER, **order}, store(**keys)) == reason

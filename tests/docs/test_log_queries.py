@@ -1,4 +1,4 @@
-"""The runbook's queries: each jq program is run on lines that the product wrote, and says what the page promises."""
+"""The queries of the runbook: each jq program runs on lines that the product wrote, and finds what the page says."""
 
 import io
 import json
@@ -17,14 +17,15 @@ from service import logs
 from service.logs import Event
 from service.orders.state.entry import Entry, Stage, Status
 from service.receiver.authentication import Refusal
-from tests.fakes.log_table import SHARED, TABLE, Row, section
+from tests.fakes.log_table import SHARED, TABLE, Row
 from tests.fakes.logs import logging_put_back
+from tests.fakes.pages import OPERATIONS
 from workers.order_log import log_finished, log_retry_later
 from workers.results import RetryLater
 
 log = structlog.get_logger()
 
-QUERIES = section("Queries", 2)
+QUERIES = OPERATIONS.section("Queries", 2)
 SECTIONS: dict[str, str] = dict(re.findall(r"^### (.*)\n((?:(?!### ).*\n)*)", QUERIES, re.MULTILINE))
 
 DAY = datetime(2026, 1, 10, 21, 5, tzinfo=UTC)
@@ -34,7 +35,7 @@ FOUND = {
         "2026-01-10T21:05:04.000Z\tabc123\t1003\t\t2",
         "2026-01-10T21:05:05.000Z\txyz789\t1003\t4250\t3",
     ],
-    "Which orders are still being tried": [
+    "Which orders are still being retried": [
         "2026-01-10T21:05:10.000Z\tabc123\t1008\tGet an Order: 503: down",
         "2026-01-10T21:05:11.000Z\txyz789\t1009\torder_parked",
     ],
@@ -50,11 +51,11 @@ FOUND = {
         "xyz789\t1\t700\t700\t700\t700\t1010",
     ],
 }
-STORY = "The whole story of one order"
+EVERYTHING = "Everything about one order"
 
 
 class Product:
-    """Writes lines as the product does, one a second."""
+    """Writes log lines as the product does, one per second."""
 
     def __init__(self) -> None:
         self.now = DAY
@@ -66,17 +67,17 @@ class Product:
         return self.now
 
     def write(self) -> None:
-        """A day with something for every query."""
-        self.end("abc123", 1001, Status.CREATED, create_age=0.9)
-        self.end("abc123", 1002, Status.CREATED, create_age=2.5)
-        self.try_again("abc123", 1003)
-        self.end("abc123", 1003, Status.UPDATED, attempts=2)
-        self.end("xyz789", 1003, Status.UPDATED, create_age=4.25, attempts=3)
-        self.end("abc123", 1004, Status.SKIPPED, reason="guest")
-        self.end("abc123", 1005, Status.FAILED, reason="Cost Center")
-        self.end("xyz789", 1007, Status.FAILED, reason="not_persisted")
-        self.end("abc123", 1006, Status.FAILED, reason="Cost Center")
-        self.try_again("abc123", 1008)
+        """Log a day that has something for every query."""
+        self.finish("abc123", 1001, Status.CREATED, create_age=0.9)
+        self.finish("abc123", 1002, Status.CREATED, create_age=2.5)
+        self.retry_later("abc123", 1003)
+        self.finish("abc123", 1003, Status.UPDATED, attempts=2)
+        self.finish("xyz789", 1003, Status.UPDATED, create_age=4.25, attempts=3)
+        self.finish("abc123", 1004, Status.SKIPPED, reason="guest")
+        self.finish("abc123", 1005, Status.FAILED, reason="Cost Center")
+        self.finish("xyz789", 1007, Status.FAILED, reason="not_persisted")
+        self.finish("abc123", 1006, Status.FAILED, reason="Cost Center")
+        self.retry_later("abc123", 1008)
         with structlog.contextvars.bound_contextvars(store="xyz789", order_id=1009):
             log.info(Event.ORDER_PARKED)
         for api in ("b2b", "b2b", "core"):
@@ -90,16 +91,16 @@ class Product:
         self.now = DAY + timedelta(minutes=1)
         receiver.error(Event.WEBHOOK_NOT_QUEUED, ms=2000.4)
         receiver.info(Event.WEBHOOK_ACCEPTED, ms=1.2)
-        self.end("abc123", 1012, Status.CREATED, create_age=0.7)
-        self.end("xyz789", 1010, Status.CREATED, create_age=0.7)
+        self.finish("abc123", 1012, Status.CREATED, create_age=0.7)
+        self.finish("xyz789", 1010, Status.CREATED, create_age=0.7)
 
-    def end(self, store: str, order_id: int, status: Status, **known: Any) -> None:
+    def finish(self, store: str, order_id: int, status: Status, **known: Any) -> None:
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             entry = Entry(store, order_id, status=status, ended_at=2.0, **known)
             entry.times = {Stage.QUEUED: 0.5, Stage.PICKED_UP: 1.0}
             log_finished(entry)
 
-    def try_again(self, store: str, order_id: int) -> None:
+    def retry_later(self, store: str, order_id: int) -> None:
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             log_retry_later(Entry(store, order_id, attempts=1), RetryLater("Get an Order: 503: down"), 2.0)
 
@@ -124,7 +125,7 @@ def blocks(language: str, title: str) -> list[str]:
 
 
 def run(command: str, lines: list[dict[str, Any]]) -> list[Any]:
-    """What jq would print, as it is called on the page."""
+    """What jq prints when it is called as on the page."""
     program, options, arguments = None, set(), {}
     words = iter(shlex.split(command.replace("\\\n", "")))
     assert next(words) == "jq"
@@ -143,7 +144,7 @@ def run(command: str, lines: list[dict[str, Any]]) -> list[Any]:
     return list(program.input_value(lines) if "s" in options else program.input_values(lines))
 
 
-def test_lines_that_the_queries_are_tried_on_are_as_the_table_tells(lines: list[dict[str, Any]]) -> None:
+def test_lines_that_the_queries_run_on_are_like_the_log_table(lines: list[dict[str, Any]]) -> None:
     for line in lines:
         row = TABLE[line["event"]]
         assert line["level"] in row.levels
@@ -156,11 +157,11 @@ def test_query_finds_what_it_promises(title: str, lines: list[dict[str, Any]]) -
     assert run(command, lines) == FOUND[title]
 
 
-def test_story_of_an_order_is_all_that_was_logged_of_it(lines: list[dict[str, Any]]) -> None:
-    (command,) = blocks("sh", STORY)
-    story = run(command.replace("1002", "1003"), lines[::-1])
-    assert story == [line for line in lines if (line.get("store"), line.get("order_id")) == ("abc123", 1003)]
-    assert [line["event"] for line in story] == ["order_recovering", "order_enriched"]
+def test_everything_about_an_order_is_all_that_was_logged_about_it(lines: list[dict[str, Any]]) -> None:
+    (command,) = blocks("sh", EVERYTHING)
+    found = run(command.replace("1002", "1003"), lines[::-1])
+    assert found == [line for line in lines if (line.get("store"), line.get("order_id")) == ("abc123", 1003)]
+    assert [line["event"] for line in found] == ["order_recovering", "order_enriched"]
 
 
 def test_queries_find_nothing_in_a_day_without_lines() -> None:
@@ -175,7 +176,7 @@ def test_a_day_is_cut_out_of_the_log_by_its_first_letters(text: str) -> None:
 
 
 def test_every_question_has_an_answer_for_each_tool_and_is_tried_here() -> None:
-    assert set(SECTIONS) == {*FOUND, STORY}
+    assert set(SECTIONS) == {*FOUND, EVERYTHING}
     for title in SECTIONS:
         assert all(blocks(tool, title) for tool in ("sh", "logql", "insights")), title
     assert len(re.findall(r"^```\w", QUERIES, re.MULTILINE)) == sum(
@@ -183,7 +184,7 @@ def test_every_question_has_an_answer_for_each_tool_and_is_tried_here() -> None:
     )
 
 
-# What is the language's own; every other word must be a key of the log, or a name that the query itself gives.
+# Words of the language; every other word must be a key of the log, or a name that the query itself defines.
 WORDS = {
     "logql": "by sum count_over_time quantile_over_time json unwrap __error__ app",
     "insights": "by fields filter stats sort as asc desc and in count max pct bin @timestamp @message",
@@ -195,7 +196,7 @@ DURATION = r"\b\d+[smh]\b"
     ("tool", "query"),
     [(tool, query) for tool in WORDS for title in SECTIONS for query in blocks(tool, title)],
 )
-def test_query_names_only_events_and_keys_that_there_are(tool: str, query: str) -> None:
+def test_query_names_only_events_and_keys_that_exist(tool: str, query: str) -> None:
     events = set(re.findall(r'\bevent ?= ?"(\w+)"', query))
     assert events <= set(Event)
     if tool == "logql" and events:

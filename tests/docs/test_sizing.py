@@ -1,21 +1,21 @@
-"""The page on sizes says what the last benchmark measured."""
+"""The page on sizing has the numbers of the last benchmark."""
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
-PAGE = (DEPLOY / "growth.md").read_text()
+from tests.bench.__main__ import FOLDER
+from tests.fakes.pages import ROOT, SIZING
+
+BENCHMARKS = ROOT / FOLDER
 FIGURES = {
-    figure["name"]: figure["value"]
-    for figure in json.loads((DEPLOY / "benchmarks/results.json").read_text())["figures"]
+    figure["name"]: figure["value"] for figure in json.loads((BENCHMARKS / "results.json").read_text())["figures"]
 }
 
 ORDERS_PER_S = FIGURES["verified, one process (floor: bare httpx)"]
 LONG = dict(
-    re.findall(r"\| steady \| worker, (after|CPU)[^|]*\| ([\d.]+) ", (DEPLOY / "benchmarks/long/README.md").read_text())
+    re.findall(r"\| steady \| worker, (after|CPU)[^|]*\| ([\d.]+) ", (BENCHMARKS / "long/README.md").read_text())
 )
 STEADY_MS, AFTER_MB = float(LONG["CPU"]), float(LONG["after"])
 WEBHOOKS_PER_S = FIGURES["accepted, closed loop, 32 connections"]
@@ -24,7 +24,7 @@ REDIS_MS = FIGURES["Redis, CPU an order, the bench's own questions too"]
 
 def number(pattern: str) -> float:
     """The number at ``#`` in the sentence."""
-    found = re.search(re.escape(pattern).replace(r"\#", r"([0-9][0-9.,]*[0-9]|[0-9])"), PAGE)
+    found = re.search(re.escape(pattern).replace(r"\#", r"([0-9][0-9.,]*[0-9]|[0-9])"), SIZING.text)
     assert found, pattern
     return float(found[1].replace(",", ""))
 

@@ -1,11 +1,10 @@
-"""The page of recipes: every rule on it, applied to an order that is placed in the sandbox and read back."""
+"""The page of recipes: every rule on it is applied to an order that is placed in the sandbox and read back."""
 
 import json
 import re
 import shlex
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,11 +23,12 @@ from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from service.stores import Store
 from service.stores.rule_templates import RECIPES, Place
 from tests.fakes.cli import Enrich, enrich, folder
+from tests.fakes.pages import RECIPES as RECIPES_PAGE
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
 __all__ = ["enrich", "folder"]
 
-PAGE = (Path(__file__).parent.parent / "deploy" / "recipes.md").read_text()
+PAGE = RECIPES_PAGE.text
 CUSTOMER, COMPANY = 101, 5001
 
 CLAIMED_EXAMPLE = re.compile(r"^```json\n(\{.*?\n)```\n\n((?:Gives|Fails with) [^\n]+)$", re.DOTALL | re.MULTILINE)
@@ -36,7 +36,7 @@ CLAIMED_EXAMPLE = re.compile(r"^```json\n(\{.*?\n)```\n\n((?:Gives|Fails with) [
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One section: its rules, what it says of the store's extra fields, and its examples with their claims."""
+    """One section: its rules, the extra-field settings of the store, and its examples with their claims."""
 
     title: str
     text: str
@@ -51,13 +51,13 @@ class Recipe:
 
     @property
     def settings(self) -> list[dict[str, Any]]:
-        """The extra fields as the page says that they are, else each of the rules' as text."""
-        told = [json.loads(block) for block in self._blocks("json") if block.startswith("[")]
-        return told[0] if told else [{"fieldName": name} for name in self.table.get("extra_fields", {})]
+        """The extra-field settings as the page shows them, else a text field for each rule."""
+        shown = [json.loads(block) for block in self._blocks("json") if block.startswith("[")]
+        return shown[0] if shown else [{"fieldName": name} for name in self.table.get("extra_fields", {})]
 
     @property
     def examples(self) -> list[tuple[dict[str, Any], str]]:
-        """What is read, and the line that says what comes of it."""
+        """What the rules read, and the line that says what they give."""
         return [(json.loads(data), claim) for data, claim in CLAIMED_EXAMPLE.findall(self.text)]
 
     @property
@@ -98,12 +98,6 @@ def test_every_block_of_the_page_belongs_to_a_recipe_and_is_run() -> None:
     assert len(re.findall(r"^```\w+$", PAGE, re.MULTILINE)) == run + settings
 
 
-def test_every_relative_link_leads_to_a_file() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", PAGE)
-    assert targets
-    assert [target for target in targets if not (Path(__file__).parent.parent / "deploy" / target).exists()] == []
-
-
 # ── each example, placed as an order ────────────────────────────────────────────────────────────────────────────
 
 
@@ -120,10 +114,10 @@ async def test_an_example_gives_what_the_page_claims(
             **recipe.table,
         }
     )
-    document, composed, there = await placed_and_read(store, seen, recipe.settings, data.get("record"), redis_url)
+    document, resolved, there = await placed_and_read(store, seen, recipe.settings, data.get("record"), redis_url)
 
-    assert holds(document, seen), "rules see something else than the page shows"
-    assert outcome(composed, store, there) == claimed(claim)
+    assert holds(document, seen), "rules read something else than the page shows"
+    assert outcome(resolved, store, there) == claimed(claim)
 
 
 async def placed_and_read(
@@ -142,8 +136,8 @@ async def placed_and_read(
         api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)
         document = await read_order(api, placed["id"], rules.needs)
         document |= await read_people(api, cache, CUSTOMER, rules.needs)
-        composed = resolve_values(rules, document, await read_configs(api, cache, store))
-        return document, composed, await api.b2b.order(placed["id"]) if record else None
+        resolved = resolve_values(rules, document, await read_configs(api, cache, store))
+        return document, resolved, await api.b2b.order(placed["id"]) if record else None
 
 
 async def put_people(sandbox: RunningSandbox, data: dict[str, Any], settings: list[dict[str, Any]]) -> None:
@@ -157,7 +151,7 @@ async def put_people(sandbox: RunningSandbox, data: dict[str, Any], settings: li
 
 
 def placement(data: dict[str, Any], record: dict[str, Any] | None) -> dict[str, Any]:
-    """The order as the sandbox takes it: when it was placed is the clock's affair."""
+    """The order as the sandbox takes it: the clock decides when it was placed."""
     order = {key: value for key, value in data.get("order", {}).items() if key != "date_created"}
     lists = {key: data[key] for key in ("products", "shipping_addresses", "metafields") if key in data}
     own = {"buyer_po": record["poNumber"], "record_after": 0} if record else {}
@@ -173,11 +167,11 @@ def holds(whole: Any, part: Any) -> bool:
     return bool(whole == part)
 
 
-def outcome(composed: ResolvedValues, store: Store, record: Record | None) -> dict[str, str] | str:
+def outcome(resolved: ResolvedValues, store: Store, record: Record | None) -> dict[str, str] | str:
     """The values that the record has in the end, or why the order fails."""
-    if composed.failure:
-        return composed.failure
-    values, po_number, fields = composed.values, composed.values.po_number, dict(composed.values.extra_fields)
+    if resolved.failure:
+        return resolved.failure
+    values, po_number, fields = resolved.values, resolved.values.po_number, dict(resolved.values.extra_fields)
     if record:
         kept = merge(record, values, {}, store.existing_values).kept
         po_number = record.po_number if PO_NUMBER in kept else po_number
@@ -211,7 +205,7 @@ def test_the_page_has_a_command_for_every_place_that_init_offers() -> None:
         for command in recipe.commands
     ],
 )
-def test_the_command_writes_the_rule_that_stands_below_it(enrich: Enrich, recipe: Recipe, command: list[str]) -> None:
+def test_the_command_writes_the_rule_that_is_below_it(enrich: Enrich, recipe: Recipe, command: list[str]) -> None:
     ran = enrich(*command, "--store", "abc123", "--output", "-")
     assert ran.code == 0, ran.err
     written = tomllib.loads(ran.out)["stores"]["abc123"]

@@ -1,6 +1,7 @@
 """The log table of the runbook against the code: every event, its levels, its keys."""
 
 import ast
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,20 +11,20 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from service import logs
 from service.logs import Event
 from service.orders.state.entry import Entry, Status
-from tests.fakes.log_table import RUNBOOK, SHARED, TABLE, names, read_table
+from tests.fakes.log_table import SHARED, TABLE, read_table
+from tests.fakes.pages import OPERATIONS, ROOT, names
 from workers.order_log import log_finished, log_retry_later
 from workers.results import RetryLater
-
-ROOT = Path(__file__).parent.parent
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that logs an event. ``shapes`` are the sets of keys that it may have: mostly just one."""
+    """A call that logs an event. ``shapes`` are the sets of keys that it may have, mostly one."""
 
     event: str
     levels: frozenset[str]
@@ -31,7 +32,7 @@ class Call:
 
 
 class Reader(ast.NodeVisitor):
-    """Finds all that a module logs. It knows what is written in this code, and refuses what it does not know."""
+    """Finds everything that a module logs. It knows the forms that this code uses, and fails on any other."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,7 +65,7 @@ class Reader(ast.NodeVisitor):
             levels = self._levels(node.func)
             extra = {"exception"} if called.endswith(".exception") else set()
             self.calls.append(Call(event, frozenset(levels), [keys | extra for keys in self._shapes(node)]))
-        elif re.fullmatch(rf"(_?log|told)\.({'|'.join(LEVELS)}|log|fatal|critical)", called):
+        elif re.fullmatch(rf"(\w*log|told)\.({'|'.join(LEVELS)}|log|fatal|critical)", called):
             self.nameless.append(f"{self._path.name}:{node.lineno}")
         if re.search(r"(\.|^)(bind|bind_contextvars|bound_contextvars)$", called):
             self.bound |= {keyword.arg or "**" for keyword in node.keywords}
@@ -73,7 +74,7 @@ class Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _levels(self, function: ast.expr) -> set[str]:
-        """``log.info``, ``log.info if … else log.debug``, or a name that stands for one of them."""
+        """``log.info``, ``log.info if … else log.debug``, or a name that was assigned one of them."""
         match function:
             case ast.Attribute(attr=level):
                 return {LEVELS[level]}
@@ -93,7 +94,7 @@ class Reader(ast.NodeVisitor):
         return shapes
 
     def _keys(self, mapping: ast.expr) -> list[frozenset[str]]:
-        """What ``**mapping`` adds: a dict that is written out, one of two, or a name that stands for it."""
+        """What ``**mapping`` adds: a dict display, one of two, or a name that was assigned one."""
         match mapping:
             case ast.Dict(keys=keys) if all(isinstance(key, ast.Constant) for key in keys):
                 return [frozenset(str(key.value) for key in keys if isinstance(key, ast.Constant))]
@@ -154,14 +155,14 @@ def test_nothing_is_logged_without_an_event() -> None:
     assert [place for reader in READERS for place in reader.nameless] == []
 
 
-def test_levels_are_told_as_they_are() -> None:
-    told = {event: sorted(row.levels) for event, row in TABLE.items()}
-    assert told == {event: sorted(set().union(*(call.levels for call in calls))) for event, calls in LOGGED.items()}
+def test_levels_are_those_in_the_code() -> None:
+    listed = {event: sorted(row.levels) for event, row in TABLE.items()}
+    assert listed == {event: sorted(set().union(*(call.levels for call in calls))) for event, calls in LOGGED.items()}
 
 
-def test_keys_are_told_as_they_are() -> None:
-    told = {event: (sorted(row.keys), sorted(row.sometimes)) for event, row in TABLE.items()}
-    assert told == {event: keys_of(calls) for event, calls in LOGGED.items()}
+def test_keys_are_those_in_the_code() -> None:
+    listed = {event: (sorted(row.keys), sorted(row.sometimes)) for event, row in TABLE.items()}
+    assert listed == {event: keys_of(calls) for event, calls in LOGGED.items()}
 
 
 def keys_of(calls: list[Call]) -> tuple[list[str], list[str]]:
@@ -175,28 +176,37 @@ def test_names_are_written_in_one_style() -> None:
     assert [name for name in written if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name)] == []
 
 
-def test_what_is_bound_is_told_as_on_any_line() -> None:
-    (sentence,) = re.findall(r"^Every line begins with .*?\n\n", RUNBOOK, re.MULTILINE | re.DOTALL)
-    assert names(sentence) == SHARED
+def test_keys_that_are_bound_are_listed_as_on_every_line() -> None:
+    (sentence,) = re.findall(r"^Every line begins with .*?\n\n", OPERATIONS.text, re.MULTILINE | re.DOTALL)
+    assert set(names(sentence)) == SHARED
     assert set().union(*(reader.bound for reader in READERS)) <= SHARED
 
 
 @pytest.mark.parametrize("status", [Status.CREATED, Status.SKIPPED, Status.FAILED])
-def test_line_of_an_order_that_ended_is_in_fact_as_it_was_read(status: Status) -> None:
+def test_line_of_a_finished_order_has_the_keys_of_its_row(status: Status) -> None:
     with capture_logs() as lines:
         log_finished(Entry("abc123", 250, status=status))
     (line,) = lines
-    assert_told(line)
+    assert_as_listed(line)
 
 
-def test_line_of_an_order_that_goes_on_is_in_fact_as_it_was_read() -> None:
+def test_line_of_an_order_that_is_retried_has_the_keys_of_its_row() -> None:
     with capture_logs() as lines:
         log_retry_later(Entry("abc123", 250), RetryLater("Get an Order: 503: down"), 2.0)
-    assert_told(lines[0])
+    assert_as_listed(lines[0])
 
 
-def assert_told(line: Mapping[str, object]) -> None:
-    """What reading the code cannot show: that the line is really so."""
+def assert_as_listed(line: Mapping[str, object]) -> None:
+    """What reading the code cannot show: that a real line is like its row."""
     row = TABLE[str(line["event"])]
     assert line["log_level"] in row.levels
     assert line.keys() - SHARED - {"log_level"} == row.keys
+
+
+def test_canonical_line_on_the_page_is_like_a_real_one() -> None:
+    shown = json.loads(OPERATIONS.block("json"))
+    with capture_logs() as lines:
+        log_finished(Entry("abc123", 1002, status=Status.CREATED))
+    assert list(shown)[:6] == list(logs._FIRST)
+    assert set(shown) - SHARED == set(lines[0]) - {"event", "log_level"}
+    assert shown["event"] == lines[0]["event"]
