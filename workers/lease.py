@@ -1,8 +1,8 @@
-"""A worker that holds its jobs on a short lease, so that a dead one is noticed in seconds.
+"""A worker with short leases on its jobs, so that a dead worker is noticed within seconds.
 
-arq marks a running job with a key that lives longer than any job may take; a killed worker's orders would come back
-after their window has closed. Here the key lives for two seconds, names its owner, and is renewed while the job
-runs. The stock worker also looks at every running job at each poll; this one takes free jobs in one step.
+arq marks a running job with a key that lives longer than any job may take: a killed worker's orders would come back
+after their window has closed. Here that key is a lease: it lives for two seconds, names its owner, and is renewed
+while the job runs. arq's own worker also checks every running job at each poll; this one claims free jobs in one step.
 """
 
 import asyncio
@@ -22,25 +22,26 @@ from arq.utils import timestamp_ms
 
 from service.errors import EnrichError
 from service.logs import Event
-from service.redis import scripts
 from service.redis.client import TRANSIENT_ERRORS
+from workers import lua
 
 log = structlog.get_logger()
 
+# A dead worker's jobs run again within 3 s, inside the window: the lease has to expire and the queue to be polled.
 LEASE_S = 2.0
-RENEW_EVERY_S = 0.5
-# However many orders come in, so much lies between two looks at a queue: one look serves many.
-MIN_POLL_GAP_S = 0.005
-# One look at the queue covers this many ids, so that running jobs at its front hide no waiting ones behind them.
+RENEW_INTERVAL_S = 0.5
+# The least time between two polls of a queue, however many orders come in: one poll serves many.
+MIN_POLL_INTERVAL_S = 0.005
+# One poll covers this many ids, so that running jobs at the front do not hide waiting ones behind them.
 QUEUE_READ_LIMIT = 5000
 
 
 class LeaseLost(EnrichError):
-    """Another worker has the job by now."""
+    """Another worker has taken over the job."""
 
 
 class LeasedWorker(Worker):
-    """An arq worker for one queue: leases with an owner, polling that survives Redis, an orderly end."""
+    """An arq worker for one queue: leases with an owner, polling through outages of Redis, graceful shutdown."""
 
     def __init__(
         self,
@@ -51,40 +52,37 @@ class LeasedWorker(Worker):
         on_lease_lost: Callable[[], None] = lambda: None,
         **kwargs: Any,
     ) -> None:
-        """``guards`` names, for a job's id, the sorted set that it works off: the job stays while that has any.
+        """``guards`` returns, for a job's id, the sorted set that it works off: the job stays until that set is empty.
 
-        ``rebuild`` makes a job from its id alone; None for an id that is not ours. ``on_lease_lost`` is called for each
-        job that another worker took over. The queue is looked at every ``poll_interval_s``, and whenever ``wake`` is
+        ``rebuild`` returns the body of a job from its id; None for an unknown kind of id. ``on_lease_lost`` is called
+        for each job that another worker took over. The queue is polled every ``poll_interval_s``, and when ``wake`` is
         called.
         """
         super().__init__(
             *args,
-            # The pause between two looks is ours.
+            # The interval between polls is set below.
             poll_delay=0.0,
             queue_read_limit=QUEUE_READ_LIMIT,
             handle_signals=False,
             keep_result=0,
-            # Our code decides when an order is given up; arq must never drop one.
+            # The order's lifecycle decides when to give up; arq must never drop a job.
             max_tries=1_000_000_000,
-            # A job bounds itself. When arq's time-out strikes, the job is gone: it must never come.
+            # Each job limits its own time. After arq's timeout the job would be lost, so it must never come.
             job_timeout=10 * 365 * 86_400,
-            # arq's own health key says nothing that ours does not: write it once and leave it.
+            # arq's health key adds nothing to our heartbeats: write it once a day.
             health_check_interval=86_400,
             **kwargs,
         )
-        self._guards = guards
+        self._work_list_of = guards
         self._rebuild = rebuild
         self._on_lease_lost = on_lease_lost
         self._poll_interval_s = poll_interval_s
-        self._woken = asyncio.Event()
+        self._wake_up = asyncio.Event()
         self.ctx["ensure_lease"] = self.ensure_lease
         self.owner = uuid.uuid4().hex
-        self._held: dict[str, _Held] = {}
+        self._leases: dict[str, _Lease] = {}
         self._stopping = False
-        self._lost = False
-        self._claim = scripts.load(self.pool, "workers", "claim")
-        self._renew = scripts.load(self.pool, "workers", "renew")
-        self._finish = scripts.load(self.pool, "workers", "finish")
+        self._redis_is_lost = False
 
     @property
     def running(self) -> int:
@@ -92,58 +90,57 @@ class LeasedWorker(Worker):
         return self.job_counter
 
     def wake(self) -> None:
-        """There is something new in the queue: look now."""
-        self._woken.set()
+        """Poll the queue now: a job was added."""
+        self._wake_up.set()
 
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
-        if self._lost:
-            self._lost = False
+        if self._redis_is_lost:
+            self._redis_is_lost = False
             log.info(Event.REDIS_BACK, queue=self.queue_name)
-        await asyncio.sleep(MIN_POLL_GAP_S)
+        await asyncio.sleep(MIN_POLL_INTERVAL_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poll_interval_s):
-                await self._woken.wait()
-        self._woken.clear()
+                await self._wake_up.wait()
+        self._wake_up.clear()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Take as many of the due jobs as there is room for, no store more than half the places, and start them."""
-        room = self.max_jobs - self.job_counter
-        if strange := [job_id for job_id in job_ids if not _is_text(job_id)]:
-            log.error(Event.JOB_UNREADABLE, job=ascii(strange[0])[:200], rebuilt=False)
-            await self.pool.zrem(self.queue_name, *strange)
+        """Claim and start due jobs: as many as slots are free, and for one store at most half of all slots."""
+        free_slots = self.max_jobs - self.job_counter
+        if garbage := [job_id for job_id in job_ids if not _is_text(job_id)]:
+            log.error(Event.JOB_UNREADABLE, job=ascii(garbage[0])[:200], rebuilt=False)
+            await self.pool.zrem(self.queue_name, *garbage)
         waiting = [job_id for job_id in job_ids if _is_text(job_id) and job_id.decode() not in self.tasks]
-        if not waiting or room <= 0:
+        if not waiting or free_slots <= 0:
             return
         claimed_at = time.monotonic()
-        claimed = await self._claim(
-            keys=[self.queue_name],
-            args=[
-                self.owner,
-                int(LEASE_S * 1000),
-                timestamp_ms(),
-                room,
-                in_progress_key_prefix,
-                max(1, self.max_jobs // 2),
-                json.dumps(Counter(store_of(job_id) for job_id in self.tasks)),
-                *waiting,
-            ],
+        claimed = await lua.claim_jobs(
+            self.pool,
+            queue=self.queue_name,
+            owner=self.owner,
+            lease_ms=int(LEASE_S * 1000),
+            now_ms=timestamp_ms(),
+            limit=free_slots,
+            lease_prefix=in_progress_key_prefix,
+            store_limit=max(1, self.max_jobs // 2),
+            running_by_store=json.dumps(Counter(store_of(job_id) for job_id in self.tasks)),
+            job_ids=waiting,
         )
         for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
-            self._start(job_id.decode(), _Held(int(float(score)), claimed_at))
+            self._start(job_id, _Lease(int(float(score)), claimed_at))
 
-    def _start(self, job_id: str, held: "_Held") -> None:
+    def _start(self, job_id: str, lease: "_Lease") -> None:
         self.job_counter += 1
-        self._held[job_id] = held
-        task = self.loop.create_task(self.run_job(job_id, held.due_ms))
+        self._leases[job_id] = lease
+        task = self.loop.create_task(self.run_job(job_id, lease.due_ms))
         task.add_done_callback(lambda _: self._job_done(job_id))
         self.tasks[job_id] = task
 
     def _job_done(self, job_id: str) -> None:
         if self.job_counter >= self.max_jobs:
-            self.wake()  # somebody may wait for this place
+            self.wake()  # a job may wait for this slot
         self.job_counter -= 1
-        self._held.pop(job_id, None)
+        self._leases.pop(job_id, None)
 
     async def finish_job(
         self,
@@ -155,21 +152,24 @@ class LeasedWorker(Worker):
         incr_score: int | None,
         keep_in_progress: float | None,
     ) -> None:
-        """Close the job or put it back, unless another worker has taken it over."""
-        guard, held = self._guards(job_id), self._held[job_id]
-        await self._finish(
-            keys=[
-                in_progress_key_prefix + job_id,
-                job_key_prefix + job_id,
-                retry_key_prefix + job_id,
-                self.queue_name,
-                *([guard] if guard else []),
-            ],
-            args=[self.owner, job_id, held.due_ms, int(finish), held.due_ms + (incr_score or 0)],
+        """Close or requeue the job, unless another worker has taken it over."""
+        due_ms = self._leases[job_id].due_ms
+        await lua.finish_job(
+            self.pool,
+            lease=in_progress_key_prefix + job_id,
+            job=job_key_prefix + job_id,
+            tries=retry_key_prefix + job_id,
+            queue=self.queue_name,
+            work_list=self._work_list_of(job_id),
+            owner=self.owner,
+            job_id=job_id,
+            due_ms=due_ms,
+            is_done=finish,
+            next_due_ms=due_ms + (incr_score or 0),
         )
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
-        """The job cannot be read. What it was is told by its id: put it together anew, or drop it if it is not ours."""
+        """Rebuild a job that cannot be read from its id, or drop it when the id is not of a known kind."""
         body = self._rebuild(job_id)
         log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=body is not None)
         if body is not None:
@@ -177,104 +177,103 @@ class LeasedWorker(Worker):
         await self.finish_job(job_id, body is None, None, None, False, 1000, None)
 
     async def ensure_lease(self, job_id: str) -> None:
-        """Make sure that the job is still ours, before something is done that cannot be undone.
+        """Check that this worker still has the lease, before a step that cannot be undone.
 
-        Raises LeaseLost when another worker has it. Only after a pause, of this process or of Redis, that is longer
-        than usual does this ask Redis.
+        Raises LeaseLost when another worker has the job. This asks Redis only when the last renewal was too long ago,
+        after a pause of this process or of Redis.
         """
-        held = self._held.get(job_id)
-        if held is None or time.monotonic() - held.renewed_at < LEASE_S - RENEW_EVERY_S:
+        lease = self._leases.get(job_id)
+        if lease is None or time.monotonic() - lease.renewed_at < LEASE_S - RENEW_INTERVAL_S:
             return
-        if await self._extend([job_id]):
+        if await self._renew([job_id]):
             raise LeaseLost(job_id)
 
     async def serve(self) -> None:
-        """Poll the queue until ``drain``. Redis may go and come back; jobs in hand run on meanwhile."""
-        renewing = asyncio.create_task(self._keep_leases())
+        """Poll the queue until ``drain``. Outages of Redis do not end it; running jobs continue meanwhile."""
+        renewing = asyncio.create_task(self._renew_leases())
         while not self._stopping:
             try:
                 await self.async_run()
             except asyncio.CancelledError:
                 break
             except TRANSIENT_ERRORS as error:
-                if not self._lost:
+                if not self._redis_is_lost:
                     log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
-                self._lost = True
+                self._redis_is_lost = True
             except Exception:
                 log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
-            await asyncio.sleep(RENEW_EVERY_S)
+            await asyncio.sleep(RENEW_INTERVAL_S)
         renewing.cancel()
 
-    async def drain(self, patience_s: float) -> int:
-        """Take nothing new, wait for the jobs in hand, and end ``serve``.
+    async def drain(self, timeout_s: float) -> int:
+        """Claim no more jobs, wait for the running ones, and end ``serve``.
 
-        Returns how many were not done after ``patience_s``; they are stopped and go back to the queue.
+        Returns how many did not finish within ``timeout_s``; they are cancelled and requeued.
         """
         self.allow_pick_jobs = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 while self.tasks:
                     await asyncio.wait(list(self.tasks.values()))
-                    # The next look lets go of what is done.
+                    # The next poll removes finished tasks.
                     self.wake()
-                    await asyncio.sleep(MIN_POLL_GAP_S)
-        left = [task for task in self.tasks.values() if not task.done()]
-        await end(left)
+                    await asyncio.sleep(MIN_POLL_INTERVAL_S)
+        unfinished = [task for task in self.tasks.values() if not task.done()]
+        await end(unfinished)
         self._stopping = True
         if self.main_task is not None:
             await end([self.main_task])
-        return len(left)
+        return len(unfinished)
 
-    async def _keep_leases(self) -> None:
+    async def _renew_leases(self) -> None:
         while True:
-            await asyncio.sleep(RENEW_EVERY_S)
-            held = [job_id for job_id, task in self.tasks.items() if not task.done()]
-            if not held:
+            await asyncio.sleep(RENEW_INTERVAL_S)
+            running = [job_id for job_id, task in self.tasks.items() if not task.done()]
+            if not running:
                 continue
             try:
-                lost = await self._extend(held)
+                lost = await self._renew(running)
             except TRANSIENT_ERRORS:
                 continue
             except Exception:
-                # Whatever it is, an end of this loop would make every longer job run twice.
+                # Never end this loop: without it every longer job would run twice.
                 log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
                 continue
-            for job_id, how in lost.items():
-                # A job that is gone has mostly just ended here: it may finish what is left to do.
-                if how == "taken" and (task := self.job_tasks.get(job_id)):
+            for job_id, reason in lost.items():
+                # A job that is gone has usually just finished here: let it complete.
+                if reason == "taken" and (task := self.job_tasks.get(job_id)):
                     log.warning(Event.LEASE_LOST, job=job_id)
                     self._on_lease_lost()
                     task.cancel()
 
-    async def _extend(self, job_ids: list[str]) -> dict[str, str]:
-        """Renew the leases; of those that are not ours any more, whether they are "taken" or "gone"."""
+    async def _renew(self, job_ids: list[str]) -> dict[str, str]:
+        """Renew the leases; returns those that are lost, as "taken" or "gone"."""
         renewed_at = time.monotonic()
-        jobs: list[str | int] = []
-        for job_id in job_ids:
-            if held := self._held.get(job_id):
-                jobs += job_id, held.due_ms
-        answer = await self._renew(
-            keys=[self.queue_name],
-            args=[self.owner, int(LEASE_S * 1000), in_progress_key_prefix, *jobs],
+        answer = await lua.renew_leases(
+            self.pool,
+            queue=self.queue_name,
+            owner=self.owner,
+            lease_ms=int(LEASE_S * 1000),
+            lease_prefix=in_progress_key_prefix,
+            due_ms_by_job={job_id: lease.due_ms for job_id in job_ids if (lease := self._leases.get(job_id))},
         )
-        texts = [raw.decode() for raw in answer]
-        lost = dict(zip(texts[::2], texts[1::2], strict=True))
+        lost = dict(zip(answer[::2], answer[1::2], strict=True))
         for job_id in set(job_ids) - lost.keys():
-            if held := self._held.get(job_id):
-                held.renewed_at = renewed_at
+            if lease := self._leases.get(job_id):
+                lease.renewed_at = renewed_at
         return lost
 
 
 @dataclass(slots=True)
-class _Held:
-    """A job in hand: when it was due, and when (monotonic) its lease was last known to be ours."""
+class _Lease:
+    """A lease of this worker: when its job was due, and when it was last renewed, on the monotonic clock."""
 
     due_ms: int
     renewed_at: float
 
 
 def store_of(job_id: str) -> str:
-    """The store that a job is for. Ids are ``<kind>:<store>:<order>`` or ``<kind>:<store>``."""
+    """The store of a job. Ids are ``<kind>:<store>:<order>`` or ``<kind>:<store>``."""
     return job_id.partition(":")[2].partition(":")[0]
 
 
@@ -287,7 +286,7 @@ def _is_text(raw: bytes) -> bool:
 
 
 async def end(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """Cancel until it is so: Python 3.11's ``wait_for``, which redis-py uses, can swallow a cancellation."""
+    """Cancel tasks until they have ended: Python 3.11's ``wait_for``, used by redis-py, can swallow a cancellation."""
     pending = set(tasks)
     while pending:
         for task in pending:

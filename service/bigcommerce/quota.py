@@ -1,7 +1,7 @@
-"""What an answer's headers tell of the store's quota.
+"""Parsing the quota headers of an answer.
 
-The core API writes plain numbers, in milliseconds where they are times; the B2B Edition API writes a unit after
-each: ``X-Requests-Allocated: 150 times/60 s``, ``X-Request-Window-Resets-After: 0.397 s``.
+The core API writes plain numbers, with times in milliseconds. The B2B Edition API writes a unit after each number:
+``X-Requests-Allocated: 150 times/60 s``, ``X-Request-Window-Resets-After: 0.397 s``.
 """
 
 import re
@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?")
-_LONGEST_S = 3600.0
-"""BigCommerce's windows last 30 and 60 seconds: anything longer than this is garbage."""
+_MAX_WINDOW_S = 3600.0
+"""BigCommerce's windows last 30 and 60 seconds: anything longer than an hour is garbage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many calls a store has in a window and what is left of them; None where the answer did not tell."""
+    """How many calls a store has in a window and how many are left; None where the headers do not say."""
 
     limit: int | None
     left: int | None
@@ -24,11 +24,11 @@ class Quota:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> "Quota | None":
-        """Read the headers of either API; None when there is none of them that can be read."""
+        """Parse the headers of either API; None when none of them is there or valid."""
         quota = cls._core(headers)
-        if quota == _UNTOLD:
+        if quota == _UNKNOWN:
             quota = cls._b2b(headers)
-        return None if quota == _UNTOLD else quota
+        return None if quota == _UNKNOWN else quota
 
     @classmethod
     def _core(cls, headers: Mapping[str, str]) -> "Quota":
@@ -53,7 +53,7 @@ class Quota:
         )
 
 
-_UNTOLD = Quota(None, None, None, None)
+_UNKNOWN = Quota(None, None, None, None)
 
 
 def _numbers(headers: Mapping[str, str], name: str) -> list[float]:
@@ -69,4 +69,4 @@ def _whole(number: float | None) -> int | None:
 
 
 def _sane(seconds: float | None) -> float | None:
-    return seconds if seconds is not None and seconds <= _LONGEST_S else None
+    return seconds if seconds is not None and seconds <= _MAX_WINDOW_S else None

@@ -1,49 +1,139 @@
-"""The steps that must happen in Redis as one: Lua scripts, each of which says at its top what it promises."""
+"""Lua scripts with a typed face: the declaration in Python names what the Lua text uses and what a caller passes.
+
+::
+
+    @redis_script  # the text is begin_attempt.lua, in the folder of the module that declares it
+    async def begin_attempt(redis: Redis, *, entry: Key, breaker: Key, now_s: Arg[str]) -> tuple[int, tuple[str, ...]]:
+        \"\"\"Begin an attempt at an order.\"\"\"
+
+A caller writes ``await begin_attempt(redis, entry=…, breaker=…, now_s=…)``. The Lua text reads ``entry``, ``breaker``
+and ``now_s`` as local variables: they are defined before its first line. Positions in KEYS and ARGV follow the order
+of the declaration, and no caller needs to know them.
+"""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from hashlib import sha1
 from importlib.resources import files
-from typing import Any, Protocol
+from itertools import chain
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints
 
 from redis import exceptions
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Role(Enum):
+    KEY = "key"
+    ARGUMENT = "argument"
+    REST = "rest"
+
+
+Key = Annotated[str, _Role.KEY]
+"""A key that the script uses."""
+
+OptionalKey = Annotated[str | None, _Role.KEY]
+"""The last key of a script that can do without it: nil in Lua when the caller passes None."""
+
+Arg = Annotated[T, _Role.ARGUMENT]
+"""One argument, which Lua gets as a string: None as '', True as '1', False as '0'."""
+
+Rest = Annotated[T, _Role.REST]
+"""The last argument, of any length, which Lua gets as a table of strings: a sequence, or a mapping as name, value, …"""
 
 # Redis 6 wraps an error of a command inside a script: "Error running script …: -READONLY You can't write …".
 _WRAPPED = re.compile(r"-([A-Z]+) ")
-_PASSING: dict[str, type[exceptions.RedisError]] = {
+_TRANSIENT: dict[str, type[exceptions.RedisError]] = {
     "READONLY": exceptions.ReadOnlyError,
     "OOM": exceptions.OutOfMemoryError,
     "MASTERDOWN": exceptions.MasterDownError,
     "LOADING": exceptions.BusyLoadingError,
-    # These have no type of their own: the disk is full, or too few replicas are there.
+    # These have no type of their own: the disk is full, or too few replicas are connected.
     "MISCONF": exceptions.ReadOnlyError,
     "NOREPLICAS": exceptions.ReadOnlyError,
 }
 
 
-class Script(Protocol):
-    """A loaded script."""
+class Script(Generic[P, T]):
+    """A declared script. Calling it runs it, in one round trip once Redis knows its text.
 
-    def __call__(self, keys: Sequence[Any] = (), args: Sequence[Any] = ()) -> Awaitable[Any]: ...
+    ``keys`` and ``arguments`` are the declared names in their order. The strings of an answer come as ``str`` and its
+    arrays as tuples. Errors are Redis's own, also for a command inside the script.
+    """
 
+    def __init__(self, declaration: Callable[Concatenate[Redis, P], Awaitable[T]]) -> None:
+        self.name = declaration.__name__
+        self.__doc__ = declaration.__doc__
+        roles = _roles(declaration)
+        self.keys = tuple(name for name, role in roles.items() if role is _Role.KEY)
+        self.arguments = tuple(name for name, role in roles.items() if role is not _Role.KEY)
+        self._has_rest = _Role.REST in roles.values()
+        self._names = roles.keys()
+        source = files(declaration.__module__).joinpath(f"{self.name}.lua").read_text(encoding="utf-8")
+        # On the same line as the first one of the text, so that the line numbers in Lua's errors stay right.
+        self.text = f"{self._locals()} {source}"
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-def load(redis: Redis, package: str, name: str) -> Script:
-    """The script ``lua/<name>.lua`` of a package. Its errors are Redis's own, of the type that says what is wrong."""
-    script: AsyncScript = redis.register_script(files(package).joinpath("lua", f"{name}.lua").read_text())
-    run: Callable[..., Awaitable[Any]] = script
+    def _locals(self) -> str:
+        lua = [f"local {name} = KEYS[{position}];" for position, name in enumerate(self.keys, 1)]
+        lua += [f"local {name} = ARGV[{position}];" for position, name in enumerate(self.arguments, 1)]
+        if self._has_rest:
+            lua[-1] = f"local {self.arguments[-1]} = {{unpack(ARGV, {len(self.arguments)})}};"
+        return " ".join(lua)
 
-    async def call(keys: Sequence[Any] = (), args: Sequence[Any] = ()) -> Any:
+    async def __call__(self, redis: Redis, *_: P.args, **named: P.kwargs) -> T:
+        if named.keys() != self._names:
+            raise TypeError(f"{self.name} takes {', '.join(self._names)}")
+        keys = [named[name] for name in self.keys if named[name] is not None]
+        arguments = [_encode(named[name]) for name in self.arguments]
+        if self._has_rest:
+            arguments[-1:] = _flat(named[self.arguments[-1]])
         try:
-            try:
-                # What redis-py's own way looks at before it does the same is as much work again.
-                return await redis.evalsha(script.sha, len(keys), *keys, *args)  # type: ignore[misc]
-            except exceptions.NoScriptError:
-                return await run(keys=list(keys), args=list(args))
+            return cast("T", _decode(await self._run(redis, len(keys), *keys, *arguments)))
         except exceptions.ResponseError as error:
             wrapped = _WRAPPED.search(str(error)) or re.match(r"([A-Z]+) ", str(error))
-            if wrapped and (kind := _PASSING.get(wrapped[1])):
+            if wrapped and (kind := _TRANSIENT.get(wrapped[1])):
                 raise kind(str(error)) from error
             raise
 
-    return call
+    async def _run(self, redis: Redis, *words: Any) -> Any:
+        try:
+            return await redis.evalsha(self.sha, *words)  # type: ignore[misc]
+        except exceptions.NoScriptError:
+            await redis.script_load(self.text)
+            return await redis.evalsha(self.sha, *words)  # type: ignore[misc]
+
+
+def redis_script(declaration: Callable[Concatenate[Redis, P], Awaitable[T]]) -> Script[P, T]:
+    """Declare the Lua script ``<name of the function>.lua`` of the function's package; the function has no body.
+
+    Each of its keyword-only parameters is a ``Key``, an ``Arg`` or, as the last one, a ``Rest``.
+    """
+    return Script(declaration)
+
+
+def _roles(declaration: Callable[..., Any]) -> dict[str, _Role]:
+    hints = get_type_hints(declaration, include_extras=True)
+    annotated = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: metadata[0] for name, metadata in annotated.items() if metadata}
+
+
+def _encode(value: Any) -> Any:
+    if value is None:
+        return ""
+    return int(value) if isinstance(value, bool) else value
+
+
+def _flat(rest: Any) -> list[Any]:
+    return list(chain.from_iterable(rest.items()) if isinstance(rest, Mapping) else rest)
+
+
+def _decode(answer: Any) -> Any:
+    if isinstance(answer, bytes):
+        return answer.decode()
+    if isinstance(answer, list):
+        return tuple(map(_decode, answer))
+    return answer

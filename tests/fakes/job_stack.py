@@ -26,9 +26,9 @@ from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import Transitions
-from service.redis import scripts
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
+from workers import lua
 from workers.attempts import Jobs
 from workers.main import _guard
 from workers.resources import Resources
@@ -113,7 +113,6 @@ class JobStack:
         self.resources: Resources
         self.jobs: Jobs
         self._verifier: Verifier
-        self._finish = scripts.load(redis, "workers", "finish")
         configs = [{"fieldName": name, "fieldType": 0, "labelName": name} for name in ("F", "Acc")]
         upstream.on("GET /v2/orders/1", lambda _: self.order)
         upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": configs, "meta": {}})
@@ -202,7 +201,7 @@ class JobStack:
             return
 
         queued_at = datetime.fromtimestamp(job["et"] / 1000, UTC)
-        ctx = {"job_id": job_id, "job_try": tries, "hold": ensure_lease, "enqueue_time": queued_at}
+        ctx = {"job_id": job_id, "job_try": tries, "ensure_lease": ensure_lease, "enqueue_time": queued_at}
         functions: dict[str, Any] = {
             "window": self.jobs.window,
             "recover": self.jobs.recover,
@@ -210,15 +209,23 @@ class JobStack:
             "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
         }
-        done, again_ms = 1, due_ms
+        is_done, next_due_ms = True, due_ms
         try:
             await functions[job["f"]](ctx, *job["a"])
         except Retry as retry:
-            done, again_ms = 0, int(self.clock() * 1000) + (retry.defer_score or 0)
-        keys = [prefix + job_id for prefix in (in_progress_key_prefix, job_key_prefix, retry_key_prefix)]
-        guard = _guard(job_id)
-        await self._finish(
-            keys=[*keys, queue, *([guard] if guard else [])], args=["me", job_id, due_ms, done, again_ms]
+            is_done, next_due_ms = False, int(self.clock() * 1000) + (retry.defer_score or 0)
+        await lua.finish_job(
+            self.redis,
+            lease=in_progress_key_prefix + job_id,
+            job=job_key_prefix + job_id,
+            tries=retry_key_prefix + job_id,
+            queue=queue,
+            work_list=_guard(job_id),
+            owner="me",
+            job_id=job_id,
+            due_ms=due_ms,
+            is_done=is_done,
+            next_due_ms=next_due_ms,
         )
         return job_id
 

@@ -14,20 +14,20 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from service.redis.embedded import _find_server
+from service.redis.server_binary import find_server
 from tests.fakes.redis_server import RedisServer
 
 HOST = "127.0.0.1"
 SENTINELS = 3
-# What Sentinels are told in the field is 5 to 30 s.
+# Production uses 5 to 30 s.
 DOWN_AFTER_MS = 1000
-READY_S = 20.0
+READY_TIMEOUT_S = 20.0
 
 _DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 
 
 class SentinelRedis(RedisServer):
-    """``kill`` and ``pause`` befall the master; the replica takes over, and ``url`` leads to it."""
+    """``kill`` and ``pause`` act on the master; the replica takes over, and ``url`` finds the new master."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -66,7 +66,7 @@ class SentinelRedis(RedisServer):
         self._processes[0].wait()
 
     async def failed_over(self) -> float:
-        """Wait until the replica has become the master; seconds since this was called."""
+        """Wait until the replica is the master; returns how many seconds that took."""
         began = time.monotonic()
         await asyncio.to_thread(_wait_until, lambda: _ask(self._replica, "ROLE")[0] == b"master")
         return time.monotonic() - began
@@ -81,7 +81,7 @@ class SentinelRedis(RedisServer):
         log = folder / "redis.log"
         with log.open("wb") as out:
             self._processes.append(
-                subprocess.Popen([_find_server(), *words], stdout=out, stderr=out, start_new_session=True)
+                subprocess.Popen([find_server(), *words], stdout=out, stderr=out, start_new_session=True)
             )
         _wait_until(lambda: _ask(port, "PING"))
 
@@ -93,7 +93,7 @@ class SentinelRedis(RedisServer):
 
 @asynccontextmanager
 async def running_redis_with_sentinels() -> AsyncIterator[RedisServer]:
-    """A fresh, empty one."""
+    """A new, empty Redis with Sentinels."""
     with tempfile.TemporaryDirectory(prefix="sentinel-") as folder:
         server = SentinelRedis(Path(folder))
         try:
@@ -115,7 +115,7 @@ def _ask(port: int, *command: str) -> Any:
 
 
 def _wait_until(is_so: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + READY_S
+    deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         try:
             if is_so():

@@ -1,4 +1,4 @@
-"""A real Redis for tests, in a folder of its own, that can be killed, paused and started again."""
+"""A real Redis for tests, in its own folder, that can be killed, paused and restarted."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from service.orders.state import queue
 from service.redis.client import connect
 from service.redis.embedded import EmbeddedRedis
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 class RedisServer:
-    """A running Redis. Its ``url`` stays the same however often it is killed and started again."""
+    """A running Redis. Kills and restarts do not change its ``url``."""
 
     def __init__(self, data_dir: Path) -> None:
         self._server = EmbeddedRedis(data_dir)
@@ -34,24 +34,24 @@ class RedisServer:
         self._server.start()
 
     def stop(self) -> None:
-        """SIGTERM, as in an orderly shutdown."""
+        """SIGTERM: a clean shutdown."""
         if self._paused:
             self.resume()
         self._server.stop()
 
     def kill(self) -> None:
-        """kill -9. The data is what the append-only file holds."""
+        """kill -9. Only the data in the append-only file remains."""
         self._signal(signal.SIGKILL)
         self._paused = False
         self._server.stop()
 
     async def restart(self) -> None:
-        """Start again on the same data, after ``kill``, ``stop`` or out of full run."""
+        """Start again on the same data; a running server is stopped first."""
         await asyncio.to_thread(self.stop)
         await asyncio.to_thread(self.start)
 
     def pause(self) -> None:
-        """SIGSTOP: the connections stay, but nothing answers."""
+        """SIGSTOP: the connections stay open, but nothing answers."""
         self._signal(signal.SIGSTOP)
         self._paused = True
 
@@ -79,19 +79,19 @@ async def running_redis() -> AsyncIterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def shared_redis() -> Iterator[str]:
-    """The URL of one Redis for the whole run; ``redis_url`` is what tests ask for."""
+    """The URL of one Redis for the whole test run; tests use ``redis_url``."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder, EmbeddedRedis(Path(folder)) as server:
         with Redis.from_url(server.url) as redis:
-            redis.config_set("appendfsync", "no")  # nobody waits for the disk
+            redis.config_set("appendfsync", "no")  # faster, and no test needs it
         yield server.url
 
 
 @pytest.fixture
 def redis_url(shared_redis: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty Redis. No command is given up: a busy machine is no Redis that hangs."""
-    monkeypatch.setattr(connect, "__kwdefaults__", {**(connect.__kwdefaults__ or {}), "socket_timeout": PATIENCE_S})
-    for module in (budget, queue):
-        monkeypatch.setattr(module, "PATIENCE_S", PATIENCE_S)
+    """The URL of an empty Redis. Timeouts are long, so that no command fails on a busy machine."""
+    monkeypatch.setattr(connect, "__kwdefaults__", {**(connect.__kwdefaults__ or {}), "socket_timeout": TIMEOUT_S})
+    monkeypatch.setattr(budget, "REDIS_TIMEOUT_S", TIMEOUT_S)
+    monkeypatch.setattr(queue, "PATIENCE_S", TIMEOUT_S)
     with Redis.from_url(shared_redis) as redis:
         redis.flushall()
     return shared_redis

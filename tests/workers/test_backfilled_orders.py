@@ -43,7 +43,7 @@ def context(job_id: str) -> dict[str, Any]:
     async def ensure_lease(_: str) -> None:
         return
 
-    return {"job_id": job_id, "job_try": 1, "hold": ensure_lease, "enqueue_time": datetime.now(UTC)}
+    return {"job_id": job_id, "job_try": 1, "ensure_lease": ensure_lease, "enqueue_time": datetime.now(UTC)}
 
 
 # ── the quota ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,6 @@
-"""Orders that are to be looked at later: their records to verify them, these once more, or their status.
+"""Orders whose next step is due at some time: verification, re-verification, or a request for their status.
 
-For each a store has one sorted set, worked off by one job for the store; ``transitions`` adds orders.
+For each of these a store has one sorted set, which one job of the store works off; ``transitions`` adds orders.
 """
 
 import time
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 
 class DueOrders:
-    """One of these sets, for all stores; ``key`` names it. Errors are Redis's own."""
+    """One of these sets, for all stores; ``key`` returns a store's key. Errors are Redis's own."""
 
     def __init__(self, redis: Redis, key: Callable[[str], str], *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
@@ -18,12 +18,12 @@ class DueOrders:
         self._clock = clock
 
     async def due(self, store: str, *, most: int, ahead_s: float = 0.0) -> list[int]:
-        """The orders that are due within ``ahead_s`` seconds, the first due first."""
+        """Up to ``most`` orders that are due within ``ahead_s`` seconds, the first due first."""
         until = int((self._clock() + ahead_s) * 1000)
         found = await self._redis.zrangebyscore(self._key(store), min="-inf", max=until, start=0, num=most)
         return [int(order_id) for order_id in found]
 
     async def done(self, store: str, *order_ids: int) -> None:
-        """These need no further look."""
+        """Remove orders from the set."""
         if order_ids:
             await self._redis.zrem(self._key(store), *order_ids)

@@ -1,4 +1,4 @@
-"""What is known of one order: its entry in the ledger."""
+"""An order's entry in the ledger: its status, its times, and what was sent."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 
 class Status(StrEnum):
-    """Where an order stands. All but the first two are final."""
+    """An order's status. All but the first two are final."""
 
     QUEUED = "queued"
     WAITING = "waiting"
@@ -20,17 +20,17 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will come of the order by itself."""
+        """Whether the order is finished: the service does nothing more with it by itself."""
         return self not in (Status.QUEUED, Status.WAITING)
 
     @property
     def is_written(self) -> bool:
-        """Whether the order has ended with values of ours on its record."""
+        """Whether the order is finished and its record holds values of ours."""
         return self in (Status.CREATED, Status.UPDATED)
 
 
 class Stage(StrEnum):
-    """The stages of an order's ten seconds, in their order."""
+    """The stages that an order passes within its window, in this order."""
 
     CREATED = "created"
     WEBHOOK_SENT = "webhook_sent"
@@ -43,15 +43,15 @@ class Stage(StrEnum):
     VERIFIED = "verified"
 
 
-# These two are read from BigCommerce's clock; the other stages are stamped by ours.
+# The times of these two are BigCommerce's; the others come from our clock.
 _UPSTREAM_STAGES = frozenset({Stage.CREATED, Stage.WEBHOOK_SENT})
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What of ours was last sent to B2B Edition for an order, noted before the call goes out.
+    """What was last sent to B2B Edition for an order; saved before the call.
 
-    ``answered`` is true once BigCommerce said that the write succeeded.
+    ``answered`` is true once BigCommerce has confirmed the write.
     """
 
     by: Literal["create", "update"]
@@ -64,11 +64,11 @@ class Sent:
 class Entry:
     """One order in the ledger. Stage times are seconds since the epoch.
 
-    ``attempts`` numbers the looks at the order; ``composed`` is true once ``po_number`` and ``fields`` are what is
-    to be sent; ``exists`` is true once its record is known to be there, so that there is nothing left to create;
-    ``written`` holds, for ``po_number`` and each extra field, the values that we ever sent; ``create_age`` is the
+    ``attempts`` is the number of the last attempt; ``composed`` is true once ``po_number`` and ``fields`` are the
+    values to send; ``exists`` is true once its record is known to exist, so that Create an Order is not needed;
+    ``written`` holds, for ``po_number`` and each extra field, all values that we have sent; ``create_age`` is the
     order's age in seconds when Create an Order was last sent; ``recorded_at`` is when its record was made, on B2B
-    Edition's clock, once it has been seen.
+    Edition's clock, once we have read it.
     """
 
     store: str
@@ -101,36 +101,38 @@ class Entry:
     trouble: str | None = None
 
     def age_at(self, stage: Stage) -> float | None:
-        """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either is unknown."""
+        """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either time is unknown."""
         created, time = self.times.get(Stage.CREATED), self.times.get(stage)
         if created is None or time is None:
             return None
         return time - created + (0.0 if stage in _UPSTREAM_STAGES else self.skew)
 
     def to_hash(self) -> dict[str, str]:
-        """The entry as a Redis hash: a field per attribute that says something, ``t:<stage>`` per stage."""
+        """The entry as a Redis hash: a field for each attribute, and ``t:<stage>`` for each stage."""
         values = {name: getattr(self, name) for name in _PLAIN}
-        plain = {name: _write(value) for name, value in values.items() if value is not None or name not in _ONCE_KNOWN}
+        plain = {
+            name: _encode(value) for name, value in values.items() if value is not None or name not in _NEVER_RESET
+        }
         return plain | {f"t:{stage}": f"{time:.3f}" for stage, time in self.times.items()}
 
     @classmethod
     def from_hash(cls, store: str, order_id: int, stored: Mapping[str, str]) -> Self:
-        """The entry that ``to_hash`` wrote; fields of a newer version are ignored."""
+        """Read what ``to_hash`` wrote. Fields of a newer version are ignored."""
         entry = cls(store, order_id)
         for name in _PLAIN:
             if name in stored:
-                setattr(entry, name, _READ.get(name, json.loads)(stored[name]))
+                setattr(entry, name, _DECODERS.get(name, json.loads)(stored[name]))
         entry.times = {stage: float(stored[f"t:{stage}"]) for stage in Stage if f"t:{stage}" in stored}
         return entry
 
 
-# These are written only once they say something: nothing ever takes their value back.
-_ONCE_KNOWN = frozenset({"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at"})
+# These have a value or are unknown: nothing resets them, so an unknown one is not written.
+_NEVER_RESET = frozenset({"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at"})
 _PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
 
 
-def _write(value: Any) -> str:
-    # Most of an entry is one of these, and json.dumps costs more than all the rest.
+def _encode(value: Any) -> str:
+    # Most values are one of these, and json.dumps costs more than all the rest.
     if value is None:
         return "null"
     if value is True or value is False:
@@ -143,12 +145,12 @@ def _write(value: Any) -> str:
         return "{}"
     if isinstance(value, Sent):
         value = [value.by, value.po_number, dict(value.extra_fields), value.answered]
-    # As ASCII: half a surrogate pair, which a shopper can type, is no UTF-8.
+    # As ASCII: half a surrogate pair, which a shopper can type, is not valid UTF-8.
     return json.dumps(value, separators=(",", ":"))
 
 
-def _read_sent(text: str) -> Sent | None:
+def _decode_sent(text: str) -> Sent | None:
     return Sent(*sent[:4]) if (sent := json.loads(text)) else None
 
 
-_READ: dict[str, Any] = {"status": Status, "sent": _read_sent}
+_DECODERS: dict[str, Any] = {"status": Status, "sent": _decode_sent}

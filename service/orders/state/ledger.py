@@ -1,4 +1,4 @@
-"""What happened to each order, kept in Redis: 90 days for failures, 30 for the rest."""
+"""The ledger: each order's entry, kept in Redis for 30 days, or 90 when the order failed."""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -9,18 +9,18 @@ from service.orders.state.keys import entry_key, failed_key, index_key
 
 
 class Ledger:
-    """Reads entries; ``transitions`` writes them. Errors are Redis's own."""
+    """Reads entries, which ``transitions`` writes. Errors are Redis's own."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def get(self, store: str, order_id: int) -> Entry | None:
-        """The order's entry, or None when the ledger does not know it."""
+        """The order's entry; None when it has none."""
         stored = await self._redis.hgetall(entry_key(store, order_id))  # type: ignore[misc]
         return _parse(store, order_id, stored)
 
     async def statuses(self, store: str, order_ids: Iterable[int]) -> dict[int, Status]:
-        """Where those of the orders stand that the ledger knows."""
+        """The status of each of the orders that has an entry."""
         ids = list(order_ids)
         async with self._redis.pipeline(transaction=False) as pipe:
             for order_id in ids:
@@ -31,7 +31,7 @@ class Ledger:
     async def entries(
         self, store: str, *, failed_only: bool = False, since: float = 0.0, batch: int = 200
     ) -> AsyncIterator[Entry]:
-        """The store's entries, the last changed first, back to ``since`` (seconds since the epoch)."""
+        """The store's entries, the last changed first, back to ``since`` (in seconds since the epoch)."""
         seen: set[int] = set()
         for key in [failed_key(store)] if failed_only else [index_key(store), failed_key(store)]:
             async for order_ids in self._newest(key, since, batch):
@@ -50,7 +50,7 @@ class Ledger:
             start += len(members)
 
     async def get_many(self, store: str, order_ids: Iterable[int]) -> list[Entry]:
-        """The entries of those orders that the ledger knows."""
+        """The entries of those of the orders that have one."""
         ids = list(order_ids)
         async with self._redis.pipeline(transaction=False) as pipe:
             for order_id in ids:

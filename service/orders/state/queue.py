@@ -1,7 +1,7 @@
 """The queue between the receiver and the workers.
 
-An order is queued by one script, so that a webhook that was acknowledged is wholly in Redis, a duplicate changes
-nothing, and trying again after a broken connection is harmless.
+One script queues an order. So an acknowledged webhook is in Redis completely, a duplicate changes nothing, and a retry
+after a broken connection is harmless.
 """
 
 import asyncio
@@ -10,8 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
-from typing import Literal
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -19,27 +17,24 @@ from redis.exceptions import RedisError
 from service.bigcommerce.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import LENGTH_S
+from service.orders.state import lua
 from service.orders.state.entry import Stage
+from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.jobs import RECOVERY, WINDOW, JobKind
 from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
-from service.redis import scripts
+from service.orders.state.lua import Trigger
 from service.redis.client import TRANSIENT_ERRORS
 from service.retry import call_with_retry
 
-# BigCommerce's next try comes after the window has closed, so waiting a little is better than saying no at once.
+# BigCommerce repeats a refused webhook only after the window has closed, so waiting a little is better than a 503.
 PATIENCE_S = 2.0
 
-# A worker that has not said so for this long is not counted as alive.
-HEARTBEAT_TTL_S = 10
-
-_WORKERS = "enrich:workers"
-
 BACKFILL = "backfill"
-"""The source of orders that were there before: the lowest class of the quota is theirs."""
+"""The source of backfilled orders, which use the lowest priority of the quota."""
 
 
 class EnqueueResult(StrEnum):
-    """What became of a webhook."""
+    """What enqueueing an order did."""
 
     QUEUED = "queued"
     DUPLICATE = "duplicate"
@@ -60,36 +55,36 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many workers are alive and how many jobs wait for one."""
+    """How many workers are alive and how many jobs wait for a worker."""
 
     workers: int
     queued: int
 
 
 class Queue:
-    """Puts orders in, for the receiver, for the workers and for the commands."""
+    """Enqueues orders, for the receiver, the workers and the commands."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._accept = scripts.load(redis, "service.orders.state", "accept")
+        self._heartbeats = Heartbeats(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
-        """Queue the order that a webhook tells of.
+        """Enqueue the order of a webhook.
 
-        Raises QueueUnavailable when Redis does not take it within two seconds; it may then be sent again.
+        Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
-        told_at = webhook.created_at or webhook.received_at
+        reported_at = webhook.created_at or webhook.received_at
         times = {Stage.RECEIVED: webhook.received_at}
         if webhook.created_at is not None:
             times[Stage.WEBHOOK_SENT] = webhook.created_at
 
-        def put() -> Awaitable[EnqueueResult]:
-            return self._put(
+        def enqueue() -> Awaitable[EnqueueResult]:
+            return self._enqueue(
                 webhook.store_hash,
                 webhook.order_id,
-                who="status" if webhook.scope == STATUS_UPDATED else "webhook",
-                told_at=told_at,
+                trigger="status" if webhook.scope == STATUS_UPDATED else "webhook",
+                reported_at=reported_at,
                 times=times,
                 fields={"source": "webhook", "webhook_id": webhook.webhook_id},
             )
@@ -97,29 +92,31 @@ class Queue:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await call_with_retry(
-                    put, on=TRANSIENT_ERRORS, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05
+                    enqueue, on=TRANSIENT_ERRORS, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05
                 )
         except (TimeoutError, RedisError) as error:
-            raise QueueUnavailable(f"Redis did not take the job in time ({type(error).__name__})") from error
+            raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error
 
     async def enqueue(
         self, store: str, order_id: int, *, source: str, created_at: float | None = None
     ) -> EnqueueResult:
-        """Queue an order that no webhook told of, unless it is known. ``created_at`` is on BigCommerce's clock.
+        """Enqueue an order that a task or a command found, unless it has an entry. Errors are Redis's own.
 
-        Errors are Redis's own.
+        ``created_at`` is on BigCommerce's clock.
         """
         times = {} if created_at is None else {Stage.CREATED: created_at}
-        told_at = self._clock() if created_at is None else created_at
-        return await self._put(store, order_id, who="found", told_at=told_at, times=times, fields={"source": source})
+        reported_at = self._clock() if created_at is None else created_at
+        return await self._enqueue(
+            store, order_id, trigger="found", reported_at=reported_at, times=times, fields={"source": source}
+        )
 
     async def enqueue_status_check(self, store: str, order_id: int) -> EnqueueResult:
-        """Queue an order that waits for its status: it may have changed with nobody telling. Errors are Redis's own."""
-        return await self._put(store, order_id, who="status", told_at=0.0, times={}, fields={})
+        """Enqueue an order that waits for its status, in case a webhook was lost. Errors are Redis's own."""
+        return await self._enqueue(store, order_id, trigger="status", reported_at=0.0, times={}, fields={})
 
     async def retry(self, store: str, order_id: int, source: str = "retry") -> EnqueueResult:
-        """Queue an order anew although it has ended. Its earlier course is kept, its verdict is not."""
-        again: dict[str, object] = {
+        """Requeue a finished order. What was sent is kept, its result is reset. Errors are Redis's own."""
+        reset: dict[str, object] = {
             "start_over": True,
             "reason": None,
             "verified": None,
@@ -129,91 +126,74 @@ class Queue:
             "repaired": False,
             "trouble": None,
         }
-        return await self._put(
-            store, order_id, who="retry", told_at=self._clock(), times={}, fields=again | {"source": source}
+        return await self._enqueue(
+            store, order_id, trigger="retry", reported_at=self._clock(), times={}, fields=reset | {"source": source}
         )
 
-    async def _put(
+    async def _enqueue(
         self,
         store: str,
         order_id: int,
         *,
-        who: Literal["webhook", "status", "found", "retry"],
-        told_at: float,
+        trigger: Trigger,
+        reported_at: float,
         times: dict[Stage, float],
         fields: dict[str, object],
     ) -> EnqueueResult:
         now = self._clock()
-        kind, other = _kinds(who, told_at, now)
-        # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait. And an order that
-        # is queued again is due now: a job that is due when its first one was would be taken for that. In recovery,
-        # an old order must not stand before those that have been there for longer.
-        due = now if who in ("status", "retry") or kind is RECOVERY else min(told_at, now)
-        webhook_in_time = who in ("webhook", "status") and now - told_at < LENGTH_S
+        kind, other = _kinds(trigger, reported_at, now)
+        # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait. A requeued order
+        # is due now: a worker that still closes its first job would take a new one with the same due time for it. In
+        # recovery, an old order must not overtake those that have been there for longer.
+        due = now if trigger in ("status", "retry") or kind is RECOVERY else min(reported_at, now)
+        webhook_in_time = trigger in ("webhook", "status") and now - reported_at < LENGTH_S
         stored = {name: json.dumps(value) for name, value in fields.items()}
         stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
-        answer = await self._accept(
-            keys=[
-                entry_key(store, order_id),
-                kind.key(store, order_id),
-                other.key(store, order_id),
-                kind.queue,
-                index_key(store),
-                verify_key(store),
-                parked_key(store),
-                webhook_seen_key(store),
-                waiting_key(store),
-            ],
-            args=[
-                kind.id(store, order_id),
-                kind.body(store, order_id, now=now),
-                int(due * 1000),
-                order_id,
-                int(now * 1000),
-                who,
-                int(webhook_in_time),
-                *chain.from_iterable(stored.items()),
-            ],
+        answer = await lua.enqueue_order(
+            self._redis,
+            entry=entry_key(store, order_id),
+            job=kind.key(store, order_id),
+            other_job=other.key(store, order_id),
+            queue=kind.queue,
+            index=index_key(store),
+            to_verify=verify_key(store),
+            parked=parked_key(store),
+            webhook_seen=webhook_seen_key(store),
+            awaiting_status=waiting_key(store),
+            job_id=kind.id(store, order_id),
+            body=kind.body(store, order_id, now=now),
+            due_ms=int(due * 1000),
+            order_id=order_id,
+            now_ms=int(now * 1000),
+            trigger=trigger,
+            webhook_in_time=webhook_in_time,
+            fields=stored,
         )
-        return EnqueueResult(answer.decode())
-
-    async def heartbeat(self, worker: str, running: int) -> None:
-        """A worker says that it lives and how many jobs it runs; to be said every few seconds."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.sadd(_WORKERS, worker)
-            pipe.set(f"{_WORKERS}:{worker}", running, ex=HEARTBEAT_TTL_S)
-            await pipe.execute()
-
-    async def remove_heartbeat(self, worker: str) -> None:
-        """A worker says goodbye."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.srem(_WORKERS, worker)
-            pipe.delete(f"{_WORKERS}:{worker}")
-            await pipe.execute()
+        return EnqueueResult(answer)
 
     async def recovering(self) -> int:
         """How many orders are in recovery. Errors are Redis's own."""
         return int(await self._redis.zcard(RECOVERY.queue))
 
+    async def heartbeat(self, worker: str, running: int) -> None:
+        """Report that a worker is alive and how many jobs it runs, every few seconds. Errors are Redis's own."""
+        await self._heartbeats.write(worker, running)
+
+    async def remove_heartbeat(self, worker: str) -> None:
+        """Forget a worker that stops. Errors are Redis's own."""
+        await self._heartbeats.remove(worker)
+
     async def counts(self) -> Counts:
-        """How many workers live and how many jobs wait. Errors are Redis's own."""
-        names = [name.decode() for name in await self._redis.smembers(_WORKERS)]  # type: ignore[misc]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zcard(WINDOW.queue)
-            pipe.zcard(RECOVERY.queue)
-            for name in names:
-                pipe.get(f"{_WORKERS}:{name}")
-            window, recovery, *running = await pipe.execute()
-        dead = [name for name, runs in zip(names, running, strict=True) if runs is None]
-        if dead:
-            await self._redis.srem(_WORKERS, *dead)  # type: ignore[misc]
+        """How many workers are alive and how many jobs wait. Errors are Redis's own."""
+        window, recovery, running = await asyncio.gather(
+            self._redis.zcard(WINDOW.queue), self._redis.zcard(RECOVERY.queue), self._heartbeats.running()
+        )
         # arq leaves running jobs in the queue's set.
-        runs = sum(int(count) for count in running if count is not None)
-        return Counts(workers=len(names) - len(dead), queued=max(0, window + recovery - runs))
+        return Counts(workers=len(running), queued=max(0, window + recovery - sum(running)))
 
 
-def _kinds(who: str, told_at: float, now: float) -> tuple[JobKind, JobKind]:
-    """The job's kind and the other one: news that is older than a window must not stand before fresh orders."""
-    if who == "retry" or now - told_at > LENGTH_S:
+def _kinds(trigger: Trigger, reported_at: float, now: float) -> tuple[JobKind, JobKind]:
+    """The job's kind, and the other one. A report that is older than a window must not delay new orders."""
+    if trigger == "retry" or now - reported_at > LENGTH_S:
         return RECOVERY, WINDOW
     return WINDOW, RECOVERY

@@ -1,20 +1,19 @@
-"""Where an order is: in one of the two queues, among the checks, parked, waiting for its status, or at its end.
+"""The state transitions of an order: queued, in recovery, to be verified, parked, waiting for its status, or finished.
 
-It is in one state at a time, and each move is one script. A look at an order begins with a number of its own
-(``attempts``), and only the last look that began may write: what a worker that was taken for dead still wants to
-say is refused.
+An order is in one state at a time, and each transition is one script. An attempt gets a number when it begins
+(``attempts``), and only the newest attempt may write: the writes of a worker that was taken for dead are refused.
 """
 
 import json
 import time
 from collections.abc import Callable, Mapping
-from itertools import chain
 from typing import Any, Literal
 
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from redis.asyncio import Redis
 
 from service.errors import EnrichError
+from service.orders.state import lua
 from service.orders.state.entry import Entry, Status
 from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import (
@@ -28,66 +27,61 @@ from service.orders.state.keys import (
     verify_key,
     waiting_key,
 )
-from service.redis import scripts
+from service.orders.state.lua import State
 
 DAY_MS = 86_400_000
 KEEP_FAILED_MS = 90 * DAY_MS
 KEEP_MS = 30 * DAY_MS
-# A store that outgrows this within its 30 days loses its oldest entries first (never failures):
-# at about 1 kB an entry that is 100 MB of Redis for the store.
+# A store with more entries within 30 days loses the oldest first, but never failed orders. At about 1 kB an entry,
+# this is 100 MB of Redis for the store.
 MOST_ENTRIES = 100_000
 
 FIRST_PROBE_S = 5.0
-"""After the credentials of a store were refused, when they are tried again for the first time."""
+"""The delay before the first probe of refused credentials."""
 
-State = Literal["here", "recovery", "checks", "parked", "waiting", "ended"]
-
-# The job that an order needs at its state, or with others there. At its end it is the one for second looks.
+# The job that an order needs in a state, or shares with others there. A finished one needs the re-verification.
 _JOBS: Mapping[str, JobKind] = {"recovery": RECOVERY, "checks": VERIFY, "parked": PROBE, "ended": REVERIFY}
 
 
 class StaleAttempt(EnrichError):
-    """A newer look at the order has begun, or it is at its end: this one has nothing more to say."""
+    """A newer attempt at the order has begun, or the order is finished: this attempt may not write any more."""
 
 
 class Transitions:
-    """Moves orders. Errors are Redis's own, and Superseded."""
+    """Writes entries and moves orders between states. Errors are Redis's own, and StaleAttempt."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._clock = clock
-        self._begin = scripts.load(redis, "service.orders.state", "begin")
-        self._move = scripts.load(redis, "service.orders.state", "move")
 
     async def begin_attempt(self, store: str, order_id: int) -> tuple[Entry, bool]:
-        """Begin a look: the order's entry, and whether the store's credentials are refused at present."""
-        refused, flat = await self._begin(
-            keys=[entry_key(store, order_id), breaker_key(store)], args=[f"{self._clock():.3f}"]
+        """Begin an attempt: the order's entry, and whether the store's breaker is open."""
+        is_open, flat = await lua.begin_attempt(
+            self._redis, entry=entry_key(store, order_id), breaker=breaker_key(store), now_s=f"{self._clock():.3f}"
         )
-        texts = [raw.decode() for raw in flat]
-        stored = dict(zip(texts[::2], texts[1::2], strict=True))
-        return Entry.from_hash(store, order_id, stored), bool(refused)
+        stored = dict(zip(flat[::2], flat[1::2], strict=True))
+        return Entry.from_hash(store, order_id, stored), bool(is_open)
 
     async def save(self, entry: Entry) -> None:
-        """Keep where the order stands; it stays where it is."""
+        """Save the entry; the order stays in its state."""
         await self._transition(entry, "here")
 
     async def to_recovery(self, entry: Entry, delay: float) -> None:
-        """To recovery, in ``delay`` seconds."""
+        """Move the order to recovery; its next attempt is due in ``delay`` seconds."""
         await self._transition(entry, "recovery", delay)
 
     async def to_verification(self, entry: Entry, delay: float) -> None:
-        """To the checks: its record is looked at in ``delay`` seconds."""
+        """Schedule the verification of the order's record, in ``delay`` seconds."""
         await self._transition(entry, "checks", delay)
 
     async def park(self, entry: Entry) -> bool:
-        """Aside, until the store's credentials are accepted; False when they are."""
+        """Park the order until the store's credentials are accepted; False when they are accepted already."""
         return await self._transition(entry, "parked", FIRST_PROBE_S) == "moved"
 
     async def await_status(self, entry: Entry, *, ask_in: float | None = None) -> bool:
-        """Aside, until the order's status changes; False when it just did: look again.
+        """Let the order wait until its status changes; False when it has just changed: begin a new attempt.
 
-        If nobody has told of a change in ``ask_in`` seconds, it is asked for.
+        When no change is reported within ``ask_in`` seconds, the status is polled.
         """
         entry.status, entry.recovering_since = Status.WAITING, None
         if await self._transition(entry, "waiting", ask_in) == "moved":
@@ -96,46 +90,45 @@ class Transitions:
         return False
 
     async def finish(self, entry: Entry, *, reverify_in: float | None = None) -> None:
-        """To its end, with the status that the entry says; its record is looked at once more in so many seconds."""
+        """Finish the order with the status of its entry, and schedule a re-verification in ``reverify_in`` seconds."""
         entry.ended_at = self._clock()
         await self._transition(entry, "ended", reverify_in)
 
-    async def _transition(self, entry: Entry, state: State, delay: float | None = 0.0) -> str:
+    async def _transition(
+        self, entry: Entry, state: State, delay: float | None = 0.0
+    ) -> Literal["moved", "again", "open"]:
         store, now = entry.store, self._clock()
         if state in ("recovery", "checks", "parked"):
             entry.status = Status.QUEUED
-        answer = await self._move(
-            keys=[
-                entry_key(store, entry.order_id),
-                index_key(store),
-                failed_key(store),
-                verify_key(store),
-                parked_key(store),
-                breaker_key(store),
-                reverify_key(store),
-                waiting_key(store),
-                RECOVERY.queue,
-                VERIFY.queue,
-                PROBE.queue,
-                REVERIFY.queue,
-            ],
-            args=[
-                state,
-                entry.attempts,
-                entry.order_id,
-                int(now * 1000),
-                "" if delay is None else int((now + delay) * 1000),
-                json.dumps(_known(state, store, entry.order_id, now)),
-                *chain.from_iterable(entry.to_hash().items()),
-            ],
+        answer = await lua.transition(
+            self._redis,
+            entry=entry_key(store, entry.order_id),
+            index=index_key(store),
+            failed=failed_key(store),
+            to_verify=verify_key(store),
+            parked=parked_key(store),
+            breaker=breaker_key(store),
+            to_reverify=reverify_key(store),
+            awaiting_status=waiting_key(store),
+            recovery_queue=RECOVERY.queue,
+            verify_queue=VERIFY.queue,
+            probe_queue=PROBE.queue,
+            reverify_queue=REVERIFY.queue,
+            state=state,
+            attempt=entry.attempts,
+            order_id=entry.order_id,
+            now_ms=int(now * 1000),
+            due_ms=None if delay is None else int((now + delay) * 1000),
+            context=json.dumps(_context(state, store, entry.order_id, now)),
+            fields=entry.to_hash(),
         )
-        if answer == b"superseded":
-            raise StaleAttempt(f"order {entry.order_id} of {store} has been taken up by another worker")
-        return str(answer.decode())
+        if answer == "stale":
+            raise StaleAttempt(f"order {entry.order_id} of {store} is in progress at another worker")
+        return answer
 
 
-def _known(state: State, store: str, order_id: int, now: float) -> Mapping[str, Any]:
-    """The names, the job and the limits that the script needs to move an order to this state."""
+def _context(state: State, store: str, order_id: int, now: float) -> Mapping[str, Any]:
+    """The job, key prefixes and retention that the script needs to move an order to this state."""
     if state == "here":
         return {}
     kind = _JOBS.get(state)

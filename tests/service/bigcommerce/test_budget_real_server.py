@@ -1,4 +1,4 @@
-"""Two processes, many callers of every priority, one small quota: against the sandbox as a real server."""
+"""Two processes with many callers of every priority share one small quota, on the sandbox as a real server."""
 
 import asyncio
 from collections import Counter
@@ -20,25 +20,25 @@ from tests.fakes.sandbox import running_sandbox
 READ = Call("Get Order Extra Field Configs", Api.B2B, "GET", "/v3/io/orders/extra-fields")
 QUOTA, WINDOW_S, WINDOWS = 20, 2.0, 3
 
-# In each of the two processes; all of them ask as often as they are allowed to.
+# In each of the two processes; all of them call as often as they may.
 CALLERS = {Priority.CREATE: 6, Priority.VERIFY: 2, Priority.RECOVER: 2, Priority.BACKGROUND: 2}
 
 
 @dataclass
 class Tally:
-    """The calls that were answered; they are enough when the quota of all windows is spent."""
+    """Counts the answered calls; they are enough when the quota of all windows is spent."""
 
     answered: Counter[Priority] = field(default_factory=Counter)
     are_enough: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def keep_asking(self, api: StoreApi) -> None:
-        """Make calls, and wait as told, until there are enough."""
+    async def keep_calling(self, api: StoreApi) -> None:
+        """Make calls, and wait when refused, until there are enough."""
         while not self.are_enough.is_set():
             try:
                 await api.call(READ)
-            except WaitUntil as told:
+            except WaitUntil as refusal:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(told.seconds):
+                    async with asyncio.timeout(refusal.seconds):
                         await self.are_enough.wait()
             else:
                 self.answered[api.priority] += 1
@@ -58,7 +58,7 @@ async def test_creates_get_nearly_all_of_the_quota_and_429_is_rare(redis: ArqRed
             return Transport(client, core_url=sandbox.url, b2b_url=sandbox.url, budget=Budget(redis))
 
         processes = [process(http), process(other_http)]
-        await StoreApi(processes[0], account).call(READ)  # from now on the limit is known
+        await StoreApi(processes[0], account).call(READ)  # the limit is known from here on
         tally = Tally()
         tally.answered[Priority.CREATE] = 1
         apis = [
@@ -67,11 +67,11 @@ async def test_creates_get_nearly_all_of_the_quota_and_429_is_rare(redis: ArqRed
             for number in range(2 * callers)
         ]
         async with asyncio.timeout(40):
-            await asyncio.gather(*(tally.keep_asking(api) for api in apis))
+            await asyncio.gather(*(tally.keep_calling(api) for api in apis))
         calls = await sandbox.calls()
 
     outcomes = calls["b2b"][READ.operation]
     assert outcomes["200"] == tally.answered.total()
     assert outcomes.get("429", 0) <= 1
-    # The head start of the others is a call or two a window; without priorities they would get half.
+    # Lower priorities get a call or two a window as their head start; without priorities they would get half.
     assert tally.answered[Priority.CREATE] >= 0.85 * tally.answered.total()

@@ -1,4 +1,4 @@
-"""The embedded Redis, as real processes."""
+"""The embedded Redis, with real processes."""
 
 import asyncio
 import contextlib
@@ -37,14 +37,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_data_is_there_again_after_an_orderly_stop(tmp_path: Path) -> None:
+def test_data_is_kept_after_a_clean_stop(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "data") as server, client(server.url) as redis:
         redis.set("order", "250")
     with EmbeddedRedis(tmp_path / "data") as server, client(server.url) as redis:
         assert redis.get("order") == b"250"
 
 
-def test_data_is_there_again_after_kill_9_of_redis(tmp_path: Path) -> None:
+def test_data_is_kept_after_kill_9_of_redis(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
         redis.set("order", "250")
         assert server.pid is not None
@@ -61,7 +61,7 @@ def kill(server: EmbeddedRedis) -> None:
 
 
 @pytest.mark.parametrize("folder", ["data", "x" * 110], ids=["in the folder", "in a private folder"])
-def test_a_server_that_died_is_started_again_at_the_same_address(tmp_path: Path, folder: str) -> None:
+def test_a_server_that_died_is_restarted_at_the_same_address(tmp_path: Path, folder: str) -> None:
     with EmbeddedRedis(tmp_path / folder) as server:
         url = server.url
         for number in range(3):
@@ -75,7 +75,7 @@ def test_a_server_that_died_is_started_again_at_the_same_address(tmp_path: Path,
     assert running_url(tmp_path / folder) is None
 
 
-def test_a_restart_that_fails_leaves_nothing_behind_and_can_be_tried_again(
+def test_a_failed_restart_leaves_nothing_behind_and_can_be_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with EmbeddedRedis(tmp_path) as server:
@@ -96,7 +96,7 @@ def test_a_restart_that_fails_leaves_nothing_behind_and_can_be_tried_again(
             silent.write_text("#!/bin/sh\nexec sleep 60\n")
             silent.chmod(0o700)
             patch.setenv("PATH", f"{silent.parent}:{os.environ['PATH']}")
-            patch.setattr(embedded_redis, "_SILENCE_S", 0.2)
+            patch.setattr(embedded_redis, "_START_TIMEOUT_S", 0.2)
             with pytest.raises(ConfigError, match="does not answer"):
                 server.restart()
         assert server.pid is None
@@ -116,7 +116,7 @@ async def test_works_as_an_async_context_manager(tmp_path: Path) -> None:
     assert running_url(tmp_path) is None
 
 
-async def test_cancelled_start_leaves_no_server(tmp_path: Path) -> None:
+async def test_a_cancelled_start_leaves_no_server(tmp_path: Path) -> None:
     server = EmbeddedRedis(tmp_path)
     starting = asyncio.create_task(server.__aenter__())
     await asyncio.sleep(0)
@@ -127,7 +127,7 @@ async def test_cancelled_start_leaves_no_server(tmp_path: Path) -> None:
     assert running_url(tmp_path) is None
 
 
-def test_answers_on_a_private_socket_only(tmp_path: Path) -> None:
+def test_the_server_listens_on_a_private_socket_only(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "new" / "data") as server, client(server.url) as redis:
         config = redis.config_get("*")
         assert config["port"] == "0"
@@ -142,7 +142,7 @@ def test_answers_on_a_private_socket_only(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_long_folder_gets_a_short_private_socket(tmp_path: Path) -> None:
+def test_a_folder_with_a_long_path_gets_a_short_private_socket(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 25) / "with space and % sign"
     with EmbeddedRedis(folder) as server, client(server.url) as redis:
         assert redis.ping()
@@ -152,26 +152,26 @@ def test_long_folder_gets_a_short_private_socket(tmp_path: Path) -> None:
     assert not socket_folder.exists()
 
 
-def test_odd_characters_in_the_folder_are_kept(tmp_path: Path) -> None:
+def test_a_folder_may_have_odd_characters(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "a b%20#?") as server, client(server.url) as redis:
         assert redis.ping()
 
 
-def test_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path), pytest.raises(ConfigError) as refused:
         EmbeddedRedis(tmp_path).start()
     assert str(tmp_path) in str(refused.value)
     assert f"process {os.getpid()}" in str(refused.value)
 
 
-def test_running_url_tells_who_serves_a_folder(tmp_path: Path) -> None:
+def test_running_url_finds_the_server_of_a_folder(tmp_path: Path) -> None:
     assert running_url(tmp_path / "nothing here") is None
     with EmbeddedRedis(tmp_path) as server:
         assert running_url(tmp_path) == server.url
     assert running_url(tmp_path) is None
 
 
-# Starts a Redis, says so, and waits to be killed.
+# Starts a Redis, prints its process id, and waits to be killed.
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -196,7 +196,7 @@ def orphan(tmp_path: Path) -> Iterator[int]:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_redis_left_over_by_a_killed_owner_is_shut_down_and_its_data_kept(tmp_path: Path, orphan: int) -> None:
+def test_an_orphaned_redis_is_shut_down_and_its_data_kept(tmp_path: Path, orphan: int) -> None:
     url = running_url(tmp_path)
     assert url is not None
     with client(url) as redis:
@@ -206,8 +206,8 @@ def test_redis_left_over_by_a_killed_owner_is_shut_down_and_its_data_kept(tmp_pa
         assert redis.get("order") == b"250"
 
 
-def test_hung_left_over_is_named(tmp_path: Path, orphan: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_redis, "_STOP_S", 0.1)
+def test_a_hung_orphan_is_named(tmp_path: Path, orphan: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_redis, "_STOP_TIMEOUT_S", 0.1)
     os.kill(orphan, signal.SIGSTOP)
     with pytest.raises(ConfigError, match=f"kill -9 {orphan}"):
         EmbeddedRedis(tmp_path).start()
@@ -220,7 +220,7 @@ def test_ctrl_c_does_not_reach_redis(tmp_path: Path) -> None:
         assert os.getsid(server.pid) == server.pid != os.getsid(0)
 
 
-def test_server_that_dies_at_once_shows_its_last_lines(tmp_path: Path) -> None:
+def test_the_error_for_a_server_that_dies_at_once_shows_its_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "appendonly.aof"
     with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
         redis.set("order", "250")
@@ -232,13 +232,13 @@ def test_server_that_dies_at_once_shows_its_last_lines(tmp_path: Path) -> None:
     assert running_url(tmp_path) is None
 
 
-def test_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = tmp_path / "bin" / "redis-server"
     silent.parent.mkdir()
     silent.write_text("#!/bin/sh\necho hello from the shell\nexec sleep 60\n")
     silent.chmod(0o700)
     monkeypatch.setenv("PATH", f"{silent.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(embedded_redis, "_SILENCE_S", 2.0)  # time enough for the shell to say hello
+    monkeypatch.setattr(embedded_redis, "_START_TIMEOUT_S", 2.0)  # enough for the shell to print hello
     server = EmbeddedRedis(tmp_path / "data")
     with pytest.raises(ConfigError, match=r"(?s)does not answer.*hello from the shell"):
         server.start()
@@ -246,8 +246,8 @@ def test_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatch: pytes
     assert running_url(tmp_path / "data") is None
 
 
-def test_server_that_is_deaf_to_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_redis, "_STOP_S", 0.1)
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_redis, "_STOP_TIMEOUT_S", 0.1)
     with EmbeddedRedis(tmp_path) as server:
         assert server.pid is not None
         os.kill(server.pid, signal.SIGSTOP)
@@ -255,7 +255,7 @@ def test_server_that_is_deaf_to_sigterm_is_killed(tmp_path: Path, monkeypatch: p
     assert running_url(tmp_path) is None
 
 
-def test_without_any_redis_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_redis_the_error_names_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="Install Redis, or set REDIS_URL"):
@@ -271,13 +271,13 @@ def test_redis_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.Monke
         EmbeddedRedis(tmp_path / "data").start()
 
 
-def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_that_cannot_be_created_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=f"{tmp_path}/file/data.*Not a directory.*ENRICH_DATA_DIR"):
         EmbeddedRedis(tmp_path / "file" / "data").start()
 
 
-def test_large_data_is_loaded_before_the_start_is_over(tmp_path: Path) -> None:
+def test_start_returns_after_large_data_is_loaded(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
         redis.execute_command("DEBUG", "POPULATE", "300000")
         redis.execute_command("BGREWRITEAOF")

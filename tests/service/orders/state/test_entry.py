@@ -38,12 +38,12 @@ entries = st.builds(
 
 
 @given(entries)
-def test_an_entry_comes_back_from_redis_as_it_went_in(entry: Entry) -> None:
+def test_an_entry_survives_the_round_trip_through_redis(entry: Entry) -> None:
     assert Entry.from_hash("abc123", 250, entry.to_hash()) == entry
 
 
 @given(entries, entries)
-def test_writing_an_entry_over_an_older_one_leaves_nothing_of_the_older(older: Entry, newer: Entry) -> None:
+def test_a_newer_entry_overwrites_the_older_one_completely(older: Entry, newer: Entry) -> None:
     stored = older.to_hash() | newer.to_hash()
     read = Entry.from_hash("abc123", 250, stored)
     for name in ("status", "reason", "verified", "po_number", "fields", "kept", "dropped", "sent", "trouble"):
@@ -54,7 +54,7 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
     assert Entry.from_hash("abc123", 1, {"status": "created", "colour": '"red"'}).status is Status.CREATED
 
 
-def test_ages_are_told_on_bigcommerces_clock() -> None:
+def test_ages_are_on_bigcommerces_clock() -> None:
     entry = Entry("abc123", 250, skew=7.0)
     entry.times = {Stage.CREATED: 1000.0, Stage.WEBHOOK_SENT: 1001.0, Stage.SENT: 995.5}
 

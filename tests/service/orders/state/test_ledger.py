@@ -19,11 +19,11 @@ async def listed(ledger: Ledger, *, failed_only: bool = False, since: float = 0.
     return [entry.order_id async for entry in entries]
 
 
-async def test_an_order_nobody_told_of_is_none(redis: ArqRedis) -> None:
+async def test_an_unknown_order_has_no_entry(redis: ArqRedis) -> None:
     assert await Ledger(redis).get("abc123", 1) is None
 
 
-async def test_an_end_is_kept_thirty_days_and_a_failure_ninety(redis: ArqRedis) -> None:
+async def test_a_finished_order_is_kept_thirty_days_and_a_failed_one_ninety(redis: ArqRedis) -> None:
     transitions = transitions_on(redis)
     await transitions.finish(Entry("abc123", 1, status=Status.CREATED))
     await transitions.finish(Entry("abc123", 2, status=Status.FAILED))
@@ -32,7 +32,7 @@ async def test_an_end_is_kept_thirty_days_and_a_failure_ninety(redis: ArqRedis) 
     assert 89 * DAY_MS < await redis.pttl(entry_key("abc123", 2)) <= 90 * DAY_MS
 
 
-async def test_a_note_does_not_expire(redis: ArqRedis) -> None:
+async def test_the_entry_of_an_unfinished_order_does_not_expire(redis: ArqRedis) -> None:
     await transitions_on(redis).save(Entry("abc123", 1, sent=Sent("create", "A-1", {"Centre": "7"})))
 
     assert await redis.pttl(entry_key("abc123", 1)) == -1
@@ -41,7 +41,7 @@ async def test_a_note_does_not_expire(redis: ArqRedis) -> None:
     assert entry.sent == Sent("create", "A-1", {"Centre": "7"})
 
 
-async def test_the_list_shows_the_last_changed_first_and_failures_that_left_the_index(redis: ArqRedis) -> None:
+async def test_entries_are_listed_last_changed_first_with_failures_that_left_the_index(redis: ArqRedis) -> None:
     for order_id in range(1, 6):
         status = Status.FAILED if order_id == 1 else Status.CREATED
         await transitions_on(redis, NOW + order_id).finish(Entry("abc123", order_id, status=status))
@@ -53,7 +53,7 @@ async def test_the_list_shows_the_last_changed_first_and_failures_that_left_the_
     assert await listed(ledger, failed_only=True) == [1]
 
 
-async def test_an_order_that_got_well_is_no_longer_among_the_failed(redis: ArqRedis) -> None:
+async def test_an_order_that_was_updated_is_no_longer_among_the_failed(redis: ArqRedis) -> None:
     transitions = transitions_on(redis)
     await transitions.finish(Entry("abc123", 1, status=Status.FAILED))
     await transitions.finish(Entry("abc123", 1, status=Status.UPDATED))
@@ -61,7 +61,7 @@ async def test_an_order_that_got_well_is_no_longer_among_the_failed(redis: ArqRe
     assert await listed(Ledger(redis), failed_only=True) == []
 
 
-async def test_what_is_past_its_time_leaves_the_indexes(redis: ArqRedis) -> None:
+async def test_orders_past_their_retention_leave_the_indexes(redis: ArqRedis) -> None:
     await transitions_on(redis, NOW - 31 * 86400).finish(Entry("abc123", 1, status=Status.CREATED))
     await transitions_on(redis, NOW - 91 * 86400).finish(Entry("abc123", 2, status=Status.FAILED))
     await transitions_on(redis).finish(Entry("abc123", 3, status=Status.CREATED))
@@ -70,7 +70,7 @@ async def test_what_is_past_its_time_leaves_the_indexes(redis: ArqRedis) -> None
     assert await redis.zcard(failed_key("abc123")) == 0
 
 
-async def test_a_very_busy_store_loses_its_oldest_entries_but_no_failure(
+async def test_a_store_with_too_many_entries_loses_the_oldest_but_no_failures(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_ENTRIES", 2)

@@ -1,4 +1,4 @@
-"""The queue against a real Redis: what a webhook leaves there, and what a second one does not."""
+"""The queue on a real Redis: what a webhook writes, and that a duplicate writes nothing."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ async def test_a_second_webhook_for_the_same_order_changes_nothing(redis: ArqRed
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status.is_final])
-async def test_a_webhook_for_an_order_that_has_ended_is_a_duplicate(redis: ArqRedis, status: Status) -> None:
+async def test_a_webhook_for_a_finished_order_is_a_duplicate(redis: ArqRedis, status: Status) -> None:
     await Transitions(redis).finish(Entry("abc123", 250, status=status))
 
     assert await queue_on(redis).accept(webhook()) is EnqueueResult.DUPLICATE
@@ -65,7 +65,7 @@ async def test_a_webhook_for_an_order_that_has_ended_is_a_duplicate(redis: ArqRe
     assert await redis.zcard(WINDOW.queue) == 0
 
 
-async def test_an_order_that_is_in_recovery_is_not_queued_again(redis: ArqRedis) -> None:
+async def test_an_order_in_recovery_is_not_queued_again(redis: ArqRedis) -> None:
     await Transitions(redis, clock=lambda: NOW).to_recovery(Entry("abc123", 250), 5.0)
 
     assert await queue_on(redis).accept(webhook()) is EnqueueResult.DUPLICATE
@@ -73,14 +73,14 @@ async def test_an_order_that_is_in_recovery_is_not_queued_again(redis: ArqRedis)
     assert await redis.zrange(RECOVERY.queue, 0, -1, withscores=True) == [(b"recover:abc123:250", (NOW + 5) * 1000)]
 
 
-async def test_a_late_webhook_goes_to_recovery_behind_nobody_who_is_in_time(redis: ArqRedis) -> None:
+async def test_the_order_of_a_late_webhook_goes_to_recovery(redis: ArqRedis) -> None:
     await queue_on(redis).accept(webhook(created_at=NOW - 60))
 
     assert await redis.zcard(WINDOW.queue) == 0
     assert await redis.zrange(RECOVERY.queue, 0, -1) == [b"recover:abc123:250"]
 
 
-async def test_an_old_order_stands_behind_those_that_are_in_recovery_already(redis: ArqRedis) -> None:
+async def test_an_old_order_does_not_overtake_orders_already_in_recovery(redis: ArqRedis) -> None:
     queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW - 5)
     await transitions.to_recovery(Entry("abc123", 1), 0.0)
 
@@ -92,7 +92,7 @@ async def test_an_old_order_stands_behind_those_that_are_in_recovery_already(red
     ]
 
 
-async def test_orders_wait_in_the_order_of_their_creation(redis: ArqRedis) -> None:
+async def test_orders_are_queued_by_their_creation_time(redis: ArqRedis) -> None:
     queue = queue_on(redis)
     for order_id, age in ((1, 2), (2, 7), (3, 4)):
         await queue.accept(webhook(order_id, created_at=NOW - age))
@@ -100,19 +100,19 @@ async def test_orders_wait_in_the_order_of_their_creation(redis: ArqRedis) -> No
     assert await redis.zrange(WINDOW.queue, 0, -1) == [b"window:abc123:2", b"window:abc123:3", b"window:abc123:1"]
 
 
-async def test_an_order_of_a_clock_that_is_ahead_is_due_at_once(redis: ArqRedis) -> None:
+async def test_an_order_with_a_creation_time_in_the_future_is_due_now(redis: ArqRedis) -> None:
     await queue_on(redis).accept(webhook(created_at=NOW + 7))
 
     assert await redis.zscore(WINDOW.queue, "window:abc123:250") == NOW * 1000
 
 
-async def test_a_webhook_without_a_time_counts_from_its_arrival(redis: ArqRedis) -> None:
+async def test_an_order_of_a_webhook_without_a_time_is_due_since_the_webhook_came(redis: ArqRedis) -> None:
     await queue_on(redis).accept(webhook(created_at=None))
 
     assert await redis.zscore(WINDOW.queue, "window:abc123:250") == (NOW - 0.5) * 1000
 
 
-async def test_a_status_change_wakes_only_an_order_that_waits_for_it(redis: ArqRedis) -> None:
+async def test_a_status_change_queues_only_an_order_that_waits_for_it(redis: ArqRedis) -> None:
     queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW)
     assert await queue.accept(webhook(1, status=True)) is EnqueueResult.IGNORED
 
@@ -122,14 +122,14 @@ async def test_a_status_change_wakes_only_an_order_that_waits_for_it(redis: ArqR
     assert await redis.ttl(entry_key("abc123", 2)) == -1
 
 
-async def test_a_status_change_that_comes_while_the_order_is_parked_is_not_lost(redis: ArqRedis) -> None:
+async def test_a_status_change_just_before_the_order_waits_is_not_lost(redis: ArqRedis) -> None:
     queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW)
     await queue.accept(webhook())
     assert await queue.accept(webhook(status=True)) is EnqueueResult.IGNORED
 
     entry = await Ledger(redis).get("abc123", 250)
     assert entry is not None
-    assert not await transitions.await_status(entry), "whoever parks it must look again"
+    assert not await transitions.await_status(entry), "a new attempt must begin"
     assert await transitions.await_status(entry), "but only once"
 
 
@@ -145,7 +145,7 @@ async def test_a_retry_starts_over_and_keeps_what_was_sent(redis: ArqRedis) -> N
     assert await redis.zcard(RECOVERY.queue) == 1
 
 
-async def test_two_hundred_webhooks_at_once_for_one_order_make_one_job(redis_url: str) -> None:
+async def test_two_hundred_concurrent_webhooks_for_one_order_make_one_job(redis_url: str) -> None:
     async with connect(redis_url) as redis:
         queue = queue_on(redis)
         answers = await asyncio.gather(*(queue.accept(webhook()) for _ in range(200)))
@@ -154,7 +154,7 @@ async def test_two_hundred_webhooks_at_once_for_one_order_make_one_job(redis_url
         assert await redis.zcard(WINDOW.queue) == 1
 
 
-async def test_counts_tell_living_workers_and_waiting_jobs(redis: ArqRedis) -> None:
+async def test_counts_are_of_live_workers_and_waiting_jobs(redis: ArqRedis) -> None:
     queue = queue_on(redis)
     for order_id in range(1, 4):
         await queue.accept(webhook(order_id))
@@ -163,29 +163,29 @@ async def test_counts_tell_living_workers_and_waiting_jobs(redis: ArqRedis) -> N
     assert await queue.counts() == Counts(workers=2, queued=2)
 
     await redis.delete("enrich:workers:b")
-    assert await queue.counts() == Counts(workers=1, queued=2), "a silent worker is dead"
+    assert await queue.counts() == Counts(workers=1, queued=2), "a worker without a heartbeat is dead"
     await queue.remove_heartbeat("a")
     assert await queue.counts() == Counts(workers=0, queued=3)
 
 
-async def test_redis_that_comes_back_in_time_loses_no_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_webhook_survives_a_short_outage_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_queue, "PATIENCE_S", 30.0)
     async with running_redis() as server, connect(server.url) as redis:
         queue = queue_on(redis)
         await queue.accept(webhook(1))
-        await all_is_written_out(redis)
+        await append_only_file_is_written(redis)
         server.kill()
         accepting = asyncio.create_task(queue.accept(webhook(2)))
         await server.restart()
 
         assert await accepting is EnqueueResult.QUEUED
-        assert await redis.zcard(WINDOW.queue) == 2, "and what was acknowledged before is still there"
+        assert await redis.zcard(WINDOW.queue) == 2, "the webhook acknowledged before is still there"
 
 
-async def all_is_written_out(redis: ArqRedis) -> None:
-    """Return when the kernel has all that Redis has taken, so that a kill -9 of Redis loses none of it.
+async def append_only_file_is_written(redis: ArqRedis) -> None:
+    """Wait until the kernel has all that Redis has accepted, so that a kill -9 of Redis loses nothing.
 
-    With ``appendfsync everysec`` Redis puts off writing to its file while an fsync runs, for up to two seconds.
+    With ``appendfsync everysec`` Redis delays writes to its file while an fsync runs, for up to two seconds.
     """
     async with asyncio.timeout(30):
         while True:
@@ -195,7 +195,7 @@ async def all_is_written_out(redis: ArqRedis) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_redis_that_stays_away_is_queue_unavailable() -> None:
+async def test_a_dead_redis_is_queue_unavailable() -> None:
     async with running_redis() as server, connect(server.url) as redis:
         queue = queue_on(redis)
         server.kill()
@@ -203,7 +203,7 @@ async def test_redis_that_stays_away_is_queue_unavailable() -> None:
             await queue.accept(webhook())
 
 
-async def test_redis_that_hangs_is_queue_unavailable() -> None:
+async def test_a_hung_redis_is_queue_unavailable() -> None:
     async with running_redis() as server, connect(server.url) as redis:
         queue = queue_on(redis)
         await queue.accept(webhook(1))
@@ -214,23 +214,25 @@ async def test_redis_that_hangs_is_queue_unavailable() -> None:
         assert await queue.accept(webhook(2)) in (EnqueueResult.QUEUED, EnqueueResult.DUPLICATE)
 
 
-@pytest.mark.parametrize(("trouble", "well"), [(("min-replicas-to-write", 1), 0), (("maxmemory", 1), 0)], ids=str)
-async def test_redis_that_cannot_write_for_a_moment_loses_no_webhook(
-    redis: ArqRedis, trouble: tuple[str, int], well: int
+@pytest.mark.parametrize(("setting", "normal"), [(("min-replicas-to-write", 1), 0), (("maxmemory", 1), 0)], ids=str)
+async def test_a_webhook_survives_a_redis_that_cannot_write_for_a_moment(
+    redis: ArqRedis, setting: tuple[str, int], normal: int
 ) -> None:
-    await redis.config_set(*trouble)
+    await redis.config_set(*setting)
     try:
         accepting = asyncio.create_task(queue_on(redis).accept(webhook()))
         await asyncio.sleep(0.3)
-        assert not accepting.done(), "the next try of BigCommerce's comes after the window"
+        assert not accepting.done(), "BigCommerce would repeat the webhook only after the window"
     finally:
-        await redis.config_set(trouble[0], well)
+        await redis.config_set(setting[0], normal)
 
     assert await accepting is EnqueueResult.QUEUED
 
 
-async def test_an_order_that_is_woken_in_the_second_of_its_creation_has_a_job_of_its_own(redis: ArqRedis) -> None:
-    """A worker that still closes the job before knows its own by when that was due."""
+async def test_an_order_requeued_in_its_first_second_gets_a_job_with_another_due_time(
+    redis: ArqRedis,
+) -> None:
+    """A worker that still closes the previous job recognizes it by its due time."""
     queue, transitions = queue_on(redis), Transitions(redis, clock=lambda: NOW)
     await queue.accept(webhook(created_at=NOW - 1))
     before = await redis.zscore(WINDOW.queue, "window:abc123:250")

@@ -1,4 +1,4 @@
-"""Where an order is: in one place at a time, and moved only by the last look at it that began."""
+"""An order is in one state at a time, and only its newest attempt can move it."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -22,18 +22,18 @@ STORE, ORDER = "abc123", 250
 Move = Callable[[Transitions, Entry], Awaitable[object]]
 
 
-async def end(transitions: Transitions, entry: Entry) -> None:
+async def finish(transitions: Transitions, entry: Entry) -> None:
     entry.status = Status.CREATED
     await transitions.finish(entry)
 
 
 MOVES: dict[str, Move] = {
-    "note": lambda transitions, entry: transitions.save(entry),
+    "save": lambda transitions, entry: transitions.save(entry),
     "recover": lambda transitions, entry: transitions.to_recovery(entry, 5.0),
     "check": lambda transitions, entry: transitions.to_verification(entry, 0.5),
     "park": lambda transitions, entry: transitions.park(entry),
     "wait": lambda transitions, entry: transitions.await_status(entry, ask_in=900.0),
-    "end": end,
+    "finish": finish,
 }
 
 
@@ -50,20 +50,20 @@ def webhook(order_id: int = ORDER, *, status: bool = False) -> Webhook:
     return Webhook(STORE, order_id, "msg_1", scope, NOW - 1, NOW)
 
 
-async def where(redis: ArqRedis, order_id: int = ORDER) -> list[str]:
-    """All places that the order is in."""
+async def states_of(redis: ArqRedis, order_id: int = ORDER) -> list[str]:
+    """All states that the order is in."""
     found = []
     for kind in (WINDOW, RECOVERY):
         has_job = await redis.exists(kind.key(STORE, order_id))
         is_due = await redis.zscore(kind.queue, kind.id(STORE, order_id)) is not None
-        assert bool(has_job) == is_due, "a job and its turn belong together"
+        assert bool(has_job) == is_due, "a job is in its queue"
         found += [kind.function] if is_due else []
     for name, key in (("checks", verify_key(STORE)), ("parked", parked_key(STORE))):
         found += [name] if await redis.zscore(key, str(order_id)) is not None else []
     status = await redis.hget(entry_key(STORE, order_id), "status")  # type: ignore[misc]
     found += [] if status in (None, b"queued") else ["waiting" if status == b"waiting" else "ended"]
-    is_asked_for = await redis.zscore(waiting_key(STORE), str(order_id)) is not None
-    assert is_asked_for == (found == ["waiting"]), found
+    is_polled = await redis.zscore(waiting_key(STORE), str(order_id)) is not None
+    assert is_polled == (found == ["waiting"]), found
     return found
 
 
@@ -71,10 +71,10 @@ async def everything(redis: ArqRedis) -> dict[bytes, bytes | None]:
     return {key: await redis.dump(key) for key in await redis.keys("*")}
 
 
-# ── a look ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_look_has_a_number_of_its_own(redis: ArqRedis) -> None:
+async def test_each_attempt_has_its_own_number(redis: ArqRedis) -> None:
     await queue_on(redis).accept(webhook())
     transitions = transitions_on(redis)
 
@@ -85,14 +85,14 @@ async def test_a_look_has_a_number_of_its_own(redis: ArqRedis) -> None:
     assert first.times[Stage.PICKED_UP] == second.times[Stage.PICKED_UP] == NOW
 
 
-async def test_a_look_tells_that_the_stores_credentials_are_refused(redis: ArqRedis) -> None:
+async def test_an_attempt_reports_that_the_breaker_is_open(redis: ArqRedis) -> None:
     await Breaker(redis).open(STORE)
     _, refused = await transitions_on(redis).begin_attempt(STORE, ORDER)
     assert refused
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status.is_final])
-async def test_a_look_at_an_order_that_has_ended_changes_nothing(redis: ArqRedis, status: Status) -> None:
+async def test_an_attempt_at_a_finished_order_changes_nothing(redis: ArqRedis, status: Status) -> None:
     transitions = transitions_on(redis)
     await transitions.finish(Entry(STORE, ORDER, status=status, attempts=3))
     before = await everything(redis)
@@ -103,19 +103,19 @@ async def test_a_look_at_an_order_that_has_ended_changes_nothing(redis: ArqRedis
     assert await everything(redis) == before
 
 
-async def test_an_order_whose_entry_is_gone_is_looked_at_as_new(redis: ArqRedis) -> None:
+async def test_an_order_whose_entry_is_gone_is_new(redis: ArqRedis) -> None:
     entry, _ = await transitions_on(redis).begin_attempt(STORE, ORDER)
     assert (entry.status, entry.attempts, entry.sent) == (Status.QUEUED, 1, None)
 
 
 @pytest.mark.parametrize("move", MOVES)
-async def test_a_stale_look_can_write_nothing(redis: ArqRedis, move: str) -> None:
+async def test_a_stale_attempt_cannot_write(redis: ArqRedis, move: str) -> None:
     await queue_on(redis).accept(webhook())
     await Breaker(redis).open(STORE)
     transitions = transitions_on(redis)
     stale, _ = await transitions.begin_attempt(STORE, ORDER)
     newer, _ = await transitions.begin_attempt(STORE, ORDER)
-    newer.trouble = "of the newer look"
+    newer.trouble = "of the newer attempt"
     await transitions.save(newer)
     before = await everything(redis)
 
@@ -126,7 +126,7 @@ async def test_a_stale_look_can_write_nothing(redis: ArqRedis, move: str) -> Non
 
 
 @pytest.mark.parametrize("move", MOVES)
-async def test_a_stale_look_does_not_reopen_an_order_that_has_ended(redis: ArqRedis, move: str) -> None:
+async def test_a_stale_attempt_does_not_reopen_a_finished_order(redis: ArqRedis, move: str) -> None:
     await queue_on(redis).accept(webhook())
     transitions = transitions_on(redis)
     stale, _ = await transitions.begin_attempt(STORE, ORDER)
@@ -141,36 +141,36 @@ async def test_a_stale_look_does_not_reopen_an_order_that_has_ended(redis: ArqRe
     assert await everything(redis) == before
 
 
-# ── one place ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── one state ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    ("move", "place"),
+    ("move", "state"),
     [
-        ("note", "window"),
+        ("save", "window"),
         ("recover", "recover"),
         ("check", "checks"),
         ("park", "parked"),
         ("wait", "waiting"),
-        ("end", "ended"),
+        ("finish", "ended"),
     ],
 )
-async def test_each_move_leads_to_one_place_with_or_without_its_answer(redis: ArqRedis, move: str, place: str) -> None:
+async def test_each_transition_leads_to_one_state_also_when_repeated(redis: ArqRedis, move: str, state: str) -> None:
     await queue_on(redis).accept(webhook())
     await Breaker(redis).open(STORE)
     transitions = transitions_on(redis)
     entry, _ = await transitions.begin_attempt(STORE, ORDER)
     await redis.set(in_progress_key_prefix + WINDOW.id(STORE, ORDER), "me")
 
-    for _ in range(2):  # whoever gets no answer says it again
+    for _ in range(2):  # a caller that gets no answer repeats it
         await MOVES[move](transitions, entry)
-        assert await where(redis) == [place]
+        assert await states_of(redis) == [state]
 
-    assert await redis.exists(in_progress_key_prefix + WINDOW.id(STORE, ORDER)) == (move == "note")
+    assert await redis.exists(in_progress_key_prefix + WINDOW.id(STORE, ORDER)) == (move == "save")
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_an_order_is_in_one_place_after_any_moves(redis: ArqRedis, seed: int) -> None:
+async def test_an_order_is_in_one_state_after_any_transitions(redis: ArqRedis, seed: int) -> None:
     chance = random.Random(seed)
     now = NOW
     transitions = Transitions(redis, clock=lambda: now)
@@ -193,16 +193,16 @@ async def test_an_order_is_in_one_place_after_any_moves(redis: ArqRedis, seed: i
                 entry, _ = await transitions.begin_attempt(STORE, ORDER)
                 if not entry.status.is_final:
                     await MOVES[move](transitions, entry)
-        found = await where(redis)
+        found = await states_of(redis)
         assert len(found) == 1, found
 
 
-async def test_an_order_that_goes_to_recovery_is_due_when_it_was_said(redis: ArqRedis) -> None:
+async def test_an_order_in_recovery_is_due_after_its_delay(redis: ArqRedis) -> None:
     await transitions_on(redis).to_recovery(Entry(STORE, ORDER), 5.0)
     assert await redis.zscore(RECOVERY.queue, RECOVERY.id(STORE, ORDER)) == (NOW + 5) * 1000
 
 
-async def test_checks_are_worked_off_when_the_first_is_due(redis: ArqRedis) -> None:
+async def test_the_verification_job_is_due_when_its_first_order_is(redis: ArqRedis) -> None:
     transitions = transitions_on(redis)
     await transitions.to_verification(Entry(STORE, 1), 4.0)
     await transitions.to_verification(Entry(STORE, 2), 0.5)
@@ -219,19 +219,19 @@ async def test_an_order_is_not_parked_once_the_credentials_are_accepted(redis: A
 
     assert not await transitions.park(entry)
 
-    assert await where(redis) == ["window"]
+    assert await states_of(redis) == ["window"]
 
 
 async def test_a_parked_order_has_a_probe(redis: ArqRedis) -> None:
     await Breaker(redis).open(STORE)
-    await redis.delete(PROBE.queue, PROBE.key(STORE))  # it was just closed
+    await redis.delete(PROBE.queue, PROBE.key(STORE))  # the probe was just closed
     assert await transitions_on(redis).park(Entry(STORE, ORDER))
 
     assert await redis.zscore(PROBE.queue, PROBE.id(STORE)) == (NOW + FIRST_PROBE_S) * 1000
     assert await redis.exists(PROBE.key(STORE))
 
 
-async def test_orders_that_are_parked_while_others_are_released_are_not_forgotten(redis: ArqRedis) -> None:
+async def test_no_order_is_parked_once_the_others_were_released(redis: ArqRedis) -> None:
     transitions, breaker = transitions_on(redis), Breaker(redis, clock=lambda: NOW)
     await breaker.open(STORE)
     for order_id in range(1, 6):
@@ -239,26 +239,26 @@ async def test_orders_that_are_parked_while_others_are_released_are_not_forgotte
 
     assert await breaker.release(STORE) == 5
     assert not await breaker.is_open(STORE)
-    assert [await where(redis, order_id) for order_id in range(1, 6)] == [["recover"]] * 5
-    assert not await transitions.park(Entry(STORE, 6)), "from here on nobody would release it"
+    assert [await states_of(redis, order_id) for order_id in range(1, 6)] == [["recover"]] * 5
+    assert not await transitions.park(Entry(STORE, 6)), "nothing would release it any more"
 
 
 # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_status_that_changed_during_the_look_has_the_order_looked_at_again(redis: ArqRedis) -> None:
+async def test_a_status_change_during_an_attempt_leads_to_another_attempt(redis: ArqRedis) -> None:
     queue, transitions = queue_on(redis), transitions_on(redis)
     await queue.accept(webhook())
     entry, _ = await transitions.begin_attempt(STORE, ORDER)
     assert await queue.accept(webhook(status=True)) is EnqueueResult.IGNORED
 
     assert not await transitions.await_status(entry, ask_in=900.0)
-    assert (entry.status, await where(redis)) == (Status.QUEUED, ["window"])
+    assert (entry.status, await states_of(redis)) == (Status.QUEUED, ["window"])
     assert await transitions.await_status(entry, ask_in=900.0)
-    assert await where(redis) == ["waiting"]
+    assert await states_of(redis) == ["waiting"]
 
 
-async def test_an_order_that_waits_is_woken_with_fresh_patience(redis: ArqRedis) -> None:
+async def test_a_waiting_order_starts_over_when_its_status_changes(redis: ArqRedis) -> None:
     queue, transitions = queue_on(redis), transitions_on(redis)
     await queue.accept(webhook())
     entry, _ = await transitions.begin_attempt(STORE, ORDER)
@@ -267,15 +267,15 @@ async def test_an_order_that_waits_is_woken_with_fresh_patience(redis: ArqRedis)
 
     assert await queue.accept(webhook(status=True)) is EnqueueResult.QUEUED
 
-    woken, _ = await transitions_on(redis, NOW + 5).begin_attempt(STORE, ORDER)
-    assert (woken.status, woken.recovering_since) == (Status.QUEUED, None)
-    assert woken.times[Stage.PICKED_UP] == NOW + 5
+    requeued, _ = await transitions_on(redis, NOW + 5).begin_attempt(STORE, ORDER)
+    assert (requeued.status, requeued.recovering_since) == (Status.QUEUED, None)
+    assert requeued.times[Stage.PICKED_UP] == NOW + 5
 
 
-# ── what is kept ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── retention ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_trimming_deletes_neither_failures_nor_orders_that_have_not_ended(
+async def test_trimming_deletes_neither_failed_nor_unfinished_orders(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_ENTRIES", 2)

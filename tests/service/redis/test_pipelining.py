@@ -1,4 +1,4 @@
-"""Commands of the same moment share an exchange with Redis, and nobody notices but the clock."""
+"""Commands of the same moment share a round trip to Redis, and behave as if each had its own."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,9 +9,9 @@ from arq import ArqRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, ResponseError
 
-from service.redis import client as redisdb
-from service.redis import scripts
+from service.orders.state.lua import begin_attempt
 from service.redis.client import connect
+from service.redis.pipelining import PipeliningRedis, _Command
 from tests.fakes.redis_server import running_redis
 
 
@@ -22,50 +22,50 @@ async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
 
 
 @pytest.fixture
-def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many commands each exchange had."""
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many commands each round trip had."""
     sizes: list[int] = []
-    exchange = redisdb._Redis._exchange
+    send = PipeliningRedis._send
 
-    async def counted(self: redisdb._Redis, asked: list[redisdb._Asked]) -> None:
-        sizes.append(len(asked))
-        await exchange(self, asked)
+    async def counted(self: PipeliningRedis, commands: list[_Command]) -> None:
+        sizes.append(len(commands))
+        await send(self, commands)
 
-    monkeypatch.setattr(redisdb._Redis, "_exchange", counted)
+    monkeypatch.setattr(PipeliningRedis, "_send", counted)
     return sizes
 
 
-async def test_commands_of_one_moment_go_out_together_and_each_gets_its_answer(
-    redis: ArqRedis, exchanges: list[int]
+async def test_commands_of_one_moment_are_sent_together_and_each_gets_its_answer(
+    redis: ArqRedis, round_trips: list[int]
 ) -> None:
     answers = await asyncio.gather(*(redis.incrby("n", step) for step in (1, 10, 100)), redis.get("other"))
     assert answers == [1, 11, 111, None]
-    assert exchanges == [4]
+    assert round_trips == [4]
 
 
-async def test_one_after_the_other_they_go_out_one_by_one(redis: ArqRedis, exchanges: list[int]) -> None:
+async def test_commands_one_after_the_other_are_sent_one_by_one(redis: ArqRedis, round_trips: list[int]) -> None:
     await redis.set("n", 1)
     assert await redis.incr("n") == 2
-    assert exchanges == [1, 1]
+    assert round_trips == [1, 1]
 
 
-async def test_many_are_cut_into_several_exchanges(redis: ArqRedis, exchanges: list[int]) -> None:
+async def test_many_commands_are_cut_into_several_round_trips(redis: ArqRedis, round_trips: list[int]) -> None:
     answers = await asyncio.gather(*(redis.incr("n") for _ in range(250)))
     assert sorted(answers) == list(range(1, 251))
-    assert exchanges == [100, 100, 50]
+    assert round_trips == [100, 100, 50]
 
 
-async def test_a_command_that_fails_does_so_for_nobody_else(redis: ArqRedis, exchanges: list[int]) -> None:
+async def test_a_failing_command_fails_for_its_caller_only(redis: ArqRedis, round_trips: list[int]) -> None:
     await redis.set("text", "x")
     good, bad, other = await asyncio.gather(
         redis.incr("n"), redis.incr("text"), redis.incr("n"), return_exceptions=True
     )
     assert (good, other) == (1, 2)
     assert isinstance(bad, ResponseError)
-    assert exchanges == [1, 3]
+    assert round_trips == [1, 3]
 
 
-async def test_a_command_that_cannot_be_written_down_fails_for_nobody_else(redis: ArqRedis) -> None:
+async def test_a_command_that_cannot_be_encoded_fails_for_its_caller_only(redis: ArqRedis) -> None:
     commands = [("INCR", "n"), ("SET", "x", None), ("SET", "x", "\ud800"), ("INCR", "n")]
     asked = [redis.execute_command(*command) for command in commands]  # type: ignore[no-untyped-call]
     good, nothing, half, other = await asyncio.gather(*asked, return_exceptions=True)
@@ -73,14 +73,13 @@ async def test_a_command_that_cannot_be_written_down_fails_for_nobody_else(redis
     assert (type(nothing), type(half)) == (DataError, UnicodeEncodeError)
 
 
-async def test_scripts_that_redis_does_not_know_yet_are_loaded_for_all(redis: ArqRedis) -> None:
+async def test_a_script_that_redis_does_not_know_yet_is_loaded_for_all_callers(redis: ArqRedis) -> None:
     await redis.script_flush()
-    begin = scripts.load(redis, "service.orders.state", "begin")
-    looks = [begin(keys=[f"entry:{number}", "breaker"], args=["1.0"]) for number in range(5)]
-    assert [refused for refused, _ in await asyncio.gather(*looks)] == [0] * 5
+    attempts = [begin_attempt(redis, entry=f"entry:{number}", breaker="breaker", now_s="1.0") for number in range(5)]
+    assert [is_open for is_open, _ in await asyncio.gather(*attempts)] == [0] * 5
 
 
-async def test_who_gives_up_takes_nobody_along(redis: ArqRedis) -> None:
+async def test_a_cancelled_command_does_not_cancel_others(redis: ArqRedis) -> None:
     first, second = asyncio.ensure_future(redis.incr("n")), asyncio.ensure_future(redis.incr("n"))
     await asyncio.sleep(0)
     first.cancel()
@@ -89,7 +88,7 @@ async def test_who_gives_up_takes_nobody_along(redis: ArqRedis) -> None:
         await first
 
 
-async def test_a_connection_that_breaks_is_told_to_all_who_shared_it() -> None:
+async def test_a_broken_connection_fails_all_commands_that_share_it() -> None:
     async with running_redis() as server, connect(server.url) as redis:
         await redis.ping()
         server.kill()
@@ -97,7 +96,7 @@ async def test_a_connection_that_breaks_is_told_to_all_who_shared_it() -> None:
     assert [isinstance(answer, RedisConnectionError) for answer in answers] == [True] * 3
 
 
-async def test_closing_waits_for_what_is_on_its_way(redis_url: str) -> None:
+async def test_closing_waits_for_commands_in_flight(redis_url: str) -> None:
     async with connect(redis_url) as redis:
         asked = asyncio.ensure_future(redis.set("n", 7))
         await asyncio.sleep(0)
@@ -105,16 +104,16 @@ async def test_closing_waits_for_what_is_on_its_way(redis_url: str) -> None:
     assert await asked is True
 
 
-async def test_what_was_given_up_before_it_was_sent_is_not_sent(redis: ArqRedis) -> None:
-    given_up = asyncio.ensure_future(redis.set("n", 7))
+async def test_a_command_that_is_cancelled_before_it_is_sent_is_not_sent(redis: ArqRedis) -> None:
+    cancelled = asyncio.ensure_future(redis.set("n", 7))
     await asyncio.sleep(0)
-    given_up.cancel()
+    cancelled.cancel()
     with suppress(asyncio.CancelledError):
-        await given_up
+        await cancelled
     assert await redis.get("n") is None
 
 
-async def test_closing_waits_for_what_was_asked_for_just_before_and_leaves_no_connection(redis_url: str) -> None:
+async def test_closing_waits_for_commands_given_just_before_and_leaves_no_connection(redis_url: str) -> None:
     redis = connect(redis_url)
     asked = asyncio.ensure_future(redis.set("n", 7))
     await asyncio.sleep(0)

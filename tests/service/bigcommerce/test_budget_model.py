@@ -1,7 +1,7 @@
-"""The budget against a model of BigCommerce's quota, whatever happens in whatever order.
+"""The budget against a model of BigCommerce's quota, for any sequence of events.
 
-Calls and their answers travel for a while, answers get lost, other apps spend too, and the model counts in fixed
-windows: either one follows the other on the clock, or each begins with the first call after the last.
+Calls and answers take time, answers get lost, other apps spend too, and the model counts in fixed windows: either they
+follow each other on the clock, or each begins with the first call after the last one.
 """
 
 import heapq
@@ -24,12 +24,12 @@ from service.errors import OutOfBudget
 from tests.fakes.sandbox import StillClock
 
 WINDOW_S = 10.0
-LONGEST_WAY_S = 2.0  # there, and the same back: together less than half a window
+MAX_LATENCY_S = 2.0  # in each direction: together less than half a window
 
 
 @dataclass(slots=True)
 class Server:
-    """What a store's quota is in truth. Its windows are numbered."""
+    """The model of a store's quota. Its windows are numbered."""
 
     limit: int
     is_aligned: bool
@@ -50,7 +50,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """So many calls at once, a while after the one before; other apps' have no priority."""
+    """Some calls at once, some time after the previous burst; calls of other apps have no priority."""
 
     gap_s: float
     priority: Priority | None
@@ -69,7 +69,7 @@ bursts = st.builds(
 
 @dataclass
 class World:
-    """Two processes and other apps share a store; everything happens on one line of time."""
+    """Two processes and other apps share a store, on one simulated clock."""
 
     redis: ArqRedis
     server: Server
@@ -81,14 +81,14 @@ class World:
     refused: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     accepted: dict[int, Counter[Priority]] = field(default_factory=lambda: defaultdict(Counter))
     waits: list[float] = field(default_factory=list)
-    # Calls as (our window, the server's), in the order in which they arrive.
+    # Calls as (our window, the server's window), in the order in which they arrive.
     arrived: list[tuple[int, int]] = field(default_factory=list)
     ours: int = 0
     answered: set[int] = field(default_factory=set)
     never_answered: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.desks = [Budget(self.redis, clock=self.clock) for _ in range(2)]
+        self.budgets = [Budget(self.redis, clock=self.clock) for _ in range(2)]
         self._order = count()
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
 
@@ -106,10 +106,10 @@ class World:
             self.clock.now = until
 
     async def spend(self, priority: Priority, *, is_fast: bool) -> float:
-        """Ask for a call and send it; else how long to wait."""
-        desk = self.chance.choice(self.desks)
+        """Spend a call and send it; returns how long to wait when it is refused, else 0."""
+        budget = self.chance.choice(self.budgets)
         try:
-            spent = await desk.spend("abc123", Api.B2B, priority, operation="Get an Order")
+            spent = await budget.spend("abc123", Api.B2B, priority, operation="Get an Order")
         except OutOfBudget as refusal:
             self.waits.append(refusal.seconds)
             return refusal.seconds
@@ -118,14 +118,14 @@ class World:
             if self.ours not in self.answered:
                 self.never_answered.add(self.ours)
             self.ours = spent.window
-        self.later(self._way(is_fast=is_fast), lambda: self._arrive(desk, spent, priority, is_fast=is_fast))
+        self.later(self._latency(is_fast=is_fast), lambda: self._arrive(budget, spent, priority, is_fast=is_fast))
         return 0.0
 
     def others_spend(self) -> None:
         self.server.take(self.clock.now)
         self.foreign[self.server.window] += 1
 
-    def _arrive(self, desk: Budget, spent: Spent, priority: Priority, *, is_fast: bool) -> None:
+    def _arrive(self, budget: Budget, spent: Spent, priority: Priority, *, is_fast: bool) -> None:
         accepted, quota = self.server.take(self.clock.now)
         window = self.server.window
         if accepted:
@@ -134,26 +134,26 @@ class World:
             self.refused[window] += 1
         self.arrived.append((spent.window, window))
         if self.chance.random() >= self.lost_share:
-            self.later(self._way(is_fast=is_fast), lambda: self._answer(desk, spent, quota, accepted=accepted))
+            self.later(self._latency(is_fast=is_fast), lambda: self._answer(budget, spent, quota, accepted=accepted))
 
-    async def _answer(self, desk: Budget, spent: Spent, quota: Quota, *, accepted: bool) -> None:
+    async def _answer(self, budget: Budget, spent: Spent, quota: Quota, *, accepted: bool) -> None:
         self.answered.add(spent.window)
-        await desk.correct(spent, quota, refused=not accepted)
+        await budget.correct(spent, quota, refused=not accepted)
 
-    def strayed(self) -> Counter[int]:
-        """How many calls counted in another of the server's windows than we thought, by the server's window.
+    def misplaced(self) -> Counter[int]:
+        """How many calls were counted in another window than expected, by the server's window.
 
-        They were under way when it reset, or no answer told when it would.
+        They were in flight when it reset, or no answer had reported when it would.
         """
-        belongs_to: dict[int, int] = {}
+        first_window_of: dict[int, int] = {}
         for ours, window in self.arrived:
-            belongs_to.setdefault(ours, window)
+            first_window_of.setdefault(ours, window)
         return Counter(
-            window for ours, window in self.arrived if belongs_to[ours] != window or ours in self.never_answered
+            window for ours, window in self.arrived if first_window_of[ours] != window or ours in self.never_answered
         )
 
-    def _way(self, *, is_fast: bool) -> float:
-        return self.chance.uniform(0.0001, 0.005 if is_fast else LONGEST_WAY_S)
+    def _latency(self, *, is_fast: bool) -> float:
+        return self.chance.uniform(0.0001, 0.005 if is_fast else MAX_LATENCY_S)
 
 
 @pytest.fixture(autouse=True)
@@ -163,32 +163,32 @@ def _silence() -> Iterator[None]:
 
 
 async def begin(world: World) -> None:
-    """A first call, answered at once: from then on the limit is known."""
-    desk = world.desks[0]
-    spent = await desk.spend("abc123", Api.B2B, Priority.CREATE, operation="Get an Order")
+    """Make a first call that is answered at once, so that the limit is known."""
+    budget = world.budgets[0]
+    spent = await budget.spend("abc123", Api.B2B, Priority.CREATE, operation="Get an Order")
     assert spent
     _, quota = world.server.take(world.clock.now)
     world.ours = spent.window
     world.answered.add(spent.window)
     world.arrived.append((spent.window, world.server.window))
-    await desk.correct(spent, quota)
+    await budget.correct(spent, quota)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
-    course=st.lists(bursts, max_size=40),
+    sequence=st.lists(bursts, max_size=40),
     limit=st.integers(2, 30),
     is_aligned=st.booleans(),
     lost_share=st.sampled_from([0.0, 0.0, 0.1, 1.0]),
     seed=st.integers(0, 2**32),
 )
-async def test_no_more_is_refused_than_others_spent_or_crossed_a_reset(
-    redis: ArqRedis, course: list[Burst], limit: int, is_aligned: bool, lost_share: float, seed: int
+async def test_refusals_are_no_more_than_calls_of_others_and_calls_that_crossed_a_reset(
+    redis: ArqRedis, sequence: list[Burst], limit: int, is_aligned: bool, lost_share: float, seed: int
 ) -> None:
     await redis.flushall()
     world = World(redis, Server(limit, is_aligned), Random(seed), lost_share)
     await begin(world)
-    for burst in course:
+    for burst in sequence:
         await world.run(until=world.clock.now + burst.gap_s)
         for _ in range(burst.calls):
             if burst.priority is None:
@@ -197,12 +197,12 @@ async def test_no_more_is_refused_than_others_spent_or_crossed_a_reset(
                 await world.spend(burst.priority, is_fast=burst.is_fast)
     await world.run()
 
-    assert all(0 < seconds <= WINDOW_S + LONGEST_WAY_S for seconds in world.waits)
-    strayed = world.strayed()
+    assert all(0 < seconds <= WINDOW_S + MAX_LATENCY_S for seconds in world.waits)
+    misplaced = world.misplaced()
     for window, refused in world.refused.items():
-        assert refused <= world.foreign[window] + strayed[window]
+        assert refused <= world.foreign[window] + misplaced[window]
 
-    # Whatever happened: a create is granted when it waits as told.
+    # In any case a create is granted after it has waited as long as the refusal says.
     waits = await world.spend(Priority.CREATE, is_fast=True)
     if waits:
         world.clock.tick(waits)
@@ -211,10 +211,10 @@ async def test_no_more_is_refused_than_others_spent_or_crossed_a_reset(
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(limit=st.integers(20, 150), is_aligned=st.booleans(), is_fast=st.booleans(), seed=st.integers(0, 2**32))
-async def test_creates_that_always_come_get_all_there_is(
+async def test_a_steady_stream_of_creates_gets_nearly_the_whole_quota(
     redis: ArqRedis, limit: int, is_aligned: bool, is_fast: bool, seed: int
 ) -> None:
-    """Lower priorities ask all the time; the few calls of their head start are all they get."""
+    """Lower priorities try all the time, but get only the few calls of their head start."""
     await redis.flushall()
     world = World(redis, Server(limit, is_aligned), Random(seed), lost_share=0.0)
     await begin(world)

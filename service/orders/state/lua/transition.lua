@@ -1,0 +1,102 @@
+-- Write an order's entry and move the order to its next state. It is in one state at a time: in one of the two queues,
+-- to be verified, parked, waiting for its status, or finished.
+-- Returns
+--   'moved'
+--   'stale'  a newer attempt at the order has begun: nothing was written
+--   'again'  (to waiting) its status has just changed: begin a new attempt
+--   'open'   (to parked) the store's credentials are accepted again: it need not be parked
+-- KEYS: entry
+--       index            the store's orders by the time of their last change
+--       failed           its failed orders
+--       to_verify        its orders whose records are to be verified
+--       parked           its parked orders
+--       breaker          there while the store's credentials are refused
+--       to_reverify      its finished orders whose records are to be re-verified
+--       awaiting_status  its orders that wait for their status to change
+--       recovery_queue
+--       verify_queue
+--       probe_queue
+--       reverify_queue
+-- ARGV: state     here (no move), recovery, checks, parked, waiting or ended
+--       attempt   the number of the attempt that writes
+--       order_id
+--       now_ms
+--       due_ms    when the next step is due; to ended: the re-verification; to waiting: the request for the status;
+--                 '' for never
+--       context   JSON: the job that the new state needs, the order's jobs, prefixes of keys, and retention
+--       fields    fields of the entry: name, value, ...
+local now, known = tonumber(now_ms), cjson.decode(context)
+
+local latest = redis.call('HGET', entry, 'attempts')
+if latest and latest ~= attempt then
+  return 'stale'
+end
+if state == 'waiting' and redis.call('HDEL', entry, 'again') == 1 then
+  return 'again'
+end
+if state == 'parked' and redis.call('EXISTS', breaker) == 0 then
+  return 'open'
+end
+
+redis.call('HSET', entry, unpack(fields))
+if state == 'here' then
+  return 'moved'
+end
+
+-- Out of all states but the new one. A job's lease is deleted with the job.
+for _, job in ipairs(known.jobs) do
+  redis.call('ZREM', job.queue, job.id)
+  redis.call('DEL', known.prefixes.job .. job.id, known.prefixes.lease .. job.id, known.prefixes.tries .. job.id)
+end
+if state ~= 'checks' then
+  redis.call('ZREM', to_verify, order_id)
+end
+if state ~= 'parked' then
+  redis.call('ZREM', parked, order_id)
+end
+redis.call('ZREM', awaiting_status, order_id)
+
+local function ensure_job(queue, mode)
+  redis.call('SET', known.prefixes.job .. known.job.id, known.job.body, 'NX')
+  redis.call('ZADD', queue, mode, due_ms, known.job.id)
+end
+
+if state == 'recovery' or state == 'checks' or state == 'parked' then
+  redis.call('PERSIST', entry)
+end
+if state == 'recovery' then
+  ensure_job(recovery_queue, 'NX')
+elseif state == 'checks' then
+  redis.call('ZADD', to_verify, due_ms, order_id)
+  ensure_job(verify_queue, 'LT')
+elseif state == 'parked' then
+  redis.call('ZADD', parked, 'NX', now, order_id)
+  ensure_job(probe_queue, 'NX')
+else
+  local status = redis.call('HGET', entry, 'status')
+  redis.call('HDEL', entry, 'again')
+  redis.call('PEXPIRE', entry, status == 'failed' and known.keep.failed or known.keep.ended)
+  redis.call('ZADD', index, now, order_id)
+  redis.call('ZREM', failed, order_id)
+  if status == 'failed' then
+    redis.call('ZADD', failed, now, order_id)
+  end
+  if due_ms ~= '' and state == 'waiting' then
+    redis.call('ZADD', awaiting_status, due_ms, order_id)
+  elseif due_ms ~= '' then
+    redis.call('ZADD', to_reverify, due_ms, order_id)
+    ensure_job(reverify_queue, 'LT')
+  end
+
+  -- Bound the memory: delete what is past its retention, and the oldest entries of a store that has too many.
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', now - known.keep.ended)
+  redis.call('ZREMRANGEBYSCORE', failed, '-inf', now - known.keep.failed)
+  for _ = 1, math.min(10, redis.call('ZCARD', index) - known.keep.most) do
+    local oldest = known.prefixes.entry .. redis.call('ZPOPMIN', index)[1]
+    local its_status = redis.call('HGET', oldest, 'status')
+    if its_status == 'created' or its_status == 'updated' or its_status == 'unchanged' or its_status == 'skipped' then
+      redis.call('DEL', oldest)
+    end
+  end
+end
+return 'moved'

@@ -1,0 +1,51 @@
+"""The connection pool: every task gets its turn, and no connection is lost."""
+
+import asyncio
+
+import pytest
+
+from service.redis import pool
+from service.redis.client import TRANSIENT_ERRORS, connect
+
+
+async def test_a_burst_waits_for_a_free_connection(redis_url: str) -> None:
+    async with connect(redis_url, max_connections=3) as redis:
+        assert sorted(await asyncio.gather(*(redis.incr("n") for _ in range(300)))) == list(range(1, 301))
+        assert len(redis.connection_pool._available_connections) <= 3
+
+
+async def test_connections_are_given_out_first_come_first_served(redis_url: str) -> None:
+    async with connect(redis_url, max_connections=1) as redis:
+        await redis.ping()
+        served: list[str] = []
+
+        async def use(name: str, times: int) -> None:
+            for _ in range(times):
+                await redis.ping()
+                served.append(name)
+
+        await asyncio.gather(use("greedy", 10), use("modest", 1))
+        assert served.index("modest") <= 1
+
+
+async def test_a_full_pool_is_a_transient_error_after_a_while(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_POOL_WAIT_S", 0.01)
+    async with connect(redis_url, max_connections=1) as redis:
+        held = await redis.connection_pool.get_connection()
+        with pytest.raises(TRANSIENT_ERRORS, match="no connection became free"):
+            await redis.ping()
+        await redis.connection_pool.release(held)
+        assert await redis.ping()
+
+
+async def test_cancelled_commands_give_their_connections_back(redis_url: str) -> None:
+    async with connect(redis_url, max_connections=3) as redis:
+        for steps in range(40):  # cancelled a little later each time, at every point where a command can wait
+            tasks = [asyncio.ensure_future(redis.ping()) for _ in range(9)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert await asyncio.gather(*(redis.ping() for _ in range(9))) == [True] * 9
+        assert not redis.connection_pool._in_use_connections

@@ -1,0 +1,56 @@
+# mypy: disable-error-code="empty-body"
+"""The scripts of a leased worker. Each is one step in Redis; its Lua text lies beside this file."""
+
+from collections.abc import Mapping, Sequence
+
+from redis.asyncio import Redis
+
+from service.redis.scripts import Arg, Key, OptionalKey, Rest, redis_script
+
+
+@redis_script
+async def claim_jobs(
+    redis: Redis,
+    *,
+    queue: Key,
+    owner: Arg[str],
+    lease_ms: Arg[int],
+    now_ms: Arg[int],
+    limit: Arg[int],
+    lease_prefix: Arg[str],
+    store_limit: Arg[int],
+    running_by_store: Arg[str],
+    job_ids: Rest[Sequence[bytes]],
+) -> tuple[str, ...]:
+    """Lease due jobs that no worker runs: id, score, id, score, …"""
+
+
+@redis_script
+async def renew_leases(
+    redis: Redis,
+    *,
+    queue: Key,
+    owner: Arg[str],
+    lease_ms: Arg[int],
+    lease_prefix: Arg[str],
+    due_ms_by_job: Rest[Mapping[str, int]],
+) -> tuple[str, ...]:
+    """Renew leases; for each job that is no longer ours its id and "taken" or "gone"."""
+
+
+@redis_script
+async def finish_job(
+    redis: Redis,
+    *,
+    lease: Key,
+    job: Key,
+    tries: Key,
+    queue: Key,
+    work_list: OptionalKey,
+    owner: Arg[str],
+    job_id: Arg[str],
+    due_ms: Arg[int],
+    is_done: Arg[bool],
+    next_due_ms: Arg[int],
+) -> int:
+    """Close or requeue a job; 0 when it is no longer the job that was claimed."""
