@@ -70,8 +70,10 @@ def is_complete_user(row: Mapping[str, Any]) -> bool:
 
 
 def is_company(row: Mapping[str, Any], company_id: int) -> bool:
-    """Whether the answer is this Company: it shows its id, or at least a Company's name."""
-    return to_int(row.get("companyId")) == company_id if "companyId" in row else "companyName" in row
+    """Whether the answer is this Company: it shows this id or, without an id, what only a Company has."""
+    if "companyId" in row:
+        return to_int(row["companyId"]) == company_id
+    return bool({"companyName", "extraFields"} & row.keys())
 
 
 def is_customer(row: Mapping[str, Any], customer_id: int) -> bool:
