@@ -6,14 +6,20 @@ own id, bcOrderId.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from service.bigcommerce.apis import Api
+from service.bigcommerce.completeness import (
+    is_company,
+    is_complete_record,
+    is_complete_user,
+    is_extra_field_config,
+)
 from service.bigcommerce.envelope import Document, data_of, raise_for_envelope, rows_of, unexpected_shape
 from service.bigcommerce.models import ExtraFieldConfig, Page, Record, Values, to_int
 from service.bigcommerce.transport import Answer, Call, Caller
-from service.errors import AlreadyExists, NotFound, Refused, TryAgain
+from service.errors import AlreadyExists, Refused, TryAgain
 
 PER_PAGE = 200
 MAX_PAGES = 50
@@ -57,13 +63,9 @@ class B2B:
         # B2B Edition API, Orders, Get an Order: ``data`` is documented as an array, and seen as an object
         operation = "Get an Order"
         answer = await self._get(operation, f"/v3/io/orders/{order_id:d}", {})
-        rows = rows_of(operation, data_of(operation, answer.body))
-        if not rows:
-            raise NotFound(operation, "the answer holds no record", status=answer.status)
-        records = [Record.model_validate(row).of_order(order_id) for row in rows]
-        for record in records:
-            if record.order_id == order_id:
-                return record
+        for row in rows_of(operation, data_of(operation, answer.body)):
+            if is_complete_record(row, order_id):
+                return Record.model_validate(row)
         raise unexpected_shape(operation)
 
     async def update_order(self, order_id: int, values: Values) -> Record | None:
@@ -114,8 +116,9 @@ class B2B:
         """The configs of all extra fields of the store's orders. BigCommerce asks clients to cache them."""
         # B2B Edition API, Orders, Get Order Extra Field Configs
         rows = await self._list("Get Order Extra Field Configs", "/v3/io/orders/extra-fields")
-        configs = [ExtraFieldConfig.model_validate(row) for row in rows]
-        return [config for config in configs if config.field_name]
+        if not all(map(is_extra_field_config, rows)):
+            raise unexpected_shape("Get Order Extra Field Configs")
+        return [ExtraFieldConfig.model_validate(row) for row in rows]
 
     async def order_products(self, order_id: int) -> list[Document]:
         """The order's line items, as B2B Edition has them."""
@@ -141,12 +144,13 @@ class B2B:
         """The Company user with this customer id. Raises NotFound when the customer is not a Company user."""
         # B2B Edition API, Users, Get User Details by BigCommerce Customer ID
         path = f"/v3/io/users/customer/{customer_id:d}"
-        return await self._one("Get User Details by BigCommerce Customer ID", path)
+        return await self._one("Get User Details by BigCommerce Customer ID", path, is_complete_user)
 
     async def company(self, company_id: int) -> Document:
         """A Company, by its id in B2B Edition."""
         # B2B Edition API, Companies, Get Company Details
-        return await self._one("Get Company Details", f"/v3/io/companies/{company_id:d}")
+        path = f"/v3/io/companies/{company_id:d}"
+        return await self._one("Get Company Details", path, lambda row: is_company(row, company_id))
 
     async def _call(self, call: Call, timeout_s: float | None = None) -> Answer:
         return raise_for_envelope(call, await self._caller.call(call, timeout_s=timeout_s), self._caller.account)
@@ -154,17 +158,20 @@ class B2B:
     async def _get(self, operation: str, path: str, params: Mapping[str, Any]) -> Answer:
         return await self._call(Call(operation, Api.B2B, "GET", path, params))
 
-    async def _one(self, operation: str, path: str) -> Document:
+    async def _one(self, operation: str, path: str, is_complete: Callable[[Document], bool]) -> Document:
         answer = await self._get(operation, path, {})
-        rows = rows_of(operation, data_of(operation, answer.body))
-        if not rows:
-            raise NotFound(operation, "the answer is empty", status=answer.status)
-        return rows[0]
+        for row in rows_of(operation, data_of(operation, answer.body)):
+            if is_complete(row):
+                return row
+        raise unexpected_shape(operation)
 
     async def _page(self, operation: str, path: str, params: Mapping[str, Any]) -> Page[Document]:
         answer = await self._get(operation, path, params)
         rows = rows_of(operation, data_of(operation, answer.body))
-        return Page.of(rows, total=_total_count(answer.body), limit=params["limit"], offset=params["offset"])
+        total, offset = _total_count(answer.body), params["offset"]
+        if not rows and total is not None and total > offset:
+            raise unexpected_shape(operation)
+        return Page.of(rows, total=total, limit=params["limit"], offset=offset)
 
     async def _list(self, operation: str, path: str) -> list[Document]:
         """All pages of a list."""

@@ -4,15 +4,17 @@ Each method makes one documented call, which a comment names, and returns docume
 subclasses of UpstreamError (see ``service.errors``), TryAgain where an answer has an undocumented shape.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from http.client import NO_CONTENT
 from typing import Any
 
 from service.bigcommerce.apis import Api
+from service.bigcommerce.completeness import is_complete_order, is_customer, is_hook, is_metafield
 from service.bigcommerce.envelope import Document, data_of, rows_of, unexpected_shape
 from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Answer, Call, Caller
-from service.errors import NotFound, TryAgain
+from service.errors import TryAgain
 
 PER_PAGE = 250
 MAX_PAGES = 100
@@ -30,13 +32,10 @@ class Core:
         # Orders V2, Get an Order
         operation = "Get an Order"
         answer = await self._get(operation, f"/v2/orders/{order_id:d}", _consignments(consignments))
-        match rows_of(operation, answer.body):
-            case [order]:
+        for order in rows_of(operation, answer.body):
+            if is_complete_order(order) and to_int(order["id"]) == order_id:
                 return order
-            case []:
-                raise NotFound(operation, "the answer is empty", status=answer.status)
-            case _:
-                raise unexpected_shape(operation)
+        raise unexpected_shape(operation)
 
     async def orders(
         self,
@@ -66,7 +65,10 @@ class Core:
         }
         operation = "Get All Orders"
         answer = await self._get(operation, "/v2/orders", params)
-        return rows_of(operation, answer.body)
+        orders = [] if answer.status == NO_CONTENT else rows_of(operation, answer.body)
+        if not all(map(is_complete_order, orders)):
+            raise unexpected_shape(operation)
+        return orders
 
     async def count_orders(
         self, *, min_id: int | None = None, min_date_created: datetime, max_date_created: datetime
@@ -84,7 +86,7 @@ class Core:
     async def metafields(self, order_id: int) -> list[Document]:
         """All metafields of an order that the token can see."""
         # Orders V3, Get Order Metafields
-        return await self._list("Get Order Metafields", f"/v3/orders/{order_id:d}/metafields", {})
+        return await self._list("Get Order Metafields", f"/v3/orders/{order_id:d}/metafields", {}, is_metafield)
 
     async def orders_metafields(
         self, *, created_since: datetime | None, namespaces: Collection[str] = ()
@@ -97,7 +99,7 @@ class Core:
             else created_since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "namespace:in": ",".join(namespaces) or None,
         }
-        return await self._list("Get All Order Metafields", "/v3/orders/metafields", params)
+        return await self._list("Get All Order Metafields", "/v3/orders/metafields", params, _is_metafield_of_an_order)
 
     async def customer(
         self, customer_id: int, *, attributes: bool = False, form_fields: bool = False
@@ -108,7 +110,10 @@ class Core:
         params = {"id:in": customer_id, "include": ",".join(include) or None}
         operation = "Get All Customers"
         answer = await self._get(operation, "/v3/customers", params)
-        return next(iter(rows_of(operation, data_of(operation, answer.body))), None)
+        rows = rows_of(operation, data_of(operation, answer.body))
+        if not all(is_customer(row, customer_id) for row in rows):
+            raise unexpected_shape(operation)
+        return next(iter(rows), None)
 
     async def customer_attributes(self) -> dict[int, str]:
         """The names of all customer attributes by id: a customer document holds only the ids."""
@@ -119,7 +124,7 @@ class Core:
     async def hooks(self, *, scope: str | None = None, destination: str | None = None) -> list[Document]:
         """The webhooks that this token's API account created."""
         # Webhooks V3, Get Webhooks
-        return await self._list("Get Webhooks", "/v3/hooks", {"scope": scope, "destination": destination})
+        return await self._list("Get Webhooks", "/v3/hooks", {"scope": scope, "destination": destination}, is_hook)
 
     async def create_hook(
         self, scope: str, destination: str, headers: Mapping[str, str] | None, is_active: bool = True
@@ -156,14 +161,23 @@ class Core:
     async def _get(self, operation: str, path: str, params: Mapping[str, Any]) -> Answer:
         return await self._caller.call(Call(operation, Api.CORE, "GET", path, params))
 
-    async def _list(self, operation: str, path: str, params: Mapping[str, Any]) -> list[Document]:
+    async def _list(
+        self,
+        operation: str,
+        path: str,
+        params: Mapping[str, Any],
+        is_complete: Callable[[Document], bool] = lambda _: True,
+    ) -> list[Document]:
         """All pages of a V3 list."""
         items: list[Document] = []
         for page in range(1, MAX_PAGES + 1):
             answer = await self._get(operation, path, {**params, "limit": PER_PAGE, "page": page})
             found = rows_of(operation, data_of(operation, answer.body))
+            is_last = _is_last_page(answer.body, page, len(found))
+            if not all(map(is_complete, found)) or not (found or is_last):
+                raise unexpected_shape(operation)
             items += found
-            if _is_last_page(answer.body, page, len(found)):
+            if is_last:
                 return items
         raise TryAgain(operation, f"the list does not end after {MAX_PAGES} pages", status=200)
 
@@ -179,9 +193,13 @@ def _consignments(wanted: bool) -> dict[str, str]:
 def _is_last_page(body: Any, page: int, found: int) -> bool:
     """Whether the answer says so; without page numbers, whether the page is not full."""
     try:
-        return not found or page >= int(body["meta"]["pagination"]["total_pages"])
+        return page >= int(body["meta"]["pagination"]["total_pages"])
     except (KeyError, TypeError, ValueError):
         return found < PER_PAGE
+
+
+def _is_metafield_of_an_order(row: Document) -> bool:
+    return is_metafield(row) and bool(to_int(row.get("resource_id")))
 
 
 def _written(body: Any) -> Document:

@@ -42,7 +42,7 @@ def data_of(operation: str, body: Any) -> Any:
 
 def rows_of(operation: str, data: Any) -> list[Document]:
     """``data`` as a list of objects, also when it is a single object. Raises TryAgain for anything else."""
-    rows = [data] if isinstance(data, dict) and data else data or []
+    rows = [data] if isinstance(data, dict) and data else data
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise unexpected_shape(operation)
     return rows

@@ -26,13 +26,12 @@ def transient_error(operation: str, message: str, *, is_write: bool, status: int
 
 
 def error_from_answer(
-    operation: str, status: int, message: str | None, *, is_write: bool, resets_in_s: float | None
+    operation: str, status: int, message: str, *, is_from_api: bool, is_write: bool, resets_in_s: float | None
 ) -> UpstreamError:
-    """The error for an answer that is not 2xx. ``message`` is None when its body is not JSON."""
-    is_from_the_api, message = message is not None, message or _status_phrase(status)
+    """The error for an answer that is not 2xx. ``is_from_api`` is false for an answer of a gateway or proxy."""
     if status in (401, 403):
         return CredentialsRefused(operation, message, status=status)
-    if status == 404 and is_from_the_api:
+    if status == 404 and is_from_api:
         return NotFound(operation, message, status=status)
     if status == 429:
         # Nothing was done. Without quota headers the platform is overloaded; the store's quota is not the cause.
@@ -40,7 +39,7 @@ def error_from_answer(
             return TryAgain(operation, message, status=status)
         return WaitUntil(operation, message, status=status, seconds=resets_in_s)
     # The API sends no redirects and no HTML: something between it and us answered, such as a proxy.
-    if status < 400 or status in (404, 408, 425) or status >= 500:
+    if not is_from_api or status < 400 or status in (404, 408, 425) or status >= 500:
         return transient_error(operation, message, is_write=is_write, status=status)
     return Refused(operation, message, status=status)
 
@@ -61,16 +60,14 @@ def error_from_envelope(
         return None
     status = int(str(code)[:3])  # 40013 is a kind of 400
     message = error_message(status, body, hide=hide)
-    return error_from_answer(operation, status, message, is_write=is_write, resets_in_s=resets_in_s)
+    return error_from_answer(operation, status, message, is_from_api=True, is_write=is_write, resets_in_s=resets_in_s)
 
 
-def error_message(status: int, body: Any, *, hide: str | Collection[str]) -> str | None:
-    """BigCommerce's message in an answer's body, else the status phrase; None when the body is not JSON.
+def error_message(status: int, body: Any, *, hide: str | Collection[str]) -> str:
+    """BigCommerce's message in an answer's body, else the status phrase.
 
     The texts in ``hide`` are replaced by ``***``.
     """
-    if not isinstance(body, list | Mapping):
-        return None
     secrets = [hide] if isinstance(hide, str) else hide
     texts = dict.fromkeys(clean(_redact(secrets, text)) for text in _texts(body))
     return clean("; ".join(text for text in texts if text)) or _status_phrase(status)

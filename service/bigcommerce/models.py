@@ -186,5 +186,5 @@ class Page(Generic[T]):
     def of(cls, items: list[T], *, total: int | None, limit: int, offset: int) -> "Page[T]":
         """A page of at most ``limit`` items. Without a total, a page that is not full is the last."""
         end = offset + len(items)
-        is_last = not items or (len(items) < limit if total is None else end >= total)
+        is_last = not items or (len(items) < limit if total is None or total < end else end == total)
         return cls(items, total, None if is_last else end)

@@ -19,6 +19,7 @@ from service.bigcommerce import error_mapping
 from service.bigcommerce.apis import Api
 from service.bigcommerce.budget import Budget, Priority, Spent
 from service.bigcommerce.clock import UpstreamClock
+from service.bigcommerce.completeness import is_api_error
 from service.bigcommerce.quota import Quota
 from service.errors import CredentialsRefused, UpstreamError
 from service.logs import Event
@@ -296,6 +297,7 @@ def _error_of(call: Call, status: int, body: Any, quota: Quota | None, token: Se
         return error_mapping.transient_error(call.operation, message, is_write=call.is_write, status=status)
     text = error_mapping.error_message(status, body, hide=token.get_secret_value())
     resets_in_s = quota.resets_in_s if quota else None
+    is_from_api = is_api_error(call.api, body)
     return error_mapping.error_from_answer(
-        call.operation, status, text, is_write=call.is_write, resets_in_s=resets_in_s
+        call.operation, status, text, is_from_api=is_from_api, is_write=call.is_write, resets_in_s=resets_in_s
     )

@@ -5,7 +5,7 @@ import pytest
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.b2b import B2B, MAX_PAGES, says_already_exists
-from service.bigcommerce.models import ExtraFieldConfig, Record, Values
+from service.bigcommerce.models import Record, Values
 from service.errors import AlreadyExists, CredentialsRefused, NotFound, Refused, TryAgain, Unsure
 from tests.fakes.upstream import FakeUpstream
 
@@ -140,19 +140,36 @@ async def test_record_is_read_from_object_or_array(b2b: B2B, upstream: FakeUpstr
     assert (record.order_id, record.po_number) == (123, "PO-1")
 
 
-async def test_record_without_an_order_id_gets_the_requested_one(b2b: B2B, upstream: FakeUpstream) -> None:
-    upstream.on(ORDER, success({"id": 99, "poNumber": None}))
-    assert await b2b.order(123) == Record(order_id=123)
-
-
-@pytest.mark.parametrize("answer", [refusal(404, "Order Does Not Exist."), success([]), success({}), success(None)])
+@pytest.mark.parametrize("answer", [refusal(404, "Order Does Not Exist.")])
 async def test_missing_record_is_not_found(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on(ORDER, answer)
     with pytest.raises(NotFound):
         await b2b.order(123)
 
 
-@pytest.mark.parametrize("answer", [success("x"), success([1]), (200, []), {"code": 200}, success([{"bcOrderId": 5}])])
+INCOMPLETE = [
+    {"errMsg": "upstream is busy"},
+    {"id": 123, "poNumber": "PO-1", "extraFields": []},
+    {"bcOrderId": 5, "poNumber": "PO-1", "extraFields": []},
+    {"bcOrderId": 123, "poNumber": "PO-1"},
+    {"bcOrderId": 123, "extraFields": []},
+    {"bcOrderId": 123, "poNumber": ["PO-1"], "extraFields": []},
+    {"bcOrderId": 123, "poNumber": None, "extraFields": "none"},
+    {"bcOrderId": 123, "poNumber": None, "extraFields": [{"fieldName": "Cost Center"}]},
+    {"bcOrderId": 123, "poNumber": None, "extraFields": [{"fieldValue": "CC-1"}]},
+    {"bcOrderId": 123, "poNumber": None, "extraFields": ["CC-1"]},
+]
+
+
+@pytest.mark.parametrize("data", ["x", [1], [], {}, None, *INCOMPLETE])
+async def test_record_that_is_incomplete_is_tried_again(b2b: B2B, upstream: FakeUpstream, data: Any) -> None:
+    """What the answer does not show could be a buyer's PO number."""
+    upstream.on(ORDER, success(data))
+    with pytest.raises(TryAgain):
+        await b2b.order(123)
+
+
+@pytest.mark.parametrize("answer", [(200, []), {"code": 200}])
 async def test_record_of_an_unexpected_shape_is_transient(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on(ORDER, answer)
     with pytest.raises(TryAgain):
@@ -228,9 +245,17 @@ async def test_extra_field_configs_are_read_to_the_last_page(b2b: B2B, upstream:
     assert len(upstream.requests) == 3
 
 
-async def test_config_without_a_name_is_dropped(b2b: B2B, upstream: FakeUpstream) -> None:
-    upstream.on("GET /api/v3/io/orders/extra-fields", success([{"fieldName": None}, {"fieldName": "a"}]))
-    assert await b2b.extra_field_configs() == [ExtraFieldConfig(field_name="a")]
+@pytest.mark.parametrize("data", [[{"fieldName": None}, {"fieldName": "a"}], {"bcOrderId": 123}, {}, None])
+async def test_configs_that_are_incomplete_are_tried_again(b2b: B2B, upstream: FakeUpstream, data: Any) -> None:
+    upstream.on("GET /api/v3/io/orders/extra-fields", success(data))
+    with pytest.raises(TryAgain):
+        await b2b.extra_field_configs()
+
+
+async def test_empty_page_before_the_end_of_a_list_is_tried_again(b2b: B2B, upstream: FakeUpstream) -> None:
+    upstream.on("GET /api/v3/io/orders/extra-fields", success([], pagination={"totalCount": 3}))
+    with pytest.raises(TryAgain):
+        await b2b.extra_field_configs()
 
 
 async def test_endless_list_is_given_up(b2b: B2B, upstream: FakeUpstream) -> None:
@@ -259,10 +284,17 @@ async def test_user_is_found_by_customer_id(b2b: B2B, upstream: FakeUpstream) ->
     assert await b2b.user_of_customer(321) == {"id": 1, "companyId": 7}
 
 
-@pytest.mark.parametrize("answer", [refusal(404, "User does not exist"), success([]), success(None)])
+@pytest.mark.parametrize("answer", [refusal(404, "User does not exist")])
 async def test_customer_who_is_not_a_company_user_is_not_found(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on("GET /api/v3/io/users/customer/321", answer)
     with pytest.raises(NotFound):
+        await b2b.user_of_customer(321)
+
+
+@pytest.mark.parametrize("data", [[], None, {}, {"id": 1}, {"companyId": 7}, {"fieldName": "Cost Center"}])
+async def test_user_that_is_incomplete_is_tried_again(b2b: B2B, upstream: FakeUpstream, data: Any) -> None:
+    upstream.on("GET /api/v3/io/users/customer/321", success(data))
+    with pytest.raises(TryAgain):
         await b2b.user_of_customer(321)
 
 

@@ -17,36 +17,58 @@ def core(api: StoreApi) -> Core:
     return api.core
 
 
+def order_7(**changes: Any) -> dict[str, Any]:
+    """A V2 order with what decides whether it is enriched."""
+    created = "Sat, 10 Jan 2026 21:05:30 +0000"
+    return {"id": 7, "customer_id": 11, "status_id": 11, "date_created": created, **changes}
+
+
+def metafield(number: int) -> dict[str, Any]:
+    return {"namespace": "checkout", "key": f"key {number}", "value": "x"}
+
+
 def query(upstream: FakeUpstream, index: int = -1) -> dict[str, str]:
     return dict(upstream.requests[index].url.params)
 
 
 async def test_order_is_returned_unchanged(core: Core, upstream: FakeUpstream) -> None:
-    order = {"id": 7, "total_inc_tax": "10.0000", "billing_address": {"form_fields": []}}
+    order = {**order_7(), "total_inc_tax": "10.0000", "billing_address": {"form_fields": []}}
     upstream.on("GET /v2/orders/7", order)
     assert await core.order(7) == order
     assert query(upstream) == {}
 
 
 async def test_order_comes_with_consignments_when_they_are_wanted(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v2/orders/7", {"id": 7})
+    upstream.on("GET /v2/orders/7", order_7())
     await core.order(7, consignments=True)
     assert query(upstream) == {"include": "consignments.line_items", "consignment_structure": "object"}
 
 
 async def test_order_in_a_list_of_one_is_unwrapped(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v2/orders/7", [{"id": 7}])
-    assert await core.order(7) == {"id": 7}
+    upstream.on("GET /v2/orders/7", [order_7()])
+    assert await core.order(7) == order_7()
 
 
-@pytest.mark.parametrize("answer", [204, [], {}, (404, {}), (404, [{"status": 404, "message": "Not there."}])])
+@pytest.mark.parametrize("answer", [(404, {}), (404, [{"status": 404, "message": "Not there."}])])
 async def test_missing_order_is_not_found(core: Core, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on("GET /v2/orders/7", answer)
     with pytest.raises(NotFound):
         await core.order(7)
 
 
-@pytest.mark.parametrize("answer", ["text", 5, [{}, {}], [1]])
+INCOMPLETE = [
+    {},
+    {"id": 7},
+    order_7(id=8),
+    order_7(customer_id=None),
+    order_7(status_id="paid"),
+    order_7(date_created=None),
+    order_7(date_created="soon"),
+    {"data": order_7(), "meta": {}},
+]
+
+
+@pytest.mark.parametrize("answer", ["text", 5, [{}, {}], [1], [], None, *INCOMPLETE])
 async def test_order_of_an_unexpected_shape_is_transient(core: Core, upstream: FakeUpstream, answer: Any) -> None:
     upstream.on("GET /v2/orders/7", (200, answer))
     with pytest.raises(TryAgain):
@@ -59,9 +81,9 @@ async def test_order_id_must_be_a_number(core: Core) -> None:
 
 
 async def test_orders_are_queried_with_the_given_parameters(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v2/orders", [{"id": 7}, {"id": 8}])
+    upstream.on("GET /v2/orders", [order_7(), order_7(id=8)])
     orders = await core.orders(min_id=7, max_id=9, min_date_created=CREATED, limit=2, page=3, consignments=True)
-    assert orders == [{"id": 7}, {"id": 8}]
+    assert orders == [order_7(), order_7(id=8)]
     assert query(upstream) == {
         "min_id": "7",
         "max_id": "9",
@@ -97,40 +119,50 @@ async def test_no_order_that_matches_is_an_empty_list(core: Core, upstream: Fake
     assert await core.orders() == []
 
 
+@pytest.mark.parametrize("answer", [{}, [{"id": None}], [order_7(), *[order_7(customer_id=None)]], {"data": []}, 5])
+async def test_list_of_orders_that_is_incomplete_is_tried_again(
+    core: Core, upstream: FakeUpstream, answer: Any
+) -> None:
+    upstream.on("GET /v2/orders", (200, answer))
+    with pytest.raises(TryAgain):
+        await core.orders()
+
+
 async def test_metafields_are_read_to_the_last_page(core: Core, upstream: FakeUpstream) -> None:
     def page(request: httpx.Request) -> Any:
         number = int(request.url.params["page"])
         pagination = {"total": 3, "per_page": 1, "current_page": number, "total_pages": 3}
-        return {"data": [{"key": number}], "meta": {"pagination": pagination}}
+        return {"data": [metafield(number)], "meta": {"pagination": pagination}}
 
     upstream.on("GET /v3/orders/7/metafields", page)
-    assert await core.metafields(7) == [{"key": 1}, {"key": 2}, {"key": 3}]
+    assert await core.metafields(7) == [metafield(1), metafield(2), metafield(3)]
     assert len(upstream.requests) == 3
 
 
 async def test_list_without_page_numbers_ends_with_a_page_that_is_not_full(core: Core, upstream: FakeUpstream) -> None:
-    full = {"data": [{"key": 1}] * 250}
-    upstream.on("GET /v3/orders/7/metafields", full, {"data": [{"key": 2}], "meta": {"pagination": None}})
+    full = {"data": [metafield(1)] * 250}
+    upstream.on("GET /v3/orders/7/metafields", full, {"data": [metafield(2)], "meta": {"pagination": None}})
     assert len(await core.metafields(7)) == 251
 
 
-async def test_list_ends_with_an_empty_page_whatever_its_total(core: Core, upstream: FakeUpstream) -> None:
+async def test_empty_page_before_the_last_one_is_tried_again(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/orders/7/metafields", {"data": [], "meta": {"pagination": {"total_pages": 9}}})
-    assert await core.metafields(7) == []
+    with pytest.raises(TryAgain):
+        await core.metafields(7)
     assert len(upstream.requests) == 1
 
 
 async def test_endless_list_is_given_up(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v3/orders/7/metafields", {"data": [{"key": 1}] * 250})
+    upstream.on("GET /v3/orders/7/metafields", {"data": [metafield(1)] * 250})
     with pytest.raises(TryAgain, match="does not end"):
         await core.metafields(7)
     assert len(upstream.requests) == MAX_PAGES
 
 
 async def test_metafields_of_many_orders_are_queried_by_time_and_namespace(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v3/orders/metafields", {"data": [{"resource_id": 7}]})
+    upstream.on("GET /v3/orders/metafields", {"data": [{**metafield(1), "resource_id": 7}]})
     found = await core.orders_metafields(created_since=CREATED, namespaces=["checkout", "erp"])
-    assert found == [{"resource_id": 7}]
+    assert found == [{**metafield(1), "resource_id": 7}]
     assert query(upstream) == {
         "date_created:min": "2026-01-10T21:05:30",
         "namespace:in": "checkout,erp",
@@ -160,8 +192,9 @@ async def test_unexpected_envelope_is_transient(core: Core, upstream: FakeUpstre
 
 
 async def test_hooks_are_listed_by_scope_and_destination(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v3/hooks", {"data": [{"id": 1}]})
-    assert await core.hooks(scope="store/order/created", destination="https://x.test/w?a=b") == [{"id": 1}]
+    hook = {"id": 1, "scope": "store/order/created", "destination": "https://x.test/w?a=b"}
+    upstream.on("GET /v3/hooks", {"data": [hook]})
+    assert await core.hooks(scope="store/order/created", destination="https://x.test/w?a=b") == [hook]
     assert query(upstream)["destination"] == "https://x.test/w?a=b"
 
 

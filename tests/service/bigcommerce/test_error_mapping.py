@@ -117,19 +117,22 @@ async def test_programming_error_is_not_swallowed(upstream: FakeUpstream, error:
             await api.call(READ)
 
 
-def expected(status: int, *, is_json: bool, is_write: bool) -> type[UpstreamError]:
+def expected(status: int, *, is_from_api: bool, is_write: bool) -> type[UpstreamError]:
     if status in (401, 403):
         return CredentialsRefused
-    if status == 404 and is_json:
+    if status == 404 and is_from_api:
         return NotFound
     if status == 429:
         return TryAgain
-    if status in TRANSIENT_STATUSES or status == 404 or status >= 500:
+    if not is_from_api or status in TRANSIENT_STATUSES or status == 404 or status >= 500:
         return Unsure if is_write else TryAgain
     return Refused
 
 
-@pytest.mark.parametrize("body", [None, {"code": 1, "data": {}, "meta": {"message": "No."}}, "<html>No.</html>"])
+API_ERROR = {"code": 1, "data": {}, "meta": {"message": "No."}}
+
+
+@pytest.mark.parametrize("body", [None, API_ERROR, {"message": "no Route matched"}, "<html>No.</html>"])
 async def test_every_status_but_2xx_has_its_error(upstream: FakeUpstream, body: Any) -> None:
     for status in range(300, 600):
         content = {"text": body} if isinstance(body, str) else {"json": body}
@@ -137,7 +140,7 @@ async def test_every_status_but_2xx_has_its_error(upstream: FakeUpstream, body: 
             upstream.on(f"{call.method} /api/v3/io/x", httpx.Response(status, **content))
             error = await outcome(upstream, call)
             assert isinstance(error, UpstreamError)
-            assert type(error) is expected(status, is_json=isinstance(body, dict), is_write=call is not READ)
+            assert type(error) is expected(status, is_from_api=body is API_ERROR, is_write=call is not READ)
             assert error.status == status
             assert error.operation == call.operation
             assert error.message
@@ -224,10 +227,11 @@ async def test_204_is_an_answer_without_a_body(upstream: FakeUpstream) -> None:
     ],
 )  # fmt: skip
 async def test_the_message_is_bigcommerces_own(upstream: FakeUpstream, body: Any, message: str) -> None:
-    upstream.on("GET /api/v3/io/x", (400, body) if body != "text" else httpx.Response(400, text="<html>"))
-    error = await outcome(upstream, READ)
-    assert isinstance(error, Refused)
-    assert error.message == message
+    for route, call in (("GET /api/v3/io/x", READ), ("GET /v2/x", Call("Read", Api.CORE, "GET", "/v2/x"))):
+        upstream.on(route, (400, body) if body != "text" else httpx.Response(400, text="<html>"))
+        error = await outcome(upstream, call)
+        assert isinstance(error, Refused | TryAgain)
+        assert error.message == message
 
 
 async def test_message_is_cut_to_500_characters(upstream: FakeUpstream) -> None:

@@ -153,7 +153,8 @@ def test_body_holds_only_the_given_values(values: Values, body: dict[str, Any]) 
         (1, 5, 4, None),
         (2, 4, 2, None),
         (1, 5, 2, 3),  # the API gave fewer than were asked for
-        (0, 5, 2, None),  # entries were deleted meanwhile
+        (0, 5, 2, None),  # an empty page is the last
+        (2, 1, 0, 2),  # a total that cannot be right
         (2, None, 2, 4),
         (1, None, 2, None),
     ],

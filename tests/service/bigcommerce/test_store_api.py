@@ -30,7 +30,12 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def test_it_waits_up_to_half_a_minute(upstream: FakeUpstream, waits: list[float]) -> None:
-    upstream.on(RECORD, over_quota(30), over_quota(7), {"code": 200, "data": {"bcOrderId": 1, "poNumber": "A"}})
+    upstream.on(
+        RECORD,
+        over_quota(30),
+        over_quota(7),
+        {"code": 200, "data": {"bcOrderId": 1, "poNumber": "A", "extraFields": []}},
+    )
     async with transport_to(upstream) as transport:
         assert (await QuotaWaitingApi(transport, account("t")).b2b.order(1)).po_number == "A"
     assert waits == [30, 7]

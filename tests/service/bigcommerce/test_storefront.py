@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import Values
 from service.bigcommerce.storefront import Storefront
-from service.errors import CredentialsRefused, NotFound, Refused, TryAgain
+from service.errors import CredentialsRefused, Refused, TryAgain
 from tests.fakes.upstream import FakeUpstream
 
 TOKEN = SecretStr("buyer-token")
@@ -61,7 +61,7 @@ async def test_list_of_an_unexpected_shape_is_transient(
 async def test_details_of_an_order_are_returned_unchanged(storefront: Storefront, upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v2/orders/1/details", {"data": {"id": 1, "poNumber": "PO-1"}}, {"data": {}})
     assert await storefront.order_details(TOKEN, 1) == {"id": 1, "poNumber": "PO-1"}
-    with pytest.raises(NotFound):
+    with pytest.raises(TryAgain):
         await storefront.order_details(TOKEN, 1)
 
 

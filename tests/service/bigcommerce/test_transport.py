@@ -169,7 +169,9 @@ async def test_every_call_is_one_event_without_query_body_or_token(upstream: Fak
 
 
 async def test_calls_are_counted_for_each_unit_of_work(upstream: FakeUpstream) -> None:
-    upstream.on("GET /v2/orders/1", {"id": 1}, httpx.ConnectError("x"))
+    order = {"id": 1, "customer_id": 11, "status_id": 11, "date_created": "Sat, 10 Jan 2026 21:05:30 +0000"}
+    upstream.on("GET /v2/orders/1", order, httpx.ConnectError("x"))
+    upstream.on("GET /api/v3/io/orders/1", {"data": {"bcOrderId": 1, "poNumber": None, "extraFields": None}})
     async with transport_to(upstream) as transport:
         one, other = (StoreApi(transport, account("access-token")) for _ in range(2))
         await one.core.order(1)

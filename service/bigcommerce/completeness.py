@@ -1,0 +1,96 @@
+"""Whether an answer is complete and about what was asked: what an answer does not show is unknown, not empty.
+
+Values that somebody else wrote on a record, and the end of an order, depend on what these answers show. So a record
+without its PO number, an order without its customer or an error page of a proxy decides nothing: the call is made
+again. Each judgement of that kind has its place here.
+"""
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from service.bigcommerce.apis import Api
+from service.bigcommerce.models import to_int
+
+
+def is_api_error(api: Api, body: Any) -> bool:
+    """Whether the body of an error has the API's own form; a gateway's or a proxy's has another.
+
+    Orders V2: ``[{"status", "message"}]``. V3: ``{"status", "title", "type"}``. B2B Edition: ``{"code", "data",
+    "meta"}``. Gateways in front of them answer HTML, or ``{"message": "no Route matched"}``.
+    """
+    if api is not Api.CORE:
+        return isinstance(body, Mapping) and bool({"code", "meta"} & body.keys())
+    if isinstance(body, Mapping):
+        return "message" not in body or bool({"status", "title", "code"} & body.keys())
+    return isinstance(body, list)
+
+
+def is_complete_record(row: Mapping[str, Any], order_id: int) -> bool:
+    """Whether Get an Order's answer is the record of this order, and shows its PO number and its extra fields.
+
+    Both may be null or empty, but they must be there, in a form that can be read.
+    """
+    return (
+        to_int(row.get("bcOrderId")) == order_id
+        and "poNumber" in row
+        and isinstance(row["poNumber"], str | int | float | None)
+        and "extraFields" in row
+        and _are_extra_fields(row["extraFields"])
+    )
+
+
+def _are_extra_fields(fields: Any) -> bool:
+    if fields is None or isinstance(fields, Mapping):
+        return True
+    return isinstance(fields, list) and all(
+        isinstance(field, Mapping) and bool(field.get("fieldName")) and "fieldValue" in field for field in fields
+    )
+
+
+def is_complete_order(document: Mapping[str, Any]) -> bool:
+    """Whether a V2 order shows its id, its customer, its status and its time: they decide whether it is enriched."""
+    return (
+        bool(to_int(document.get("id")))
+        and all(to_int(document.get(key)) is not None for key in ("customer_id", "status_id"))
+        and _is_time(document.get("date_created"))
+    )
+
+
+def _is_time(text: Any) -> bool:
+    try:
+        return bool(parsedate_to_datetime(text))
+    except (TypeError, ValueError, AttributeError, IndexError):
+        return False
+
+
+def is_complete_user(row: Mapping[str, Any]) -> bool:
+    """Whether the answer is a Company user: it shows the user's id and the Company's."""
+    return bool(to_int(row.get("id"))) and to_int(row.get("companyId")) is not None
+
+
+def is_company(row: Mapping[str, Any], company_id: int) -> bool:
+    """Whether the answer is this Company: it shows this id or, without an id, what only a Company has."""
+    if "companyId" in row:
+        return to_int(row["companyId"]) == company_id
+    return bool({"companyName", "extraFields"} & row.keys())
+
+
+def is_customer(row: Mapping[str, Any], customer_id: int) -> bool:
+    """Whether the answer is this V3 customer."""
+    return to_int(row.get("id")) == customer_id
+
+
+def is_metafield(row: Mapping[str, Any]) -> bool:
+    """Whether a row of a list of metafields shows what it is called and what it holds."""
+    return bool(row.get("namespace")) and bool(row.get("key")) and "value" in row
+
+
+def is_extra_field_config(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the extra-field configs shows which field it is about."""
+    return isinstance(row.get("fieldName"), str) and bool(row["fieldName"])
+
+
+def is_hook(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the webhooks shows its events and where they are sent."""
+    return bool(row.get("scope")) and bool(row.get("destination"))
