@@ -18,5 +18,5 @@ def start() -> tuple[Settings, str, LiveConfiguration]:
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     redis_url = settings.require_redis_url()
     live = LiveConfiguration(settings.enrich_config)
-    sighup.tell = live.ask
+    sighup.on_sighup = live.request_reload
     return settings, redis_url, live

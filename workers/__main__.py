@@ -2,7 +2,7 @@
 
 import sys
 
-from service.process.gc_tuning import import_without_rich
+from service.process.lean_imports import import_without_rich
 
 if __name__ == "__main__":
     import_without_rich()

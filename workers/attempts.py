@@ -16,7 +16,7 @@ from arq import Retry
 from service.bigcommerce import Account, StoreApi
 from service.configuration import ConfiguredStore
 from service.logs import Event
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.state.breaker import LONGEST_PROBE_S
@@ -228,7 +228,7 @@ class Jobs:
             StoreApi(resources.transport, account),
             self._loader(account, is_old=is_old),
             resources.transitions,
-            Cache(resources.redis, store.hash, reading=self._reading, not_before=not_before, clock=self._clock),
+            Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
@@ -271,8 +271,8 @@ class Jobs:
         """Seconds until the order's window closes, as far as known; negative after that."""
         opened_at = entry.times.get(Stage.CREATED) or entry.times.get(Stage.WEBHOOK_SENT)
         if opened_at is None:
-            return LENGTH_S
-        return opened_at + LENGTH_S - self._resources.transport.upstream_clock.now()
+            return WINDOW_LENGTH_S
+        return opened_at + WINDOW_LENGTH_S - self._resources.transport.upstream_clock.now()
 
 
 def _restarted_at(entry: Entry) -> float:

@@ -11,7 +11,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from arq.utils import timestamp_ms
 
 from service.errors import EnrichError
 from service.logs import Event
+from service.process.tasks import cancel_and_wait
 from service.redis.client import TRANSIENT_ERRORS
 from workers import lua
 
@@ -219,10 +220,10 @@ class LeasedWorker(Worker):
                     self.wake()
                     await asyncio.sleep(MIN_POLL_INTERVAL_S)
         unfinished = [task for task in self.tasks.values() if not task.done()]
-        await end(unfinished)
+        await cancel_and_wait(unfinished)
         self._stopping = True
         if self.main_task is not None:
-            await end([self.main_task])
+            await cancel_and_wait([self.main_task])
         return len(unfinished)
 
     async def _renew_leases(self) -> None:
@@ -283,12 +284,3 @@ def _is_text(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-async def end(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """Cancel tasks until they have ended: Python 3.11's ``wait_for``, used by redis-py, can swallow a cancellation."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.1)

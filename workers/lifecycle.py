@@ -55,11 +55,11 @@ from service.orders.document.loading import Document, NoCompanyUser, read_people
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import Transitions
-from service.orders.values.merge import holds, merge, shows_any
+from service.orders.values.merge import merge, shows_all, shows_any
 from service.orders.values.resolution import (
     ResolvedValues,
-    culprits,
-    droppable,
+    droppable_fields,
+    fields_to_blame,
     missing_required_field,
     read_configs,
     resolve_values,
@@ -300,7 +300,7 @@ class Lifecycle:
         if sent is None or not shows_any(record, sent):
             return Finished(Status.UNCHANGED, verified=True)
         status = Status.CREATED if sent.by == "create" else Status.UPDATED
-        return Finished(status, verified=holds(record, sent))
+        return Finished(status, verified=shows_all(record, sent))
 
     async def _no_record(self) -> AttemptResult:
         """B2B Edition makes the record of a Company user's order by itself, and of no other order."""
@@ -346,7 +346,7 @@ class Lifecycle:
         """B2B Edition refuses the values: because of the buyer, outdated field configs, or one bad field."""
         if not await self._is_company_user():
             return await self._skip_no_company_user()
-        if bad_carried := culprits(carried, self._configs, refused.message):
+        if bad_carried := fields_to_blame(carried, self._configs, refused.message):
             # Leave out a field of another app, so that the order gets its own values.
             self._not_carried |= bad_carried
             return self._compare_record
@@ -362,7 +362,7 @@ class Lifecycle:
                 return self._after_resolving(resolved)
         if field := missing_required_field(refused.message):
             return Finished(Status.FAILED, field)
-        bad = droppable(self._rules, self._configs, self._values, refused.message)
+        bad = droppable_fields(self._rules, self._configs, self._values, refused.message)
         if not bad:
             return Finished(Status.FAILED, refused.message)
         note_dropped(self.entry, dict.fromkeys(bad, f"BigCommerce refused it: {refused.message}"))

@@ -85,7 +85,8 @@ async def work(
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
         loops.start("periodic", lambda: _ensure_periodic_jobs(resources))
         loops.start(
-            "stores", lambda: live.follow(lambda changes: _apply_configuration(resources, live.current, changes))
+            "stores",
+            lambda: live.watch_for_changes(lambda changes: _apply_configuration(resources, live.current, changes)),
         )
         log.info(Event.WORKER_STARTED, worker=name, stores=len(live.current.stores))
         await stop.wait()

@@ -3,7 +3,7 @@
 import structlog
 
 from service.logs import Event
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Entry, Stage, Status
 from workers.results import RetryLater
 
@@ -21,7 +21,7 @@ def log_finished(entry: Entry) -> None:
         "fields": sorted(entry.fields),
         "kept": entry.kept,
         "age_ms": _ms(age),
-        "margin_ms": _ms(LENGTH_S - age) if age is not None else None,
+        "margin_ms": _ms(WINDOW_LENGTH_S - age) if age is not None else None,
         "attempts": entry.attempts,
         "upstream_calls": entry.upstream_calls,
         "queue_ms": _between(entry, Stage.QUEUED, entry.times.get(Stage.PICKED_UP)),

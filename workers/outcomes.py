@@ -4,7 +4,7 @@ import structlog
 
 from service.errors import CredentialsRefused
 from service.logs import Event
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Entry, Stage
 from service.redis.client import TRANSIENT_ERRORS
 from service.retry import call_with_retry
@@ -42,7 +42,7 @@ def _count(resources: Resources, entry: Entry) -> None:
     metrics.orders.labels(entry.store, entry.status.value).inc()
     if age is not None:
         metrics.create_age.observe(age)
-        metrics.create_margin.observe(LENGTH_S - age)
+        metrics.create_margin.observe(WINDOW_LENGTH_S - age)
     ages = [(stage.value, entry.age_at(stage)) for stage in Stage]
     metrics.stages((stage, age) for stage, age in ages if age is not None)
     if resources.tracer:

@@ -18,7 +18,7 @@ from service.errors import CredentialsRefused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.transitions import StaleAttempt
-from service.orders.values.merge import holds, is_lost
+from service.orders.values.merge import has_lost_values, shows_all
 from workers import outcomes
 from workers.backoff import requeue
 from workers.record_loader import CreatedRange, RecordLoader
@@ -68,7 +68,7 @@ def compare(entry: Entry, record: Record | None) -> Finished | ReadAgain | Repai
     """Compare the record (None if there is none) with what was sent; counts failed checks on the entry."""
     sent = entry.sent
     assert sent is not None, "only a write can be verified"
-    if record is not None and holds(record, sent):
+    if record is not None and shows_all(record, sent):
         return Finished(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
     entry.checks += 1
     if entry.checks <= len(READ_LAG_BACKOFF_S):
@@ -145,7 +145,7 @@ class Verifier:
 
         async def reverify_one(entry: Entry) -> None:
             record = records.found.get(entry.order_id)
-            if record and entry.sent and is_lost(record, entry.sent):
+            if record and entry.sent and has_lost_values(record, entry.sent):
                 log.warning(Event.VALUES_LOST, outcome=entry.status.value)
                 await self._repair(entry)
 

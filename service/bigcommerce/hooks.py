@@ -76,6 +76,6 @@ def host_of(text: str) -> str:
         return ""
 
 
-def without_secrets(url: str) -> str:
+def redact_url(url: str) -> str:
     """A destination that is safe to show: without user, password, query and fragment."""
     return re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", url)

@@ -41,10 +41,10 @@ class StoreApi(Caller):
 class QuotaWaitingApi(StoreApi):
     """A StoreApi that waits for the store's quota, so that work of several calls need not restart for the last one.
 
-    ``longest_wait_s`` is the longest wait before one call; it can be changed.
+    ``max_wait_s`` is the longest wait before one call; it can be changed.
     """
 
-    longest_wait_s = MAX_WAIT_S
+    max_wait_s = MAX_WAIT_S
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
         """Make a call, if necessary after a wait. Raises WaitUntil when the wait would be too long."""
@@ -52,7 +52,7 @@ class QuotaWaitingApi(StoreApi):
             try:
                 return await super().call(call, timeout_s=timeout_s)
             except WaitUntil as wait:
-                if wait.seconds > self.longest_wait_s:
+                if wait.seconds > self.max_wait_s:
                     raise
                 await asyncio.sleep(wait.seconds + random.uniform(0.0, 0.1))  # noqa: S311 - jitter, not a secret
         return await super().call(call, timeout_s=timeout_s)

@@ -39,7 +39,7 @@ def _quota_finding(store: str, api: Api, quota: Quota, limit: int, left: int) ->
     return Finding(Level.OK, store, subject, f"{left} of {total} are left.{unusual}")
 
 
-def of_clock(skew: float) -> Finding:
+def check_clock(skew: float) -> Finding:
     """Check the clock. ``skew`` is how many seconds BigCommerce's clock is ahead of this machine's."""
     off = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} BigCommerce's"
     cure = "Synchronize it with NTP (chrony, systemd-timesyncd)."

@@ -31,10 +31,10 @@ async def check_stores(
     endpoints: Endpoints,
     redis: Redis | None,
     *,
-    tell: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> list[list[Finding]]:
-    """Check all stores; returns the findings of each, in their order. ``tell`` is called with how many are done."""
+    """The findings of each store, in their order. ``on_progress`` is called with how many are done."""
     slots = asyncio.Semaphore(MAX_CONCURRENT_STORES)
     done = 0
 
@@ -43,7 +43,7 @@ async def check_stores(
         async with slots:
             findings = await check_store(transport, configured, endpoints, redis, now=clock())
         done += 1
-        tell(done)
+        on_progress(done)
         return findings
 
     async with asyncio.TaskGroup() as group:

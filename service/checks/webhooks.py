@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from service.bigcommerce.core import Core
-from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks, without_secrets
+from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks, redact_url
 from service.checks.findings import Finding, Level
 from service.checks.upstream_errors import missing_scope_finding, upstream_error_finding
 from service.errors import CredentialsRefused, UpstreamError
@@ -33,7 +33,7 @@ def webhook_findings(
     problems = find_problems(hooks, store, destination, blocked)
     affected = {problem.what for problem in problems}
     healthy = [
-        Finding(Level.OK, store.hash, f"webhook {hook.scope}", f"goes to {without_secrets(hook.destination)}.")
+        Finding(Level.OK, store.hash, f"webhook {hook.scope}", f"goes to {redact_url(hook.destination)}.")
         for hook in hooks
         if hook.destination == destination and hook.scope not in affected
     ]

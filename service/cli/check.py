@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.checks import Finding, Level, check_file, check_redis, check_stores, counted, of_clock
+from service.checks import Finding, Level, check_clock, check_file, check_redis, check_stores, counted
 from service.cli.common.options import AnyStoreOption, choose_stores
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
@@ -106,9 +106,9 @@ async def _check_live(stores: Sequence[ConfiguredStore]) -> tuple[list[list[Find
         machine = await check_redis(session.redis) if session.redis else []
         with _progress(len(stores)) as report_done:
             endpoints = session.configuration.endpoints
-            live = await check_stores(session.transport, stores, endpoints, session.redis, tell=report_done)
+            live = await check_stores(session.transport, stores, endpoints, session.redis, on_progress=report_done)
         clock = session.transport.upstream_clock
-        return live, [of_clock(clock.skew), *machine] if clock.is_known else machine
+        return live, [check_clock(clock.skew), *machine] if clock.is_known else machine
 
 
 @contextmanager

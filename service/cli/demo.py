@@ -21,7 +21,7 @@ from rich.text import Text
 from service import logs
 from service.cli.orders import COLOURS
 from service.demo.run import Placed, run
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Status
 
 
@@ -127,7 +127,7 @@ def summary(placed: Sequence[Placed]) -> Table:
         table.add_section()
         for name, share in (("p50", 0.5), ("p99", 0.99), ("worst", 1.0)):
             table.add_row(f"age at create, {name}", f"{percentile(ages, share):.2f} s", "")
-        table.add_row("window", f"{LENGTH_S:.2f} s", "")
+        table.add_row("window", f"{WINDOW_LENGTH_S:.2f} s", "")
     return table
 
 

@@ -13,10 +13,11 @@ from service.cli.common.options import HostOption, PortOption
 from service.configuration import load_configuration
 from service.errors import ConfigError
 from service.logs import Event
-from service.process.loops import LoopFailed, Loops, cancel
+from service.process.loops import LoopFailed, Loops
 from service.process.sighup import SighupHandler
 from service.process.sockets import listen
 from service.process.supervisor import Supervisor
+from service.process.tasks import cancel_and_wait
 from service.redis.embedded import EmbeddedRedis
 from service.settings import Settings
 
@@ -55,7 +56,7 @@ async def _up(settings: Settings, host: str, port: int, sighup: SighupHandler) -
         environ = {"REDIS_URL": redis_url, "ENRICH_LOG_FORMAT": settings.enrich_log_format}
         processes = Supervisor(environ, loops=loops)
         stack.push_async_callback(processes.stop)
-        sighup.tell = lambda: processes.forward_signal(signal.SIGHUP)
+        sighup.on_sighup = lambda: processes.forward_signal(signal.SIGHUP)
         # Stopped in reverse order: no new webhooks come in while the worker finishes its orders.
         await processes.start("worker", "workers")
         await processes.start("web", "service.cli", "web", "--host", host, "--port", str(port))
@@ -68,7 +69,7 @@ async def _redis(settings: Settings, stack: AsyncExitStack, loops: Loops) -> str
         return settings.require_redis_url()
     redis = await stack.enter_async_context(EmbeddedRedis(settings.enrich_data_dir))
     log.info(Event.REDIS_STARTED, folder=str(settings.enrich_data_dir))
-    stack.push_async_callback(cancel, [loops.start("redis", partial(_keep_alive, redis))])
+    stack.push_async_callback(cancel_and_wait, [loops.start("redis", partial(_keep_alive, redis))])
     return redis.url
 
 

@@ -23,7 +23,9 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     async def apply(_: Changes) -> None:
         registry.replace(_stores(live))
 
-    serve(create_app(registry, redis_queue(redis_url), keep_up=lambda: live.follow(apply)), host, port)
+    serve(
+        create_app(registry, redis_queue(redis_url), background_task=lambda: live.watch_for_changes(apply)), host, port
+    )
 
 
 def _stores(live: LiveConfiguration) -> dict[str, Store]:

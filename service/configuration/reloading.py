@@ -63,11 +63,11 @@ class LiveConfiguration:
         """The current configuration. A reload replaces the object; it never changes one that was handed out."""
         return self._current
 
-    def ask(self) -> None:
+    def request_reload(self) -> None:
         """Request a reload at the next poll, even if no file has changed. For a signal handler."""
         self._is_requested = True
 
-    async def follow(
+    async def watch_for_changes(
         self, on_change: Callable[[Changes], Awaitable[None]], *, every_s: float = POLL_INTERVAL_S
     ) -> None:
         """Poll forever; call ``on_change`` after each reload that succeeded."""

@@ -18,7 +18,7 @@ from service.bigcommerce.http_client import http_client
 from service.configuration import load_configuration
 from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
 from service.errors import EnrichError
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.ledger import Ledger
 from service.process.supervisor import Supervisor
@@ -112,7 +112,7 @@ def _deviations(order: Placed, seen: dict[str, Any]) -> list[str]:
     if not entry.verified:
         found.append("not verified")
     age = order.age_at_create
-    if demo.outcome is Status.CREATED and (age is None or age >= LENGTH_S):
+    if demo.outcome is Status.CREATED and (age is None or age >= WINDOW_LENGTH_S):
         found.append("not inside the window")
     record = seen["record"] or {}
     if (record.get("po_number") or "") != demo.po_number:

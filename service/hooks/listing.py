@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.bigcommerce.core import Core
-from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, without_secrets
+from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, redact_url
 from service.hooks.problems import ProblemKind, about_orders, find_problems, first_destination, has_headers
 from service.stores import Store
 
@@ -19,7 +19,7 @@ class ListedHook:
 
     scope: str
     destination: str
-    troubles: tuple[ProblemKind, ...]
+    problems: tuple[ProblemKind, ...]
     hook_id: int | None = None
     is_active: bool = False
     updated_at: float | None = None
@@ -35,7 +35,7 @@ async def read_listed(core: Core, store: Store, known: str | None) -> list[Liste
     relevant = about_orders(found, store)
     destination = known or first_destination(relevant)
     missing = [
-        ListedHook(problem.what, without_secrets(destination or ""), (problem.kind,))
+        ListedHook(problem.what, redact_url(destination or ""), (problem.kind,))
         for problem in find_problems(relevant, store, destination, blocked)
         if problem.kind is ProblemKind.MISSING
     ]
@@ -45,7 +45,7 @@ async def read_listed(core: Core, store: Store, known: str | None) -> list[Liste
 def _listed(hook: Hook, problems: Sequence[ProblemKind], blocked: Mapping[str, int | None]) -> ListedHook:
     return ListedHook(
         hook.scope,
-        without_secrets(hook.destination),
+        redact_url(hook.destination),
         tuple(problems),
         hook.id,
         hook.is_active,

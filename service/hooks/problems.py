@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
-from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED, Hook, host_of, without_secrets
+from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED, Hook, host_of, redact_url
 from service.stores import Store
 
 # The path at which every receiver takes webhooks.
@@ -48,7 +48,7 @@ def about_orders(hooks: Iterable[Hook], store: Store) -> list[Hook]:
 
 def is_receiver(destination: str) -> bool:
     """Whether the URL's path is that of our receiver."""
-    return without_secrets(destination).rstrip("/").endswith(WEBHOOK_PATH)
+    return redact_url(destination).rstrip("/").endswith(WEBHOOK_PATH)
 
 
 def first_destination(hooks: Sequence[Hook]) -> str | None:
@@ -92,6 +92,6 @@ def find_problems(
         *([HookProblem(ProblemKind.BLOCKED, host)] if host in blocked else []),
         *(
             HookProblem(ProblemKind.FOREIGN, where)
-            for where in sorted({without_secrets(hook.destination) for hook in foreign})
+            for where in sorted({redact_url(hook.destination) for hook in foreign})
         ),
     ]

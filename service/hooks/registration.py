@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from service.bigcommerce.core import Core
 from service.bigcommerce.envelope import Document
-from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, without_secrets
+from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, redact_url
 from service.bigcommerce.models import to_int
 from service.errors import ConfigError, Problem, UpstreamError
 from service.hooks.problems import (
@@ -77,7 +77,7 @@ def destination_of(url: str, *, from_sandbox: bool = False) -> str:
 
     BigCommerce calls https on port 443 only ("Create a Webhook"); a sandbox calls any URL. Raises ConfigError.
     """
-    place, example = f"--url {without_secrets(url)}", "For example: https://enrich.example.com."
+    place, example = f"--url {redact_url(url)}", "For example: https://enrich.example.com."
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -127,11 +127,11 @@ async def find_ours(core: Core, known: str | None, url: str | None = None) -> li
     """
     hooks = [hook for hook in await read_hooks(core) if hook.is_about_orders]
     if url is not None:
-        wanted = {without_secrets(url), without_secrets(url).rstrip("/") + WEBHOOK_PATH}
-        return [hook for hook in hooks if without_secrets(hook.destination) in wanted]
+        wanted = {redact_url(url), redact_url(url).rstrip("/") + WEBHOOK_PATH}
+        return [hook for hook in hooks if redact_url(hook.destination) in wanted]
     receivers = [known] if known else sorted({hook.destination for hook in hooks if is_receiver(hook.destination)})
     if len(receivers) > 1:
-        cure = f"One of: {', '.join(map(without_secrets, receivers))}."
+        cure = f"One of: {', '.join(map(redact_url, receivers))}."
         raise ConfigError(Problem("--url", "is needed: these webhooks go to several receivers.", cure))
     return [hook for hook in hooks if hook.destination in receivers]
 
@@ -164,7 +164,7 @@ async def _reconcile(
         old = _hook_to_move(others, scope) if move else None
         if old is None:
             headers = _headers(store)
-            step = HookChange(ChangeKind.CREATED, scope, without_secrets(destination))
+            step = HookChange(ChangeKind.CREATED, scope, redact_url(destination))
             steps += await _attempt(core.create_hook(scope, destination, headers), step, hide=headers.values())
             continue
         moved = replace(old, destination=destination)
@@ -173,10 +173,10 @@ async def _reconcile(
         if steps[-1].is_done:
             others.remove(old)
             ours.append(moved)
-    elsewhere = sorted({without_secrets(hook.destination) for hook in others})
+    elsewhere = sorted({redact_url(hook.destination) for hook in others})
     host = host_of(destination)
     here = {host: blocked[host]} if host in blocked else {}
-    return StoreChanges(without_secrets(destination), tuple(steps), tuple(elsewhere), here)
+    return StoreChanges(redact_url(destination), tuple(steps), tuple(elsewhere), here)
 
 
 def _hook_to_move(hooks: Iterable[Hook], scope: str) -> Hook | None:
@@ -226,7 +226,7 @@ def _headers(store: Store, hook: Hook | None = None) -> dict[str, str]:
 
 
 def _step(did: ChangeKind, hook: Hook) -> HookChange:
-    return HookChange(did, hook.scope, without_secrets(hook.destination), hook.id)
+    return HookChange(did, hook.scope, redact_url(hook.destination), hook.id)
 
 
 def _without_id(hook: Hook) -> HookChange:

@@ -16,7 +16,7 @@ class HookState:
     """A store's webhooks at the last run. ``touched_at`` is when they were last updated to keep them active."""
 
     destination: str | None
-    troubles: frozenset[HookProblem]
+    problems: frozenset[HookProblem]
     touched_at: float | None
 
     @classmethod

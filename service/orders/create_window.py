@@ -5,7 +5,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 # B2B Edition API, Orders, Create an Order: "within 10 seconds of an order's creation".
-LENGTH_S = 10.0
+WINDOW_LENGTH_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Window:
     @property
     def closes_at(self) -> float:
         """The first moment after the window."""
-        return self.opened_at + LENGTH_S
+        return self.opened_at + WINDOW_LENGTH_S
 
     def left(self, now: float) -> float:
         """Seconds until the window closes; never negative."""

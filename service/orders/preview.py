@@ -57,7 +57,7 @@ class Preview:
     Update that it needs.
     """
 
-    gathered: LoadedOrder
+    loaded: LoadedOrder
     is_company_user: bool
     outcome: Outcome
     reason: str | None
@@ -73,7 +73,7 @@ class Preview:
         body = self.values.body()
         if not body or self.outcome not in (Outcome.SENT, Outcome.WAITING):
             return None
-        return {"bcOrderId": self.gathered.order_id, "customerId": self.gathered.customer_id, **body}
+        return {"bcOrderId": self.loaded.order_id, "customerId": self.loaded.customer_id, **body}
 
 
 def preview(
@@ -99,7 +99,7 @@ def preview(
     fields = {result.field for result in results if result.sent is not None}
     merged = merge(record, values, written or {}, store.existing_values) if record and outcome is Outcome.SENT else None
     return Preview(
-        gathered=loaded,
+        loaded=loaded,
         is_company_user="user" not in loaded.gaps,
         outcome=outcome,
         reason=reason,
@@ -159,7 +159,7 @@ def _result(
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedExpression:
     """What an expression gives for an order: ``raw`` as found, ``text`` as plain text, ``value`` after ``match``."""
 
     raw: Any
@@ -168,7 +168,7 @@ class Tried:
     error: str | None
 
 
-def try_expression(expression: Expression, pattern: Pattern | None, document: Document) -> Tried:
+def try_expression(expression: Expression, pattern: Pattern | None, document: Document) -> TriedExpression:
     """Evaluate one expression as a rule does, with ``pattern`` as the rule's ``match``."""
     try:
         raw = expression.search(document)
@@ -176,4 +176,4 @@ def try_expression(expression: Expression, pattern: Pattern | None, document: Do
         raw = None
     plain, error = Search((expression,), None).run(document)
     value, _ = Search((expression,), pattern).run(document)
-    return Tried(raw, plain.text if plain else None, value.text if value else None, error)
+    return TriedExpression(raw, plain.text if plain else None, value.text if value else None, error)

@@ -2,8 +2,6 @@
 
 import gc
 
-from service.process.lean_imports import import_without_rich as import_without_rich
-
 
 def freeze_gc() -> None:
     """Exclude all existing objects from garbage collection. Call it at the end of a process's startup.

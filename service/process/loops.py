@@ -1,7 +1,7 @@
 """Keeps the background loops of a process running, so that none ends unnoticed while the process lives on."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import structlog
 
 from service.errors import EnrichError
 from service.logs import Event
+from service.process.tasks import cancel_and_wait
 
 log = structlog.get_logger()
 
@@ -77,7 +78,7 @@ class Loops:
 
     async def end(self) -> None:
         """Cancel all loops and wait until they have ended."""
-        await cancel([loop.task for loop in self._loops.values() if loop.task])
+        await cancel_and_wait([loop.task for loop in self._loops.values() if loop.task])
 
     def raise_if_failed(self) -> None:
         """Raise LoopFailed if a loop failed for good."""
@@ -120,15 +121,6 @@ class Loops:
                 return True
             log.error(Event.INTERNAL_ERROR, place=loop.name, exception="the loop returned")
         return False
-
-
-async def cancel(tasks: Collection["asyncio.Task[None]"]) -> None:
-    """Cancel tasks until they end: Python 3.11's ``wait_for``, which redis-py uses, can swallow a cancellation."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.1)
 
 
 def _is_stuck(loop: _Loop) -> bool:

@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Mapping
 
-VARIABLE = "ENRICH_PARENT_PID"
+PARENT_PID_VARIABLE = "ENRICH_PARENT_PID"
 _POLL_INTERVAL_S = 0.5
 
 
 def terminate_with_parent(environ: Mapping[str, str] = os.environ) -> None:
     """Send this process SIGTERM when the process of ours that started it dies. Without such a parent, do nothing."""
-    if parent := environ.get(VARIABLE):
+    if parent := environ.get(PARENT_PID_VARIABLE):
         threading.Thread(target=_poll_parent, args=(int(parent),), daemon=True, name="parent").start()
 
 

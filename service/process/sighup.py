@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class SighupHandler:
-    """Installs a handler that calls ``tell`` on SIGHUP, which does nothing until it is set.
+    """Installs a handler that calls ``on_sighup`` on SIGHUP, which does nothing until it is set.
 
     When SIGHUP comes because the terminal was closed, it is not a reload: the process terminates as by SIGTERM, unless
     it was started to ignore SIGHUP (``nohup``).
@@ -14,7 +14,7 @@ class SighupHandler:
 
     def __init__(self) -> None:
         # A process that is still starting will read the files anyway.
-        self.tell: Callable[[], None] = lambda: None
+        self.on_sighup: Callable[[], None] = lambda: None
         self._ends_with_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         signal.signal(signal.SIGHUP, self._handle)
         # The parent may have blocked it until now.
@@ -24,7 +24,7 @@ class SighupHandler:
         if self._ends_with_terminal and not _has_terminal():
             os.kill(os.getpid(), signal.SIGTERM)
         else:
-            self.tell()
+            self.on_sighup()
 
 
 def _has_terminal() -> bool:

@@ -15,7 +15,8 @@ import structlog
 
 from service.logs import Event
 from service.process import parent_death as parent
-from service.process.loops import Loops, cancel
+from service.process.loops import Loops
+from service.process.tasks import cancel_and_wait
 
 log = structlog.get_logger()
 
@@ -52,7 +53,7 @@ class Supervisor:
         With ``log_folder`` a child's output goes to ``<name>.log`` there. ``loops`` runs the tasks that restart
         children. A child that has not exited ``stop_timeout_s`` after SIGTERM is killed.
         """
-        self._environ = {**os.environ, **environ, parent.VARIABLE: str(os.getpid())}
+        self._environ = {**os.environ, **environ, parent.PARENT_PID_VARIABLE: str(os.getpid())}
         self._log_folder = log_folder
         self._loops = loops or Loops(asyncio.Event())
         self._stop_timeout_s = stop_timeout_s
@@ -77,7 +78,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop all children, the last started first; each gets time to finish its work."""
         # First: a child may be about to be restarted.
-        await cancel(self._restarting)
+        await cancel_and_wait(self._restarting)
         for child in reversed(self._children):
             await self._end(child.process)
 

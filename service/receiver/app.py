@@ -74,19 +74,19 @@ def create_app(
     stores: StoreRegistry,
     open_queue: OpenQueue,
     *,
-    keep_up: BackgroundTask | None = None,
+    background_task: BackgroundTask | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The receiver's application for these stores. ``open_queue`` is entered at its start and left at its stop.
 
-    ``keep_up`` runs in between, to keep ``stores`` up to date. Redis may be unavailable at the start: until it answers,
-    webhooks get 503 and ``/readyz`` reports it.
+    ``background_task`` runs in between, to keep ``stores`` up to date. Redis may be unavailable at the start: until
+    it answers, webhooks get 503 and ``/readyz`` reports it.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
-        async with _running(keep_up), open_queue() as queue:
+        async with _running(background_task), open_queue() as queue:
             yield {"receiver": Receiver(stores, queue, metrics, clock), "queue": queue, "metrics": metrics}
 
     app = Starlette(
@@ -105,12 +105,12 @@ def create_app(
 
 
 @asynccontextmanager
-async def _running(keep_up: BackgroundTask | None) -> AsyncIterator[None]:
+async def _running(background_task: BackgroundTask | None) -> AsyncIterator[None]:
     """Keep this loop running meanwhile. If it fails again and again, stop the process in order and exit 1."""
     stop = asyncio.Event()
     loops = Loops(stop)
-    if keep_up is not None:
-        loops.start("stores", keep_up)
+    if background_task is not None:
+        loops.start("stores", background_task)
     terminating = asyncio.create_task(_terminate(stop))
     try:
         yield

@@ -27,7 +27,7 @@ from service.receiver.authentication import StoreRegistry
 
 log = structlog.get_logger()
 
-BODY_LIMIT = 64 * 1024
+BODY_LIMIT_BYTES = 64 * 1024
 
 # Bodies of BigCommerce are about 200 bytes and arrive at once.
 BODY_TIMEOUT_S = 10.0
@@ -216,12 +216,12 @@ async def _read_body(request: Request) -> bytes:
     A body that is too large is not read to its end; the server discards the rest.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > 18 or int(declared) > BODY_LIMIT):
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > BODY_LIMIT_BYTES):
         raise _TooLarge
     body = bytearray()
     async with asyncio.timeout(BODY_TIMEOUT_S), aclosing(request.stream()) as chunks:
         async for chunk in chunks:
             body += chunk
-            if len(body) > BODY_LIMIT:
+            if len(body) > BODY_LIMIT_BYTES:
                 raise _TooLarge
     return bytes(body)

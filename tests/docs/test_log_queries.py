@@ -18,7 +18,7 @@ from service.logs import Event
 from service.orders.state.entry import Entry, Stage, Status
 from service.receiver.authentication import Refusal
 from tests.fakes.log_table import SHARED, TABLE, Row
-from tests.fakes.logs import logging_put_back
+from tests.fakes.logs import restore_logging
 from tests.fakes.pages import OPERATIONS
 from workers.order_log import log_finished, log_retry_later
 from workers.results import RetryLater
@@ -108,7 +108,7 @@ class Product:
 @pytest.fixture
 def text(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """What the product wrote on that day."""
-    with logging_put_back():
+    with restore_logging():
         product = Product()
         monkeypatch.setattr(logs, "datetime", SimpleNamespace(now=product.stamp))
         product.write()

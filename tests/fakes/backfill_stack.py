@@ -18,8 +18,8 @@ from service.orders.state.entry import Entry, Status
 from service.orders.state.jobs import RECOVERY, WINDOW
 from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
+from service.process.tasks import cancel_and_wait
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
-from workers.lease import end
 
 STORE = "sandbox"
 SINCE, UNTIL = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 10, 20, tzinfo=UTC)
@@ -80,7 +80,7 @@ class BackfillStack:
         try:
             yield
         finally:
-            await end([worker])
+            await cancel_and_wait([worker])
 
     async def run(self, span: DateRange = SPAN) -> BackfillProgress:
         """A complete run with a worker."""
@@ -105,10 +105,10 @@ async def stack(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         yield BackfillStack(sandbox, redis, Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock))
 
 
-async def until_progress(run: Backfill, order_id: int, in_hand: int) -> None:
+async def until_progress(run: Backfill, order_id: int, in_flight: int) -> None:
     """Wait until the run's progress has these values."""
     async with asyncio.timeout(30):
-        while (run.course.reached, len(run.course.in_hand)) != (order_id, in_hand):  # noqa: ASYNC110
+        while (run.course.reached, len(run.course.in_flight)) != (order_id, in_flight):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -120,7 +120,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def stop(running: "asyncio.Task[None]") -> None:
     """Cancel the run, as Ctrl-C does."""
-    await end([running])
+    await cancel_and_wait([running])
     assert running.cancelled()
 
 

@@ -25,7 +25,7 @@ po_number = "order.customer_message"
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class CommandResult:
     """The result of a command: exit code, stdout and stderr."""
 
     code: int
@@ -33,7 +33,7 @@ class Ran:
     err: str
 
 
-Enrich = Callable[..., Ran]
+Enrich = Callable[..., CommandResult]
 
 # Runs ``enrich`` as a separate process, with the interpreter of the tests.
 COMMAND = (sys.executable, "-P", "-m", "service.cli")
@@ -57,14 +57,14 @@ def enrich(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     # Logging of this process belongs to pytest.
     monkeypatch.setattr("service.logs.configure", lambda *_, **__: None)
 
-    def run(*words: str) -> Ran:
+    def run(*words: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["enrich", *words])
         with capture_logs(), pytest.raises(SystemExit) as ended:
             main()
         code = ended.value.code or 0
         assert isinstance(code, int)
         captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
+        return CommandResult(code, captured.out, captured.err)
 
     return run
 

@@ -11,7 +11,7 @@ from service import logs
 
 
 @contextmanager
-def logging_put_back() -> Iterator[None]:
+def restore_logging() -> Iterator[None]:
     """Restore logging on exit: ``configure`` changes the whole process, which belongs to pytest."""
     root = logging.getLogger()
     handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", *logs._QUIET)}

@@ -13,7 +13,7 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
-from tests.fakes.cli import STORES, Ran
+from tests.fakes.cli import STORES, CommandResult
 
 CREATED = 1_768_078_800.0
 """2026-01-10T21:00:00Z"""
@@ -49,7 +49,7 @@ def with_stores(folder: Path, *hashes: str) -> None:
     (folder / "stores.toml").write_text("".join(STORES.replace("abc123", name) for name in hashes))
 
 
-def listed(ran: Ran) -> list[Any]:
+def listed(ran: CommandResult) -> list[Any]:
     """The store and ID of each order in a JSON list."""
     assert (ran.code, ran.err) == (0, "")
     return [(order["store"], order["order_id"]) for order in json.loads(ran.out)]

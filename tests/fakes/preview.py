@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.cli import Ran
+from tests.fakes.cli import CommandResult
 from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
 
 ADA, CLEO, ZOE, GUEST = 101, 103, 199, 0
@@ -47,7 +47,7 @@ def served() -> Iterator[ServedSandbox]:
 @pytest.fixture
 def sandbox(folder: Path, served: ServedSandbox) -> ServedSandbox:
     """A sandbox without orders that ``enrich`` talks to."""
-    served.begin_anew()
+    served.reset()
     configure(folder, served)
     return served
 
@@ -63,19 +63,19 @@ def configure(folder: Path, sandbox: ServedSandbox, rules: str = RULES, keys: st
     (folder / "stores.toml").write_text(STORES.format(url=sandbox.url, keys=keys) + rules)
 
 
-def shown(ran: Ran) -> list[list[str]]:
+def shown(ran: CommandResult) -> list[list[str]]:
     """The lines as their columns."""
     assert (ran.code, ran.err) == (0, "")
     return [re.split(r"  +", line.strip()) for line in ran.out.splitlines()]
 
 
-def read(ran: Ran) -> Any:
+def read(ran: CommandResult) -> Any:
     """The output as JSON."""
     assert (ran.code, ran.err) == (0, "")
     return json.loads(ran.out)
 
 
-def outcome(ran: Ran) -> tuple[str, str | None]:
+def outcome(ran: CommandResult) -> tuple[str, str | None]:
     result = read(ran)
     return result["outcome"], result["reason"]
 

@@ -27,7 +27,7 @@ class ServedSandbox:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Forget all orders, calls and faults."""
         self.run(self.sandbox.delete_store())
         self.run(self.sandbox.put_store(**DEMO_STORE.model_dump(mode="json")))

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from service import logs
 from service.logs import Event
 from service.logs.writer import LogWriter
-from tests.fakes.logs import logging_put_back
+from tests.fakes.logs import restore_logging
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -29,7 +29,7 @@ library = logging.getLogger("some.library")
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    with logging_put_back():
+    with restore_logging():
         yield
 
 

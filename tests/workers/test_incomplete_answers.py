@@ -101,10 +101,10 @@ def damage(job_stack: JobStack, rng: random.Random) -> None:
 
 async def run_to_the_end(job_stack: JobStack) -> Status:
     """Run all jobs, re-verification included."""
-    entry = await job_stack.ended(most=300)
+    entry = await job_stack.run_until_finished(max_jobs=300)
     while any(job_id.startswith(REVERIFY.function) for job_id in await job_stack.queued()):
-        await job_stack.turn()
-        entry = await job_stack.ended(most=300)
+        await job_stack.run_next()
+        entry = await job_stack.run_until_finished(max_jobs=300)
     return entry.status
 
 
@@ -130,7 +130,7 @@ async def test_an_order_is_enriched_after_damaged_answers(job_stack: JobStack, s
     damage(job_stack, rng)
     await job_stack.webhook()
     for _ in range(3):
-        await job_stack.turn()
+        await job_stack.run_next()
     if job_stack.record.po_number is None:
         job_stack.record.make()  # B2B Edition's own record, ten seconds after the order
 

@@ -119,7 +119,7 @@ async def test_the_other_orders_of_a_store_that_has_its_share_cost_redis_nothing
 
     assert worker.running == 5
     assert (await redis.info("commandstats"))["cmdstat_zscore"]["calls"] == 5
-    await lease.end(list(worker.tasks.values()))
+    await cancel_and_wait(list(worker.tasks.values()))
 
 
 async def test_stores_take_turns_when_there_are_not_enough_slots(redis: ArqRedis) -> None:

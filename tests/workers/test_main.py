@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import parked_key, reverify_key, verify_key
+from service.process.tasks import cancel_and_wait
 from tests.fakes.job_stack import JobStack
 from workers import main
-from workers.lease import end
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ async def test_heartbeat_survives_any_redis_error(job_stack: JobStack, error: Ex
         async with asyncio.timeout(30):
             await said.wait()
         # Cancelling once is not enough: `end` says why. A task that survives would hang the test's event loop.
-        await end([saying])
+        await cancel_and_wait([saying])
 
     assert (await queue.counts()).workers == 1
     assert len([line for line in logs if line["event"] == "internal_error"]) == logged

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from service.orders.state.jobs import RECOVERY, WINDOW
 from service.orders.state.queue import EnqueueResult, Queue
+from service.process.tasks import cancel_and_wait
 from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
-from workers.lease import end
 from workers.wakeups import listen_for_wakeups
 
 
@@ -37,7 +37,7 @@ async def listening(redis: ArqRedis) -> AsyncIterator[Listener]:
     )
     await listener.next()  # the first comes on connecting
     yield listener
-    await end([task])
+    await cancel_and_wait([task])
 
 
 async def enqueue(redis: ArqRedis, order_id: int) -> EnqueueResult:

@@ -74,7 +74,7 @@ class HookMonitor(PeriodicTask):
             api.priority = Priority.VERIFY  # orders may be missing their windows
         refusals = await _reactivate(api, ours)
         touched_at = await self._touch_idle(api, store.hash, ours, known)
-        _log_changes(known.troubles, problems, blocked, refusals)
+        _log_changes(known.problems, problems, blocked, refusals)
         await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at)
         return self._problem_every_s if blocking else self._every_s
 

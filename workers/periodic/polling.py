@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from service.hooks import has_delivery_problem
 from service.logs import Event
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.jobs import RECONCILE
 from service.orders.state.keys import polling_key, webhook_seen_key
 from workers.periodic.task import State
@@ -39,7 +39,7 @@ class PollingState(State):
 
     def after_window(self, now: float, webhook_at: float | None) -> "PollingState":
         """The state once the awaited order's window has passed: its webhook arrived, or it was missed."""
-        if self.awaited_order_at is None or now - self.awaited_order_at <= LENGTH_S:
+        if self.awaited_order_at is None or now - self.awaited_order_at <= WINDOW_LENGTH_S:
             return self
         arrived = webhook_at is not None and webhook_at >= self.awaited_order_at - CLOCK_TOLERANCE_S
         missed_at = self.missed_webhook_at if arrived else now

@@ -15,7 +15,7 @@ import structlog
 
 from service.bigcommerce import Account, Priority, StoreApi
 from service.logs import Event
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Status
 from service.orders.state.jobs import RECONCILE
 from service.orders.state.keys import cursor_key
@@ -172,7 +172,7 @@ class Reconciler(PeriodicTask):
         run.newest_at = max(run.newest_at or 0.0, order.created_at)
         age = self._resources.transport.upstream_clock.now() - order.created_at
         since = run.cursor.since
-        run.missed_webhook |= age > LENGTH_S and since is not None and order.created_at > since
+        run.missed_webhook |= age > WINDOW_LENGTH_S and since is not None and order.created_at > since
 
     async def _check_statuses(self, store: str) -> None:
         """Queue a check of orders that have long been waiting for their status to change."""

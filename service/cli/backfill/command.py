@@ -21,10 +21,10 @@ from service.cli.common.session import open_session
 from service.errors import ConfigError, Problem
 from service.orders.backfill.lock import single_backfill
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary
-from service.orders.backfill.retry import end
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
 from service.orders.state.entry import Status
 from service.orders.state.queue import Queue
+from service.process.tasks import cancel_and_wait
 
 # Exit code, as after any Ctrl-C: 128 plus the number of SIGINT.
 EXIT_STOPPED = 130
@@ -118,11 +118,11 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
         open_console().print(_summary(run.course))
     if stopped:
         typer.echo("Stopped.", err=True)
-    if not run.course.is_over:
+    if not run.course.is_finished:
         _print_remaining(run.course)
     if stopped:
         return EXIT_STOPPED
-    return int(not run.course.is_over or any(status is Status.FAILED for status, _ in run.course.outcomes))
+    return int(not run.course.is_finished or any(status is Status.FAILED for status, _ in run.course.outcomes))
 
 
 async def _run_until_stopped(work: Coroutine[Any, Any, None]) -> bool:
@@ -133,7 +133,7 @@ async def _run_until_stopped(work: Coroutine[Any, Any, None]) -> bool:
     running, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    await end(running)
+    await cancel_and_wait([running])
     if running.cancelled():
         return False
     running.result()
@@ -176,7 +176,7 @@ def _summary(progress: BackfillProgress) -> Table:
     rest = {
         "already finished": progress.known,
         "elsewhere": progress.elsewhere,
-        "not finished": len(progress.in_hand),
+        "not finished": len(progress.in_flight),
     }
     reasons = {"elsewhere": "queued by a webhook or another command, or waiting for a status change"}
     for name, orders in rest.items():
@@ -193,12 +193,12 @@ def _result(progress: BackfillProgress, *, stopped: bool) -> dict[str, Any]:
     return {
         "began_after": progress.began_after,
         "reached": progress.reached,
-        "finished": progress.is_over,
+        "finished": progress.is_finished,
         "stopped": stopped,
         "orders": progress.seen,
         "ended_before": progress.known,
         "elsewhere": progress.elsewhere,
-        "not_ended": sorted(progress.in_hand),
+        "not_ended": sorted(progress.in_flight),
         "outcomes": outcomes,
     }
 
@@ -210,8 +210,8 @@ def _parameters(store: str, date_range: DateRange) -> dict[str, Any]:
 
 def _print_remaining(progress: BackfillProgress) -> None:
     """Print on stderr which orders are not finished, and how to continue."""
-    if progress.in_hand:
-        why = f" (order {min(progress.in_hand)}: {progress.trouble})" if progress.trouble else ""
-        typer.echo(f"{len(progress.in_hand)} orders are not finished{why}. The workers continue with them.", err=True)
+    if progress.in_flight:
+        why = f" (order {min(progress.in_flight)}: {progress.trouble})" if progress.trouble else ""
+        typer.echo(f"{len(progress.in_flight)} orders are not finished{why}. The workers continue with them.", err=True)
     after = f" after order {progress.reached}" if progress.reached else ""
     typer.echo(f"Run the same command again to continue{after}.", err=True)

@@ -52,14 +52,14 @@ class ProgressDisplay:
         if progress.trouble != self._trouble:
             self._trouble = progress.trouble
             if progress.trouble:
-                self._print(f"No order was finished for a while. Order {min(progress.in_hand)}: {progress.trouble}")
+                self._print(f"No order was finished for a while. Order {min(progress.in_flight)}: {progress.trouble}")
         total = None if progress.total is None else max(progress.total, progress.seen)
-        doing = f"orders, {len(progress.in_hand)} in progress"
+        doing = f"orders, {len(progress.in_flight)} in progress"
         self._bar.update(self._task, completed=progress.done, total=total, doing=doing)
         if not self._console.is_terminal and time.monotonic() - self._printed_at >= PRINT_INTERVAL_S:
             self._printed_at = time.monotonic()
             of = "" if total is None else f" of {total}"
-            self._print(f"{progress.done}{of} orders done, {len(progress.in_hand)} in progress")
+            self._print(f"{progress.done}{of} orders done, {len(progress.in_flight)} in progress")
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)

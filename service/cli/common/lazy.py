@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from service.process.gc_tuning import import_without_rich
+from service.process.lean_imports import import_without_rich
 
 
 class LazyCommand(TyperCommand):

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from service import hooks
 from service.bigcommerce.core import Core
-from service.bigcommerce.hooks import Hook, without_secrets
+from service.bigcommerce.hooks import Hook, redact_url
 from service.cli.common.options import AnyStoreOption, StoreOption, YesOption, choose_stores, confirm
 from service.cli.common.output import open_console, print_json, sanitize, with_cure
 from service.cli.common.session import Session, open_session
@@ -225,7 +225,7 @@ async def _delete(name: str, found: Sequence[Hook]) -> list[HookChange]:
 def _confirm_removal(store: str, found: Sequence[Hook], *, yes: bool) -> None:
     if not yes:
         for hook in found:
-            typer.echo(sanitize(f"{hook.scope} to {without_secrets(hook.destination)}"), err=True)
+            typer.echo(sanitize(f"{hook.scope} to {redact_url(hook.destination)}"), err=True)
     confirm(f"Delete {len(found)} webhook{'s' * (len(found) > 1)} of store {store}?", yes=yes)
 
 

@@ -64,8 +64,8 @@ def listed_table(results: Mapping[str, Sequence[ListedHook] | EnrichError]) -> T
 
 def _state(line: ListedHook) -> Text:
     left = "" if line.blocked_s is None else f" {_duration(line.blocked_s)} left"
-    words = [STATES[kind] + (left if kind is ProblemKind.BLOCKED else "") for kind in line.troubles]
-    colour = "green" if not words else "yellow" if line.troubles == (ProblemKind.FOREIGN,) else "red"
+    words = [STATES[kind] + (left if kind is ProblemKind.BLOCKED else "") for kind in line.problems]
+    colour = "green" if not words else "yellow" if line.problems == (ProblemKind.FOREIGN,) else "red"
     return Text(", ".join(words) or "active", colour)
 
 
@@ -105,7 +105,7 @@ def listed_as_dicts(store: str, result: Sequence[ListedHook] | EnrichError) -> l
             "scope": line.scope,
             "destination": line.destination or None,
             "is_active": line.is_active,
-            "troubles": line.troubles,
+            "troubles": line.problems,
             "blocked_s": line.blocked_s,
             "updated_at": f"{updated:%Y-%m-%dT%H:%M:%SZ}" if (updated := _moment(line.updated_at)) else None,
         }

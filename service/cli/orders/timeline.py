@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.cli.orders.entry_format import to_ms
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Entry, Stage
 
 # Four characters a second: a whole line stays within the 80 columns of a terminal.
@@ -61,7 +61,7 @@ def _chart(steps: list[Step]) -> Table:
     table.add_column("STAGE", no_wrap=True)
     table.add_column("AT (MS)", justify="right", no_wrap=True)
     table.add_column("STEP (MS)", justify="right", no_wrap=True)
-    end = f"{LENGTH_S:.0f} s|"
+    end = f"{WINDOW_LENGTH_S:.0f} s|"
     table.add_column(f"0 s{end:>{WIDTH - 2}}", no_wrap=True)
     longest = _longest(steps)
     for number, step in enumerate(steps):
@@ -77,12 +77,12 @@ def _chart(steps: list[Step]) -> Table:
 
 
 def _bar(step: Step, character: str) -> str:
-    if step.begun >= LENGTH_S:
+    if step.begun >= WINDOW_LENGTH_S:
         return f"{'':{WIDTH}}|>"
-    first = max(0, int(step.begun / LENGTH_S * WIDTH))
-    last = min(WIDTH, max(first + 1, math.ceil(step.reached / LENGTH_S * WIDTH)))
+    first = max(0, int(step.begun / WINDOW_LENGTH_S * WIDTH))
+    last = min(WIDTH, max(first + 1, math.ceil(step.reached / WINDOW_LENGTH_S * WIDTH)))
     bar = " " * first + character * (last - first)
-    return f"{bar:{WIDTH}}|" + (">" if step.reached > LENGTH_S else "")
+    return f"{bar:{WIDTH}}|" + (">" if step.reached > WINDOW_LENGTH_S else "")
 
 
 def _timestamps(entry: Entry) -> Table:

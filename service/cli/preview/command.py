@@ -140,7 +140,7 @@ async def _run(options: PreviewOptions, wanted: str | None) -> None:
     async with open_session() as session:
         configured = session.store(wanted)
         api = session.api(configured)
-        api.longest_wait_s = QUOTA_TIMEOUT_S
+        api.max_wait_s = QUOTA_TIMEOUT_S
         # Not the workers' cache: a value that was just fixed in BigCommerce must show.
         reader = Reader(session, configured, api, Cache(None, configured.store.hash))
         if options.order_id is None:

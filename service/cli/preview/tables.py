@@ -12,7 +12,7 @@ from rich.text import Text
 from service.bigcommerce.models import Record
 from service.cli.common.output import to_json
 from service.orders.document.partial_loader import LoadedOrder
-from service.orders.preview import Outcome, Preview, RuleResult, Tried
+from service.orders.preview import Outcome, Preview, RuleResult, TriedExpression
 
 GAP = "—"
 
@@ -40,9 +40,9 @@ def as_dict(preview: Preview, store: str) -> dict[str, Any]:
     record, merged = preview.record, preview.merged
     return {
         "store": store,
-        "order_id": preview.gathered.order_id,
-        "order_created_at": _time(preview.gathered, "%Y-%m-%dT%H:%M:%SZ"),
-        "customer_id": preview.gathered.customer_id,
+        "order_id": preview.loaded.order_id,
+        "order_created_at": _time(preview.loaded, "%Y-%m-%dT%H:%M:%SZ"),
+        "customer_id": preview.loaded.customer_id,
         "company_user": preview.is_company_user,
         "outcome": preview.outcome.value,
         "reason": preview.reason,
@@ -55,7 +55,7 @@ def as_dict(preview: Preview, store: str) -> dict[str, Any]:
     }
 
 
-def tried_as_dict(loaded: LoadedOrder, tried: Tried, store: str) -> dict[str, Any]:
+def tried_as_dict(loaded: LoadedOrder, tried: TriedExpression, store: str) -> dict[str, Any]:
     """The result of an expression for an order, for scripts."""
     return {
         "store": store,
@@ -102,7 +102,7 @@ def preview_parts(preview: Preview, store: str) -> Iterator[RenderableType]:
         yield from _record_parts(preview.record, preview)
 
 
-def tried_facts(tried: Tried, *, with_pattern: bool) -> Table:
+def tried_facts(tried: TriedExpression, *, with_pattern: bool) -> Table:
     """The result of an expression for one order."""
     rows = {"raw": coloured_json(tried.raw), "text": Text(tried.text or f"{GAP} (no value)")}
     if with_pattern:
@@ -113,7 +113,7 @@ def tried_facts(tried: Tried, *, with_pattern: bool) -> Table:
 
 
 def _preview_facts(preview: Preview, store: str) -> dict[str, Text]:
-    loaded = preview.gathered
+    loaded = preview.loaded
     outcome = _OUTCOMES[preview.outcome] + (f": {preview.reason}" if preview.reason else "")
     rows = {
         "order": Text(f"{loaded.order_id} of {store}, {_time(loaded) or 'no date'}"),
@@ -165,7 +165,7 @@ def _record_parts(record: Record, preview: Preview) -> Iterator[RenderableType]:
 
 
 def _buyer(preview: Preview) -> str:
-    loaded = preview.gathered
+    loaded = preview.loaded
     if not loaded.customer_id:
         return "guest"
     company = loaded.document["user"].get("companyId")
@@ -183,7 +183,7 @@ def previews_table(previews: Sequence[Preview]) -> Table:
     for preview in previews:
         skipped = preview.outcome in (Outcome.SKIPPED, Outcome.UNREAD)
         table.add_row(
-            *_order_cells(preview.gathered),
+            *_order_cells(preview.loaded),
             *(Text(result.sent or GAP) for result in preview.results),
             Text("; ".join(_order_notes(preview))),
             style="dim" if skipped else None,
@@ -228,7 +228,7 @@ def summary(previews: Sequence[Preview]) -> str:
     return "; ".join(parts or ["no field is empty"]) + "."
 
 
-def tried_table(tried: Iterable[tuple[LoadedOrder, Tried]], *, with_pattern: bool) -> Table:
+def tried_table(tried: Iterable[tuple[LoadedOrder, TriedExpression]], *, with_pattern: bool) -> Table:
     """A table with a row for each order: the result of an expression."""
     table = _table("ORDER", "CREATED (UTC)", "CUSTOMER", "RAW", "TEXT", *(["MATCH"] if with_pattern else []), "NOTE")
     for loaded, one in tried:
@@ -243,7 +243,7 @@ def tried_table(tried: Iterable[tuple[LoadedOrder, Tried]], *, with_pattern: boo
     return table
 
 
-def tried_summary(tried: Sequence[tuple[LoadedOrder, Tried]]) -> str:
+def tried_summary(tried: Sequence[tuple[LoadedOrder, TriedExpression]]) -> str:
     """How many orders have a value."""
     return f"{sum(one.value is not None for _, one in tried)} of {len(tried)} orders have a value."
 

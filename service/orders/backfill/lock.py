@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from redis.asyncio import Redis
 
 from service.errors import EnrichError
-from service.orders.backfill.retry import end
 from service.orders.state.keys import backfill_lock_key
+from service.process.tasks import cancel_and_wait
 from service.redis.client import TRANSIENT_ERRORS
 
 LOCK_TTL_S = 30
@@ -42,7 +42,7 @@ async def single_backfill(redis: Redis, store: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await end(renewing)
+        await cancel_and_wait([renewing])
         with suppress(*TRANSIENT_ERRORS):
             if await redis.get(key) == owner.encode():
                 await redis.delete(key)

@@ -47,7 +47,7 @@ class BackfillProgress:
     """The progress of a backfill.
 
     ``total`` is the number of orders in the range, None when BigCommerce does not give it. ``known`` were finished
-    before. ``elsewhere`` were queued by others, or wait for their status. ``in_hand`` are queued by this backfill
+    before. ``elsewhere`` were queued by others, or wait for their status. ``in_flight`` are queued by this backfill
     and not finished. All orders up to the id ``reached`` are finished; ``began_after`` is that id at the start of
     this run.
     """
@@ -58,9 +58,9 @@ class BackfillProgress:
     seen: int = 0
     known: int = 0
     elsewhere: int = 0
-    in_hand: dict[int, ListedOrder] = field(default_factory=dict)
+    in_flight: dict[int, ListedOrder] = field(default_factory=dict)
     outcomes: Counter[tuple[Status, str]] = field(default_factory=Counter)
-    is_walked: bool = False
+    is_listed: bool = False
     workers: int = 1
     trouble: str | None = None
 
@@ -70,9 +70,9 @@ class BackfillProgress:
         return self.known + self.elsewhere + self.outcomes.total()
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether all orders are listed and none is in flight."""
-        return self.is_walked and not self.in_hand
+        return self.is_listed and not self.in_flight
 
 
 @dataclass(slots=True)

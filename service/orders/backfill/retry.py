@@ -1,8 +1,7 @@
 """Retries for long-running work: it outlasts failures of Redis and BigCommerce that take minutes."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import stamina
 
@@ -41,10 +40,3 @@ async def retry_upstream(call: Callable[[], Awaitable[T]], *, timeout_s: float =
         with attempt:
             return await call()
     raise AssertionError("unreachable: retry_context ends by returning or raising")
-
-
-async def end(task: "asyncio.Task[Any]") -> None:
-    """Cancel a task, repeatedly if needed: Python 3.11's ``wait_for``, used by redis-py, can swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1.0)

@@ -107,8 +107,8 @@ class Backfill:
             course.total = await self._count()
             async for page in self._pages(course.began_after):
                 await self._queue_page(page)
-            course.is_walked = True
-            while course.in_hand and time.monotonic() - self._progressed_at < STALLED_AFTER_S:
+            course.is_listed = True
+            while course.in_flight and time.monotonic() - self._progressed_at < STALLED_AFTER_S:
                 await asyncio.sleep(POLL_INTERVAL_S)
                 await self._poll()
         finally:
@@ -159,7 +159,7 @@ class Backfill:
     async def _queue_page(self, page: Sequence[ListedOrder]) -> None:
         statuses = await self._statuses(order.id for order in page)
         for order in page:
-            while len(self.course.in_hand) >= MAX_IN_FLIGHT:
+            while len(self.course.in_flight) >= MAX_IN_FLIGHT:
                 await asyncio.sleep(POLL_INTERVAL_S)
                 await self._poll()
             self.course.seen += 1
@@ -174,7 +174,7 @@ class Backfill:
             course.elsewhere += 1
         elif status is None or not status.is_final or self._span.again:
             if await self._enqueue(order, retry=status is not None and status.is_final):
-                course.in_hand[order.id] = order
+                course.in_flight[order.id] = order
                 self._progressed_at = time.monotonic()
             else:
                 course.elsewhere += 1
@@ -201,14 +201,14 @@ class Backfill:
     async def _poll(self) -> None:
         """Read from the ledger which of the orders in flight are finished, and report the progress."""
         course = self.course
-        statuses = await self._statuses(course.in_hand)
-        finished = [order_id for order_id in course.in_hand if statuses.get(order_id) not in (None, Status.QUEUED)]
+        statuses = await self._statuses(course.in_flight)
+        finished = [order_id for order_id in course.in_flight if statuses.get(order_id) not in (None, Status.QUEUED)]
         for entry in await retry_redis(lambda: self._ledger.get_many(self._store, finished)):
             course.outcomes[entry.status, entry.reason or ""] += 1
-            del course.in_hand[entry.order_id]
-        for order_id in course.in_hand.keys() - statuses.keys():
+            del course.in_flight[entry.order_id]
+        for order_id in course.in_flight.keys() - statuses.keys():
             # Redis has lost its entry.
-            await self._enqueue(course.in_hand[order_id], retry=False)
+            await self._enqueue(course.in_flight[order_id], retry=False)
         if finished:
             self._progressed_at, course.trouble = time.monotonic(), None
         await self._diagnose()
@@ -221,8 +221,8 @@ class Backfill:
             return
         self._diagnosed_at = now
         course.workers = (await retry_redis(self._queue.counts)).workers
-        if course.in_hand and now - self._progressed_at > TROUBLE_AFTER_S:
-            entry = await retry_redis(lambda: self._ledger.get(self._store, min(course.in_hand)))
+        if course.in_flight and now - self._progressed_at > TROUBLE_AFTER_S:
+            entry = await retry_redis(lambda: self._ledger.get(self._store, min(course.in_flight)))
             course.trouble = entry.trouble if entry else None
 
     async def _statuses(self, order_ids: Iterable[int]) -> dict[int, Status]:
@@ -236,9 +236,9 @@ class Backfill:
 
     async def _save_position(self) -> None:
         """Store the id up to which all orders are finished. When Redis fails, the next poll stores it."""
-        reached = min(self.course.in_hand, default=self._listed_up_to + 1) - 1
+        reached = min(self.course.in_flight, default=self._listed_up_to + 1) - 1
         with suppress(*TRANSIENT_ERRORS):
-            if self._span.again and self.course.is_over:
+            if self._span.again and self.course.is_finished:
                 await self._redis.delete(self._position_key)  # the next run starts from the beginning
             elif reached != self.course.reached:
                 await self._redis.set(self._position_key, reached, ex=POSITION_TTL_S)

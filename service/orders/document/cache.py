@@ -32,18 +32,18 @@ class Cache:
         redis: Redis | None,
         store: str,
         *,
-        reading: dict[str, asyncio.Lock] | None = None,
+        locks: dict[str, asyncio.Lock] | None = None,
         not_before: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Values older than ``not_before`` (Unix seconds) are read again: something was corrected in BigCommerce.
 
-        Caches that share ``reading`` (a lock for each key) read a value once, even if many orders need it at the
+        Caches that share ``locks`` (a lock for each key) read a value once, even if many orders need it at the
         same moment.
         """
         self._redis = redis
         self._local: dict[str, str] = {}
-        self._locks = {} if reading is None else reading
+        self._locks = {} if locks is None else locks
         self._prefix = f"enrich:cache:{store}:"
         self._not_before = not_before
         self._clock = clock

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from service.bigcommerce.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
 from service.orders.state.entry import Stage
 from service.orders.state.heartbeats import Heartbeats
@@ -146,7 +146,7 @@ class Queue:
         # is due now: a worker that still closes its first job would take a new one with the same due time for it. In
         # recovery, an old order must not overtake those that have been there for longer.
         due = now if trigger in ("status", "retry") or kind is RECOVERY else min(reported_at, now)
-        webhook_in_time = trigger in ("webhook", "status") and now - reported_at < LENGTH_S
+        webhook_in_time = trigger in ("webhook", "status") and now - reported_at < WINDOW_LENGTH_S
         stored = {name: json.dumps(value) for name, value in fields.items()}
         stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
         answer = await lua.enqueue_order(
@@ -194,6 +194,6 @@ class Queue:
 
 def _kinds(trigger: Trigger, reported_at: float, now: float) -> tuple[JobKind, JobKind]:
     """The job's kind, and the other one. A report that is older than a window must not delay new orders."""
-    if trigger == "retry" or now - reported_at > LENGTH_S:
+    if trigger == "retry" or now - reported_at > WINDOW_LENGTH_S:
         return RECOVERY, WINDOW
     return WINDOW, RECOVERY

@@ -74,7 +74,7 @@ def merge(
     return Merged(Values(po_number, fields, carried), tuple(kept))
 
 
-def holds(record: Record, sent: Sent) -> bool:
+def shows_all(record: Record, sent: Sent) -> bool:
     """Whether the record shows the PO and every extra field exactly as sent."""
     return (sent.po_number is None or same(sent.po_number, record.po_number, exact=True)) and all(
         same(value, record.extra_fields.get(name, "")) for name, value in sent.extra_fields.items()
@@ -88,7 +88,7 @@ def shows_any(record: Record, sent: Sent) -> bool:
     )
 
 
-def is_lost(record: Record, sent: Sent) -> bool:
+def has_lost_values(record: Record, sent: Sent) -> bool:
     """Whether a sent value is empty on the record now. A value that somebody changed is not lost."""
     lost = [name for name in sent.extra_fields if not _has_content(record.extra_fields.get(name, ""))]
     return bool(lost) or (sent.po_number is not None and not record.po_number.strip())

@@ -80,13 +80,13 @@ def missing_required_field(message: str) -> str | None:
     return found.group(1).strip() if found else None
 
 
-def culprits(carried: Collection[str], configs: list[ExtraFieldConfig], message: str) -> set[str]:
+def fields_to_blame(carried: Collection[str], configs: list[ExtraFieldConfig], message: str) -> set[str]:
     """The carried fields that caused a refusal: those that its message names, else those that the store lacks."""
     known = {config.field_name for config in configs}
     return _named(carried, message) or ({name for name in carried if name not in known} if known else set())
 
 
-def droppable(rules: RuleSet, configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
+def droppable_fields(rules: RuleSet, configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
     """The optional extra fields to leave out after a refusal: those that the message names, else all of them.
 
     Empty when nothing would be left to send, or when one of them is required.

@@ -49,7 +49,7 @@ async def test_a_longer_wait_needs_a_longer_limit(
     async with transport_to(upstream) as transport:
         api = QuotaWaitingApi(transport, account("t"))
         if longest is not None:
-            api.longest_wait_s = longest
+            api.max_wait_s = longest
         with pytest.raises(WaitUntil):
             await api.b2b.order(1)
     assert waits == waited

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from service.bigcommerce import Api
 from service.bigcommerce.quota import Quota
-from service.checks.environment import check_quotas, check_redis, check_redis_settings, of_clock
+from service.checks.environment import check_clock, check_quotas, check_redis, check_redis_settings
 from service.redis.client import connect
 from tests.fakes.checks import lines
 
@@ -69,7 +69,7 @@ REFUSED = f"from five minutes on, the receiver refuses webhooks. {SYNC}"
     ],
 )
 def test_a_clock_skew_is_reported(skew: float, line: str) -> None:
-    assert lines([of_clock(skew)]) == [line]
+    assert lines([check_clock(skew)]) == [line]
 
 
 EVICTION = (

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from service.bigcommerce import Account, Api, StoreApi, Transport
 from service.bigcommerce.http_client import http_client
-from service.checks import Finding, check_stores, of_clock
+from service.checks import Finding, check_clock, check_stores
 from service.checks.stores import MAX_CONCURRENT_STORES, check_store
 from service.configuration import Configuration
 from service.hooks import set_destination
@@ -141,7 +141,7 @@ async def test_the_calls_measure_the_clock_skew(sandbox: RunningSandbox, stores:
         assert not transport.upstream_clock.is_known
         await check_stores(transport, list(stores.stores.values()), Endpoints(), None)
         assert transport.upstream_clock.is_known
-        (line,) = lines([of_clock(transport.upstream_clock.skew)])
+        (line,) = lines([check_clock(transport.upstream_clock.skew)])
     assert line.startswith("error  clock  this machine's clock is ")
     assert " s behind BigCommerce's: " in line
 
@@ -225,7 +225,9 @@ async def test_many_stores_are_checked_concurrently_up_to_the_limit(tmp_path: Pa
     crowd, progress = Crowd(), list[int]()
     async with crowd as http:
         transport = Transport(http, core_url="http://x", b2b_url="http://x")
-        found = await check_stores(transport, list(stores.stores.values()), Endpoints(), None, tell=progress.append)
+        found = await check_stores(
+            transport, list(stores.stores.values()), Endpoints(), None, on_progress=progress.append
+        )
     assert [findings[0].store for findings in found] == names
     assert crowd.most == MAX_CONCURRENT_STORES
     assert progress == list(range(1, 26))

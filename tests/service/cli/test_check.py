@@ -12,7 +12,7 @@ from rich.console import Console
 
 from service.checks import Finding, Level
 from service.cli.check import Report, Section, _progress, _show
-from tests.fakes.cli import Enrich, Ran
+from tests.fakes.cli import CommandResult, Enrich
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
 GOOD = """
@@ -38,17 +38,17 @@ async def sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield sandbox
 
 
-async def check(enrich: Enrich, *words: str) -> Ran:
+async def check(enrich: Enrich, *words: str) -> CommandResult:
     """Run it in a thread, as the sandbox runs in this test's event loop."""
     return await asyncio.to_thread(enrich, "check", *words)
 
 
-def shown(ran: Ran) -> list[list[str]]:
+def shown(ran: CommandResult) -> list[list[str]]:
     """The lines of the output, each as its columns."""
     return [re.split(r" {2,}", line.strip()) for line in ran.out.splitlines()]
 
 
-def of_json(ran: Ran) -> dict[str, Any]:
+def of_json(ran: CommandResult) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(ran.out)
     return answer
 
@@ -228,7 +228,9 @@ def test_a_missing_file_is_an_error(enrich: Enrich, folder: Path) -> None:
 
 @pytest.mark.parametrize("words", [("--store", "abc124"), ("--store", "abc124", "--offline")])
 def test_an_unknown_store_is_a_usage_error(enrich: Enrich, words: tuple[str, ...]) -> None:
-    assert enrich("check", *words) == Ran(2, "", "--store abc124: is not in the stores file. Did you mean abc123?\n")
+    assert enrich("check", *words) == CommandResult(
+        2, "", "--store abc124: is not in the stores file. Did you mean abc123?\n"
+    )
 
 
 def test_an_invalid_redis_url_is_a_usage_error(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:

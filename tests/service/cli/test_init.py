@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from service.configuration import Configuration, load_configuration
 from service.stores.rule_templates import RECIPES, Place
 from service.stores.writer import NewStore, as_toml, toml_text
-from tests.fakes.cli import COMMAND, Enrich, Ran
+from tests.fakes.cli import COMMAND, CommandResult, Enrich
 
 FLAGS = ("--store", "abc123", "--po-from", "form_field", "--po-field", "PO Number")
 SECRETS = {"ABC123_ACCESS_TOKEN": "token", "ABC123_CLIENT_SECRET": "secret"}
@@ -179,7 +179,7 @@ def test_next_steps_name_a_file_in_another_place(enrich: Enrich, folder: Path) -
 
 def test_an_existing_file_is_not_changed(enrich: Enrich, stores_file: Path) -> None:
     stores_file.write_text("mine")
-    assert enrich("init", *FLAGS) == Ran(
+    assert enrich("init", *FLAGS) == CommandResult(
         2,
         "",
         "stores.toml: already exists. To add a store, append the output of --output - to it."
@@ -302,7 +302,7 @@ def test_a_full_disk_leaves_the_old_file_unchanged(
 def test_a_mistake_is_one_line_and_nothing_is_written(
     enrich: Enrich, stores_file: Path, words: tuple[str, ...], line: str
 ) -> None:
-    assert enrich("init", *words) == Ran(2, "", f"{line}\n")
+    assert enrich("init", *words) == CommandResult(2, "", f"{line}\n")
     assert not stores_file.exists()
 
 

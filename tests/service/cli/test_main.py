@@ -16,7 +16,7 @@ from service.cli import app
 from service.cli.common.lazy import LazyCommand
 from service.cli.orders import search
 from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
-from tests.fakes.cli import Enrich, Ran
+from tests.fakes.cli import CommandResult, Enrich
 
 
 def commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -208,7 +208,7 @@ def test_a_server_that_is_not_redis_or_refuses_a_command_is_one_line(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
     monkeypatch.setattr(search, "find_redis", raising(error))
-    assert enrich("orders", "list") == Ran(2, "", f"REDIS_URL: {line}\n")
+    assert enrich("orders", "list") == CommandResult(2, "", f"REDIS_URL: {line}\n")
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ def test_a_call_that_failed_is_one_line_with_what_to_do(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
     monkeypatch.setattr(search, "find_redis", raising(error))
-    assert enrich("orders", "list") == Ran(2, "", f"{line}\n")
+    assert enrich("orders", "list") == CommandResult(2, "", f"{line}\n")
 
 
 def test_an_error_contains_no_control_characters(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "find_redis", raising(EnrichError("first \x1b]0;evil\x07\nsecond \x9b31m")))
-    assert enrich("orders", "list") == Ran(2, "", "first ]0;evil\nsecond 31m\n")
+    assert enrich("orders", "list") == CommandResult(2, "", "first ]0;evil\nsecond 31m\n")
 
 
 def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,19 +245,19 @@ def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch
         port = str(taken.getsockname()[1])
         line = f"127.0.0.1:{port}: another program listens on this port. Stop it, or choose another with --port.\n"
         for command in ("web", "up", "sandbox"):
-            assert enrich(command, "--port", port) == Ran(2, "", line)
+            assert enrich(command, "--port", port) == CommandResult(2, "", line)
 
 
 def test_an_interrupt_exits_130_without_output(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "find_redis", raising(KeyboardInterrupt()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    assert enrich("orders", "list") == Ran(130, "", "")
+    assert enrich("orders", "list") == CommandResult(130, "", "")
 
 
 def test_a_prompt_without_an_answer_exits_130(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "find_redis", raising(typer.Abort()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    assert enrich("orders", "list") == Ran(130, "", "\n")
+    assert enrich("orders", "list") == CommandResult(130, "", "\n")
 
 
 def test_a_bug_of_ours_keeps_its_traceback(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,16 +148,16 @@ def test_a_deleted_file_changes_nothing_until_it_is_back(stack: ReloadStack) -> 
 
 
 def test_a_requested_reload_is_immediate_and_logged_even_if_nothing_has_changed(stack: ReloadStack) -> None:
-    stack.live.ask()
+    stack.live.request_reload()
     assert stack.poll(2) == ([NOTHING, None], [reloaded(1)])
 
     stack.write(store("two"))
-    stack.live.ask()
+    stack.live.request_reload()
     assert stack.poll(2)[0] == [Changes(["two"], ["one"], []), None]
 
     stack.write("[")
     for _ in range(2):
-        stack.live.ask()
+        stack.live.request_reload()
         assert [line["event"] for line in stack.poll(3)[1]] == ["stores_not_reloaded"]
     assert stack.stores == ["two"]
 
@@ -232,8 +232,8 @@ async def test_each_change_is_reported_and_errors_of_the_callback_are_logged(sta
         raise ValueError("cannot apply it")
 
     with capture_logs() as lines:
-        following = asyncio.create_task(stack.live.follow(on_change, every_s=0.001))
-        stack.live.ask()
+        following = asyncio.create_task(stack.live.watch_for_changes(on_change, every_s=0.001))
+        stack.live.request_reload()
         await until(lambda: len(received) == 1)
         stack.write(store("two"))
         await until(lambda: len(received) == 2)
@@ -254,7 +254,7 @@ async def test_the_event_loop_is_not_blocked_while_the_file_is_read(
         finished.append(release.wait(30))
 
     monkeypatch.setattr(stack.live, "poll", slow_poll)
-    following = asyncio.create_task(stack.live.follow(lambda _: asyncio.sleep(0), every_s=0.0))
+    following = asyncio.create_task(stack.live.watch_for_changes(lambda _: asyncio.sleep(0), every_s=0.0))
     await until(started.is_set)
     assert not finished, "the poll is still running"
     release.set()

@@ -11,7 +11,7 @@ from service.configuration import load_configuration
 from service.errors import EnrichError, TryAgain
 from service.orders.document.loading import NoCompanyUser
 from service.orders.document.partial_loader import LoadedOrder
-from service.orders.preview import Outcome, Preview, Tried, preview, try_expression
+from service.orders.preview import Outcome, Preview, TriedExpression, preview, try_expression
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
 
@@ -149,19 +149,23 @@ def test_the_payment_of_an_invoice_is_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "pattern", "tried"),
     [
-        ("order.customer_message", None, Tried("PO1", "PO1", "PO1", None)),
-        ("order.customer_message", r"PO(\d)", Tried("PO1", "PO1", "1", None)),
-        ("order.customer_message", "X", Tried("PO1", "PO1", None, None)),
-        ("order.[id, status_id]", None, Tried([1, 11], "1, 11", "1, 11", None)),
-        ("order.staff_notes", None, Tried("", None, None, None)),
-        ("company", None, Tried({"extraFields": {}}, None, None, "company: gives an object where text was expected")),
+        ("order.customer_message", None, TriedExpression("PO1", "PO1", "PO1", None)),
+        ("order.customer_message", r"PO(\d)", TriedExpression("PO1", "PO1", "1", None)),
+        ("order.customer_message", "X", TriedExpression("PO1", "PO1", None, None)),
+        ("order.[id, status_id]", None, TriedExpression([1, 11], "1, 11", "1, 11", None)),
+        ("order.staff_notes", None, TriedExpression("", None, None, None)),
+        (
+            "company",
+            None,
+            TriedExpression({"extraFields": {}}, None, None, "company: gives an object where text was expected"),
+        ),
         (
             "abs(order.customer_message)",
             None,
-            Tried(None, None, None, "abs(order.customer_message): abs() takes number, but was given string"),
+            TriedExpression(None, None, None, "abs(order.customer_message): abs() takes number, but was given string"),
         ),
     ],
 )
-def test_an_expression_is_evaluated_like_a_rule(source: str, pattern: str | None, tried: Tried) -> None:
+def test_an_expression_is_evaluated_like_a_rule(source: str, pattern: str | None, tried: TriedExpression) -> None:
     compiled = Pattern.compile(pattern, "--match") if pattern else None
     assert try_expression(Expression.compile(source, "--try"), compiled, loaded().document) == tried

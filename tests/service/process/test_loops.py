@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.process import loops as process_loops
-from service.process.loops import LoopFailed, Loops, cancel
+from service.process.loops import LoopFailed, Loops
+from service.process.tasks import cancel_and_wait
 
 
 async def until_stopped(stop: asyncio.Event) -> None:
@@ -149,5 +150,5 @@ async def test_cancel_insists_where_a_cancellation_is_swallowed() -> None:
 
     task = asyncio.create_task(swallow())
     await asyncio.sleep(0)
-    await cancel([task])
+    await cancel_and_wait([task])
     assert task.done()

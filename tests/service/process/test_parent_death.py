@@ -52,7 +52,7 @@ def test_the_child_of_a_killed_parent_gets_sigterm(starter: "subprocess.Popen[st
 def test_a_child_whose_parent_is_already_dead_terminates_at_once() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    environ = os.environ | {parent_death.VARIABLE: str(gone.pid)}
+    environ = os.environ | {parent_death.PARENT_PID_VARIABLE: str(gone.pid)}
     done = subprocess.run([sys.executable, "-c", CHILD], env=environ, stdout=subprocess.PIPE, text=True, timeout=50)
 
     assert done.stdout.endswith("terminated\n")

@@ -65,7 +65,7 @@ async def test_replaced_stores_apply_from_the_next_webhook_on_and_updates_end_wi
     stores = StoreRegistry({"abc123": a_store(client_secret=SecretStr("old"))})
     rotate, ended = asyncio.Event(), asyncio.Event()
 
-    async def keep_up() -> None:
+    async def background_task() -> None:
         try:
             await rotate.wait()
             stores.replace({"abc123": a_store(client_secret=SecretStr("new"))})
@@ -73,7 +73,7 @@ async def test_replaced_stores_apply_from_the_next_webhook_on_and_updates_end_wi
         finally:
             ended.set()
 
-    async with client_of(create_app(stores, FakeQueue().opened, keep_up=keep_up)) as client:
+    async with client_of(create_app(stores, FakeQueue().opened, background_task=background_task)) as client:
         old, new = posting(client, "old"), posting(client, "new")
         assert (await old(), await new()) == (200, 401)
         rotate.set()

@@ -78,7 +78,7 @@ async def test_large_head_is_431_and_its_sender_gets_to_read_it(short: Receiver)
 async def test_head_below_the_limit_is_taken_whatever_body_follows(short: Receiver) -> None:
     cookie = "a" * (protocol.HEAD_LIMIT - 2000)
     head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\nconnection: close\r\n"
-    body = b" " * webhooks.BODY_LIMIT
+    body = b" " * webhooks.BODY_LIMIT_BYTES
     answer = await short.send(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     assert status_of(answer) == 400  # read to the end: it is not JSON
 

@@ -104,7 +104,7 @@ async def test_head_of_healthz_is_200_without_a_body(client: httpx.AsyncClient) 
     assert (response.status_code, response.content) == (200, b"")
 
 
-@pytest.mark.parametrize("size", [webhooks.BODY_LIMIT + 1, 10_000_000])
+@pytest.mark.parametrize("size", [webhooks.BODY_LIMIT_BYTES + 1, 10_000_000])
 async def test_sender_of_too_large_a_body_gets_to_read_413(client: httpx.AsyncClient, size: int) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(0, size, 10_000):

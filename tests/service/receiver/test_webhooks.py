@@ -263,7 +263,7 @@ async def test_the_secret_of_one_store_is_refused_for_another(queue: FakeQueue) 
     assert [webhook.store_hash for webhook in queue.webhooks] == ["other1"]
 
 
-@pytest.mark.parametrize(("size", "status"), [(webhooks.BODY_LIMIT, 200), (webhooks.BODY_LIMIT + 1, 413)])
+@pytest.mark.parametrize(("size", "status"), [(webhooks.BODY_LIMIT_BYTES, 200), (webhooks.BODY_LIMIT_BYTES + 1, 413)])
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_body_over_64_kib_is_413(queue: FakeQueue, size: int, status: int, chunked: bool) -> None:
     body = a_body(hash="")
@@ -281,7 +281,7 @@ async def test_body_over_64_kib_is_413(queue: FakeQueue, size: int, status: int,
 
 @pytest.mark.parametrize("declared", ["10", "65537", "9" * 5000, "-1", "²", "x"])
 async def test_declared_length_is_not_trusted(queue: FakeQueue, declared: str) -> None:
-    large = b" " * (webhooks.BODY_LIMIT + 1)
+    large = b" " * (webhooks.BODY_LIMIT_BYTES + 1)
     async with receiver(queue) as client:
         headers = [(b"content-length", declared.encode("latin-1"))]
         assert (await client.post(WEBHOOK_PATH, content=large, headers=headers)).status_code == 413

@@ -152,7 +152,7 @@ def test_a_store_without_matching_orders_exits_0(enrich: Enrich, sandbox: Served
 
 
 def test_a_terminal_shows_a_bar_and_a_pipe_shows_lines() -> None:
-    state = BackfillProgress(total=200, seen=100, known=40, in_hand={7: ListedOrder(7, 0.0, 101)})
+    state = BackfillProgress(total=200, seen=100, known=40, in_flight={7: ListedOrder(7, 0.0, 101)})
 
     assert re.search(r"orders, 1 in progress [━╸╺]+ +40/200", displayed(state, terminal=True))
     assert displayed(state, terminal=False) == "40 of 200 orders done, 1 in progress\n"
@@ -161,7 +161,7 @@ def test_a_terminal_shows_a_bar_and_a_pipe_shows_lines() -> None:
 
 def test_a_problem_is_printed_once_and_its_end_too() -> None:
     stuck = BackfillProgress(
-        total=1, seen=1, in_hand={7: ListedOrder(7, 0.0, 101)}, workers=0, trouble="Get Company: [/x]"
+        total=1, seen=1, in_flight={7: ListedOrder(7, 0.0, 101)}, workers=0, trouble="Get Company: [/x]"
     )
     well = replace(stuck, workers=1, trouble=None)
 

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from service.hooks import HookState, set_destination
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE_HASH
-from tests.fakes.cli import Enrich, Ran
+from tests.fakes.cli import CommandResult, Enrich
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
 pytestmark = pytest.mark.integration
@@ -53,7 +53,7 @@ class HooksStack:
         lines += [STORE.format(store=store, token=token) for store, token in tokens.items()]
         (self.folder / "stores.toml").write_text("".join(lines))
 
-    async def enrich(self, *words: str) -> Ran:
+    async def enrich(self, *words: str) -> CommandResult:
         """Run a command beside the sandbox. No secret is ever shown or logged."""
         with capture_logs() as logs:
             ran = await asyncio.to_thread(self.command, "hooks", *words)
@@ -113,12 +113,12 @@ def known_destination(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callab
     return ask
 
 
-def rows(ran: Ran) -> list[list[str]]:
+def rows(ran: CommandResult) -> list[list[str]]:
     """The table's cells, without its head."""
     return [re.split(r"  +", line.strip()) for line in ran.out.splitlines()[1:]]
 
 
-def done(ran: Ran) -> list[tuple[str, str]]:
+def done(ran: CommandResult) -> list[tuple[str, str]]:
     """The changes and their scopes, from ``--json`` for one store."""
     (store,) = json.loads(ran.out)
     return [(step["did"], step["scope"]) for step in store["steps"]]
@@ -421,7 +421,7 @@ async def test_repair_creates_missing_webhooks_at_the_known_destination(
 
 
 async def test_repair_without_a_known_destination_says_what_to_do(stack: HooksStack) -> None:
-    assert await stack.enrich("repair") == Ran(
+    assert await stack.enrich("repair") == CommandResult(
         1,
         "",
         "sandbox: webhooks: there is none of ours to repair. "
@@ -444,7 +444,7 @@ async def test_remove_with_yes_does_not_ask(stack: HooksStack) -> None:
     assert (ran.code, [row[-1] for row in rows(ran)]) == (0, ["deleted"])
     assert [destination for _, destination, *_ in await stack.hooks()] == [OLD]
     assert done(await stack.enrich("remove", "--yes", "--json")) == [("deleted", CREATED)]
-    assert await stack.enrich("remove") == Ran(0, "There are no webhooks to remove.\n", "")
+    assert await stack.enrich("remove") == CommandResult(0, "There are no webhooks to remove.\n", "")
 
 
 async def test_remove_needs_yes_without_a_terminal(stack: HooksStack) -> None:
@@ -472,7 +472,7 @@ async def test_remove_asks_on_a_terminal(
 async def test_remove_is_for_one_store_only(stack: HooksStack) -> None:
     stack.configure(sandbox="sandbox-access-token", other="wrong")
     ran = await stack.enrich("remove", "--yes")
-    assert ran == Ran(2, "", "--store: is required: 2 stores are configured. One of: sandbox, other.\n")
+    assert ran == CommandResult(2, "", "--store: is required: 2 stores are configured. One of: sandbox, other.\n")
     ran = await stack.enrich("remove", "--yes", "--store", "other")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("Get Webhooks: 401: ")

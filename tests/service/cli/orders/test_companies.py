@@ -18,7 +18,7 @@ from service.orders.state.entry import Entry, Status
 from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
-from tests.fakes.cli import Enrich, Ran
+from tests.fakes.cli import CommandResult, Enrich
 from tests.fakes.orders import worker_thread
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
@@ -52,7 +52,7 @@ class CompaniesStack:
     def __init__(self, sandbox: RunningSandbox, redis: ArqRedis, redis_url: str, enrich: Enrich) -> None:
         self.sandbox, self.redis, self.redis_url, self._enrich = sandbox, redis, redis_url, enrich
 
-    async def enrich(self, *words: str) -> Ran:
+    async def enrich(self, *words: str) -> CommandResult:
         return await asyncio.to_thread(self._enrich, "orders", *words)
 
     async def place(self, customer_id: int = BUYER) -> int:
@@ -92,7 +92,7 @@ async def stack(
         yield CompaniesStack(sandbox, redis, redis_url, enrich)
 
 
-def answered(ran: Ran) -> dict[str, Any]:
+def answered(ran: CommandResult) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(ran.out)
     return answer
 
@@ -148,7 +148,7 @@ async def test_a_dry_run_changes_nothing(stack: CompaniesStack) -> None:
     await stack.join()
     ran = await stack.enrich("assign", "--customer", "300", "--dry-run", "--wait")
 
-    assert ran == Ran(
+    assert ran == CommandResult(
         0,
         "Dry run: Move orders of customer 300 of store sandbox to Company 5001, and enrich 2 of their 2 orders.\n"
         f"order {known} of sandbox: would be queued; its status is skipped (not_a_company_user)\n"
@@ -243,7 +243,7 @@ async def test_a_mistake_is_one_line_and_changes_nothing(
     await stack.join()
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
 
-    assert await stack.enrich(*words.split()) == Ran(2, "", line)
+    assert await stack.enrich(*words.split()) == CommandResult(2, "", line)
     assert await stack.company_of(order_id) is None
     assert await stack.statuses(order_id) == {}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.orders.state.entry import Entry, Status
-from tests.fakes.cli import Enrich, Keep, Ran
+from tests.fakes.cli import CommandResult, Enrich, Keep
 from tests.fakes.orders import enriched, failed, listed, put_into_recovery, with_stores
 
 pytestmark = pytest.mark.integration
@@ -51,8 +51,8 @@ def test_texts_of_others_are_shown_unchanged(enrich: Enrich, keep: Keep, text: s
 
 
 def test_list_without_orders_says_so(enrich: Enrich, keep: Keep) -> None:
-    assert enrich("orders", "list") == Ran(0, "No orders.\n", "")
-    assert enrich("orders", "list", "--json") == Ran(0, "[]\n", "")
+    assert enrich("orders", "list") == CommandResult(0, "No orders.\n", "")
+    assert enrich("orders", "list", "--json") == CommandResult(0, "[]\n", "")
 
 
 def test_list_as_json_holds_whole_orders(enrich: Enrich, keep: Keep) -> None:

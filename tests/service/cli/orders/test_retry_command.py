@@ -12,7 +12,7 @@ import pytest
 
 from service.cli.orders import requeue, retry_command
 from service.orders.state.entry import Entry, Status
-from tests.fakes.cli import Enrich, Keep, Ran
+from tests.fakes.cli import CommandResult, Enrich, Keep
 from tests.fakes.orders import enriched, entries, failed, put_into_recovery, with_stores, worker_thread
 from tests.fakes.redis_server import running_redis
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 NO_WORKER = "No worker is running. The orders wait until you start `enrich worker` or `enrich up`.\n"
 
 
-def results(ran: Ran) -> dict[int, str]:
+def results(ran: CommandResult) -> dict[int, str]:
     return {item["order_id"]: item["result"] for item in json.loads(ran.out)}
 
 
@@ -36,7 +36,7 @@ def test_named_orders_are_requeued_whatever_their_outcome(enrich: Enrich, keep: 
     keep(enriched(250), failed(251))
     ran = enrich("orders", "retry", "251", "250", "251")
 
-    assert ran == Ran(0, "order 251 of abc123: queued\norder 250 of abc123: queued\n", NO_WORKER)
+    assert ran == CommandResult(0, "order 251 of abc123: queued\norder 250 of abc123: queued\n", NO_WORKER)
     for entry in entries(redis_url, [250, 251]):
         assert (entry.status, entry.reason, entry.source, entry.start_over) == (Status.QUEUED, None, "retry", True)
 
@@ -97,7 +97,7 @@ def test_a_dry_run_queues_nothing(enrich: Enrich, keep: Keep, redis_url: str) ->
     put_into_recovery(redis_url, Entry("abc123", 250))
     ran = enrich("orders", "retry", "251", "250", "--dry-run", "--wait")
 
-    assert ran == Ran(
+    assert ran == CommandResult(
         0,
         "order 251 of abc123: would be queued; its status is failed ([bold]no)\n"
         "order 250 of abc123: is already in progress, not queued again\n",
@@ -108,7 +108,7 @@ def test_a_dry_run_queues_nothing(enrich: Enrich, keep: Keep, redis_url: str) ->
 
 def test_no_matching_order_prints_a_message(enrich: Enrich, keep: Keep) -> None:
     keep(enriched())
-    assert enrich("orders", "retry", "--all-failed", "--wait") == Ran(0, "No failed order matches.\n", "")
+    assert enrich("orders", "retry", "--all-failed", "--wait") == CommandResult(0, "No failed order matches.\n", "")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_no_matching_order_prints_a_message(enrich: Enrich, keep: Keep) -> None:
     ],
 )
 def test_a_mistake_is_one_line(enrich: Enrich, keep: Keep, words: str, line: str) -> None:
-    assert enrich("orders", "retry", *words.split()) == Ran(2, "", line)
+    assert enrich("orders", "retry", *words.split()) == CommandResult(2, "", line)
 
 
 @pytest.mark.parametrize("timeout", ["nan", "-1"])
@@ -157,7 +157,7 @@ def test_many_orders_need_yes_without_a_terminal(
     enrich: Enrich, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    assert enrich("orders", "retry", "--all-failed") == Ran(
+    assert enrich("orders", "retry", "--all-failed") == CommandResult(
         2, "", "--yes: is required without a terminal. The question was: Queue 3 failed orders again?\n"
     )
     assert {entry.status for entry in entries(redis_url, [1, 2, 3])} == {Status.FAILED}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.orders.state.entry import Entry
-from tests.fakes.cli import Enrich, Keep, Ran
+from tests.fakes.cli import CommandResult, Enrich, Keep
 from tests.fakes.orders import enriched, listed, put_into_recovery, with_stores
 
 pytestmark = pytest.mark.integration
@@ -90,7 +90,7 @@ def test_show_of_an_unknown_order_is_one_line(enrich: Enrich, keep: Keep) -> Non
 def test_an_unknown_store_is_one_line(enrich: Enrich, keep: Keep, folder: Path, words: tuple[str, ...]) -> None:
     with_stores(folder, "abc123", "def456")
     ran = enrich("orders", *words, "--store", "abc124")
-    assert ran == Ran(2, "", "--store abc124: is not in the stores file. Did you mean abc123?\n")
+    assert ran == CommandResult(2, "", "--store abc124: is not in the stores file. Did you mean abc123?\n")
 
 
 def test_show_needs_the_store_if_there_are_several(enrich: Enrich, keep: Keep, folder: Path) -> None:
@@ -98,7 +98,7 @@ def test_show_needs_the_store_if_there_are_several(enrich: Enrich, keep: Keep, f
     keep(enriched(250, "def456"))
 
     ran = enrich("orders", "show", "250")
-    assert ran == Ran(2, "", "--store: is required: 2 stores are configured. One of: abc123, def456.\n")
+    assert ran == CommandResult(2, "", "--store: is required: 2 stores are configured. One of: abc123, def456.\n")
     assert enrich("orders", "show", "250", "--store", "def456").code == 0
 
 

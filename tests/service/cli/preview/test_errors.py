@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.cli import Enrich, Ran
+from tests.fakes.cli import CommandResult, Enrich
 from tests.fakes.preview import RECORD_EXISTS_S, outcome
 from tests.fakes.threaded_sandbox import ServedSandbox
 
@@ -47,7 +47,7 @@ def test_an_unknown_order_is_one_line(enrich: Enrich, sandbox: ServedSandbox, wo
         "order 999: was not found (Get an Order: 404). "
         "Run `enrich preview --last 20` to see the newest orders of sandbox.\n"
     )
-    assert enrich("preview", "999", *words) == Ran(2, "", line)
+    assert enrich("preview", "999", *words) == CommandResult(2, "", line)
 
 
 @pytest.mark.parametrize("words", [("1",), ("1", "--document"), ("--last", "5")], ids=" ".join)

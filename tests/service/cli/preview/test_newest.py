@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.cli import Enrich, Ran
+from tests.fakes.cli import CommandResult, Enrich
 from tests.fakes.preview import configure, place_many, read, shown
 from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
 
@@ -54,9 +54,9 @@ def test_last_shows_no_more_than_asked_for(enrich: Enrich, sandbox: ServedSandbo
 
 
 def test_a_store_without_orders_says_so(enrich: Enrich, sandbox: ServedSandbox) -> None:
-    assert enrich("preview", "--last", "20") == Ran(0, "No orders.\n", "")
-    assert enrich("preview", "--last", "20", "--try", "order.id") == Ran(0, "No orders.\n", "")
-    assert enrich("preview", "--last", "20", "--json") == Ran(0, "[]\n", "")
+    assert enrich("preview", "--last", "20") == CommandResult(0, "No orders.\n", "")
+    assert enrich("preview", "--last", "20", "--try", "order.id") == CommandResult(0, "No orders.\n", "")
+    assert enrich("preview", "--last", "20", "--json") == CommandResult(0, "[]\n", "")
 
 
 def test_an_order_that_would_fail_is_counted(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:

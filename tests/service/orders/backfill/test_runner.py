@@ -45,7 +45,7 @@ async def test_every_order_is_queued_once_as_an_old_order(stack: BackfillStack) 
     await running
 
     assert run.course.outcomes == {(Status.UPDATED, ""): 3}
-    assert (run.course.total, run.course.seen, run.course.reached, run.course.is_over) == (3, 3, orders[-1], True)
+    assert (run.course.total, run.course.seen, run.course.reached, run.course.is_finished) == (3, 3, orders[-1], True)
 
 
 async def test_several_pages_are_read_and_few_orders_are_in_flight_at_a_time(stack: BackfillStack) -> None:
@@ -78,13 +78,13 @@ async def test_a_stopped_run_resumes_after_the_last_id_up_to_which_all_are_finis
     await until_progress(first, orders[19], MAX_IN_FLIGHT)
     await stop(running)
 
-    assert not first.course.is_over
+    assert not first.course.is_finished
 
     course = await stack.run()
 
     assert course.began_after == orders[19]
     assert sorted(stack.done) == orders, "each order once"
-    assert course.is_over
+    assert course.is_finished
     assert course.known == 12, "the overlap before the position, and the one finished ahead of it"
     assert course.outcomes.total() == 59, "the second run also waits for the orders that the first one queued"
 
@@ -213,8 +213,8 @@ async def test_a_stalled_run_ends_and_leaves_the_rest_to_the_workers(
     monkeypatch.setattr(backfill, "STALLED_AFTER_S", 0.0)
     await running
 
-    assert list(run.course.in_hand) == [stuck]
-    assert (run.course.is_walked, run.course.is_over, run.course.reached) == (True, False, stuck - 1)
+    assert list(run.course.in_flight) == [stuck]
+    assert (run.course.is_listed, run.course.is_finished, run.course.reached) == (True, False, stuck - 1)
     assert run.course.workers == 0
 
 

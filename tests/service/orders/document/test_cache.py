@@ -42,7 +42,7 @@ def redis() -> FakeAsyncRedis:
 
 
 @pytest.fixture
-def reading() -> Reading:
+def locks() -> Reading:
     return Reading()
 
 
@@ -51,67 +51,67 @@ def cache(redis: FakeAsyncRedis, clock: StillClock) -> Cache:
     return Cache(redis, "abc123", clock=clock)
 
 
-async def get(cache: Cache, reading: Reading, **options: Any) -> Any:
-    return await cache.get_or_read("company:12", reading, **{"fresh_s": 600.0, **options})
+async def get(cache: Cache, locks: Reading, **options: Any) -> Any:
+    return await cache.get_or_read("company:12", locks, **{"fresh_s": 600.0, **options})
 
 
-async def test_a_value_is_read_once_while_it_is_fresh(cache: Cache, reading: Reading, clock: StillClock) -> None:
+async def test_a_value_is_read_once_while_it_is_fresh(cache: Cache, locks: Reading, clock: StillClock) -> None:
     for _ in range(3):
-        assert await get(cache, reading) == {"id": 12}
+        assert await get(cache, locks) == {"id": 12}
     clock.tick(599)
-    await get(cache, reading)
-    assert reading.calls == 1
+    await get(cache, locks)
+    assert locks.calls == 1
     clock.tick(1)
-    await get(cache, reading)
-    assert reading.calls == 2
+    await get(cache, locks)
+    assert locks.calls == 2
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "", 0, False, "lone surrogate \ud83d", [{"a": [None, 1.5]}]])
-async def test_any_value_is_cached_unchanged(cache: Cache, reading: Reading, value: Any) -> None:
-    reading.answer = value
-    assert [await get(cache, reading), await get(cache, reading)] == [value, value]
-    assert reading.calls == 1
+async def test_any_value_is_cached_unchanged(cache: Cache, locks: Reading, value: Any) -> None:
+    locks.answer = value
+    assert [await get(cache, locks), await get(cache, locks)] == [value, value]
+    assert locks.calls == 1
 
 
 async def test_stores_have_separate_caches(
-    redis: FakeAsyncRedis, cache: Cache, reading: Reading, clock: StillClock
+    redis: FakeAsyncRedis, cache: Cache, locks: Reading, clock: StillClock
 ) -> None:
-    await get(cache, reading)
-    await get(Cache(redis, "other1", clock=clock), reading)
-    assert reading.calls == 2
+    await get(cache, locks)
+    await get(Cache(redis, "other1", clock=clock), locks)
+    assert locks.calls == 2
 
 
-async def test_cached_values_expire(redis: FakeAsyncRedis, cache: Cache, reading: Reading) -> None:
-    await get(cache, reading)
+async def test_cached_values_expire(redis: FakeAsyncRedis, cache: Cache, locks: Reading) -> None:
+    await get(cache, locks)
     assert 0 < await redis.ttl(KEY) <= 600
-    await get(cache, reading, stale_s=86_400.0, refresh=True)
+    await get(cache, locks, stale_s=86_400.0, refresh=True)
     assert 600 < await redis.ttl(KEY) <= 86_400
 
 
-async def test_a_refresh_updates_the_cache_for_all(cache: Cache, reading: Reading) -> None:
-    await get(cache, reading)
-    reading.answer = {"id": 12, "new": True}
-    assert await get(cache, reading, refresh=True) == reading.answer
-    assert await get(cache, reading) == reading.answer
-    assert reading.calls == 2
+async def test_a_refresh_updates_the_cache_for_all(cache: Cache, locks: Reading) -> None:
+    await get(cache, locks)
+    locks.answer = {"id": 12, "new": True}
+    assert await get(cache, locks, refresh=True) == locks.answer
+    assert await get(cache, locks) == locks.answer
+    assert locks.calls == 2
 
 
 async def test_values_older_than_not_before_are_read_again_once(
-    redis: FakeAsyncRedis, cache: Cache, reading: Reading, clock: StillClock
+    redis: FakeAsyncRedis, cache: Cache, locks: Reading, clock: StillClock
 ) -> None:
-    await get(cache, reading)
+    await get(cache, locks)
     await cache.remember_no_company_user(7)
-    reading.answer = {"id": 12, "corrected": True}
+    locks.answer = {"id": 12, "corrected": True}
     clock.tick(1)
     newer = Cache(redis, "abc123", not_before=clock(), clock=clock)
     clock.tick(1)
 
-    assert await get(newer, reading) == reading.answer
+    assert await get(newer, locks) == locks.answer
     assert not await newer.is_no_company_user(7)
     clock.tick(1)
-    assert await get(newer, reading) == reading.answer
-    assert await get(cache, reading) == reading.answer
-    assert reading.calls == 2
+    assert await get(newer, locks) == locks.answer
+    assert await get(cache, locks) == locks.answer
+    assert locks.calls == 2
     await newer.remember_no_company_user(7)
     assert await newer.is_no_company_user(7)
 
@@ -124,25 +124,25 @@ async def test_a_customer_who_became_a_company_user_can_be_forgotten(redis: Fake
 
 @pytest.mark.parametrize("error", [TryAgain("x", "x"), Unsure("x", "x"), WaitUntil("x", "x", seconds=1)])
 async def test_a_stale_value_is_returned_when_reading_fails_for_now(
-    cache: Cache, reading: Reading, clock: StillClock, error: Exception
+    cache: Cache, locks: Reading, clock: StillClock, error: Exception
 ) -> None:
-    await get(cache, reading, stale_s=86_400.0)
+    await get(cache, locks, stale_s=86_400.0)
     clock.tick(3600)
-    reading.answer = error
-    assert await get(cache, reading, stale_s=86_400.0) == {"id": 12}
+    locks.answer = error
+    assert await get(cache, locks, stale_s=86_400.0) == {"id": 12}
     with pytest.raises(type(error)):
-        await get(cache, reading)
+        await get(cache, locks)
 
 
 @pytest.mark.parametrize("error", [NotFound("x", "x"), Refused("x", "x")])
 async def test_a_permanent_error_is_not_hidden_by_a_stale_value(
-    cache: Cache, reading: Reading, clock: StillClock, error: Exception
+    cache: Cache, locks: Reading, clock: StillClock, error: Exception
 ) -> None:
-    await get(cache, reading, stale_s=86_400.0)
+    await get(cache, locks, stale_s=86_400.0)
     clock.tick(3600)
-    reading.answer = error
+    locks.answer = error
     with pytest.raises(type(error)):
-        await get(cache, reading, stale_s=86_400.0)
+        await get(cache, locks, stale_s=86_400.0)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ async def test_a_permanent_error_is_not_hidden_by_a_stale_value(
     ["garbage", b"\xff\xfe", "3", "[]", "[1]", "[1, 2, 3]", '["x", {}]', "[null, {}]", '{"v": 2}', '"ab"', "[[1], 2]"],
 )
 async def test_an_unreadable_entry_only_costs_a_call(
-    redis: FakeAsyncRedis, cache: Cache, reading: Reading, garbage: str | bytes
+    redis: FakeAsyncRedis, cache: Cache, locks: Reading, garbage: str | bytes
 ) -> None:
     await redis.set(KEY, garbage)
-    assert await get(cache, reading) == {"id": 12}
+    assert await get(cache, locks) == {"id": 12}
     assert json.loads(await redis.get(KEY))[1] == {"id": 12}
 
 
@@ -165,25 +165,25 @@ async def test_no_company_user_is_cached_for_an_hour(redis: FakeAsyncRedis, cach
     assert 0 < await redis.ttl("enrich:cache:abc123:no-company-user:7") <= NO_COMPANY_USER_TTL_S
 
 
-async def test_without_redis_values_live_as_long_as_the_cache(reading: Reading, clock: StillClock) -> None:
+async def test_without_redis_values_live_as_long_as_the_cache(locks: Reading, clock: StillClock) -> None:
     cache = Cache(None, "abc123", clock=clock)
-    assert [await get(cache, reading), await get(cache, reading)] == [{"id": 12}] * 2
-    assert reading.calls == 1
+    assert [await get(cache, locks), await get(cache, locks)] == [{"id": 12}] * 2
+    assert locks.calls == 1
     clock.tick(600)
-    await get(cache, reading)
-    await get(Cache(None, "abc123", clock=clock), reading)
-    assert reading.calls == 3
+    await get(cache, locks)
+    await get(Cache(None, "abc123", clock=clock), locks)
+    assert locks.calls == 3
 
 
-async def test_without_redis_returned_values_may_be_modified(reading: Reading) -> None:
+async def test_without_redis_returned_values_may_be_modified(locks: Reading) -> None:
     cache = Cache(None, "abc123")
-    (await get(cache, reading))["id"] = 13
-    (await get(cache, reading))["id"] = 13
-    reading.answer = None
-    assert await get(cache, reading) == {"id": 12}
+    (await get(cache, locks))["id"] = 13
+    (await get(cache, locks))["id"] = 13
+    locks.answer = None
+    assert await get(cache, locks) == {"id": 12}
 
 
-async def test_without_redis_no_company_user_is_cached_until_it_is_forgotten(reading: Reading) -> None:
+async def test_without_redis_no_company_user_is_cached_until_it_is_forgotten(locks: Reading) -> None:
     cache = Cache(None, "abc123")
     for forget in (cache.forget, lambda: cache.forget_no_company_user(7)):
         await cache.remember_no_company_user(7)
@@ -201,15 +201,15 @@ def failing(error: RedisError) -> Callable[..., Awaitable[Any]]:
 
 @pytest.mark.parametrize("error", [RedisConnectionError, ReadOnlyError, OutOfMemoryError, BusyLoadingError])
 async def test_an_unavailable_redis_only_costs_calls(
-    redis: FakeAsyncRedis, cache: Cache, reading: Reading, error: type[RedisError], monkeypatch: pytest.MonkeyPatch
+    redis: FakeAsyncRedis, cache: Cache, locks: Reading, error: type[RedisError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis, "get", failing(error("unavailable")))
     monkeypatch.setattr(redis, "set", failing(error("unavailable")))
-    assert await get(cache, reading) == {"id": 12}
-    assert await get(cache, reading) == {"id": 12}
+    assert await get(cache, locks) == {"id": 12}
+    assert await get(cache, locks) == {"id": 12}
     await cache.remember_no_company_user(7)
     assert not await cache.is_no_company_user(7)
-    assert reading.calls == 2
+    assert locks.calls == 2
 
 
 async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> None:
@@ -222,7 +222,7 @@ async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> N
         await asyncio.sleep(0)
         return 12
 
-    caches = [Cache(redis, "abc123", reading=shared) for _ in range(20)]
+    caches = [Cache(redis, "abc123", locks=shared) for _ in range(20)]
     found = await asyncio.gather(*(cache.get_or_read("thing", read, fresh_s=600) for cache in caches))
 
     assert found == [12] * 20

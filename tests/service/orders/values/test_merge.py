@@ -2,7 +2,7 @@ from typing import Any
 
 from service.bigcommerce.models import Record, Values
 from service.orders.state.entry import Sent
-from service.orders.values.merge import holds, merge, same
+from service.orders.values.merge import merge, same, shows_all
 
 
 def record(po_number: str = "", **extra_fields: Any) -> Record:
@@ -91,7 +91,7 @@ def test_numbers_in_another_form_are_equal() -> None:
 def test_a_record_holds_the_sent_values_only_if_it_shows_all() -> None:
     sent = Sent("create", "A-1", {"Centre": "7"})
 
-    assert holds(record("A-1", Centre="7", Theirs="x"), sent)
-    assert not holds(record("A-1"), sent)
-    assert not holds(record("", Centre="7"), sent)
-    assert holds(record("", Centre="7"), Sent("update", None, {"Centre": "7"}))
+    assert shows_all(record("A-1", Centre="7", Theirs="x"), sent)
+    assert not shows_all(record("A-1"), sent)
+    assert not shows_all(record("", Centre="7"), sent)
+    assert shows_all(record("", Centre="7"), Sent("update", None, {"Centre": "7"}))

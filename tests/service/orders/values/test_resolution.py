@@ -7,7 +7,13 @@ import pytest
 
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.configuration import ConfiguredStore, load_configuration
-from service.orders.values.resolution import ResolvedValues, culprits, droppable, missing_required_field, resolve_values
+from service.orders.values.resolution import (
+    ResolvedValues,
+    droppable_fields,
+    fields_to_blame,
+    missing_required_field,
+    resolve_values,
+)
 
 DOCUMENT: dict[str, Any] = {"order": {"id": 7, "customer_message": "PO1", "staff_notes": "", "billing_address": {}}}
 
@@ -97,14 +103,14 @@ def test_the_fields_named_by_a_refusal_are_droppable_else_all(
 ) -> None:
     rules = configured(tmp_path, '"Cost" = "order.id"\n"Cost Center" = "order.id"\n"Note" = "order.id"').rules
     values = Values("PO1", {"Cost": "1", "Cost Center": "2", "Note": "3"})
-    assert droppable(rules, [], values, message) == named
+    assert droppable_fields(rules, [], values, message) == named
 
 
 def test_no_field_is_droppable_when_nothing_would_be_left(tmp_path: Path) -> None:
     rules = configured(tmp_path, '"A" = "order.id"\n"B" = "order.id"').rules
-    assert droppable(rules, [], Values(None, {"A": "1"}), "A is bad") == ()
-    assert droppable(rules, [], Values(None, {"A": "1", "B": "2"}), "A is bad") == ("A",)
-    assert droppable(rules, [], Values("PO1", {}), "bad") == ()
+    assert droppable_fields(rules, [], Values(None, {"A": "1"}), "A is bad") == ()
+    assert droppable_fields(rules, [], Values(None, {"A": "1", "B": "2"}), "A is bad") == ("A",)
+    assert droppable_fields(rules, [], Values("PO1", {}), "bad") == ()
 
 
 def test_a_required_field_is_not_droppable(tmp_path: Path) -> None:
@@ -114,15 +120,15 @@ def test_a_required_field_is_not_droppable(tmp_path: Path) -> None:
         ExtraFieldConfig.model_validate({"fieldName": "B", "isRequired": True}),
     ]
     values = Values("PO1", {"a": "1", "B": "2"})
-    assert droppable(rules, known, values, "a is bad") == ()
-    assert droppable(rules, known, values, "B is bad") == ()
+    assert droppable_fields(rules, known, values, "a is bad") == ()
+    assert droppable_fields(rules, known, values, "B is bad") == ()
 
 
 def test_the_carried_fields_to_blame_are_those_named_else_those_unknown_to_the_store() -> None:
     known = configs("Here")
-    assert culprits(["Old", "Here"], known, "extra field Old does not exist") == {"Old"}
-    assert culprits(["Old", "Here"], known, "Here is not valid") == {"Here"}
-    assert culprits(["Old", "Here"], known, "Invalid.") == {"Old"}
-    assert culprits(["Old", "Old One"], known, "Old One is bad") == {"Old One"}
-    assert culprits(["Old", "Here"], [], "Invalid.") == set(), "what the store has is not known"
-    assert culprits([], known, "Invalid.") == set()
+    assert fields_to_blame(["Old", "Here"], known, "extra field Old does not exist") == {"Old"}
+    assert fields_to_blame(["Old", "Here"], known, "Here is not valid") == {"Here"}
+    assert fields_to_blame(["Old", "Here"], known, "Invalid.") == {"Old"}
+    assert fields_to_blame(["Old", "Old One"], known, "Old One is bad") == {"Old One"}
+    assert fields_to_blame(["Old", "Here"], [], "Invalid.") == set(), "what the store has is not known"
+    assert fields_to_blame([], known, "Invalid.") == set()
