@@ -1,4 +1,4 @@
-"""Rule templates for the places where stores keep the PO number. `enrich init` writes them; see deploy/recipes.md."""
+"""Rule templates for the places where stores keep the PO number. See deploy/docs/recipes.md."""
 
 import json
 import re

@@ -82,7 +82,7 @@ def _po_number(store: NewStore) -> list[str]:
         return []
     return [
         "",
-        "# More examples, such as several sources and extra fields: deploy/recipes.md",
+        "# More examples, such as several sources and extra fields: deploy/docs/recipes.md",
         f"[{store.table}.po_number]",
         *(f"{key:8} = {toml_text(text)}" for key, text in store.po_number.items()),
         "# required = true   # an order without a PO number fails instead of being sent without one",

@@ -6,6 +6,7 @@ import pytest
 from arq import ArqRedis, Retry
 from arq.constants import retry_key_prefix
 
+from service.process.tasks import cancel_and_wait
 from tests.fakes.leased_worker import (
     LONG_LEASE_S,
     enqueue,

@@ -67,7 +67,9 @@ def test_next_steps_are_printed_on_stderr(enrich: Enrich) -> None:
 def test_comments_name_the_variables_and_explain_each_key(enrich: Enrich) -> None:
     text = enrich("init", *FLAGS, "--output", "-").out
     assert all(f"#   {name}" in text for name in SECRETS)
-    assert all(key in text for key in ("# channels", "# required", "# name", "existing_values", "deploy/recipes.md"))
+    assert all(
+        key in text for key in ("# channels", "# required", "# name", "existing_values", "deploy/docs/recipes.md")
+    )
 
 
 def test_every_line_that_is_commented_out_is_valid(enrich: Enrich, stores_file: Path) -> None:
