@@ -12,6 +12,7 @@ from typing import cast
 import structlog
 from arq.typing import WorkerCoroutine
 from arq.worker import func
+from redis.exceptions import RedisError
 
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
@@ -19,6 +20,7 @@ from service.logs import Event
 from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import parked_key, reverify_key, verify_key
 from service.redis.client import TRANSIENT_ERRORS
+from service.redis.requirements import log_problems
 from workers.attempts import Jobs
 from workers.lease import LeasedWorker, end, store_of
 from workers.metrics_server import monitored
@@ -72,13 +74,14 @@ async def work(
         waking = asyncio.create_task(wake(resources.redis, {worker.queue_name: worker.wake for worker in workers}))
         alive = asyncio.create_task(_heartbeat(resources, name, workers))
         periodic = asyncio.create_task(_ensure_periodic_jobs(resources))
+        checking = asyncio.create_task(_check_redis(resources))
         following = asyncio.create_task(live.follow(lambda changes: _take(resources, live.current, changes)))
         log.info(Event.WORKER_STARTED, worker=name, stores=len(live.current.stores))
         await stop.wait()
 
         log.info(Event.WORKER_STOPPING, running=sum(worker.running for worker in workers))
         left = await asyncio.gather(*(worker.drain(DRAIN_TIMEOUT_S) for worker in workers))
-        await end([waking, alive, periodic, following])
+        await end([waking, alive, periodic, checking, following])
         await asyncio.gather(*serving, return_exceptions=True)
         with suppress(*TRANSIENT_ERRORS):
             await resources.queue.remove_heartbeat(name)
@@ -151,6 +154,17 @@ async def _heartbeat(resources: Resources, name: str, workers: list[LeasedWorker
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="alive")
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+
+async def _check_redis(resources: Resources) -> None:
+    """Log what Redis lacks, once it answers: at the start of the process it may not have been there."""
+    while True:
+        try:
+            await log_problems(resources.redis)
+        except RedisError:
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+        else:
+            return
 
 
 async def _take(

@@ -13,10 +13,10 @@ from redis.exceptions import NoPermissionError
 
 from service.logs import Event
 from service.redis.client import TRANSIENT_ERRORS
+from service.redis.pool import is_stale
+from service.redis.requirements import WAKE_CHANNEL
 
 log = structlog.get_logger()
-
-CHANNEL = "enrich:wake"
 
 # A connection that is silent for so long is tried with a PING.
 LISTEN_S = 5.0
@@ -40,11 +40,13 @@ async def wake(redis: Redis, wakers: Mapping[str, Callable[[], None]]) -> None:
 
 async def _listen(redis: Redis, wakers: Mapping[str, Callable[[], None]]) -> None:
     async with redis.pubsub(ignore_subscribe_messages=True) as messages:
-        await messages.subscribe(CHANNEL)
+        await messages.subscribe(WAKE_CHANNEL)
         for waker in wakers.values():
             waker()  # for what was told while nobody listened
         while True:
             message = await messages.get_message(timeout=LISTEN_S)
+            if is_stale(redis, messages.connection):
+                return
             told_of = message["data"].decode() if message else ""
             if told_of in wakers:
                 wakers[told_of]()

@@ -59,8 +59,8 @@ def check(
     access tokens accepted and may they do what the rules need, do its extra fields and the rules agree, do its
     webhooks arrive, how much of its API quota is left. Then this machine's clock, and Redis where REDIS_URL is set.
 
-    Nothing is changed anywhere. One line a finding: "error" keeps orders from being enriched, "warning" may, "ok" says
-    what was looked at. A store costs about ten calls of its quota.
+    Nothing is changed anywhere: the keys that are written to try Redis are deleted. One line a finding: "error" keeps
+    orders from being enriched, "warning" may, "ok" says what was looked at. A store costs about ten calls of its quota.
 
     Exit code 0: no error. 1: an error was found. 2: the command was used wrongly.
 

@@ -1,11 +1,11 @@
 """What the user or the network did wrong, in words: a line each."""
 
-from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 from typer.exceptions import TyperException
 
 from service.cli.common.output import harmless, with_cure
 from service.errors import EnrichError
-from service.redis.client import TRANSIENT_ERRORS
+from service.redis.errors import TRANSIENT_ERRORS, diagnose
 
 
 def in_words(error: Exception) -> str | None:
@@ -15,14 +15,8 @@ def in_words(error: Exception) -> str | None:
             words = _usage(error)
         case EnrichError():
             words = with_cure(error)
-        case AuthenticationError() | NoPermissionError():
-            words = f"REDIS_URL: Redis refuses this user or password ({error})."
-        case _ if isinstance(error, TRANSIENT_ERRORS):
-            words = f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is this its URL?"
-        case InvalidResponse():
-            words = "REDIS_URL: what answers there is not Redis. Is this its URL?"
-        case ResponseError():
-            words = f"REDIS_URL: Redis refuses what it is asked ({error})."
+        case _ if isinstance(error, (*TRANSIENT_ERRORS, InvalidResponse, ResponseError)):
+            words = f"REDIS_URL: {diagnose(error)}"
         case _:
             return None
     return harmless(words)

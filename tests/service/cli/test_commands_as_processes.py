@@ -10,9 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
 from service.orders.state.entry import Entry, Status
 from tests.fakes.cli import COMMAND, Keep
+from tests.fakes.redis_failover import redis_on_tcp
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("folder")]
 
@@ -49,6 +51,29 @@ def test_a_command_without_redis_url_ends_with_one_line(words: tuple[str, ...]) 
 
     assert (process.returncode, out) == (2, "")
     assert errors.startswith("REDIS_URL: is not set. ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("worker",), ("web",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("rights", "expected"),
+    [
+        (("-@scripting",), "REDIS_URL: the Redis user may not run scripts (EVAL), "),
+        (("-zadd",), "REDIS_URL: the Redis user may not use ZADD. Allow it +zadd."),
+    ],
+)
+def test_a_process_ends_at_the_start_with_one_line_when_redis_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], rights: tuple[str, ...], expected: str
+) -> None:
+    with redis_on_tcp(tmp_path / "redis") as port:
+        with Redis(port=port) as admin:
+            admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "&*", "+@all", *rights)
+        monkeypatch.setenv("REDIS_URL", f"redis://shop:secret@127.0.0.1:{port}/0")
+        with running(*words) as process:
+            out, errors = process.communicate(timeout=50)
+
+    assert (process.returncode, out) == (2, "")
+    assert errors.startswith(expected)
     assert errors.count("\n") == 1
 
 

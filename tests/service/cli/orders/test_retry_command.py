@@ -281,6 +281,6 @@ async def test_a_redis_that_dies_while_orders_are_waited_for_is_one_line(
 
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(
-        re.escape(NO_WORKER) + r"REDIS_URL: Redis does not answer \(\w+\)\. Is it running, and is this its URL\?\n",
+        re.escape(NO_WORKER) + r"REDIS_URL: Redis does not answer \(\w+\)\. Check that .* is correct\.\n",
         ran.err,
     )
