@@ -72,10 +72,8 @@ async def check_redis(redis: Redis) -> list[Finding]:
         settings = {**await redis.config_get("maxmemory-policy"), **await redis.config_get("appendonly")}
     except RedisError:
         settings = {}  # many providers do not permit CONFIG
-    takes = (
-        f"takes orders ({version})." if version else "takes orders. Its version is unknown: HELLO and INFO are refused."
-    )
-    findings = [_redis_finding(Level.OK, takes)]
+    told = f" ({version})." if version else ". Its version is unknown: it refuses HELLO and INFO."
+    findings = [_redis_finding(Level.OK, f"takes orders{told}")]
     if not wakes:
         message = f"its user may not use the channel {WAKE_CHANNEL}: a fresh order waits up to 50 ms for the next poll."
         findings.append(_redis_finding(Level.WARNING, message, f"Allow it &{WAKE_CHANNEL}."))

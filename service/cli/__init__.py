@@ -27,6 +27,7 @@ class Commands(TyperGroup):
             ("preview", "Show what would be sent for a real order, and why.", "preview.command:show_preview"),
             ("hooks", "The stores' webhooks: through them BigCommerce tells of orders.", "hooks.commands:app"),
             ("orders", "What happened to each order, and what can be done about it.", "orders:app"),
+            ("redis", "The Redis that `enrich up` brings: repair its data.", "embedded_redis:app"),
         ):
             self.add_command(LazyCommand(name, purpose, f"service.cli.{place}"))
 

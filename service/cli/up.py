@@ -68,6 +68,7 @@ async def _keep_alive(redis: EmbeddedRedis) -> None:
     """Start Redis again, on the same data and at the same address, when it has died."""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
+        redis.trim_log()
         if redis.pid is None:
             log.error(Event.PROCESS_ENDED, process="redis")
             try:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, ResponseError
 
 from service.redis.server_binary import find_server
 from tests.fakes.redis_sentinel import HOST, _ask, _free_ports, _wait_until
@@ -36,7 +36,7 @@ def redis_on_tcp(folder: Path, *options: str) -> Iterator[int]:
 def _answers(port: int) -> bool:
     try:
         return bool(_ask(port, "PING"))
-    except AuthenticationError:  # it wants a password, so it is up
+    except (AuthenticationError, ResponseError):  # it wants a password, or lacks its master: so it is up
         return True
 
 

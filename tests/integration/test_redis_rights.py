@@ -23,7 +23,7 @@ class RestrictedRedis(RedisServer):
         super().__init__(folder)
         self._port = port
         self.admin = Redis(port=port)
-        self.admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", *rights)
+        self.admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", *rights)  # type: ignore[no-untyped-call]
 
     @property
     def url(self) -> str:

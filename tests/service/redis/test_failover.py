@@ -115,10 +115,9 @@ async def test_a_refusal_has_the_type_of_its_kind(refusing: str, expected: type[
                 await pipe.execute()
 
 
-@pytest.mark.parametrize("refusing", [("--save", "3600", "1")], indirect=True)
+@pytest.mark.parametrize("refusing", [("--save", "3600", "1", "--dbfilename", "taken.rdb")], indirect=True)
 async def test_a_redis_that_cannot_save_is_told_apart(refusing: str, tmp_path: Path) -> None:
     async with connect(refusing) as redis:
-        await redis.config_set("dbfilename", "taken.rdb")
         (tmp_path / "taken.rdb" / "folder").mkdir(parents=True)  # a snapshot cannot replace it
         await redis.bgsave()
         async with asyncio.timeout(30):
