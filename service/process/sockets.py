@@ -35,13 +35,15 @@ class GracefulServer(uvicorn.Server):
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there; port 0 takes any free one. Raises ConfigError when it cannot be had."""
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - "::" means every address, and this machine has no IPv6
     is_ipv6 = ":" in host
     try:
         return socket.create_server(
             (host, port),
             family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
             backlog=BACKLOG,
-            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+            dualstack_ipv6=host == "::",
         )
     except OSError as error:
         raise ConfigError(_why_not(error, host, port)) from None
