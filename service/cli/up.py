@@ -15,6 +15,7 @@ from service.process.sighup import SighupHandler
 from service.process.sockets import listen
 from service.process.supervisor import Supervisor
 from service.redis.embedded import EmbeddedRedis
+from service.redis.requirements import require_usable_redis
 from service.settings import Settings
 
 # Whether our own Redis is alive; as often, one that cannot be started is tried again.
@@ -56,7 +57,9 @@ async def _up(settings: Settings, host: str, port: int, hangup: SighupHandler) -
 
 async def _redis(settings: Settings, stack: AsyncExitStack) -> str:
     if settings.redis_url is not None:
-        return settings.require_redis_url()
+        redis_url = settings.require_redis_url()
+        await require_usable_redis(redis_url)  # as above: told now, not by each process again and again
+        return redis_url
     redis = await stack.enter_async_context(EmbeddedRedis(settings.enrich_data_dir))
     log.info(Event.REDIS_STARTED, folder=str(settings.enrich_data_dir))
     keeping = asyncio.create_task(_keep_alive(redis))
@@ -65,13 +68,19 @@ async def _redis(settings: Settings, stack: AsyncExitStack) -> str:
 
 
 async def _keep_alive(redis: EmbeddedRedis) -> None:
-    """Start Redis again, on the same data and at the same address, when it has died."""
+    """Start Redis again, on the same data and at the same address, when it has died. Each cause is logged once."""
+    logged = ""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         redis.trim_log()
         if redis.pid is None:
-            log.error(Event.PROCESS_ENDED, process="redis")
+            if not logged:
+                log.error(Event.PROCESS_ENDED, process="redis")
             try:
                 await asyncio.to_thread(redis.restart)
             except ConfigError as error:
-                log.error(Event.REDIS_NOT_STARTED, error=str(error))
+                if str(error) != logged:
+                    log.error(Event.REDIS_NOT_STARTED, error=str(error))
+                logged = str(error)
+            else:
+                logged = ""
