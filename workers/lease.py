@@ -19,11 +19,12 @@ import structlog
 from arq import Worker
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.utils import timestamp_ms
+from redis.exceptions import NoPermissionError
 
 from service.errors import EnrichError
 from service.logs import Event
 from service.process.tasks import cancel_and_wait
-from service.redis.client import TRANSIENT_ERRORS
+from service.redis.errors import TRANSIENT_ERRORS, diagnose
 from workers import lua
 
 log = structlog.get_logger()
@@ -33,6 +34,8 @@ LEASE_S = 2.0
 RENEW_INTERVAL_S = 0.5
 # The least time between two polls of a queue, however many orders come in: one poll serves many.
 MIN_POLL_INTERVAL_S = 0.005
+# Without the right to poll the queue, a worker is in the same position as without Redis.
+_REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
 # One poll covers this many ids, so that running jobs at the front do not hide waiting ones behind them.
 QUEUE_READ_LIMIT = 5000
 
@@ -93,6 +96,12 @@ class LeasedWorker(Worker):
     def wake(self) -> None:
         """Poll the queue now: a job was added."""
         self._wake_up.set()
+
+    async def main(self) -> None:
+        """Poll until cancelled. arq's own ``main`` first asks INFO, which a Redis user may well not be allowed."""
+        self.ctx["redis"] = self.pool
+        while True:
+            await self._poll_iteration()
 
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
@@ -197,9 +206,9 @@ class LeasedWorker(Worker):
                 await self.async_run()
             except asyncio.CancelledError:
                 break
-            except TRANSIENT_ERRORS as error:
+            except _REDIS_LOST as error:
                 if not self._redis_is_lost:
-                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
+                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=str(diagnose(error)))
                 self._redis_is_lost = True
             except Exception:
                 log.exception(Event.INTERNAL_ERROR, place=self.queue_name)

@@ -13,6 +13,7 @@ from typing import cast
 import structlog
 from arq.typing import WorkerCoroutine
 from arq.worker import func
+from redis.exceptions import RedisError
 
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
@@ -21,6 +22,7 @@ from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE, RECOVERY,
 from service.orders.state.keys import parked_key, reverify_key, verify_key
 from service.process.loops import Loops
 from service.redis.client import TRANSIENT_ERRORS
+from service.redis.requirements import log_problems
 from workers.attempts import Jobs
 from workers.lease import LeasedWorker, store_of
 from workers.metrics_server import serve_metrics
@@ -84,6 +86,7 @@ async def work(
         beat = partial(loops.turned, "heartbeat")
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
         loops.start("periodic", lambda: _ensure_periodic_jobs(resources))
+        loops.start("redis requirements", lambda: _check_redis(resources), may_end=True)
         loops.start(
             "stores",
             lambda: live.watch_for_changes(lambda changes: _apply_configuration(resources, live.current, changes)),
@@ -183,6 +186,17 @@ async def _send_heartbeats(
             log.exception(Event.INTERNAL_ERROR, place="heartbeat")
         turned()
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+
+async def _check_redis(resources: Resources) -> None:
+    """Log what Redis lacks, once it answers: at the start of the process it may not have been there."""
+    while True:
+        try:
+            await log_problems(resources.redis)
+        except RedisError:
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+        else:
+            return
 
 
 async def _apply_configuration(

@@ -59,8 +59,9 @@ def check(
     each store at BigCommerce: access tokens and their scopes, extra fields against the rules, webhooks, and the API
     quota that is left. Then checks this machine's clock, and Redis if REDIS_URL is set.
 
-    Changes nothing. Each finding is one line. "error": orders cannot be enriched. "warning": some orders may not be
-    enriched. "ok": this was checked and is right. Each store uses about ten calls of its API quota.
+    Changes nothing: keys that are written to test Redis are deleted. Each finding is one line. "error": orders cannot
+    be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses about
+    ten calls of its API quota.
 
     Exit code 0: no error. 1: an error was found. 2: wrong usage.
 

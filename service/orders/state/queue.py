@@ -24,6 +24,7 @@ from service.orders.state.jobs import RECOVERY, WINDOW, JobKind
 from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
 from service.orders.state.lua import Trigger
 from service.redis.client import TRANSIENT_ERRORS
+from service.redis.requirements import can_write
 from service.retry import call_with_retry
 
 # BigCommerce repeats a refused webhook only after the window has closed, so waiting a little is better than a 503.
@@ -182,6 +183,10 @@ class Queue:
     async def remove_heartbeat(self, worker: str) -> None:
         """Forget a worker that stops. Errors are Redis's own."""
         await self._heartbeats.remove(worker)
+
+    async def check_writable(self) -> None:
+        """Try what queueing an order needs of Redis, without an order. Errors are Redis's own."""
+        await can_write(self._redis, "ready")
 
     async def counts(self) -> Counts:
         """How many workers are alive and how many jobs wait. Errors are Redis's own."""

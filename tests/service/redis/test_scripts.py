@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from arq import ArqRedis
+from redis import Redis as SyncRedis
 from redis import exceptions
 
 import service
@@ -14,9 +15,10 @@ import workers
 from service.orders.state.lua import enqueue_order
 from service.redis.client import TRANSIENT_ERRORS, connect
 from service.redis.scripts import Script
+from tests.fakes.redis_failover import redis_on_tcp
 from workers.lua import claim_jobs, finish_job, renew_leases
 
-PACKAGES = ("service.bigcommerce.lua", "service.orders.state.lua", "workers.lua")
+PACKAGES = ("service.bigcommerce.lua", "service.orders.state.lua", "service.redis.lua", "workers.lua")
 
 KEY = "an entry"
 
@@ -110,6 +112,23 @@ async def test_a_script_is_loaded_once_and_then_takes_one_command(redis: ArqRedi
     assert commands["cmdstat_evalsha"]["calls"] == 1
     assert "cmdstat_script|load" not in commands
     assert "cmdstat_script" not in commands
+
+
+async def test_a_user_that_may_not_use_evalsha_runs_scripts_by_their_text(tmp_path: Path) -> None:
+    with redis_on_tcp(tmp_path) as port, SyncRedis(port=port) as admin:
+        admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all", "-evalsha", "-script")
+        async with connect(f"redis://shop:secret@127.0.0.1:{port}") as client:
+            assert [await enqueue(client) for _ in range(3)] == ["queued", "duplicate", "duplicate"]
+        calls = {name: stats["calls"] for name, stats in admin.info("commandstats").items()}
+    assert calls["cmdstat_eval"] == 3
+
+
+async def test_a_right_that_is_missing_inside_a_script_is_named(tmp_path: Path) -> None:
+    with redis_on_tcp(tmp_path) as port, SyncRedis(port=port) as admin:
+        admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all", "-hset")
+        async with connect(f"redis://shop:secret@127.0.0.1:{port}") as client:
+            with pytest.raises(exceptions.NoPermissionError):
+                await enqueue(client)
 
 
 async def test_a_missing_or_unknown_name_is_refused_before_redis_is_asked(redis: ArqRedis) -> None:
