@@ -35,6 +35,7 @@ class Event(StrEnum):
     REDIS_LOST = "redis_lost"
     REDIS_BACK = "redis_back"
     REDIS_UNUSABLE = "redis_unusable"
+    CLOCK_SKEW = "clock_skew"
 
     LEASE_LOST = "lease_lost"
     JOB_REQUEUED = "job_requeued"
