@@ -1,6 +1,7 @@
 """The connections that all jobs of a worker share."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from service.bigcommerce.http_client import http_client
 from service.configuration import Configuration
 from service.metrics import WorkerMetrics
 from service.orders.state.breaker import Breaker
+from service.orders.state.clocks import Clock, RedisClock, steady_clock
 from service.orders.state.due_orders import DueOrders
 from service.orders.state.jobs import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
@@ -25,7 +27,10 @@ from workers.tracing import Tracer, open_tracer
 
 @dataclass(slots=True)
 class Resources:
-    """The connections and what is built on them. ``configuration`` is replaced when the stores file changes."""
+    """The connections and what is built on them. ``configuration`` is replaced when the stores file changes.
+
+    ``clock`` is Redis's, for the times that other machines read.
+    """
 
     configuration: Configuration
     redis: ArqRedis
@@ -39,6 +44,7 @@ class Resources:
     breaker: Breaker
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
+    clock: Clock = time.time
 
 
 @asynccontextmanager
@@ -54,6 +60,8 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             b2b_url=endpoints.b2b_api_url,
             budget=Budget(redis),
             on_call=metrics.call,
+            # A clock of its own: what was learnt of BigCommerce's clock holds when another one is set.
+            clock=steady_clock(),
         )
         yield Resources(
             configuration,
@@ -68,6 +76,7 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             Breaker(redis),
             metrics,
             tracer,
+            RedisClock(redis),
         )
         if tracer:
             await asyncio.to_thread(tracer.close)
