@@ -49,14 +49,8 @@ class RedisClock:
         answered_at = boot_time()
         measured, doubt = now - (sent_at + answered_at) / 2, (answered_at - sent_at) / 2
         # A slow answer says little: it moves the estimate only as far as it contradicts it.
-        is_known = self._is_synced
+        is_known, self._is_synced = self._is_synced, True
         self._offset = min(max(self._offset, measured - doubt), measured + doubt) if is_known else measured
-        self._is_synced = True
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether Redis's clock has been read yet."""
-        return self._is_synced
 
 
 async def redis_time(redis: Redis) -> float:
