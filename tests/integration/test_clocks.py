@@ -56,3 +56,9 @@ async def test_a_receiver_whose_clock_is_wrong_delays_no_order(tmp_path: Path, s
         deployment.start_worker()
         await deployment.ready(1)
         await orders_are_enriched(deployment)
+
+
+@pytest.mark.parametrize("skew_s", [-60.0, 60.0])
+async def test_all_our_clocks_may_differ_from_bigcommerce(tmp_path: Path, skew_s: float) -> None:
+    async with deployed(tmp_path, workers=1, faults={"clock_skew": skew_s}) as deployment:
+        await orders_are_enriched(deployment)

@@ -17,6 +17,7 @@ local function store_of(id)
   return string.match(id, '^[^:]*:([^:]*)') or ''
 end
 
+store_limit = tonumber(store_limit)
 local taken, is_running = {}, {}
 for _, id in ipairs(running) do
   local store = store_of(id)
@@ -25,21 +26,20 @@ for _, id in ipairs(running) do
 end
 
 local free, unreadable = {}, {}
-local due = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, read_limit)
-for i = 1, #due, 2 do
-  local id = due[i]
-  if string.find(id, '[^ -~]') then
-    redis.call('ZREM', queue, id)
-    unreadable[#unreadable + 1] = string.gsub(id, '[^ -~]', function(byte)
-      return string.format('\\x%02x', string.byte(byte))
-    end)
-  elseif not is_running[id] then
-    local store = store_of(id)
-    local turn = taken[store] or 0
-    -- Asking Redis comes last: a store that has its share may have thousands of jobs more.
-    if turn < tonumber(store_limit) and redis.call('EXISTS', lease_prefix .. id) == 0 then
+local due = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, read_limit)
+for position, id in ipairs(due) do
+  local store = store_of(id)
+  local turn = taken[store] or 0
+  -- The rest comes last: a store that has its share may have thousands of jobs more.
+  if turn < store_limit and not is_running[id] then
+    if string.find(id, '[^ -~]') then
+      redis.call('ZREM', queue, id)
+      unreadable[#unreadable + 1] = string.gsub(id, '[^ -~]', function(byte)
+        return string.format('\\x%02x', string.byte(byte))
+      end)
+    elseif redis.call('EXISTS', lease_prefix .. id) == 0 then
       taken[store] = turn + 1
-      free[#free + 1] = { turn = turn, position = i, id = id, score = due[i + 1] }
+      free[#free + 1] = { turn = turn, position = position, id = id }
       if #free >= ENOUGH then
         break
       end
@@ -57,6 +57,6 @@ local claimed = {}
 for i = 1, math.min(#free, tonumber(limit)) do
   redis.call('SET', lease_prefix .. free[i].id, owner, 'PX', lease_ms)
   claimed[#claimed + 1] = free[i].id
-  claimed[#claimed + 1] = free[i].score
+  claimed[#claimed + 1] = redis.call('ZSCORE', queue, free[i].id)
 end
 return { claimed, unreadable }
