@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.checks.findings import Finding, Level
-from service.orders.create_window import LENGTH_S
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.clocks import redis_time
 
 # BigCommerce's clock is known to about a second: its answers have whole seconds.
@@ -32,7 +32,7 @@ async def check_redis_clock(redis: Redis, upstream_skew: float | None) -> list[F
 def redis_clock_finding(skew: float, upstream_skew: float | None) -> Finding:
     """Say what a wrong clock of Redis costs. The skews are how far Redis's and BigCommerce's are ahead of ours (s)."""
     ahead = skew - upstream_skew if upstream_skew is not None else 0.0
-    if ahead > LENGTH_S / 2:  # the rest of the window is for the webhook's way
+    if ahead > WINDOW_LENGTH_S / 2:  # the rest of the window is for the webhook's way
         message = f"it is {ahead:.1f} s ahead of BigCommerce's: new orders count as late and wait behind older ones."
         return Finding(Level.WARNING, None, _SUBJECT, message, _CURE)
     if abs(skew) > MIN_SKEW_S:
