@@ -1,7 +1,6 @@
 """Gauges for Prometheus, read from Redis on each scrape: queues, workers and stores."""
 
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from arq.constants import in_progress_key_prefix
@@ -10,6 +9,7 @@ from redis.asyncio import Redis
 
 from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import ProblemKind, parse_problems
+from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.jobs import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import failed_key, hook_key, parked_key, polling_key
 from service.orders.state.queue import Queue
@@ -55,9 +55,9 @@ class State:
 
 
 class Gauges:
-    """Reads a snapshot from Redis. Errors are Redis's own."""
+    """Reads a snapshot from Redis. Errors are Redis's own. Times are Redis's, unless a ``clock`` is given."""
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
         self._redis = redis
         self._clock = clock
         self._queue = Queue(redis, clock=clock)
@@ -65,11 +65,11 @@ class Gauges:
 
     async def read(self, stores: Collection[str]) -> State:
         """The state of all queues and of these stores."""
-        queues = {name: await self._queue_state(queue) for name, queue in QUEUES.items()}
+        now = self._clock() if self._clock else await redis_time(self._redis)
+        queues = {name: await self._queue_state(queue, now * 1000) for name, queue in QUEUES.items()}
         return State((await self._queue.counts()).workers, queues, await self._store_states(stores))
 
-    async def _queue_state(self, queue: str) -> QueueState:
-        now_ms = self._clock() * 1000
+    async def _queue_state(self, queue: str, now_ms: float) -> QueueState:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(queue)
             pipe.zrangebyscore(queue, "-inf", now_ms, start=0, num=DUE_SCAN_LIMIT, withscores=True)

@@ -134,7 +134,7 @@ class Lifecycle:
             return Finished(Status.FAILED, str(refused))
         finally:
             self.entry.upstream_calls += self._api.calls
-            self.entry.skew = self._upstream.skew
+            self.entry.skew = self._upstream.now() - self._clock()
         return state
 
     def _first_state(self) -> State:
@@ -233,7 +233,7 @@ class Lifecycle:
 
         async def create() -> Record:
             self.entry.times[Stage.SENT] = self._clock()
-            self.entry.create_age = self._upstream.now() - self._retry.window.opened_at
+            self.entry.create_age = max(0.0, self._upstream.now() - self._retry.window.opened_at)
             return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._values)
 
         try:

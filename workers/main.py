@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,11 +16,13 @@ from arq.worker import func
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
+from service.orders.state.clocks import Clock
 from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import parked_key, reverify_key, verify_key
 from service.process.loops import Loops
 from service.redis.client import TRANSIENT_ERRORS
 from workers.attempts import Jobs
+from workers.clock_skew import keep_time
 from workers.lease import LeasedWorker, store_of
 from workers.metrics_server import serve_metrics
 from workers.periodic.hook_monitor import HookMonitor
@@ -84,6 +85,7 @@ async def work(
         beat = partial(loops.turned, "heartbeat")
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
         loops.start("periodic", lambda: _ensure_periodic_jobs(resources))
+        loops.start("clock", lambda: keep_time(resources))
         loops.start(
             "stores",
             lambda: live.watch_for_changes(lambda changes: _apply_configuration(resources, live.current, changes)),
@@ -115,9 +117,11 @@ class _PollingWorker(LeasedWorker):
 
 
 def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]:
-    jobs, verifier = Jobs(resources), Verifier(resources, clock=time.time)
-    reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s)
-    hook_monitor = HookMonitor(resources, every_s=intervals.hooks_s, problem_every_s=intervals.hooks_problem_s)
+    clock = resources.clock
+    jobs, verifier = Jobs(resources, clock=clock), Verifier(resources, clock=clock)
+    reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s, clock=clock)
+    hooks_s, hooks_problem_s = intervals.hooks_s, intervals.hooks_problem_s
+    hook_monitor = HookMonitor(resources, every_s=hooks_s, problem_every_s=hooks_problem_s, clock=clock)
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
@@ -141,7 +145,7 @@ def _worker(
     (queue,) = {kind.queue for kind in functions}
 
     def rebuild(job_id: str) -> bytes | None:
-        bodies = (kind.rebuilt(job_id, time.time()) for kind in functions)
+        bodies = (kind.rebuilt(job_id, resources.clock()) for kind in functions)
         return next((body for body in bodies if body is not None), None)
 
     return _PollingWorker(
@@ -190,7 +194,7 @@ async def _apply_configuration(
     configuration: Configuration,
     changes: Changes,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Clock | None = None,
 ) -> None:
     """Use a new configuration from now on. Running attempts finish with the old one."""
     resources.configuration = configuration

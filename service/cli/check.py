@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.checks import Finding, Level, check_clock, check_file, check_redis, check_stores, counted
+from service.checks import (
+    Finding,
+    Level,
+    check_clock,
+    check_file,
+    check_redis,
+    check_redis_clock,
+    check_stores,
+    counted,
+)
 from service.cli.common.options import AnyStoreOption, choose_stores
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
@@ -108,6 +117,8 @@ async def _check_live(stores: Sequence[ConfiguredStore]) -> tuple[list[list[Find
             endpoints = session.configuration.endpoints
             live = await check_stores(session.transport, stores, endpoints, session.redis, on_progress=report_done)
         clock = session.transport.upstream_clock
+        if session.redis:
+            machine += await check_redis_clock(session.redis, clock.skew if clock.is_known else None)
         return live, [check_clock(clock.skew), *machine] if clock.is_known else machine
 
 

@@ -34,6 +34,7 @@ class Event(StrEnum):
     TRACING_OFF = "tracing_off"
     REDIS_LOST = "redis_lost"
     REDIS_BACK = "redis_back"
+    CLOCK_SKEW = "clock_skew"
 
     LEASE_LOST = "lease_lost"
     JOB_REQUEUED = "job_requeued"

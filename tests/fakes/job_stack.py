@@ -212,11 +212,11 @@ class JobStack:
             "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
         }
-        is_done, next_due_ms = True, due_ms
+        is_done, delay_ms = True, None
         try:
             await functions[job["f"]](ctx, *job["a"])
         except Retry as retry:
-            is_done, next_due_ms = False, int(self.clock() * 1000) + (retry.defer_score or 0)
+            is_done, delay_ms = False, retry.defer_score or 0
         await lua.finish_job(
             self.redis,
             lease=in_progress_key_prefix + job_id,
@@ -224,11 +224,12 @@ class JobStack:
             tries=retry_key_prefix + job_id,
             queue=queue,
             work_list=_worklist_key(job_id),
+            now_ms=int(self.clock() * 1000),
             owner="me",
             job_id=job_id,
             due_ms=due_ms,
             is_done=is_done,
-            next_due_ms=next_due_ms,
+            delay_ms=delay_ms,
         )
         return job_id
 

@@ -95,7 +95,7 @@ async def worker(folder: Path, fault: str = "") -> AsyncIterator[Worker]:
 
 
 async def test_healthz_is_503_and_names_the_loops_that_hang(tmp_path: Path) -> None:
-    async with worker(tmp_path, "LeasedWorker.start_jobs = hang") as running:
+    async with worker(tmp_path, "LeasedWorker.claim_due_jobs = hang") as running:
         await running.until_health(200)
         answer = await running.until_health(503)
     assert answer.text.startswith("not running: ")

@@ -121,7 +121,7 @@ class Reconciler(PeriodicTask):
             # It is not documented whether min_id includes that id: one order may be read twice.
             page = await self._read_page(run, min_id=cursor.reached)
             # The skew is taken after the answer, because the first answer is what makes it known.
-            began = cursor.began or asked_at + self._resources.transport.upstream_clock.skew
+            began = cursor.began or self._resources.transport.upstream_clock.now() - (self._clock() - asked_at)
             reached = await self._queue_missing(run, page)
             has_more = page.is_full and reached > cursor.reached
             progress = (
@@ -187,7 +187,7 @@ class Reconciler(PeriodicTask):
 
     async def _update_polling(self, run: _Run, polling: PollingState | None) -> None:
         if polling is not None:
-            skew = self._resources.transport.upstream_clock.skew
+            skew = self._resources.transport.upstream_clock.now() - self._clock()
             found_order_at = None if run.newest_at is None else run.newest_at - skew
             await self._polling.update(
                 run.store, polling, missed_webhook=run.missed_webhook, found_order_at=found_order_at

@@ -38,21 +38,25 @@ async def enqueue(redis: ArqRedis) -> object:
     return await enqueue_order(
         redis,
         entry=KEY,
-        job="a job",
-        other_job="another job",
-        queue="a queue",
+        window_job="a job",
+        recovery_job="another job",
+        window_queue="a queue",
+        recovery_queue="another queue",
         index="an index",
         to_verify="to verify",
         parked="parked",
         webhook_seen="webhook seen",
         awaiting_status="awaiting status",
-        job_id="window:abc:1",
-        body=b"{}",
-        due_ms=1,
-        order_id=1,
         now_ms=1,
+        reported_ms=1,
+        received_ago_ms=0,
+        window_ms=10_000,
+        window_id="window:abc:1",
+        recovery_id="recover:abc:1",
+        window_body=b'{"et":',
+        recovery_body=b'{"et":',
+        order_id=1,
         trigger="webhook",
-        webhook_in_time=False,
         fields={"source": '"webhook"'},
     )
 
@@ -131,21 +135,21 @@ async def test_the_last_argument_has_any_length(redis: ArqRedis) -> None:
 
 
 async def test_thousands_of_job_ids_fit_into_the_last_argument(redis: ArqRedis) -> None:
-    job_ids = [f"window:store{number}:1".encode() for number in range(5000)]
+    job_ids = [f"window:store{number:04}:1" for number in range(5000)]
     await redis.zadd("a queue", dict.fromkeys(job_ids, 1))
     claimed = await claim_jobs(
         redis,
         queue="a queue",
+        now_ms=1,
         owner="me",
         lease_ms=60_000,
-        now_ms=1,
         limit=2,
         lease_prefix="lease:",
         store_limit=1,
-        running_by_store="{}",
-        job_ids=job_ids,
+        read_limit=5000,
+        running=job_ids[2:],
     )
-    assert claimed == ("window:store0:1", "1", "window:store1:1", "1")
+    assert claimed == (("window:store0000:1", "1", "window:store0001:1", "1"), ())
 
 
 @pytest.mark.parametrize(("work_list", "is_kept"), [("a list", True), (None, False)])
@@ -159,11 +163,12 @@ async def test_an_optional_key_may_be_left_out(redis: ArqRedis, work_list: str |
         tries="tries",
         queue="a queue",
         work_list=work_list,
+        now_ms=1,
         owner="me",
         job_id="a job",
         due_ms=1,
         is_done=True,
-        next_due_ms=1,
+        delay_ms=None,
     )
     assert done == 1
     assert await redis.exists("a queue") == is_kept
