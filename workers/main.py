@@ -18,13 +18,24 @@ from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
 from service.orders.state.clocks import Clock
-from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
-from service.orders.state.keys import parked_key, reverify_key, verify_key
+from service.orders.state.jobs import (
+    MONITOR_HOOKS,
+    POLL_VALUES,
+    PROBE,
+    RECONCILE,
+    RECOVERY,
+    REVERIFY,
+    VERIFY,
+    WINDOW,
+    JobKind,
+)
+from service.orders.state.keys import late_key, parked_key, reverify_key, verify_key
 from service.process.loops import Loops
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import log_problems
 from workers.attempts import Jobs
 from workers.clock_skew import keep_time
+from workers.late_values import LateValuePoller
 from workers.lease import LeasedWorker, store_of
 from workers.metrics_server import serve_metrics
 from workers.periodic.hook_monitor import HookMonitor
@@ -128,6 +139,7 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
+        _worker(resources, {POLL_VALUES: LateValuePoller(resources).poll}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {VERIFY: verifier.verify}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(
@@ -172,6 +184,8 @@ def _worklist_key(job_id: str) -> str | None:
             return verify_key(store_of(job_id))
         case REVERIFY.function:
             return reverify_key(store_of(job_id))
+        case POLL_VALUES.function:
+            return late_key(store_of(job_id))
         case PROBE.function:
             return parked_key(store_of(job_id))
         case _:

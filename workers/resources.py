@@ -17,6 +17,7 @@ from service.orders.state.clocks import RedisClock, steady_clock
 from service.orders.state.due_orders import DueOrders
 from service.orders.state.jobs import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
+from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
@@ -41,6 +42,7 @@ class Resources:
     to_reverify: DueOrders
     awaiting_status: DueOrders
     breaker: Breaker
+    late: LateOrders
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
@@ -76,6 +78,7 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             DueOrders(redis, reverify_key),
             DueOrders(redis, waiting_key),
             Breaker(redis),
+            LateOrders(redis),
             metrics,
             tracer,
         )

@@ -47,6 +47,7 @@ class Event(StrEnum):
     ORDER_SKIPPED = "order_skipped"
     ORDER_FAILED = "order_failed"
     ORDER_WAITING = "order_waiting"
+    ORDER_AWAITING_VALUES = "order_awaiting_values"
     ORDER_RECOVERING = "order_recovering"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"

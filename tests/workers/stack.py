@@ -15,6 +15,7 @@ from service.configuration import Configuration, ConfiguredStore, load_configura
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.state.entry import Entry, Stage
+from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -100,6 +101,7 @@ class Stack:
             self.transitions,
             Cache(self.redis, DEMO_STORE_HASH, not_before=self.clock() if entry.start_over else 0.0, clock=self.clock),
             self.transport.upstream_clock,
+            LateOrders(self.redis, clock=self.clock),
             clock=self.clock,
         )
         return await lifecycle.run()

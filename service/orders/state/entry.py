@@ -92,6 +92,7 @@ class Entry:
     written: dict[str, list[str]] = field(default_factory=dict)
     create_age: float | None = None
     recorded_at: int | None = None
+    late_until: float | None = None
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -130,7 +131,9 @@ class Entry:
 
 
 # These have a value or are unknown: nothing resets them, so an unknown one is not written.
-_NEVER_RESET = frozenset({"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at"})
+_NEVER_RESET = frozenset(
+    {"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at", "late_until"}
+)
 _PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
 
 

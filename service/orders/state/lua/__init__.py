@@ -114,3 +114,37 @@ async def release_parked(
     body: Arg[bytes],
 ) -> Literal[0, 1]:
     """Move a parked order to recovery; close the breaker, and answer 1, when none is left."""
+
+
+@redis_script
+async def await_values(
+    redis: Redis,
+    *,
+    late: Key,
+    seen: Key,
+    job: Key,
+    queue: Key,
+    now_ms: Arg[int | None],
+    order_id: Arg[int],
+    wait_ms: Arg[int],
+    digest: Arg[str],
+    job_id: Arg[str],
+    body: Arg[bytes],
+    poll_ms: Arg[int],
+) -> Literal[1]:
+    """Let an order wait for late values, and have them polled for."""
+
+
+@redis_script
+async def wake_order(
+    redis: Redis,
+    *,
+    late: Key,
+    seen: Key,
+    lease: Key,
+    queue: Key,
+    now_ms: Arg[int | None],
+    order_id: Arg[int],
+    job_id: Arg[str],
+) -> Literal[0, 1]:
+    """Make the window job of an order that waits for late values due now."""
