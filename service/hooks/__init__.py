@@ -21,7 +21,14 @@ from service.hooks.registration import (
     remove,
     repair,
 )
-from service.hooks.state import HookState, has_delivery_problem, parse_problems, save_hook_state, set_destination
+from service.hooks.state import (
+    HookState,
+    has_delivery_problem,
+    parse_problems,
+    read_checked_at,
+    save_hook_state,
+    set_destination,
+)
 
 __all__ = [
     "WEBHOOK_PATH",
@@ -40,6 +47,7 @@ __all__ = [
     "has_delivery_problem",
     "is_receiver",
     "parse_problems",
+    "read_checked_at",
     "read_listed",
     "register",
     "remove",

@@ -37,11 +37,23 @@ async def has_delivery_problem(redis: Redis, store: str) -> bool:
     return any(problem.blocks_delivery for problem in parse_problems(stored))
 
 
+async def read_checked_at(redis: Redis, store: str) -> float | None:
+    """When the hook monitor's last run that succeeded began, on our clock."""
+    stored = await redis.hget(hook_key(store), "checked_at")  # type: ignore[misc]
+    return None if stored is None else float(stored)
+
+
 async def save_hook_state(
-    redis: Redis, store: str, destination: str | None, problems: Iterable[HookProblem], touched_at: float | None
+    redis: Redis,
+    store: str,
+    destination: str | None,
+    problems: Iterable[HookProblem],
+    touched_at: float | None,
+    *,
+    checked_at: float,
 ) -> None:
-    """Save the result of a run. A destination that is saved already stays."""
-    stored = {"troubles": json.dumps([astuple(problem) for problem in problems])}
+    """Save the result of a run that began at ``checked_at``. A destination that is saved already stays."""
+    stored = {"troubles": json.dumps([astuple(problem) for problem in problems]), "checked_at": f"{checked_at:.3f}"}
     if touched_at is not None:
         stored["touched_at"] = f"{touched_at:.3f}"
     async with redis.pipeline(transaction=True) as pipe:

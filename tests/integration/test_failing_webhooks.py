@@ -33,6 +33,17 @@ async def until_logged(worker: Process, event: str) -> dict[str, Any]:
     return found[0]
 
 
+async def hooks_of(deployment: Deployment) -> list[dict[str, Any]]:
+    hooks: list[dict[str, Any]] = (await deployment.sandbox.api.get("/stores/sandbox/v3/hooks")).json()["data"]
+    return hooks
+
+
+async def switch_off_hooks(deployment: Deployment) -> None:
+    for hook in await hooks_of(deployment):
+        path = f"/stores/sandbox/v3/hooks/{hook['id']}"
+        (await deployment.sandbox.api.put(path, json={"is_active": False})).raise_for_status()
+
+
 async def test_orders_without_a_webhook_are_found_and_created(tmp_path: Path) -> None:
     async with quickly_deployed(tmp_path, reconcile_s=2.0) as deployment:
         orders: dict[int, int] = {}
@@ -50,16 +61,13 @@ async def test_orders_without_a_webhook_are_found_and_created(tmp_path: Path) ->
 async def test_a_deactivated_webhook_is_reactivated_and_orders_are_polled_meanwhile(tmp_path: Path) -> None:
     # The real interval: reconciling alone would find this test's orders too late.
     async with quickly_deployed(tmp_path, reconcile_s=60.0) as deployment:
-        worker, api = deployment.workers[0], deployment.sandbox.api
-        hooks = (await api.get("/stores/sandbox/v3/hooks")).json()["data"]
-        for hook in hooks:
-            (await api.put(f"/stores/sandbox/v3/hooks/{hook['id']}", json={"is_active": False})).raise_for_status()
+        worker = deployment.workers[0]
+        await switch_off_hooks(deployment)
 
         await until_logged(worker, "hook_reactivated")
         await until_logged(worker, "polling_started")
         await until_logged(worker, "hook_ok")
-        hooks = (await api.get("/stores/sandbox/v3/hooks")).json()["data"]
-        assert [hook["is_active"] for hook in hooks] == [True, True]
+        assert all(hook["is_active"] for hook in await hooks_of(deployment))
 
         orders: dict[int, int] = {}
         for number in range(5):
@@ -68,3 +76,33 @@ async def test_a_deactivated_webhook_is_reactivated_and_orders_are_polled_meanwh
         entries = await deployment.wait_until_finished(orders)
         assert outcomes(entries) == {Status.CREATED: 5}, "found while their windows were open"
         await deployment.assert_enriched(orders)
+
+
+async def test_a_busy_stores_webhook_is_switched_on_again_soon_after_it_falls_silent(tmp_path: Path) -> None:
+    """With a worker's real intervals: reconciling every minute, the check of the webhooks every ten minutes."""
+    async with deployed(tmp_path, workers=0) as deployment:
+        orders: dict[int, int] = {}
+
+        async def place(every_s: float) -> None:
+            number = len(orders)
+            orders[await deployment.place(number)] = number
+            await asyncio.sleep(every_s)
+
+        # Before the worker starts, so that its first run of reconciling knows the store's pace.
+        for _ in range(20):
+            await place(0.1)
+        worker = deployment.start_worker()
+        await deployment.ready(1)
+        entries = await deployment.wait_until_finished(orders)
+        assert {entry.source for entry in entries.values()} == {"webhook"}
+
+        before = set(orders)
+        await switch_off_hooks(deployment)
+        async with asyncio.timeout(60):
+            while not worker.events("hook_reactivated"):
+                await place(0.5)
+        assert all(hook["is_active"] for hook in await hooks_of(deployment))
+        entries = await deployment.wait_until_finished(orders)
+        silent = {order_id: entry for order_id, entry in entries.items() if order_id not in before}
+        assert outcomes(silent)[Status.CREATED] > 0.7 * len(silent), outcomes(silent)
+        assert {entry.source for entry in silent.values()} == {"reconcile"}

@@ -21,7 +21,15 @@ from service.orders.state import lua
 from service.orders.state.entry import Stage
 from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.jobs import RECOVERY, WINDOW, JobKind
-from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
+from service.orders.state.keys import (
+    entry_key,
+    index_key,
+    parked_key,
+    verify_key,
+    waiting_key,
+    webhook_pace_key,
+    webhook_seen_key,
+)
 from service.orders.state.lua import Trigger
 from service.redis.client import TRANSIENT_ERRORS
 from service.retry import call_with_retry
@@ -159,6 +167,7 @@ class Queue:
             to_verify=verify_key(store),
             parked=parked_key(store),
             webhook_seen=webhook_seen_key(store),
+            webhook_pace=webhook_pace_key(store),
             awaiting_status=waiting_key(store),
             job_id=kind.id(store, order_id),
             body=kind.body(store, order_id, now=now),

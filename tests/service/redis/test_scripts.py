@@ -45,6 +45,7 @@ async def enqueue(redis: ArqRedis) -> object:
         to_verify="to verify",
         parked="parked",
         webhook_seen="webhook seen",
+        webhook_pace="webhook pace",
         awaiting_status="awaiting status",
         job_id="window:abc:1",
         body=b"{}",

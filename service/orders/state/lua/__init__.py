@@ -27,6 +27,7 @@ async def enqueue_order(
     to_verify: Key,
     parked: Key,
     webhook_seen: Key,
+    webhook_pace: Key,
     awaiting_status: Key,
     job_id: Arg[str],
     body: Arg[bytes],

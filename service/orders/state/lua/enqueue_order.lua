@@ -11,6 +11,7 @@
 --       to_verify        its orders whose records are to be verified
 --       parked           its parked orders
 --       webhook_seen     when a webhook of the store was last received in time
+--       webhook_pace     the mean gap between its webhooks for new orders: last_ms, gaps, mean_ms
 --       awaiting_status  its orders that wait for their status to change
 -- ARGV: job_id
 --       body             the job as arq writes it
@@ -23,6 +24,18 @@
 local status = redis.call('HGET', entry, 'status')
 if webhook_in_time == '1' then
   redis.call('SET', webhook_seen, now_ms)
+  if trigger == 'webhook' then
+    -- The plain mean of the first 16 gaps, then an exponentially weighted one. A gap of over a minute counts as one
+    -- minute, so that an outage does not hide the next one: at such a pace, reconciling is often enough. A duplicate
+    -- is no new gap.
+    local pace = redis.call('HMGET', webhook_pace, 'last_ms', 'gaps', 'mean_ms')
+    if pace[1] and not status then
+      local gap = math.max(0, math.min(now_ms - pace[1], 60000))
+      local gaps, mean = math.min((pace[2] or 0) + 1, 16), pace[3] or 0
+      redis.call('HSET', webhook_pace, 'gaps', gaps, 'mean_ms', mean + (gap - mean) / gaps)
+    end
+    redis.call('HSET', webhook_pace, 'last_ms', now_ms)
+  end
 end
 
 if trigger == 'status' and status ~= 'waiting' then
