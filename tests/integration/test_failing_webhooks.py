@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from arq import ArqRedis
 
 from service.orders.state.entry import Status
+from service.orders.state.keys import cursor_key
+from service.redis.client import connect
 from tests.fakes.deployment import Deployment, Process, deployed, outcomes
+from workers.periodic.cursor import Cursor
+from workers.periodic.webhook_pace import WebhookPace
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +47,11 @@ async def switch_off_hooks(deployment: Deployment) -> None:
     for hook in await hooks_of(deployment):
         path = f"/stores/sandbox/v3/hooks/{hook['id']}"
         (await deployment.sandbox.api.put(path, json={"is_active": False})).raise_for_status()
+
+
+async def is_reconciled(redis: ArqRedis) -> bool:
+    cursor = await Cursor.read(redis, cursor_key("sandbox"))
+    return cursor is not None and cursor.since is not None
 
 
 async def test_orders_without_a_webhook_are_found_and_created(tmp_path: Path) -> None:
@@ -80,29 +90,32 @@ async def test_a_deactivated_webhook_is_reactivated_and_orders_are_polled_meanwh
 
 async def test_a_busy_stores_webhook_is_switched_on_again_soon_after_it_falls_silent(tmp_path: Path) -> None:
     """With a worker's real intervals: reconciling every minute, the check of the webhooks every ten minutes."""
-    async with deployed(tmp_path, workers=0) as deployment:
+    async with deployed(tmp_path, workers=0) as deployment, connect(deployment.redis.url) as redis:
         orders: dict[int, int] = {}
 
-        async def place(every_s: float) -> None:
-            number = len(orders)
-            orders[await deployment.place(number)] = number
-            await asyncio.sleep(every_s)
+        async def place_orders() -> None:
+            while True:
+                number = len(orders)
+                orders[await deployment.place(number)] = number
+                await asyncio.sleep(0.1 if len(orders) < 20 else 0.5)
 
-        # Before the worker starts, so that its first run of reconciling knows the store's pace.
-        for _ in range(20):
-            await place(0.1)
-        worker = deployment.start_worker()
-        await deployment.ready(1)
-        entries = await deployment.wait_until_finished(orders)
-        assert {entry.source for entry in entries.values()} == {"webhook"}
+        # The worker starts when the store has a pace. A store that becomes busy later has one from the next run on.
+        placing = asyncio.create_task(place_orders())
+        async with asyncio.timeout(60):
+            while (await WebhookPace.read(redis, "sandbox", interval_s=60.0)).mean_gap_s is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            worker = deployment.start_worker()
+            while not await is_reconciled(redis):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
         before = set(orders)
         await switch_off_hooks(deployment)
         async with asyncio.timeout(60):
-            while not worker.events("hook_reactivated"):
-                await place(0.5)
+            while not worker.events("hook_reactivated"):  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.05)
+        placing.cancel()
         assert all(hook["is_active"] for hook in await hooks_of(deployment))
-        entries = await deployment.wait_until_finished(orders)
-        silent = {order_id: entry for order_id, entry in entries.items() if order_id not in before}
-        assert outcomes(silent)[Status.CREATED] > 0.7 * len(silent), outcomes(silent)
-        assert {entry.source for entry in silent.values()} == {"reconcile"}
+
+        entries = await deployment.wait_until_finished(set(orders) - before)
+        assert outcomes(entries)[Status.CREATED] > 0.7 * len(entries), outcomes(entries)
+        assert len(worker.events("polling_started")) == 1

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
-from redis.asyncio import Redis
 
 from service.bigcommerce import Account, Priority, QuotaWaitingApi, StoreApi
 from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks
@@ -20,11 +19,9 @@ from service.hooks import (
     about_orders,
     find_problems,
     first_destination,
-    read_checked_at,
     save_hook_state,
 )
 from service.logs import Event
-from service.orders.state.jobs import MONITOR_HOOKS
 from service.stores import Store
 from workers.periodic.polling import PollingFallback
 from workers.periodic.task import PeriodicTask
@@ -37,20 +34,6 @@ DAY_S = 86_400.0
 MAX_IDLE_S = 80 * DAY_S
 
 TIMEOUT_S = 15.0
-
-# A run that is requested waits until the last one is so old. Each missing webhook requests one.
-MIN_INTERVAL_S = 30.0
-
-
-async def request_hook_check(redis: Redis, store: str, *, missed_at: float, now: float) -> None:
-    """Make the hook monitor due now, because the webhook of an order created at ``missed_at`` (our clock) is missing.
-
-    Not if it has run since then; and not within ``MIN_INTERVAL_S`` of its last run. Errors are Redis's own.
-    """
-    checked_at = await read_checked_at(redis, store)
-    due_at = now if checked_at is None else max(now, checked_at + MIN_INTERVAL_S)
-    if checked_at is None or checked_at < missed_at:
-        await redis.zadd(MONITOR_HOOKS.queue, {MONITOR_HOOKS.id(store): int(due_at * 1000)}, xx=True, lt=True)
 
 
 class HookMonitor(PeriodicTask):
@@ -72,13 +55,15 @@ class HookMonitor(PeriodicTask):
 
     async def run_once(self, store: Store) -> float:
         """Check and repair the store's webhooks; returns in how many seconds the next run is due."""
+        began = self._clock()
+        # While webhooks are missing, orders may miss their windows.
+        polling = await self._polling.get(store.hash)
         api = QuotaWaitingApi(
             self._resources.transport,
             Account(store.hash, store.access_tokens),
             timeout_s=TIMEOUT_S,
-            priority=Priority.BACKGROUND,
+            priority=Priority.VERIFY if polling else Priority.BACKGROUND,
         )
-        began = self._clock()
         known = await HookState.read(self._resources.redis, store.hash)
         hooks = about_orders(await read_hooks(api.core), store)
         blocked = await read_blocked_domains(api.core)
@@ -89,7 +74,7 @@ class HookMonitor(PeriodicTask):
         blocking = [problem for problem in problems if problem.blocks_delivery]
         if blocking:
             await self._polling.start(store.hash, f"webhook {blocking[0].kind}")
-            api.priority = Priority.VERIFY  # orders may be missing their windows
+            api.priority = Priority.VERIFY
         refusals = await _reactivate(api, ours)
         touched_at = await self._touch_idle(api, store.hash, ours, known)
         _log_changes(known.problems, problems, blocked, refusals)

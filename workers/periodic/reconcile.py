@@ -9,7 +9,6 @@ Mostly one has come, and the run ends after reading from Redis. If none has, it 
 silence. On average there is less than one such run for six webhooks.
 """
 
-import math
 import random
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any
 import structlog
 
 from service.bigcommerce import Account, Priority, StoreApi
+from service.hooks import request_check
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Status
@@ -27,7 +27,6 @@ from service.orders.state.keys import cursor_key
 from service.orders.state.queue import EnqueueResult
 from service.stores import Store
 from workers.periodic.cursor import Cursor, ListedOrder, OrderPage
-from workers.periodic.hook_monitor import request_hook_check
 from workers.periodic.polling import PollingFallback, PollingState
 from workers.periodic.task import PeriodicTask
 from workers.periodic.webhook_pace import LATE_AFTER_S, WebhookPace
@@ -122,10 +121,10 @@ class Reconciler(PeriodicTask):
         # Polling may have started in the meantime. An order that has no webhook yet is read again as soon.
         if await self._polling.get(run.store) or (run.is_silent and run.awaits_webhook):
             return run.began + self._polling_every_s * jitter - self._clock()
-        list_age = self._clock() - run.began if run.reads_list else self._list_age(run.cursor)
-        is_quiet = run.cursor.quiet_since == run.pace.last_at
-        silence_in = math.inf if is_quiet else run.pace.silent_at - self._clock()
-        return min(self._every_s * jitter - list_age, silence_in)
+        now = self._clock()
+        list_age = now - run.began if run.reads_list else self._list_age(run.cursor)
+        check_at = run.pace.next_check_at(now, is_quiet=run.cursor.quiet_since == run.pace.last_at)
+        return min(self._every_s * jitter - list_age, check_at - now)
 
     async def _read_cursor(self, store: str) -> Cursor:
         """The store's cursor. A new store starts now, also if its first run fails."""
@@ -245,6 +244,6 @@ class Reconciler(PeriodicTask):
         elif run.missed_webhook:
             await self._polling.start(run.store, "no webhook told of an order")
         if run.missed_at is not None:
-            await request_hook_check(self._resources.redis, run.store, missed_at=run.missed_at, now=self._clock())
+            await request_check(self._resources.redis, run.store, missed_at=run.missed_at, now=self._clock())
         elif run.is_silent and not run.awaits_webhook:
             await self._save_cursor(run, quiet_since=run.pace.last_at)

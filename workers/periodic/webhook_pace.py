@@ -51,6 +51,13 @@ class WebhookPace:
             return math.inf
         return self.last_at + max(MIN_SILENCE_S, MEAN_GAPS_UNTIL_SILENT * self.mean_gap_s)
 
+    def next_check_at(self, now: float, *, is_quiet: bool) -> float:
+        """When to look for a webhook again; infinity for the usual interval.
+
+        ``is_quiet``: the list has shown that this silence means no orders. Then the pauses between checks double.
+        """
+        return now + (now - self.last_at) if is_quiet and self.mean_gap_s and self.last_at else self.silent_at
+
     def is_older_than(self, created_at: float) -> bool:
         """Whether the last webhook came before an order was created (on our clock), so it cannot be that order's."""
         return self.last_at is not None and created_at > self.last_at + CLOCK_TOLERANCE_S
