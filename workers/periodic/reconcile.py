@@ -6,7 +6,7 @@ Where webhooks fail altogether, the newest orders are polled every few seconds (
 
 A busy store's job also runs at the moment when it would be unusual that no webhook has come (``webhook_pace.py``).
 Mostly one has come, and the run ends after reading from Redis. If none has, it reads the newest orders, once for each
-silence. On average there is less than one such run for six webhooks.
+silence. There is about one such run for six webhooks, or fewer.
 """
 
 import random
@@ -183,15 +183,15 @@ class Reconciler(PeriodicTask):
         statuses = await self._resources.ledger.statuses(run.store, [order.id for order in page.orders])
         queued = []
         for order in page.orders:
-            status = statuses.get(order.id)
-            self._note_webhook(run, order, is_unknown=status is None)
-            if status not in (None, Status.QUEUED):
-                continue
-            result = await self._resources.queue.enqueue(
-                run.store, order.id, source="reconcile", created_at=order.created_at
-            )
-            if result is EnqueueResult.QUEUED:
-                queued.append(order)
+            status, is_unknown = statuses.get(order.id), False
+            if status in (None, Status.QUEUED):
+                result = await self._resources.queue.enqueue(
+                    run.store, order.id, source="reconcile", created_at=order.created_at
+                )
+                if result is EnqueueResult.QUEUED:
+                    queued.append(order)
+                    is_unknown = status is None
+            self._note_webhook(run, order, is_unknown=is_unknown)
         if queued:
             log.info(Event.ORDERS_FOUND, orders=len(queued), first=queued[0].id, last=queued[-1].id)
         highest = max((order.id for order in page.orders), default=0)

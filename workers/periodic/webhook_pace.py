@@ -16,7 +16,8 @@ from workers.periodic.polling import CLOCK_TOLERANCE_S
 # The mean of fewer gaps says too little. The script counts up to this number.
 MIN_GAPS = 16
 
-# Where orders come independently of each other (a Poisson process), one gap in e^7 = 1,100 is longer.
+# Where orders come independently of each other (a Poisson process), one gap in e^7 = 1,100 is longer than 7 times the
+# true mean, and about one in 600 longer than 7 times the measured mean: three calls an hour at the most.
 MEAN_GAPS_UNTIL_SILENT = 7.0
 # Short enough that the first order without a webhook still has a second or two of its window.
 MIN_SILENCE_S = 8.0
