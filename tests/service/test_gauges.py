@@ -64,7 +64,9 @@ async def test_each_store_has_its_failures_polling_and_hook_problems(redis: ArqR
     transitions = Transitions(redis, clock=lambda: NOW)
     await transitions.finish(Entry("abc123", 7, Status.FAILED, "po_number"))
     await redis.set(polling_key("abc123"), "{}")
-    await save_hook_state(redis, "abc123", None, [HookProblem(ProblemKind.INACTIVE, "store/order/created")], None)
+    await save_hook_state(
+        redis, "abc123", None, [HookProblem(ProblemKind.INACTIVE, "store/order/created")], None, checked_at=NOW
+    )
 
     stores = (await read(redis, "abc123", "other")).stores
     assert (stores["abc123"].failed, stores["abc123"].is_polled) == (1, True)
@@ -84,7 +86,9 @@ async def test_the_quota_is_reported_where_it_is_known(redis: ArqRedis) -> None:
 
 
 async def test_every_kind_of_hook_problem_is_exported_also_without_one(redis: ArqRedis) -> None:
-    await save_hook_state(redis, "abc123", None, [HookProblem(ProblemKind.BLOCKED, "enrich.example.com")], None)
+    await save_hook_state(
+        redis, "abc123", None, [HookProblem(ProblemKind.BLOCKED, "enrich.example.com")], None, checked_at=NOW
+    )
     lines = metrics_text(await read(redis, "abc123")).decode().splitlines()
     exported = {line for line in lines if line.startswith("enrich_hook_trouble")}
     assert 'enrich_hook_trouble{kind="blocked",store="abc123"} 1.0' in exported

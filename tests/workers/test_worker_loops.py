@@ -116,7 +116,7 @@ async def test_healthz_stays_200_while_redis_is_away_or_hangs(tmp_path: Path) ->
 
 
 async def test_a_worker_whose_loop_keeps_failing_stops_in_order_and_exits_1(tmp_path: Path) -> None:
-    async with worker(tmp_path, "main._heartbeat = fail") as running:
+    async with worker(tmp_path, "main._send_heartbeats = fail") as running:
         lines = await running.ended()
         assert running.process.returncode == 1
     events = [line["event"] for line in lines]

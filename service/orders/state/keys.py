@@ -68,6 +68,11 @@ def webhook_seen_key(store: str) -> str:
     return f"enrich:webhook-seen:{store}"
 
 
+def webhook_pace_key(store: str) -> str:
+    """The pace of the store's webhooks for new orders: a hash. ``workers.periodic.webhook_pace`` reads it."""
+    return f"enrich:webhook-pace:{store}"
+
+
 def cursor_key(store: str) -> str:
     """The reconciliation cursor of the store: JSON."""
     return f"enrich:cursor:{store}"

@@ -22,7 +22,15 @@ from service.orders.state.clocks import Clock, script_time
 from service.orders.state.entry import Stage
 from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.jobs import RECOVERY, WINDOW
-from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
+from service.orders.state.keys import (
+    entry_key,
+    index_key,
+    parked_key,
+    verify_key,
+    waiting_key,
+    webhook_pace_key,
+    webhook_seen_key,
+)
 from service.orders.state.lua import Trigger
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
@@ -157,6 +165,7 @@ class Queue:
             to_verify=verify_key(store),
             parked=parked_key(store),
             webhook_seen=webhook_seen_key(store),
+            webhook_pace=webhook_pace_key(store),
             awaiting_status=waiting_key(store),
             now_ms=script_time(self._clock),
             reported_ms=None if reported_at is None else int(reported_at * 1000),

@@ -48,6 +48,7 @@ async def enqueue(redis: ArqRedis) -> object:
         to_verify="to verify",
         parked="parked",
         webhook_seen="webhook seen",
+        webhook_pace="webhook pace",
         awaiting_status="awaiting status",
         now_ms=1,
         reported_ms=1,

@@ -28,6 +28,7 @@ async def enqueue_order(
     to_verify: Key,
     parked: Key,
     webhook_seen: Key,
+    webhook_pace: Key,
     awaiting_status: Key,
     now_ms: Arg[int | None],
     reported_ms: Arg[int | None],

@@ -12,6 +12,7 @@
 --       to_verify        its orders whose records are to be verified
 --       parked           its parked orders
 --       webhook_seen     when a webhook of the store was last received in time
+--       webhook_pace     the mean gap between its webhooks for new orders: last_ms, gaps, mean_ms
 --       awaiting_status  its orders that wait for their status to change
 -- ARGV: now_ms           '' for Redis's own time
 --       reported_ms      when the order was created or changed, by BigCommerce's clock; '' for when it was received
@@ -32,6 +33,18 @@ local is_late = now - reported > tonumber(window_ms)
 local status = redis.call('HGET', entry, 'status')
 if (trigger == 'webhook' or trigger == 'status') and not is_late then
   redis.call('SET', webhook_seen, now)
+  if trigger == 'webhook' then
+    -- The plain mean of the first 16 gaps, then an exponentially weighted one. A gap of over a minute counts as one
+    -- minute, so that an outage does not hide the next one: at such a pace, reconciling is often enough. A duplicate
+    -- is no new gap.
+    local pace = redis.call('HMGET', webhook_pace, 'last_ms', 'gaps', 'mean_ms')
+    if pace[1] and not status then
+      local gap = math.max(0, math.min(now - pace[1], 60000))
+      local gaps, mean = math.min((pace[2] or 0) + 1, 16), pace[3] or 0
+      redis.call('HSET', webhook_pace, 'gaps', gaps, 'mean_ms', mean + (gap - mean) / gaps)
+    end
+    redis.call('HSET', webhook_pace, 'last_ms', now)
+  end
 end
 
 if trigger == 'status' and status ~= 'waiting' then
