@@ -114,6 +114,7 @@ async def work(
         with suppress(*TRANSIENT_ERRORS):
             await resources.queue.remove_heartbeat(name)
         log.info(Event.WORKER_STOPPED, requeued=sum(unfinished))
+    loops.raise_if_failed()
 
 
 class _PollingWorker(LeasedWorker):

@@ -100,7 +100,7 @@ async def test_healthz_is_503_and_names_the_loops_that_hang(tmp_path: Path) -> N
         answer = await running.until_health(503)
     assert answer.text.startswith("not running: ")
     assert WINDOW.queue in answer.text
-    assert "alive" not in answer.text
+    assert "heartbeat" not in answer.text
 
 
 async def test_healthz_stays_200_while_redis_is_away_or_hangs(tmp_path: Path) -> None:
@@ -122,4 +122,4 @@ async def test_a_worker_whose_loop_keeps_failing_stops_in_order_and_exits_1(tmp_
     events = [line["event"] for line in lines]
     assert events.count("internal_error") == 6
     assert events[-3:] == ["loop_failed", "worker_stopping", "worker_stopped"]
-    assert {line["place"] for line in lines if "place" in line} == {"alive"}
+    assert {line["place"] for line in lines if "place" in line} == {"heartbeat"}
