@@ -26,7 +26,7 @@ def terminate(*_):
     os._exit(0)
 signal.signal(signal.SIGTERM, terminate)
 handler = SighupHandler()
-handler.tell = lambda: print("reload", flush=True)
+handler.on_sighup = lambda: print("reload", flush=True)
 print("ready", flush=True)
 while True: time.sleep(0.05)  # signal.pause would miss one that comes just before it
 """

@@ -48,7 +48,7 @@ write("began")
 time.sleep(0.3)
 from service.process.sighup import SighupHandler
 handler = SighupHandler()
-handler.tell = lambda: write("reload")
+handler.on_sighup = lambda: write("reload")
 write("ready")
 while True: time.sleep(0.05)
 """,

@@ -23,7 +23,7 @@ async def fail(): raise ValueError("x")
 
 app.Loops = partial(Loops, backoff_s=0.01)
 logs.configure("json", "INFO")
-serve(app.create_app(StoreRegistry({}), FakeQueue().opened, keep_up=fail), "127.0.0.1", 0)
+serve(app.create_app(StoreRegistry({}), FakeQueue().opened, background_task=fail), "127.0.0.1", 0)
 """
 
 
