@@ -174,6 +174,9 @@ class Lifecycle:
 
     async def _read_order(self) -> State | AttemptResult:
         self.entry.composed = False
+        if self.entry.start_over and self.entry.sent:
+            # What others have deleted since then is not put back.
+            self.entry.sent = replace(self.entry.sent, carried={})
         created_hint = self._retry.window.opened_at or None
         try:
             self._document = await self._retry.call(
@@ -315,12 +318,12 @@ class Lifecycle:
         return FieldNames.of(self._configs)
 
     def _values_to_restore(self) -> dict[str, Any]:
-        """The values beside those of the rules that our Update wrote and the record has lost: put back once."""
+        """Values that no rule gave and our last Update wrote: they are put back once if the record has lost them."""
         sent = self.entry.sent
-        if sent is None or not self.entry.repaired:
+        if sent is None or (sent.answered and not self.entry.repaired):
             return {}
-        others = {**sent.extra_fields, **sent.carried}
-        return {name: value for name, value in others.items() if name not in self._values.extra_fields}
+        defaults = required_defaults(self._configs, self._values).keys() & sent.extra_fields.keys()
+        return {name: sent.extra_fields[name] for name in defaults} | dict(sent.carried)
 
     async def _read_record(self) -> Record:
         if not self._retry.can_create():

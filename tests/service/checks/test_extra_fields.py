@@ -61,7 +61,8 @@ def check(folder: Path, fields: str, configs: list[ExtraFieldConfig] = CONFIGS, 
         ),
         (
             'floor = { value = "first" }',
-            'error  rule "floor"  the value "first" does not fit: the text is not a number, and the field takes only numbers.',
+            'error  rule "floor"  the value "first" does not fit:'
+            " the text is not a number, and the field takes only numbers.",
         ),
         (
             "floor = { value = 13 }",
