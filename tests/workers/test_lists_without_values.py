@@ -19,7 +19,7 @@ BARE: dict[str, dict[str, Any]] = {
 ORDERS = 4
 
 
-@pytest.fixture(params=BARE.values(), ids=BARE.keys())
+@pytest.fixture(params=list(BARE.values()), ids=list(BARE))
 async def verifier(open_stack: OpenStack, request: pytest.FixtureRequest) -> VerifierStack:
     return VerifierStack(await open_stack(**request.param))
 
