@@ -385,12 +385,12 @@ class Lifecycle:
             return await self._skip_no_company_user()
         message, fields = refused.message, self._values.extra_fields
         named = named_fields({*fields, *carried}, self._configs, message)
-        is_ours = missing_required_field(message) or (named & fields.keys() and not named & set(carried))
+        is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
+        is_ours = is_duplicate or missing_required_field(message) or (named & fields.keys() and not named & {*carried})
         if not is_ours and (bad_carried := fields_to_blame(carried, self._configs, message)):
             # Leave out a field of another app, so that the order gets its own values.
             self._not_carried |= bad_carried
             return self._compare_record
-        is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
         if not self._configs_refreshed and not is_duplicate and (fields or missing_required_field(message)):
             self._configs_refreshed = True
             self._configs = await self._retry.call(

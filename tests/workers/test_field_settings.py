@@ -134,6 +134,18 @@ async def test_a_required_value_that_another_order_has_fails_the_order(job_stack
     assert (entry.status, entry.reason) == (Status.FAILED, f"P: {DUPLICATE}")
 
 
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+async def test_a_duplicate_value_is_not_blamed_on_the_fields_of_others(job_stack: JobStack, refusal: Any) -> None:
+    set_up(job_stack, {"isUnique": True}, '"Priority" = { value = "S-1" }')
+    job_stack.upstream.on(UPDATE, refuse(job_stack, refusal))
+    job_stack.record.make("", theirs="x")
+    job_stack.clock.tick(60)
+    await job_stack.webhook()
+
+    assert (await job_stack.run_until_finished()).dropped == {"P": DUPLICATE}
+    assert job_stack.upstream.bodies(UPDATE)[-1]["extraFields"] == [{"fieldName": "theirs", "fieldValue": "x"}]
+
+
 async def test_an_existing_record_is_no_duplicate_value(job_stack: JobStack) -> None:
     set_up(job_stack, {"isUnique": True}, '"Priority" = { value = "S-1" }')
     job_stack.record.make("")
