@@ -9,14 +9,16 @@ import structlog
 from service.bigcommerce.models import Values
 from service.logs import Event
 from service.orders.state.entry import Entry, Sent, Stage
+from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import PO_NUMBER
 
 log = structlog.get_logger()
 
 
-def note_sending(entry: Entry, by: Literal["create", "update"], values: Values) -> None:
+def note_sending(entry: Entry, by: Literal["create", "update"], values: Values, names: FieldNames) -> None:
     """Note what is about to be sent. From here on these values count as ours, wherever they are found."""
-    entry.sent = Sent(by, values.po_number, values.extra_fields)
+    labels = names.only((*values.extra_fields, *values.carried)).labels
+    entry.sent = Sent(by, values.po_number, values.extra_fields, carried=values.carried, labels=labels)
     entry.start_over = False
     ours = {**values.extra_fields, **({PO_NUMBER: values.po_number} if values.po_number is not None else {})}
     for name, value in ours.items():

@@ -57,13 +57,17 @@ from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import Transitions
+from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import merge, shows_all, shows_any
 from service.orders.values.resolution import (
     ResolvedValues,
     droppable_fields,
+    duplicate_fields,
     fields_to_blame,
     missing_required_field,
+    named_fields,
     read_configs,
+    required_defaults,
     resolve_values,
     validate_evaluation,
 )
@@ -82,6 +86,9 @@ from workers.results import (
     Written,
 )
 from workers.window_retry import WindowRetry
+
+DUPLICATE = "another order has this value already, and BigCommerce takes each value of this field only once."
+"""Why the value of a unique field is left out."""
 
 RESOLVED_VALUES_MAX_AGE_S = 600.0
 """A backfilled order waits for quota many times. For so long its values are not resolved again."""
@@ -132,6 +139,7 @@ class Lifecycle:
         self._configs: list[ExtraFieldConfig] = []
         self._configs_refreshed = False
         self._not_carried: set[str] = set()
+        self._sends_defaults = False
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
@@ -181,6 +189,9 @@ class Lifecycle:
 
     async def _read_order(self) -> State | AttemptResult:
         self.entry.composed = False
+        if self.entry.start_over and self.entry.sent:
+            # What others have deleted since then is not put back.
+            self.entry.sent = replace(self.entry.sent, carried={})
         created_hint = self._retry.window.opened_at or None
         try:
             self._document = await self._retry.call(
@@ -261,17 +272,22 @@ class Lifecycle:
 
     async def _create_record(self) -> State | AttemptResult:
         customer_id, sent_before = self.entry.customer_id or 0, self.entry.sent
-        note_sending(self.entry, "create", self._values)
+        values = self._values
+        if self._sends_defaults:
+            values = replace(values, extra_fields={**required_defaults(self._configs, values), **values.extra_fields})
+        note_sending(self.entry, "create", values, self._names)
         await self._transitions.save(self.entry)
 
         async def create() -> Record:
             self.entry.times[Stage.SENT] = self._clock()
             self.entry.create_age = max(0.0, self._upstream.now() - self._retry.window.opened_at)
-            return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._values)
+            return await self._api.b2b.create_order(self.entry.order_id, customer_id, values)
 
         try:
             await self._retry.call(create)
-        except AlreadyExists:
+        except AlreadyExists as exists:
+            if duplicate_fields(self._configs, values, exists.message):
+                return await self._after_refusal(exists)
             # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
             self.entry.exists = True
             self.entry.sent = sent_before
@@ -293,6 +309,12 @@ class Lifecycle:
     # ── compare and update the record ───────────────────────────────────────────────────────────────────────
 
     async def _compare_record(self) -> State | AttemptResult:
+        if not self._configs:
+            # This attempt starts here. It must recognize a field under both of its names.
+            try:
+                self._configs = await self._retry.call(lambda: read_configs(self._api, self._cache, self._store))
+            except NotFound as missing:
+                return RetryLater(str(missing))
         try:
             record = await self._retry.call(self._read_record)
         except NotFound:
@@ -311,7 +333,10 @@ class Lifecycle:
             self._values,
             self.entry.written,
             self._store.existing_values,
+            names=self._names,
             leave_out=self._not_carried,
+            restore=self._values_to_restore(),
+            defaults=required_defaults(self._configs, self._values),
         )
         note_kept(self.entry, merged.kept)
         if merged.values is not None:
@@ -320,6 +345,18 @@ class Lifecycle:
         self.entry.times[Stage.VERIFIED] = self._clock()
         self.entry.recorded_at = record.created_at
         return self._already_written(record)
+
+    @property
+    def _names(self) -> FieldNames:
+        return FieldNames.of(self._configs)
+
+    def _values_to_restore(self) -> dict[str, Any]:
+        """Values that no rule gave and our last Update wrote: they are put back once if the record has lost them."""
+        sent = self.entry.sent
+        if sent is None or (sent.answered and not self.entry.repaired):
+            return {}
+        defaults = required_defaults(self._configs, self._values).keys() & sent.extra_fields.keys()
+        return {name: sent.extra_fields[name] for name in defaults} | dict(sent.carried)
 
     async def _read_record(self) -> Record:
         if not self._retry.can_create():
@@ -349,7 +386,7 @@ class Lifecycle:
 
     async def _update_record(self) -> State | AttemptResult:
         values, sent_before = self._update_values, self.entry.sent
-        note_sending(self.entry, "update", values)
+        note_sending(self.entry, "update", values, self._names)
         await self._transitions.save(self.entry)
 
         async def update() -> Record | None:
@@ -379,11 +416,15 @@ class Lifecycle:
         """B2B Edition refuses the values: because of the buyer, outdated field configs, or one bad field."""
         if not await self._is_company_user():
             return await self._skip_no_company_user()
-        if bad_carried := fields_to_blame(carried, self._configs, refused.message):
+        message, fields = refused.message, self._values.extra_fields
+        named = named_fields({*fields, *carried}, self._configs, message)
+        is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
+        is_ours = is_duplicate or missing_required_field(message) or (named & fields.keys() and not named & {*carried})
+        if not is_ours and (bad_carried := fields_to_blame(carried, self._configs, message)):
             # Leave out a field of another app, so that the order gets its own values.
             self._not_carried |= bad_carried
             return self._compare_record
-        if not self._configs_refreshed and self._values.extra_fields:
+        if not self._configs_refreshed and not is_duplicate and (fields or missing_required_field(message)):
             self._configs_refreshed = True
             self._configs = await self._retry.call(
                 lambda: read_configs(self._api, self._cache, self._store, refresh=True)
@@ -393,16 +434,26 @@ class Lifecycle:
             resolved = resolve_values(self._rules, self._document, self._configs)
             if resolved.failure or resolved.values != self._values:
                 return self._after_resolving(resolved)
-        if field := missing_required_field(refused.message):
-            return Finished(Status.FAILED, field)
-        bad = droppable_fields(self._rules, self._configs, self._values, refused.message)
+        if field := missing_required_field(message):
+            if self._sends_defaults or not self._has_default(field):
+                return Finished(Status.FAILED, field)
+            self._sends_defaults = True
+            return self._write_again()
+        duplicates = duplicate_fields(self._configs, self._values, message)
+        bad = droppable_fields(self._rules, self._configs, self._values, message)
         if not bad:
-            return Finished(Status.FAILED, refused.message)
-        note_dropped(self.entry, dict.fromkeys(bad, f"BigCommerce refused it: {refused.message}"))
+            return Finished(Status.FAILED, f"{duplicates[0]}: {DUPLICATE}" if duplicates else message)
+        note_dropped(self.entry, dict.fromkeys(bad, DUPLICATE if duplicates else f"BigCommerce refused it: {message}"))
         remaining = {name: value for name, value in self._values.extra_fields.items() if name not in bad}
         self._values = replace(self._values, extra_fields=remaining)
         self.entry.fields = remaining
+        return self._write_again()
+
+    def _write_again(self) -> State:
         return self._create_record if self._retry.can_create() else self._compare_record
+
+    def _has_default(self, field: str) -> bool:
+        return self._names.field_name(field) in required_defaults(self._configs, self._values)
 
     async def _is_company_user(self) -> bool:
         try:

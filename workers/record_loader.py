@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.models import Record
+from service.bigcommerce.models import Record, has_content
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
 from service.orders.document.batch_loader import id_ranges
 from service.orders.state.entry import Entry
+from service.orders.values.merge import lost_carried, shows_all
 
 # A list of 200 records takes longer than the calls inside a create window may take.
 TIMEOUT_S = 10.0
@@ -20,7 +22,8 @@ MAX_SINGLE_READS = 10
 # After so many failed reads the fault is with B2B Edition, not with the records.
 MAX_READ_ERRORS = 3
 
-# The lists of one store were seen without extra fields. For so long such a store's records are read one by one.
+# Lists were seen without extra fields, or without the PO number. For so long the records that need what the lists of
+# a store leave out are read one by one.
 LISTS_OFF_S = 3600.0
 
 
@@ -29,6 +32,13 @@ class CreatedRange(NamedTuple):
 
     earliest: float
     latest: float
+
+
+class Part(StrEnum):
+    """What a store's lists may leave out of every record."""
+
+    PO_NUMBER = "poNumber"
+    EXTRA_FIELDS = "extraFields"
 
 
 @dataclass(slots=True)
@@ -41,8 +51,11 @@ class Records:
     unreadable: set[int] = field(default_factory=set)
     """Orders whose single read failed."""
 
-    without_fields: set[int] = field(default_factory=set)
-    """Orders that a list showed without extra fields, though some were sent. Get an Order must decide."""
+    undecided: dict[int, Record] = field(default_factory=dict)
+    """Records whose row of a list does not show everything that was sent. Get an Order must decide."""
+
+    shown: set[Part] = field(default_factory=set)
+    """What the lists have shown on any record."""
 
     error: UpstreamError | None = None
     """The last error."""
@@ -53,25 +66,27 @@ class RecordLoader:
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._lists_off_until: dict[str, float] = {}
+        self._lists_off_until: dict[tuple[str, Part], float] = {}
 
     async def read(self, api: StoreApi, entries: Collection[Entry], ranges: Mapping[int, CreatedRange]) -> Records:
         """Read the records of these orders. Orders with a range, in which their record was made, may be listed.
 
+        A row of a list only confirms what was sent: where it does not, Get an Order decides.
         Raises CredentialsRefused. Other errors are in the result; without quota it has the records read so far.
         """
         api.timeout_s = TIMEOUT_S
         store, records = api.account.store_hash, Records()
-        lists_off = self._lists_off_until.get(store, 0.0) > self._clock()
-        listed = {entry.order_id: entry for entry in entries if not (lists_off and _has_extra_fields(entry))}
+        off = {part for part in Part if self._lists_off_until.get((store, part), 0.0) > self._clock()}
+        listed = {entry.order_id: entry for entry in entries if not off & _sent_parts(entry)}
         try:
             await _list_clusters(api, listed, ranges, records)
             await _read_singles(api, entries, records)
         except WaitUntil as wait:
             records.error = wait
-        read_singly = (records.found.get(order_id) for order_id in records.without_fields)
-        if any(record and record.has_extra_fields for record in read_singly):
-            self._lists_off_until[store] = self._clock() + LISTS_OFF_S
+        for order_id, row in records.undecided.items():
+            if record := records.found.get(order_id):
+                for part in _parts(record) - _parts(row) - records.shown:
+                    self._lists_off_until[store, part] = self._clock() + LISTS_OFF_S
         return records
 
 
@@ -79,7 +94,7 @@ async def _list_clusters(
     api: StoreApi, wanted: Mapping[int, Entry], ranges: Mapping[int, CreatedRange], records: Records
 ) -> None:
     for cluster in _clusters(wanted.keys() & ranges.keys()):
-        if cluster <= records.found.keys():  # the list of another cluster has shown them
+        if cluster <= records.found.keys() | records.undecided.keys():  # the list of another cluster has shown them
             continue
         created = CreatedRange(
             min(ranges[order_id].earliest for order_id in cluster), max(ranges[order_id].latest for order_id in cluster)
@@ -106,14 +121,15 @@ async def _list(
             min_created=int(created.earliest), max_created=int(created.latest), offset=offset or 0, order_by="DESC"
         )
         for record in page.items:
+            records.shown |= _parts(record)
             if (entry := wanted.get(record.order_id)) is None:
                 continue
-            if record.has_extra_fields or not _has_extra_fields(entry):
+            if entry.sent is None or (shows_all(record, entry.sent) and not lost_carried(record, entry.sent)):
                 records.found[record.order_id] = record
             else:
-                records.without_fields.add(record.order_id)
+                records.undecided[record.order_id] = record
         offset = page.next_offset
-        if offset is None or cluster <= records.found.keys():
+        if offset is None or cluster <= records.found.keys() | records.undecided.keys():
             break
 
 
@@ -133,8 +149,17 @@ async def _read_singles(api: StoreApi, entries: Iterable[Entry], records: Record
                 break
 
 
-def _has_extra_fields(entry: Entry) -> bool:
-    return bool(entry.sent and entry.sent.extra_fields)
+def _sent_parts(entry: Entry) -> set[Part]:
+    sent = entry.sent
+    return _which(sent and sent.po_number, sent and (sent.extra_fields or sent.carried))
+
+
+def _parts(record: Record) -> set[Part]:
+    return _which(has_content(record.po_number), any(map(has_content, record.extra_fields.values())))
+
+
+def _which(po_number: object, extra_fields: object) -> set[Part]:
+    return {part for part, there in ((Part.PO_NUMBER, po_number), (Part.EXTRA_FIELDS, extra_fields)) if there}
 
 
 def _clusters(order_ids: Iterable[int]) -> list[set[int]]:

@@ -18,7 +18,7 @@ from service.errors import CredentialsRefused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.transitions import StaleAttempt
-from service.orders.values.merge import has_lost_values, shows_all
+from service.orders.values.merge import has_lost_values, lost_carried, shows_all
 from workers import outcomes
 from workers.backoff import requeue
 from workers.record_loader import CreatedRange, RecordLoader
@@ -68,13 +68,15 @@ def compare(entry: Entry, record: Record | None) -> Finished | ReadAgain | Repai
     """Compare the record (None if there is none) with what was sent; counts failed checks on the entry."""
     sent = entry.sent
     assert sent is not None, "only a write can be verified"
-    if record is not None and shows_all(record, sent):
-        return Finished(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
+    verified = Finished(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
+    is_shown = record is not None and shows_all(record, sent)
+    if is_shown and not (record and lost_carried(record, sent)):
+        return verified
     entry.checks += 1
     if entry.checks <= len(READ_LAG_BACKOFF_S):
         return ReadAgain(READ_LAG_BACKOFF_S[entry.checks - 1])
     if entry.repaired:
-        return Finished(Status.FAILED, "not_persisted", verified=False)
+        return verified if is_shown else Finished(Status.FAILED, "not_persisted", verified=False)
     return Repair()
 
 
@@ -203,6 +205,8 @@ class Verifier:
         entry.upstream_calls += 1
         match compare(entry, record):
             case Finished() as finished:
+                if record and entry.sent and (lost := lost_carried(record, entry.sent)):
+                    log.warning(Event.VALUES_LOST, outcome=finished.status.value, carried=lost)
                 entry.times[Stage.VERIFIED] = self._clock()
                 entry.recorded_at = record.created_at if record else None
                 await outcomes.finish(self._resources, entry, finished)

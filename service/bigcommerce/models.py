@@ -54,27 +54,54 @@ def _id(value: object) -> int:
 
 
 def _flag(value: object) -> bool:
-    return value is True or value == 1 or (isinstance(value, str) and value.lower() in ("1", "true"))
+    """``isInvoiceOrder`` was seen as 0/1, true/false and "A_0"/"A_1"."""
+    return value is True or value == 1 or (isinstance(value, str) and value.lower() in ("1", "true", "a_1"))
 
 
-def _fields(value: object) -> dict[str, Any]:
-    """``[{"fieldName": …, "fieldValue": …}]`` as name → value; a mapping is used as it is.
+def has_content(value: Any) -> bool:
+    """Whether a value is there: not null, not an empty list, and not a text of spaces alone."""
+    return bool(value.strip() if isinstance(value, str) else value)
+
+
+def _field_rows(value: object) -> list[tuple[str, Any]]:
+    """``[{"fieldName": …, "fieldValue": …}]`` as pairs of name and value; a mapping is used as it is.
 
     Plain values become text. Lists and objects, which are not documented, stay unchanged so that none gets lost.
     """
     if isinstance(value, Mapping):
-        found = {str(name): content for name, content in value.items()}
+        found = list(value.items())
     else:
         rows = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
-        found = {str(row["fieldName"]): row.get("fieldValue") for row in rows if row.get("fieldName")}
-    return {
-        name: content if isinstance(content, list | dict) and content else to_text(content)
-        for name, content in found.items()
-    }
+        found = [(row["fieldName"], row.get("fieldValue")) for row in rows if row.get("fieldName")]
+    return [
+        (str(name), content if isinstance(content, list | dict) and content else to_text(content))
+        for name, content in found
+    ]
+
+
+def _fields(value: object) -> dict[str, Any]:
+    """The fields by name. Of a name that appears twice, the first value that is not empty counts."""
+    fields: dict[str, Any] = {}
+    for name, content in _field_rows(value):
+        if not has_content(fields.get(name)):
+            fields[name] = content
+    return fields
+
+
+def _repeated(value: object) -> tuple[tuple[str, Any], ...]:
+    fields, repeated = _fields(value), list[tuple[str, Any]]()
+    for row in _field_rows(value):
+        if has_content(row[1]) and row[1] != fields[row[0]] and row not in repeated:
+            repeated.append(row)
+    return tuple(repeated)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(to_text(item) for item in value) if isinstance(value, list | tuple) else ()
+    return tuple(filter(None, map(to_text, value))) if isinstance(value, list | tuple) else ()
 
 
 Id = Annotated[int, BeforeValidator(_id)]
@@ -102,6 +129,15 @@ class Record(_ResponseModel):
     po_number: Text = Field(default="", validation_alias="poNumber")
     extra_fields: Annotated[dict[str, Any], BeforeValidator(_fields)] = Field(
         default_factory=dict, validation_alias="extraFields"
+    )
+    repeated_fields: Annotated[tuple[tuple[str, Any], ...], BeforeValidator(_repeated)] = Field(
+        default=(), validation_alias="extraFields"
+    )
+    """Further values of names that appear more than once, where they differ."""
+
+    reference_number: Text = Field(default="", validation_alias="referenceNumber")
+    extra_info: Annotated[dict[str, Any], BeforeValidator(_object)] = Field(
+        default_factory=dict, validation_alias="extraInfo"
     )
     company_id: WholeNumber = Field(default=None, validation_alias="companyId")
     is_invoice_order: Flag = Field(default=False, validation_alias="isInvoiceOrder")
@@ -149,28 +185,55 @@ class ExtraFieldConfig(_ResponseModel):
         default=FieldType.TEXT, validation_alias="fieldType"
     )
     required: Flag = Field(default=False, validation_alias="isRequired")
+    unique: Flag = Field(default=False, validation_alias="isUnique")
+    """Whether BigCommerce refuses a value that another order has already."""
+
+    default: Text = Field(default="", validation_alias="defaultValue")
     maximum_length: Annotated[int | None, BeforeValidator(_length)] = Field(
         default=None, validation_alias="maximumLength"
     )
     maximum_value: Number = Field(default=None, validation_alias="maximumValue")
     options: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(default=(), validation_alias="listOfValues")
+    """A dropdown's options. Empty when the answer shows none: then they are unknown."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_settings(cls, data: Any) -> Any:
+        """Settings may be in ``valueConfig`` or ``valueConfigs`` too, and the options under two names."""
+        if not isinstance(data, dict):
+            return data
+        nested = [data.get(key) for key in ("valueConfig", "valueConfigs")]
+        inner = [part for each in nested for part in (each if isinstance(each, list) else [each])]
+        parts = [data, *(part for part in inner if isinstance(part, Mapping))]
+        lists = [part.get(key) for part in parts for key in ("listOfValues", "listOfValue")]
+        settings = {"listOfValues": next(filter(_texts, lists), None)}
+        for key in ("maximumLength", "maximumValue", "defaultValue"):
+            settings[key] = next((part[key] for part in parts if part.get(key) not in (None, "")), None)
+        return data | {key: value for key, value in settings.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The values to write to a record: the PO number (None: not sent) and extra fields, fieldName → fieldValue."""
+    """The values to write to a record: the PO number (None: not sent) and extra fields, fieldName → fieldValue.
+
+    ``carried`` are the record's other fields, under the record's own names; ``repeated`` are further values of these.
+    ``names`` holds the name to send where that is not the fieldName.
+    """
 
     po_number: str | None
     extra_fields: Mapping[str, str]
     carried: Mapping[str, Any] = field(default_factory=dict)
+    repeated: tuple[tuple[str, Any], ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         """The part of a request's body that Create an Order and Update an Order share."""
         body: dict[str, Any] = {}
         if self.po_number is not None:
             body["poNumber"] = self.po_number
-        if fields := {**self.carried, **self.extra_fields}:
-            body["extraFields"] = [{"fieldName": name, "fieldValue": value} for name, value in fields.items()]
+        ours = {self.names.get(name, name): value for name, value in self.extra_fields.items()}
+        if rows := [*{**self.carried, **ours}.items(), *self.repeated]:
+            body["extraFields"] = [{"fieldName": name, "fieldValue": value} for name, value in rows]
         return body
 
 

@@ -45,7 +45,7 @@ def _rule_findings(
         message = f'fills the same field as rule "{other.name}": "{config.field_name}".'
         yield _finding(Level.ERROR, store, rule, message, "Remove one of the two rules.")
         return
-    wrong = list(_constant_findings(store, rule, config))
+    wrong = [*_constant_findings(store, rule, config), *_unique_findings(store, rule, config)]
     yield from wrong
     if not wrong:
         is_label = rule.name != config.field_name
@@ -58,6 +58,17 @@ def _constant_findings(store: str, rule: CompiledRule, config: ExtraFieldConfig)
     for key, text in _constants(rule).items():
         if reason := rejection_reason(text, config):
             yield _finding(Level.ERROR, store, rule, f'the {key} "{text}" does not fit: {reason}', _options(config))
+        elif config.type is FieldType.DROPDOWN and not config.options:
+            message = f'BigCommerce does not show the options of this dropdown: the {key} "{text}" cannot be checked.'
+            yield _finding(Level.WARNING, store, rule, message, "Compare it with the options in B2B Edition.")
+
+
+def _unique_findings(store: str, rule: CompiledRule, config: ExtraFieldConfig) -> Iterator[Finding]:
+    if config.unique and (constants := _constants(rule)):
+        key, text = next(iter(constants.items()))
+        message = f'BigCommerce takes each value of this field only once, and the {key} "{text}" is always the same.'
+        cure = "Use a value that differs for each order, such as order.id, or let the field accept a value twice."
+        yield _finding(Level.WARNING, store, rule, message, cure)
 
 
 def _constants(rule: CompiledRule) -> dict[str, str]:
@@ -66,9 +77,7 @@ def _constants(rule: CompiledRule) -> dict[str, str]:
 
 
 def _options(config: ExtraFieldConfig) -> str:
-    if config.type is not FieldType.DROPDOWN:
-        return ""
-    return f"Its options are {_join_names(config.options)}." if config.options else "The dropdown has no options."
+    return f"Its options are {_join_names(config.options)}." if config.type is FieldType.DROPDOWN else ""
 
 
 def _unknown_field(
@@ -92,7 +101,12 @@ def _required_fields(
         if not config.required:
             continue
         rule = filled.get(config.field_name)
-        if rule is None:
+        if config.default and (rule is None or not (_constants(rule) or rule.rule.required)):
+            message = (
+                f'BigCommerce requires this field: where no rule fills it, its own default "{config.default}" is sent.'
+            )
+            yield Finding(Level.OK, store, f'field "{config.field_name}"', message)
+        elif rule is None:
             message = "BigCommerce requires this field and no rule fills it: every order would be refused."
             cure = f'Add a rule "{config.field_name}", or make the field optional in B2B Edition.'
             yield Finding(Level.ERROR, store, f'field "{config.field_name}"', message, cure)

@@ -9,6 +9,7 @@ from service.bigcommerce.models import ExtraFieldConfig, Record, Values
 from service.configuration import ConfiguredStore
 from service.orders.document.loading import Document
 from service.orders.document.partial_loader import LoadedOrder
+from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import Merged, merge
 from service.orders.values.resolution import ResolvedValues, validate_evaluation
@@ -53,8 +54,8 @@ class Preview:
     """The preview of one order.
 
     ``values`` are what would be sent; ``reason`` is why nothing would be sent. ``unfilled`` are the fields that
-    BigCommerce requires and no rule fills. ``record`` is the existing B2B Edition record, if any, and ``merged`` the
-    Update that it needs.
+    BigCommerce requires and that neither a rule nor a default fills. ``record`` is the existing B2B Edition record, if
+    any, and ``merged`` the Update that it needs.
     """
 
     loaded: LoadedOrder
@@ -97,7 +98,9 @@ def preview(
     outcome, reason = _outcome(configured, loaded, resolved, record)
     values = Values(None, {}) if resolved.failure else resolved.values
     fields = {result.field for result in results if result.sent is not None}
-    merged = merge(record, values, written or {}, store.existing_values) if record and outcome is Outcome.SENT else None
+    names, merged = FieldNames.of(configs), None
+    if record and outcome is Outcome.SENT:
+        merged = merge(record, values, written or {}, store.existing_values, names=names)
     return Preview(
         loaded=loaded,
         is_company_user="user" not in loaded.gaps,
@@ -105,7 +108,11 @@ def preview(
         reason=reason,
         values=values,
         results=results,
-        unfilled=tuple(config.field_name for config in configs if config.required and config.field_name not in fields),
+        unfilled=tuple(
+            config.field_name
+            for config in configs
+            if config.required and not config.default and config.field_name not in fields
+        ),
         record=record,
         merged=merged,
     )

@@ -72,6 +72,19 @@ class Options(BaseModel):
     record_data_as: Literal["array", "object"] = "array"
     """``data`` of Get an Order and Update an Order: an array as documented, or an object as seen elsewhere."""
     bc_order_id_as: Literal["number", "text"] = "number"
+    invoice_flag_as: Literal["number", "boolean", "text"] = "number"
+    """``isInvoiceOrder``: 1, true or "A_1"."""
+    extra_field_shown_by: Literal["fieldName", "label"] = "fieldName"
+    """The name that a record shows an extra field under. With ``label``, writes are accepted under both."""
+    list_extra_fields: Literal["shown", "missing", "null", "empty"] = "shown"
+    """``extraFields`` in the rows of Get All Orders."""
+    list_po_number: bool = True
+    """Whether the rows of Get All Orders have a ``poNumber``."""
+    dropdown_options_in: Literal["listOfValues", "listOfValue", "valueConfig", "valueConfigs", "nowhere"] = (
+        "listOfValues"
+    )
+    limits_as: Literal["number", "text"] = "number"
+    """Lengths and limits of extra-field configs: numbers, or text ("" without a limit)."""
     update_extra_fields: Literal["replace", "merge"] = "replace"
     """Whether Update an Order deletes extra fields that are not sent; BigCommerce does not document it."""
     unknown_extra_field_status: Literal[400, 422] = 400

@@ -164,7 +164,13 @@ class JobStack:
 
     def configure(self, *, keys: str = "", fields: str = "") -> None:
         """Restart the workers with these lines in the stores file."""
-        configuration = self.configuration(keys=keys, fields=fields)
+        self._use(self.configuration(keys=keys, fields=fields))
+
+    def use(self, path: Path) -> None:
+        """Restart the workers with this stores file."""
+        self._use(load_configuration(path))
+
+    def _use(self, configuration: Configuration) -> None:
         self.resources = replace(self.resources, configuration=configuration, metrics=WorkerMetrics())
         self.jobs = Jobs(self.resources, clock=self.clock)
         self._verifier = Verifier(self.resources, clock=self.clock)

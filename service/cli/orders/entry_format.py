@@ -1,14 +1,13 @@
 """Output of an order's entry: a table for people, a dict for scripts."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.entry import Entry, Sent, Stage, Status
 
 COLOURS = {
     Status.CREATED: "green",
@@ -37,10 +36,20 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "customer_id": entry.customer_id,
         "attempts": entry.attempts,
         "upstream_calls": entry.upstream_calls,
-        "sent": asdict(entry.sent) if entry.sent else None,
+        "sent": _sent(entry.sent) if entry.sent else None,
         "ended_at": _iso(entry.ended_at),
         "order_created_at": _iso(entry.times.get(Stage.CREATED)),
         "timeline_ms": {stage.value: to_ms(entry.age_at(stage)) for stage in Stage if stage in entry.times},
+    }
+
+
+def _sent(sent: Sent) -> dict[str, Any]:
+    """Our values. Those of somebody else that an Update carried are not shown."""
+    return {
+        "by": sent.by,
+        "po_number": sent.po_number,
+        "extra_fields": dict(sent.extra_fields),
+        "answered": sent.answered,
     }
 
 

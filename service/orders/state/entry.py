@@ -51,13 +51,16 @@ _UPSTREAM_STAGES = frozenset({Stage.CREATED, Stage.WEBHOOK_SENT})
 class Sent:
     """What was last sent to B2B Edition for an order; saved before the call.
 
-    ``answered`` is true once BigCommerce has confirmed the write.
+    ``answered`` is true once BigCommerce has confirmed the write. ``carried`` are the fields of somebody else that an
+    Update sent along, by the record's own names; ``labels`` is fieldName → label of the fields that were sent.
     """
 
     by: Literal["create", "update"]
     po_number: str | None
     extra_fields: Mapping[str, str]
     answered: bool = False
+    carried: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -134,6 +137,7 @@ class Entry:
 _NEVER_RESET = frozenset(
     {"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at", "late_until"}
 )
+_SENT = tuple(f.name for f in fields(Sent))
 _PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
 
 
@@ -150,13 +154,15 @@ def _encode(value: Any) -> str:
     if value == {}:
         return "{}"
     if isinstance(value, Sent):
-        value = [value.by, value.po_number, dict(value.extra_fields), value.answered]
+        parts = (getattr(value, name) for name in _SENT)
+        value = [dict(part) if isinstance(part, Mapping) else part for part in parts]
     # As ASCII: half a surrogate pair, which a shopper can type, is not valid UTF-8.
     return json.dumps(value, separators=(",", ":"))
 
 
 def _decode_sent(text: str) -> Sent | None:
-    return Sent(*sent[:4]) if (sent := json.loads(text)) else None
+    # Another version may have written fewer or more of them.
+    return Sent(*sent[: len(_SENT)]) if (sent := json.loads(text)) else None
 
 
 _DECODERS: dict[str, Any] = {"status": Status, "sent": _decode_sent}

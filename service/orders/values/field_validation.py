@@ -123,8 +123,8 @@ def _value(text: str, config: ExtraFieldConfig) -> str:
 
 
 def _option(text: str, config: ExtraFieldConfig) -> str:
-    if text in config.options:
-        return text
+    if text in config.options or not config.options:
+        return text  # without a list, the options are unknown
     alike = {option for option in config.options if option.strip().casefold() == text.strip().casefold()}
     if len(alike) != 1:
         raise _InvalidValueError("the text is not one of the field's options.", required=config.required)

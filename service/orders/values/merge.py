@@ -8,12 +8,16 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Literal
 
-from service.bigcommerce.models import Record, Values
+from service.bigcommerce.models import Record, Values, has_content
 from service.orders.state.entry import Sent
+from service.orders.values.field_names import FieldNames
 
 PO_NUMBER = "po_number"
+NO_LABELS = FieldNames()
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 # No leading zeros, so that "007" and "7" stay different texts.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -37,61 +41,96 @@ def merge(
     written: Mapping[str, Sequence[str]],
     existing_values: Literal["keep", "replace"],
     *,
+    names: FieldNames = NO_LABELS,
     leave_out: Collection[str] = (),
+    restore: Mapping[str, Any] = _NOTHING,
+    defaults: Mapping[str, str] = _NOTHING,
 ) -> Merged:
     """Compare a record with the wanted values, and decide what an Update must send.
 
+    An extra field is one field under its fieldName and under its label (``names``), and under a repeated name.
     ``written`` holds every value that we have sent, by name; such a value on the record counts as ours. Extra fields
-    in ``leave_out`` are not carried.
+    in ``leave_out`` are not carried. ``restore`` are fields of somebody else that an Update of ours carried: they are
+    written where the record has lost them. ``defaults`` fill empty fields of an Update that is necessary anyway.
     """
     kept: list[str] = []
 
-    def needs_write(name: str, value: str, existing: Any) -> bool:
+    def needs_write(name: str, value: str, existing: Sequence[Any]) -> bool:
         exact = name == PO_NUMBER
-        if same(value, existing, exact=exact):
+        if any(same(value, each, exact=exact) for each in existing or [""]):
             return False
-        is_ours = any(same(earlier, existing, exact=exact) for earlier in written.get(name, ()))
-        if _has_content(existing) and not is_ours and existing_values == "keep":
+        ours = written.get(name, ())
+        if existing_values == "keep" and any(
+            not any(same(earlier, each, exact=exact) for earlier in ours) for each in existing
+        ):
             kept.append(name)
             return False
         return True
 
     po_number = None
-    if wanted.po_number is not None and needs_write(PO_NUMBER, wanted.po_number, record.po_number):
+    existing_po = [record.po_number] if has_content(record.po_number) else []
+    if wanted.po_number is not None and needs_write(PO_NUMBER, wanted.po_number, existing_po):
         po_number = wanted.po_number
     fields = {
         name: value
         for name, value in wanted.extra_fields.items()
-        if needs_write(name, value, record.extra_fields.get(name, ""))
+        if needs_write(name, value, names.values_on(record, name))
     }
-    if po_number is None and not fields:
+    lost = {
+        name: value
+        for name, value in restore.items()
+        if name not in leave_out
+        and names.field_name(name) not in wanted.extra_fields
+        and not names.values_on(record, name)
+    }
+    if po_number is None and not fields and not lost:
         return Merged(None, tuple(kept))
-    carried = {
-        name: existing
-        for name, existing in record.extra_fields.items()
-        if _has_content(existing) and name not in fields and name not in leave_out
+    fields |= {
+        name: text for name, text in defaults.items() if not names.values_on(record, name) and name not in fields
     }
-    return Merged(Values(po_number, fields, carried), tuple(kept))
+    others = [
+        (name, value)
+        for name, value in record.extra_fields.items()
+        if has_content(value) and names.field_name(name) not in fields and name not in leave_out
+    ]
+    repeated = tuple((name, value) for name, value in record.repeated_fields if name in dict(others))
+    sent_names = {name: names.name_to_write(record, name) for name in fields}
+    renamed = {name: sent_name for name, sent_name in sent_names.items() if sent_name != name}
+    return Merged(Values(po_number, fields, dict(others) | lost, repeated, renamed), tuple(kept))
 
 
 def shows_all(record: Record, sent: Sent) -> bool:
     """Whether the record shows the PO and every extra field exactly as sent."""
     return (sent.po_number is None or same(sent.po_number, record.po_number, exact=True)) and all(
-        same(value, record.extra_fields.get(name, "")) for name, value in sent.extra_fields.items()
+        _shows(record, sent, name, value) for name, value in sent.extra_fields.items()
     )
 
 
 def shows_any(record: Record, sent: Sent) -> bool:
     """Whether the record shows at least one of the sent values."""
     return (sent.po_number is not None and same(sent.po_number, record.po_number, exact=True)) or any(
-        same(value, record.extra_fields.get(name, "")) for name, value in sent.extra_fields.items()
+        _shows(record, sent, name, value) for name, value in sent.extra_fields.items()
     )
 
 
 def has_lost_values(record: Record, sent: Sent) -> bool:
     """Whether a sent value is empty on the record now. A value that somebody changed is not lost."""
-    lost = [name for name in sent.extra_fields if not _has_content(record.extra_fields.get(name, ""))]
-    return bool(lost) or (sent.po_number is not None and not record.po_number.strip())
+    names = FieldNames(sent.labels)
+    lost = [name for name in sent.extra_fields if not names.values_on(record, name)]
+    return bool(lost or lost_carried(record, sent)) or (
+        sent.po_number is not None and not has_content(record.po_number)
+    )
+
+
+def lost_carried(record: Record, sent: Sent) -> list[str]:
+    """The fields of somebody else that our Update carried and that are empty on the record now."""
+    names = FieldNames(sent.labels)
+    return [name for name in sent.carried if not names.values_on(record, name)]
+
+
+def _shows(record: Record, sent: Sent, name: str, value: str) -> bool:
+    existing = FieldNames(sent.labels).values_on(record, name)
+    return any(same(value, each) for each in existing) if existing else same(value, "")
 
 
 def same(ours: str, existing: Any, *, exact: bool = False) -> bool:
@@ -108,7 +147,3 @@ def same(ours: str, existing: Any, *, exact: bool = False) -> bool:
 
 def _normalize(text: str) -> str:
     return text.strip().replace("\r\n", "\n")
-
-
-def _has_content(value: Any) -> bool:
-    return bool(value.strip() if isinstance(value, str) else value)

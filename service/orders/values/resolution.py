@@ -10,6 +10,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.orders.document.cache import CONFIGS_STALE_S, CONFIGS_TTL_S, Cache
 from service.orders.document.loading import Document
+from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import PO_NUMBER
 from service.rules import Evaluation, RuleSet
@@ -17,6 +18,11 @@ from service.stores import Store
 
 _CONFIGS = TypeAdapter(list[ExtraFieldConfig])
 _CACHED_AS = "extra-field-configs"
+
+# How a refusal says that a field is unique and another order has the value. Not documented: a generous guess.
+_DUPLICATE = re.compile(r"\bunique|\bduplicat|\balready\s+(exist|used|in use|taken)", re.IGNORECASE)
+# Create an Order: the record exists.
+_ORDER_EXISTS = re.compile(r"\border\s+already\s+exist", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,12 @@ def validate_evaluation(rules: RuleSet, evaluation: Evaluation, configs: list[Ex
 
 
 async def read_configs(api: StoreApi, cache: Cache, store: Store, *, refresh: bool = False) -> list[ExtraFieldConfig]:
-    """Read the store's extra-field configs, cached for ten minutes; none when no rule writes an extra field."""
-    if not store.extra_fields:
-        return []
+    """Read the store's extra-field configs, cached for ten minutes.
+
+    When no rule writes an extra field, they are read only to ``refresh`` them: after a refusal that is about one.
+    """
+    if not store.extra_fields and not refresh:
+        return await remembered_configs(cache)
 
     async def read() -> object:
         return _CONFIGS.dump_python(await api.b2b.extra_field_configs(), mode="json")
@@ -82,8 +91,27 @@ def missing_required_field(message: str) -> str | None:
 
 def fields_to_blame(carried: Collection[str], configs: list[ExtraFieldConfig], message: str) -> set[str]:
     """The carried fields that caused a refusal: those that its message names, else those that the store lacks."""
-    known = {config.field_name for config in configs}
-    return _named(carried, message) or ({name for name in carried if name not in known} if known else set())
+    known = {name for config in configs for name in (config.field_name, config.label)}
+    named = named_fields(carried, configs, message)
+    return named or ({name for name in carried if name not in known} if known else set())
+
+
+def duplicate_fields(configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
+    """The fields whose value another order has already, after a refusal that says so.
+
+    These are the unique fields that the message names, else all unique fields.
+    """
+    unique = [config.field_name for config in configs if config.unique and config.field_name in values.extra_fields]
+    if _ORDER_EXISTS.search(message) or not _DUPLICATE.search(message):
+        return ()
+    named = named_fields(values.extra_fields, configs, message)
+    return tuple(name for name in unique if name in named or not named)
+
+
+def required_defaults(configs: list[ExtraFieldConfig], values: Values) -> dict[str, str]:
+    """The store's own default values of required fields that no rule has filled."""
+    empty = (config for config in configs if config.required and config.field_name not in values.extra_fields)
+    return {config.field_name: config.default for config in empty if config.default}
 
 
 def droppable_fields(rules: RuleSet, configs: list[ExtraFieldConfig], values: Values, message: str) -> tuple[str, ...]:
@@ -91,7 +119,9 @@ def droppable_fields(rules: RuleSet, configs: list[ExtraFieldConfig], values: Va
 
     Empty when nothing would be left to send, or when one of them is required.
     """
-    required, named = rules.required, _named(values.extra_fields, message)
+    duplicates = duplicate_fields(configs, values, message)
+    named = duplicates or named_fields(values.extra_fields, configs, message)
+    required = rules.required
     by_name: Mapping[str, ExtraFieldConfig] = {config.field_name: config for config in configs}
 
     def is_required(name: str) -> bool:
@@ -103,11 +133,16 @@ def droppable_fields(rules: RuleSet, configs: list[ExtraFieldConfig], values: Va
     return bad if leaves_something and not any(is_required(name) for name in bad) else ()
 
 
-def _named(names: Collection[str], message: str) -> set[str]:
-    """The names that the message contains. "Cost" does not count where only "Cost Center" is written."""
+def named_fields(names: Collection[str], configs: list[ExtraFieldConfig], message: str) -> set[str]:
+    """The fields that the message names, by fieldName or label.
+
+    "Cost" does not count where only "Cost Center" is written.
+    """
+    known = FieldNames.of(configs)
+    by_text = {text: name for name in names for text in known.both(name)} | {name: name for name in names}
     found = set()
-    for name in sorted(names, key=len, reverse=True):
-        if name in message:
-            found.add(name)
-            message = message.replace(name, "\0")
+    for text in sorted(by_text, key=len, reverse=True):
+        if text in message:
+            found.add(by_text[text])
+            message = message.replace(text, "\0")
     return found

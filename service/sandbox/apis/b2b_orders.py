@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute
 
 from service.sandbox.apis.b2b_people import done, required_int
 from service.sandbox.apis.documents import STATUSES
-from service.sandbox.apis.extra_fields import check, pairs, parse
+from service.sandbox.apis.extra_fields import check, config_document, labels_shown, pairs, parse
 from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refusal
 from service.sandbox.state import Order, Record, Write
 
@@ -55,7 +55,7 @@ def create(call: Call) -> Done:
         raise refused_customer()
     if order.record(call.now) or call.now >= order.placed_at + call.sandbox.options.create_window:
         raise Refusal(400, "The order already exists.")
-    po_number, extra_fields = _po_number(call), parse(call.fields)
+    po_number, extra_fields = _po_number(call), parse(call)
     check(call, extra_fields or {}, order, whole=extra_fields)
     record = Record(call.now, user.company_id, po_number, extra_fields or {})
     _accept(call, order, "Create an Order", record, po_number, extra_fields)
@@ -89,7 +89,7 @@ def update(call: Call) -> Done:
     record = order.record(call.now)
     if not _is_of_company(record):
         raise _no_order()
-    po_number, extra_fields = _po_number(call), parse(call.fields)
+    po_number, extra_fields = _po_number(call), parse(call)
     if po_number is None and extra_fields is None:
         raise Refusal(400, "At least one of poNumber and extraFields is required.")
     merged = {**record.extra_fields, **(extra_fields or {})}
@@ -164,8 +164,18 @@ def all_orders(call: Call) -> Done:
     )
     limit, offset = _page(call)
     extra = call.query.get("showExtra", "").lower() in {"true", "1"}
-    page = [_document(call, order, record, extra=extra) for order, record in matching[offset : offset + limit]]
+    page = [_row(call, order, record, extra=extra) for order, record in matching[offset : offset + limit]]
     return _listing(page, len(matching), limit, offset)
+
+
+def _row(call: Call, order: Order, record: Record, *, extra: bool) -> dict[str, Any]:
+    options = call.sandbox.options
+    row = _document(call, order, record, extra=extra and options.list_extra_fields != "missing")
+    if extra and options.list_extra_fields in ("null", "empty"):
+        row["extraFields"] = None if options.list_extra_fields == "null" else []
+    if not options.list_po_number:
+        del row["poNumber"]
+    return row
 
 
 def _matches(call: Call, order: Order, record: Record) -> bool:
@@ -192,12 +202,7 @@ def extra_field_configs(call: Call) -> Done:
     """List the store's extra fields, in pages."""
     limit, offset = _page(call)
     configs = [
-        {
-            "id": number,
-            "uuid": "",
-            **config.model_dump(by_alias=True),
-            "labelName": config.label_name or config.field_name,
-        }
+        {"id": number, "uuid": "", **config_document(call, config)}
         for number, config in enumerate(call.store.extra_fields, start=1)
     ]
     return _listing(configs[offset : offset + limit], len(configs), limit, offset)
@@ -234,12 +239,16 @@ def _document(call: Call, order: Order, record: Record, *, extra: bool) -> dict[
         "createdAt": int(shown(order.placed_at)),
         "updatedAt": int(shown(record.written_at)),
     }
-    extras: dict[str, Any] = {**_LEGACY, "extraInfo": {}, "extraFields": pairs(record.extra_fields)} if extra else {}
+    extras: dict[str, Any] = (
+        {**_LEGACY, "extraInfo": {}, "extraFields": pairs(record.extra_fields, labels_shown(call))} if extra else {}
+    )
     return document | extras
 
 
 def _detail(call: Call, order: Order, record: Record) -> Any:
-    invoice = {"isInvoiceOrder": int(order.is_invoice_order), "invoiceId": None, "invoiceNumber": None}
+    flag = order.is_invoice_order
+    shown = {"number": int(flag), "boolean": flag, "text": f"A_{flag:d}"}[call.sandbox.options.invoice_flag_as]
+    invoice = {"isInvoiceOrder": shown, "invoiceId": None, "invoiceNumber": None}
     document = _document(call, order, record, extra=True) | invoice | {"invoiceStatus": None}
     return [document] if call.sandbox.options.record_data_as == "array" else document
 

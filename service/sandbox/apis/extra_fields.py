@@ -1,21 +1,47 @@
 """Order extra fields: parsing a body, and validation against the store's configs."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from service.sandbox.gateway import Call, Refusal
 from service.sandbox.specs import ExtraFieldConfig, FieldType
 from service.sandbox.state import Order
 
-
-def pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """The values in the API's form: ``[{"fieldName": …, "fieldValue": …}]``."""
-    return [{"fieldName": name, "fieldValue": value} for name, value in values.items()]
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-def parse(fields: Mapping[str, Any]) -> dict[str, str] | None:
-    """Parse ``extraFields`` of a body; None when it has none."""
-    listed = fields.get("extraFields")
+def pairs(values: Mapping[str, str], names: Mapping[str, str] = NO_NAMES) -> list[dict[str, str]]:
+    """The values in the API's form: ``[{"fieldName": …, "fieldValue": …}]``; ``names`` are other names to show."""
+    return [{"fieldName": names.get(name, name), "fieldValue": value} for name, value in values.items()]
+
+
+def labels_shown(call: Call) -> dict[str, str]:
+    """fieldName → label, where records show fields by their label."""
+    if call.sandbox.options.extra_field_shown_by == "fieldName":
+        return {}
+    return {config.field_name: config.label_name for config in call.store.extra_fields if config.label_name}
+
+
+def config_document(call: Call, config: ExtraFieldConfig) -> dict[str, Any]:
+    """The settings of a field as Get Order Extra Field Configs shows them."""
+    options, document = call.sandbox.options, config.model_dump(by_alias=True)
+    document["labelName"] = config.label_name or config.field_name
+    if options.limits_as == "text":
+        for key in ("maximumLength", "maximumValue", "numberOfRows"):
+            document[key] = "" if document[key] is None else f"{document[key]:g}"
+    if options.dropdown_options_in != "listOfValues":
+        values = document.pop("listOfValues")
+        if options.dropdown_options_in == "listOfValue":
+            document["listOfValue"] = values
+        elif options.dropdown_options_in != "nowhere":
+            document[options.dropdown_options_in] = {"listOfValue": values}
+    return document
+
+
+def parse(call: Call) -> dict[str, str] | None:
+    """Parse ``extraFields`` of a body, as fieldName → value; None when it has none."""
+    listed = call.fields.get("extraFields")
     if listed is None:
         return None
     try:
@@ -24,7 +50,8 @@ def parse(fields: Mapping[str, Any]) -> dict[str, str] | None:
         raise Refusal(422, "extraFields must be an array of fieldName and fieldValue.") from None
     if not all(isinstance(text, str) for text in (*values, *values.values())):
         raise Refusal(422, "fieldName and fieldValue must be strings.")
-    return values
+    names = {label: name for name, label in labels_shown(call).items()}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def check(call: Call, values: Mapping[str, str], order: Order, whole: Mapping[str, str] | None) -> None:

@@ -12,7 +12,9 @@ JSON = st.recursive(
     max_leaves=8,
 )
 RECORD_KEYS = ["bcOrderId", "poNumber", "extraFields", "companyId", "isInvoiceOrder", "createdAt", "updatedAt"]
+RECORD_KEYS += ["referenceNumber", "extraInfo"]
 CONFIG_KEYS = ["fieldName", "labelName", "fieldType", "isRequired", "maximumLength", "maximumValue", "listOfValues"]
+CONFIG_KEYS += ["listOfValue", "valueConfig", "valueConfigs", "defaultValue", "isUnique"]
 
 
 def test_record_is_parsed_as_documented() -> None:
@@ -75,6 +77,43 @@ def test_extra_field_value_is_text(value: Any, text: str) -> None:
     assert record.extra_fields == {"a": text}
 
 
+@pytest.mark.parametrize(
+    ("values", "shown", "repeated"),
+    [
+        (["a", "b"], "a", (("F", "b"),)),
+        (["", "b"], "b", ()),
+        (["a", "", None], "a", ()),
+        (["a", "a"], "a", ()),
+        (["a", "b", "b", "a"], "a", (("F", "b"),)),
+        ([5, "5"], "5", ()),
+        ([["x"], "b"], ["x"], (("F", "b"),)),
+    ],
+)
+def test_no_value_of_a_repeated_name_gets_lost(values: list[Any], shown: Any, repeated: tuple[Any, ...]) -> None:
+    record = Record.model_validate({"extraFields": [{"fieldName": "F", "fieldValue": value} for value in values]})
+    assert (record.extra_fields, record.repeated_fields) == ({"F": shown}, repeated)
+
+
+@pytest.mark.parametrize("flag", [1, "1", True, "true", "TRUE", "A_1"])
+def test_a_flag_has_several_forms(flag: Any) -> None:
+    assert Record.model_validate({"isInvoiceOrder": flag}).is_invoice_order
+
+
+@pytest.mark.parametrize("flag", [0, "0", False, "false", "A_0", "", None, [], 2])
+def test_anything_else_is_no_flag(flag: Any) -> None:
+    assert not Record.model_validate({"isInvoiceOrder": flag}).is_invoice_order
+
+
+def test_reference_number_and_extra_info_can_be_read() -> None:
+    extra_info = {"addressExtraFields": {"shippingAddressExtraFields": [{"fieldName": "Dock", "fieldValue": "4"}]}}
+    record = Record.model_validate({"referenceNumber": 4711, "extraInfo": extra_info})
+    assert (record.reference_number, record.extra_info) == ("4711", extra_info)
+    nothings: list[Any] = [None, [], "x", 5]
+    for nothing in nothings:
+        record = Record.model_validate({"referenceNumber": None, "extraInfo": nothing})
+        assert (record.reference_number, record.extra_info) == ("", {})
+
+
 @given(st.dictionaries(st.sampled_from(RECORD_KEYS), JSON))
 def test_any_record_can_be_parsed(answer: dict[str, Any]) -> None:
     assert isinstance(Record.model_validate(answer).po_number, str)
@@ -101,6 +140,7 @@ def test_config_is_parsed_as_documented() -> None:
         maximum_length=100,
         maximum_value=1000.0,
         options=("A", "B"),
+        default="A",
     )
 
 
@@ -125,6 +165,36 @@ def test_field_of_an_unknown_type_is_text(kind: Any) -> None:
     assert ExtraFieldConfig.model_validate({"fieldType": kind}).type is FieldType.TEXT
 
 
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        ({"listOfValues": ["A"]}, ("A",)),
+        ({"listOfValue": ["A", None, ""]}, ("A",)),
+        ({"listOfValues": [], "listOfValue": ["A"]}, ("A",)),
+        ({"valueConfig": {"listOfValue": ["A"]}}, ("A",)),
+        ({"valueConfigs": [None, {"listOfValues": [1, 2]}]}, ("1", "2")),
+        ({"listOfValues": ["A"], "valueConfig": {"listOfValue": ["B"]}}, ("A",)),
+        ({"listOfValues": "A", "valueConfig": "B"}, ()),
+        ({}, ()),
+    ],
+)
+def test_options_are_the_first_list_that_is_not_empty(answer: dict[str, Any], options: tuple[str, ...]) -> None:
+    assert ExtraFieldConfig.model_validate(answer).options == options
+
+
+def test_limits_and_the_default_may_be_nested_and_text() -> None:
+    nested = {"maximumLength": "100", "maximumValue": "12.5", "defaultValue": "A", "label": "no label", "unique": True}
+    config = ExtraFieldConfig.model_validate({"maximumLength": "", "defaultValue": None, "valueConfig": nested})
+    assert config == ExtraFieldConfig(maximum_length=100, maximum_value=12.5, default="A")
+
+
+def test_a_config_survives_the_cache() -> None:
+    config = ExtraFieldConfig.model_validate(
+        {"fieldName": "a", "fieldType": 3, "listOfValue": ["A"], "defaultValue": "A", "isUnique": True}
+    )
+    assert ExtraFieldConfig.model_validate(config.model_dump(mode="json")) == config
+
+
 def test_maximum_length_of_zero_is_no_limit() -> None:
     assert ExtraFieldConfig.model_validate({"maximumLength": 0}).maximum_length is None
 
@@ -140,6 +210,16 @@ def test_any_config_can_be_parsed(answer: dict[str, Any]) -> None:
         (Values("PO-1", {}), {"poNumber": "PO-1"}),
         (Values("", {}), {"poNumber": ""}),
         (Values(None, {"a": "b"}), {"extraFields": [{"fieldName": "a", "fieldValue": "b"}]}),
+        (
+            Values(None, {"a": "b"}, {"c": "d"}, (("c", "e"),), {"a": "A"}),
+            {
+                "extraFields": [
+                    {"fieldName": "c", "fieldValue": "d"},
+                    {"fieldName": "A", "fieldValue": "b"},
+                    {"fieldName": "c", "fieldValue": "e"},
+                ]
+            },
+        ),
     ],
 )
 def test_body_holds_only_the_given_values(values: Values, body: dict[str, Any]) -> None:

@@ -61,11 +61,12 @@ def check(folder: Path, fields: str, configs: list[ExtraFieldConfig] = CONFIGS, 
         ),
         (
             'floor = { value = "first" }',
-            'error  rule "floor"  the value "first" does not fit: the field takes a number, and the text is none.',
+            'error  rule "floor"  the value "first" does not fit:'
+            " the text is not a number, and the field takes only numbers.",
         ),
         (
             "floor = { value = 13 }",
-            'error  rule "floor"  the value "13" does not fit: the number is above 12, the most that the field takes.',
+            'error  rule "floor"  the value "13" does not fit: the number is larger than 12, the field\'s maximum.',
         ),
         (
             'dock = { value = "West" }',
@@ -74,13 +75,31 @@ def check(folder: Path, fields: str, configs: list[ExtraFieldConfig] = CONFIGS, 
         ),
         (
             'empty = { value = "West" }',
-            'error  rule "empty"  the value "West" does not fit: the text is not one of the field\'s options.'
-            " The dropdown has no options.",
+            'warning  rule "empty"  BigCommerce does not show the options of this dropdown: the value "West" cannot be'
+            " checked. Compare it with the options in B2B Edition.",
         ),
     ],
 )
 def test_each_rule_is_checked_against_its_field(tmp_path: Path, fields: str, line: str) -> None:
     assert check(tmp_path, fields) == [line]
+
+
+@pytest.mark.parametrize("key", ["value", "default"])
+def test_a_constant_in_a_unique_field_is_a_warning(tmp_path: Path, key: str) -> None:
+    rule = '{ value = "W" }' if key == "value" else '{ from = "order.id", default = "W" }'
+    assert check(tmp_path, f"serial = {rule}", [config("serial", isUnique=True)]) == [
+        f'warning  rule "serial"  BigCommerce takes each value of this field only once, and the {key} "W" is always'
+        " the same. Use a value that differs for each order, such as order.id, or let the field accept a value twice."
+    ]
+    assert check(tmp_path, 'serial = "order.id"', [config("serial", isUnique=True)])[0].startswith("ok")
+
+
+@pytest.mark.parametrize("rules", ["", 'Must = "order.staff_notes"'])
+def test_a_required_field_with_a_default_needs_no_rule(tmp_path: Path, rules: str) -> None:
+    must = config("must", labelName="Must", isRequired=True, defaultValue="web")
+    assert check(tmp_path, rules, [must])[-1] == (
+        'ok  field "must"  BigCommerce requires this field: where no rule fills it, its own default "web" is sent.'
+    )
 
 
 def test_a_field_that_only_the_cache_knows_was_renamed_or_deleted(tmp_path: Path) -> None:

@@ -124,6 +124,18 @@ def test_required_fields_that_no_rule_fills_are_listed(tmp_path: Path) -> None:
     assert got.unfilled == ("B", "C")
 
 
+def test_a_required_field_with_a_default_is_filled(tmp_path: Path) -> None:
+    got = previewed(tmp_path, f'{BOTH}A = "order.id"', loaded(), config("B", isRequired=True, defaultValue="web"))
+    assert got.unfilled == ()
+
+
+def test_a_value_on_the_record_counts_under_its_label(tmp_path: Path) -> None:
+    shown = record(poNumber="PO1", extraFields=[{"fieldName": "Label", "fieldValue": "theirs"}])
+    got = previewed(tmp_path, f'{BOTH}A = "order.id"', loaded(), config("A", labelName="Label"), record=shown)
+    assert got.merged
+    assert (got.merged.values, got.merged.kept) == (None, ("A",))
+
+
 @pytest.mark.parametrize(
     ("existing", "update", "kept"),
     [

@@ -10,6 +10,11 @@ from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
 ORDERS = "/api/v3/io/orders"
 ACCOUNT = {"fieldName": "Account No", "fieldValue": "ERP-10001"}
+BUYER: dict[str, Any] = {
+    "companies": [{"id": 5001, "name": "Great Buys"}],
+    "users": [{"customer_id": 101, "company_id": 5001}],
+}
+"""What a store needs for customer 101 to be a Company user."""
 
 
 @pytest.fixture
@@ -162,8 +167,7 @@ async def test_a_unique_extra_field_is_taken_once(clock: StillClock) -> None:
     async with called_sandbox(clock) as sandbox:
         await sandbox.put_store(
             extra_fields=[{"fieldName": "Account No", "isUnique": True}],
-            companies=[{"id": 5001, "name": "Great Buys"}],
-            users=[{"customer_id": 101, "company_id": 5001}],
+            **BUYER,
         )
         first, second = await placed(sandbox), await placed(sandbox)
 
@@ -207,6 +211,66 @@ async def test_alternative_response_formats_can_be_configured(clock: StillClock)
         data = (await sandbox.api.get(f"{ORDERS}/{order_id}")).json()["data"]
 
         assert data == {**data, "bcOrderId": str(order_id), "isInvoiceOrder": 1}
+
+
+@pytest.mark.parametrize(("shown_as", "flag"), [("number", 1), ("boolean", True), ("text", "A_1")])
+async def test_the_flag_of_an_invoice_payment_can_be_configured(clock: StillClock, shown_as: str, flag: Any) -> None:
+    async with called_sandbox(clock, invoice_flag_as=shown_as) as sandbox:
+        order_id = await placed(sandbox, record_after=0, is_invoice_order=True)
+
+        assert (await record(sandbox, order_id))["isInvoiceOrder"] == flag
+
+
+@pytest.mark.parametrize("name", ["cc", "Cost"])
+async def test_extra_fields_can_be_shown_by_label(clock: StillClock, name: str) -> None:
+    async with called_sandbox(clock, extra_field_shown_by="label") as sandbox:
+        fields = [{"fieldName": "Account No"}, {"fieldName": "cc", "labelName": "Cost"}]
+        await sandbox.put_store(extra_fields=fields, **BUYER)
+        order_id = await placed(sandbox)
+
+        assert (await create(sandbox, order_id, 101, "A-1", {"fieldName": name, "fieldValue": "x"})).is_success
+
+        assert (await record(sandbox, order_id))["extraFields"] == [ACCOUNT, {"fieldName": "Cost", "fieldValue": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "row"),
+    [
+        ({"list_extra_fields": "missing"}, {"poNumber": "B-1"}),
+        ({"list_extra_fields": "null"}, {"poNumber": "B-1", "extraFields": None}),
+        ({"list_extra_fields": "empty"}, {"poNumber": "B-1", "extraFields": []}),
+        ({"list_po_number": False}, {"extraFields": [{"fieldName": "Source", "fieldValue": "web"}]}),
+    ],
+)
+async def test_lists_can_leave_values_out(clock: StillClock, options: dict[str, Any], row: dict[str, Any]) -> None:
+    async with called_sandbox(clock, **options) as sandbox:
+        await placed(sandbox, record_after=0, buyer_po="B-1", buyer_extra_fields={"Source": "web"})
+
+        (shown,) = (await sandbox.api.get(ORDERS, params={"showExtra": "true"})).json()["data"]
+
+        assert {key: shown[key] for key in ("poNumber", "extraFields") if key in shown} == row
+
+
+@pytest.mark.parametrize(
+    ("options_in", "shown"),
+    [
+        ("listOfValues", {"listOfValues": ["A"]}),
+        ("listOfValue", {"listOfValue": ["A"]}),
+        ("valueConfig", {"valueConfig": {"listOfValue": ["A"]}}),
+        ("valueConfigs", {"valueConfigs": {"listOfValue": ["A"]}}),
+        ("nowhere", {}),
+    ],
+)
+async def test_settings_can_have_other_forms(clock: StillClock, options_in: str, shown: dict[str, Any]) -> None:
+    field = {"fieldName": "P", "fieldType": 3, "listOfValues": ["A"], "maximumLength": 9}
+    async with called_sandbox(clock, dropdown_options_in=options_in, limits_as="text") as sandbox:
+        await sandbox.put_store(extra_fields=[field], **BUYER)
+
+        (config,) = (await sandbox.api.get(f"{ORDERS}/extra-fields")).json()["data"]
+
+        keys = ("listOfValues", "listOfValue", "valueConfig", "valueConfigs")
+        assert {key: config[key] for key in keys if key in config} == shown
+        assert (config["maximumLength"], config["maximumValue"]) == ("9", "")
 
 
 async def test_reads_lag_behind_writes(sandbox: RunningSandbox, clock: StillClock) -> None:

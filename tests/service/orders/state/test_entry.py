@@ -1,3 +1,5 @@
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +12,8 @@ sents = st.builds(
     po_number=st.none() | texts,
     extra_fields=st.dictionaries(texts, texts, max_size=3),
     answered=st.booleans(),
+    carried=st.dictionaries(texts, texts | st.lists(texts, max_size=2), max_size=2),
+    labels=st.dictionaries(texts, texts, max_size=2),
 )
 entries = st.builds(
     Entry,
@@ -52,6 +56,20 @@ def test_a_newer_entry_overwrites_the_older_one_completely(older: Entry, newer: 
 
 def test_fields_of_a_newer_version_are_ignored() -> None:
     assert Entry.from_hash("abc123", 1, {"status": "created", "colour": '"red"'}).status is Status.CREATED
+
+
+def test_what_was_sent_is_read_from_older_and_newer_versions() -> None:
+    older, newer = '["create","A-1",{"F":"x"},true]', '["update",null,{},true,{"T":"y"},{"cc":"Centre"},"more"]'
+    assert Entry.from_hash("abc123", 1, {"sent": older}).sent == Sent("create", "A-1", {"F": "x"}, True)
+    assert Entry.from_hash("abc123", 1, {"sent": newer}).sent == Sent(
+        "update", None, {}, True, {"T": "y"}, {"cc": "Centre"}
+    )
+
+
+def test_an_older_version_can_read_what_was_sent() -> None:
+    sent = Sent("update", "A-1", {"F": "x"}, True, {"T": "y"}, {"cc": "Centre"})
+    stored = Entry("abc123", 1, sent=sent).to_hash()["sent"]
+    assert json.loads(stored)[:4] == ["update", "A-1", {"F": "x"}, True]
 
 
 def test_ages_are_on_bigcommerces_clock() -> None:

@@ -2,7 +2,8 @@ from typing import Any
 
 from service.bigcommerce.models import Record, Values
 from service.orders.state.entry import Sent
-from service.orders.values.merge import merge, same, shows_all
+from service.orders.values.field_names import FieldNames
+from service.orders.values.merge import has_lost_values, lost_carried, merge, same, shows_all
 
 
 def record(po_number: str = "", **extra_fields: Any) -> Record:
@@ -77,6 +78,39 @@ def test_an_update_of_the_po_alone_carries_the_fields() -> None:
     merged = merge(record("", Theirs="x"), Values("A-1", {}), {}, "keep")
 
     assert merged.values == Values("A-1", {}, {"Theirs": "x"})
+
+
+def test_what_an_update_lost_is_restored_where_the_record_has_nothing() -> None:
+    there = record("A-1", Centre="7", Changed="new", Number="5")
+    names = FieldNames({"number": "Number"})
+    restore = {"Lost": "x", "Bad": "y", "Changed": "old", "Centre": "6", "number": "5"}
+
+    merged = merge(there, Values("A-1", {"Centre": "7"}), {}, "keep", names=names, restore=restore, leave_out={"Bad"})
+
+    assert merged.values == Values(None, {}, {"Centre": "7", "Changed": "new", "Number": "5", "Lost": "x"})
+
+
+def test_defaults_fill_empty_fields_of_a_necessary_update() -> None:
+    wanted, defaults = Values("A-1", {}), {"Empty": "d", "Full": "d", "New": "d"}
+
+    merged = merge(record("", Empty="", Full="x"), wanted, {}, "replace", defaults=defaults)
+
+    assert merged.values == Values("A-1", {"Empty": "d", "New": "d"}, {"Full": "x"})
+    assert merge(record("A-1"), wanted, {}, "replace", defaults=defaults).values is None
+
+
+def test_an_empty_wanted_value_needs_no_update() -> None:
+    assert merge(record(), Values("", {"Centre": ""}), {}, "keep").values is None
+
+
+def test_sent_and_carried_values_are_found_by_label() -> None:
+    sent = Sent("update", None, {"cc": "7"}, carried={"dept": "D"}, labels={"cc": "Centre", "dept": "Department"})
+
+    assert shows_all(record(Centre="7", Department="D"), sent)
+    assert not has_lost_values(record(Centre="8", Department="E"), sent), "changed is not lost"
+    assert lost_carried(record(Centre="7"), sent) == ["dept"]
+    assert has_lost_values(record(Centre="7"), sent)
+    assert has_lost_values(record(Department="D"), sent)
 
 
 def test_numbers_in_another_form_are_equal() -> None:

@@ -10,8 +10,10 @@ from service.configuration import ConfiguredStore, load_configuration
 from service.orders.values.resolution import (
     ResolvedValues,
     droppable_fields,
+    duplicate_fields,
     fields_to_blame,
     missing_required_field,
+    required_defaults,
     resolve_values,
 )
 
@@ -122,6 +124,48 @@ def test_a_required_field_is_not_droppable(tmp_path: Path) -> None:
     values = Values("PO1", {"a": "1", "B": "2"})
     assert droppable_fields(rules, known, values, "a is bad") == ()
     assert droppable_fields(rules, known, values, "B is bad") == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "duplicates"),
+    [
+        ("Serial must be unique", ("serial",)),
+        ("serial: duplicate value", ("serial",)),
+        ("The value already exists.", ("serial", "badge")),
+        ("Badge and Serial are already in use", ("serial", "badge")),
+        ("Note must be unique", ()),
+        ("The order already exists.", ()),
+        ("Order already existed", ()),
+        ("Serial is not valid", ()),
+    ],
+)
+def test_duplicates_are_the_unique_fields_that_a_refusal_names_else_all(
+    message: str, duplicates: tuple[str, ...]
+) -> None:
+    known = [
+        *configs("serial", labelName="Serial", isUnique=True),
+        *configs("badge", labelName="Badge", isUnique=True),
+        *configs("other", isUnique=True),
+        *configs("Note"),
+    ]
+    assert duplicate_fields(known, Values("PO1", {"serial": "1", "badge": "2", "Note": "3"}), message) == duplicates
+
+
+def test_a_refusal_may_name_a_field_by_its_label(tmp_path: Path) -> None:
+    rules = configured(tmp_path, '"f_1" = "order.id"\n"f_2" = "order.id"').rules
+    known = [*configs("f_1", labelName="Alpha"), *configs("f_2", labelName="Beta")]
+    assert droppable_fields(rules, known, Values("PO1", {"f_1": "1", "f_2": "2"}), "Beta is bad") == ("f_2",)
+    assert fields_to_blame(["Alpha", "f_2"], known, "f_1 is bad") == {"Alpha"}
+    assert fields_to_blame(["Alpha", "f_2"], known, "Invalid.") == set()
+
+
+def test_only_required_fields_that_nothing_fills_get_their_default() -> None:
+    known = [
+        *configs("filled", "empty", isRequired=True, defaultValue="d"),
+        *configs("bare", isRequired=True),
+        *configs("optional", defaultValue="d"),
+    ]
+    assert required_defaults(known, Values("PO1", {"filled": "x"})) == {"empty": "d"}
 
 
 def test_the_carried_fields_to_blame_are_those_named_else_those_unknown_to_the_store() -> None:
