@@ -1,4 +1,4 @@
-"""Caches what changes seldom and is read for many orders: customers, Company users, Companies, extra-field configs.
+"""Caches what changes seldom or is read for many orders: customers, Company users, Companies, extra-field configs.
 
 Values are kept in Redis as JSON, so all workers of a store share them. The cache only saves calls: when Redis does
 not answer, the value is read from BigCommerce. Without a Redis, values live as long as the Cache object.
@@ -18,6 +18,7 @@ from service.redis.client import TRANSIENT_ERRORS
 
 CUSTOMER_TTL_S = 600
 COMPANY_TTL_S = 600
+QUOTES_TTL_S = 600
 NO_COMPANY_USER_TTL_S = 3600
 CONFIGS_TTL_S = 600
 # Extra-field configs are needed inside the window. If they cannot be refreshed, yesterday's are better than none.
@@ -56,21 +57,22 @@ class Cache:
         fresh_s: float,
         stale_s: float | None = None,
         refresh: bool = False,
+        accepts: Callable[[Any], bool] = lambda _: True,
     ) -> Any:
         """Return the cached value; call ``read`` and store its result when the value is older than ``fresh_s``.
 
-        ``refresh`` always reads. With ``stale_s``, an older value is returned when reading fails for now. Errors are
-        those of ``read``.
+        ``refresh`` always reads, and so does a cached value that ``accepts`` refuses. With ``stale_s``, an older value
+        is returned when reading fails for now. Errors are those of ``read``.
         """
         wanted_at = self._clock()
         oldest = wanted_at if refresh else max(wanted_at - fresh_s, self._not_before)
         cached = await self._get(name)
-        if cached is not None and cached[0] > oldest:
+        if cached is not None and cached[0] > oldest and accepts(cached[1]):
             return cached[1]
         async with self._lock(name):
             # Another task may have read it while this one waited for the lock.
             cached = await self._get(name)
-            if cached is not None and cached[0] > oldest:
+            if cached is not None and cached[0] > oldest and accepts(cached[1]):
                 return cached[1]
             try:
                 value = await read()
