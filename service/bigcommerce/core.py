@@ -120,7 +120,9 @@ class Core:
         """The payments of an order. Raises NotFound when there is no such order."""
         # Orders V3, Get Transactions: 204 with no body when there are none
         path = f"/v3/orders/{order_id:d}/transactions"
-        return await self._list("Get Transactions", path, {}, lambda row: is_transaction(row, order_id))
+        return await self._list(
+            "Get Transactions", path, {}, lambda row: is_transaction(row, order_id), empty_as_no_content=True
+        )
 
     async def customer(
         self, customer_id: int, *, attributes: bool = False, form_fields: bool = False
@@ -198,13 +200,16 @@ class Core:
         path: str,
         params: Mapping[str, Any],
         is_complete: Callable[[Document], bool] = lambda _: True,
+        *,
+        empty_as_no_content: bool = False,
     ) -> list[Document]:
-        """All pages of a V3 list."""
+        """All pages of a V3 list. ``empty_as_no_content``: the API answers 204 instead of an empty list."""
         items: list[Document] = []
         for page in range(1, MAX_PAGES + 1):
             answer = await self._get(operation, path, {**params, "limit": PER_PAGE, "page": page})
-            has_body = answer.status != NO_CONTENT
-            found = rows_of(operation, data_of(operation, answer.body)) if has_body else []
+            if empty_as_no_content and answer.status == NO_CONTENT:
+                return items
+            found = rows_of(operation, data_of(operation, answer.body))
             is_last = _is_last_page(answer.body, page, len(found))
             if not all(map(is_complete, found)) or not (found or is_last):
                 raise unexpected_shape(operation)

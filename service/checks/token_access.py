@@ -127,9 +127,7 @@ def _core_calls(api: StoreApi, needs: Needs, now: float) -> list[tuple[str, str,
         )
     if needs.transactions:
         # Of no order, to keep the answer small.
-        calls.append(
-            ("transactions", TRANSACTIONS, lambda: _found_or_missing(core.transactions(NONEXISTENT_ORDER)))
-        )
+        calls.append(("transactions", TRANSACTIONS, lambda: _found_or_missing(core.transactions(NONEXISTENT_ORDER))))
     if needs.cart:
         calls.append(("carts", CARTS, lambda: _found_or_missing(core.cart_metafields(NONEXISTENT_CART))))
     return calls

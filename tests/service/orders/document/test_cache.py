@@ -73,6 +73,22 @@ async def test_any_value_is_cached_unchanged(cache: Cache, locks: Reading, value
     assert locks.calls == 1
 
 
+async def test_a_value_that_is_not_accepted_is_read_again(cache: Cache, locks: Reading) -> None:
+    await get(cache, locks)
+    assert await get(cache, locks, accepts=lambda value: value["id"] == 12) == {"id": 12}
+    assert locks.calls == 1
+    locks.answer = {"id": 13}
+    assert await get(cache, locks, accepts=lambda value: value["id"] == 13) == {"id": 13}
+    assert locks.calls == 2
+
+
+async def test_tasks_that_accept_the_same_value_read_it_once(cache: Cache, locks: Reading) -> None:
+    await get(cache, locks)
+    locks.answer = {"id": 13}
+    read = await asyncio.gather(*(get(cache, locks, accepts=lambda value: value["id"] == 13) for _ in range(5)))
+    assert (read, locks.calls) == ([{"id": 13}] * 5, 2)
+
+
 async def test_stores_have_separate_caches(
     redis: FakeAsyncRedis, cache: Cache, locks: Reading, clock: StillClock
 ) -> None:
