@@ -32,20 +32,7 @@ from service.rules.pattern import Pattern
 # A person waits, but many orders may need a whole window of B2B Edition's quota (60 s).
 QUOTA_TIMEOUT_S = 65.0
 
-ALL_ROOTS = Needs(
-    consignments=True,
-    metafields=True,
-    customer=True,
-    customer_attributes=True,
-    customer_form_fields=True,
-    user=True,
-    company=True,
-    customer_group=True,
-    cart=True,
-    quote=True,
-    record=True,
-    transactions=True,
-)
+ALL_ROOTS = Needs.of([Expression.compile("@", "--document").reads])
 
 _SCOPES = {
     "metafields": "Orders (read-only)",

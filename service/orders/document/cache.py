@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis
 
@@ -25,6 +26,10 @@ CONFIGS_TTL_S = 600
 CONFIGS_STALE_S = 86_400
 
 
+Locks = WeakValueDictionary[str, asyncio.Lock]
+"""A lock for each key, as long as a task holds it or waits for it."""
+
+
 class Cache:
     """One store's read-through cache."""
 
@@ -33,18 +38,18 @@ class Cache:
         redis: Redis | None,
         store: str,
         *,
-        locks: dict[str, asyncio.Lock] | None = None,
+        locks: Locks | None = None,
         not_before: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Values older than ``not_before`` (Unix seconds) are read again: something was corrected in BigCommerce.
 
-        Caches that share ``locks`` (a lock for each key) read a value once, even if many orders need it at the
+        Caches that share ``locks`` read a value once, even if many orders need it at the
         same moment.
         """
         self._redis = redis
         self._local: dict[str, str] = {}
-        self._locks = {} if locks is None else locks
+        self._locks = WeakValueDictionary() if locks is None else locks
         self._prefix = f"enrich:cache:{store}:"
         self._not_before = not_before
         self._clock = clock
@@ -85,14 +90,8 @@ class Cache:
 
     @asynccontextmanager
     async def _lock(self, name: str) -> AsyncIterator[None]:
-        key = self._prefix + name
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+        async with self._locks.setdefault(self._prefix + name, asyncio.Lock()):
+            yield
 
     async def peek(self, name: str) -> Any:
         """Return the cached value, however old, without reading it from BigCommerce. None when there is none."""

@@ -2,7 +2,7 @@
 
 No call asks for the quote of an order. So the list of quotes is read, the last updated first, as far back as the
 order's creation: a quote is updated when it becomes an order. For a new order that is one page. The list is cached,
-and orders that were created before it was read share it.
+and orders that existed before it was read share it: those of a burst, while one of them reads it.
 """
 
 from dataclasses import dataclass
@@ -48,9 +48,10 @@ class _QuoteList:
         """As JSON, for the cache."""
         return {"asked_at": self.asked_at, "since": self.since, "by_order": self.by_order}
 
-    def covers(self, created_at: float) -> bool:
-        """Whether an order that was created then shows in the list if it came from a quote."""
-        return self.asked_at > created_at + _WHOLE_SECONDS_S and (self.since is None or self.since < created_at)
+    def covers(self, created_at: float, now: float) -> bool:
+        """Whether an order with this ``date_created``, which exists ``now``, shows in the list if it has a quote."""
+        existed_at = min(created_at + _WHOLE_SECONDS_S, now)
+        return self.asked_at > existed_at and (self.since is None or self.since < created_at)
 
 
 async def read_quote(api: StoreApi, cache: Cache, order: Document) -> Document:
@@ -69,12 +70,13 @@ async def read_quote(api: StoreApi, cache: Cache, order: Document) -> Document:
 async def _list_quotes(api: StoreApi, cache: Cache, order: Document) -> _QuoteList:
     created_at = Window.of_order(str(order.get("date_created"))).opened_at
     channel_id = to_int(order.get("channel_id"))
-    is_recent = created_at > api.transport.upstream_clock.now() - RECENT_S
+    now = api.transport.upstream_clock.now()
+    is_recent = created_at > now - RECENT_S
     cached = await cache.get_or_read(
         f"quotes:{channel_id or ''}:{'recent' if is_recent else 'all'}",
         lambda: _read_quotes(api, channel_id, created_at),
         fresh_s=QUOTES_TTL_S,
-        accepts=lambda cached: _QuoteList.of(cached).covers(created_at),
+        accepts=lambda cached: _QuoteList.of(cached).covers(created_at, now),
     )
     return _QuoteList.of(cached)
 

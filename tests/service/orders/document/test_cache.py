@@ -11,7 +11,7 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.errors import NotFound, Refused, TryAgain, Unsure, WaitUntil
-from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache
+from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, Locks
 from tests.fakes.sandbox import StillClock
 
 KEY = "enrich:cache:abc123:company:12"
@@ -229,7 +229,7 @@ async def test_an_unavailable_redis_only_costs_calls(
 
 
 async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> None:
-    shared: dict[str, asyncio.Lock] = {}
+    shared = Locks()
     calls = 0
 
     async def read() -> int:
@@ -243,4 +243,4 @@ async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> N
 
     assert found == [12] * 20
     assert calls == 1
-    assert shared == {}
+    assert len(shared) == 0

@@ -1,5 +1,6 @@
 """Finding an order's quote in the list: how far the list is read, who shares it, and when it is read again."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -8,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from service.bigcommerce import StoreApi
+from service.bigcommerce import StoreApi, Transport
 from service.errors import TryAgain
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document
 from service.orders.document.quote_search import MAX_PAGES, read_quote
 from tests.fakes.sandbox import StillClock
-from tests.fakes.upstream import FakeUpstream, store_api
+from tests.fakes.upstream import FakeUpstream, account, store_api
 
 LIST = "GET /api/v3/io/rfq"
 HOUR = 3600
@@ -129,6 +130,34 @@ async def test_an_order_that_is_newer_than_the_list_reads_it_again(store: Store)
 async def test_an_order_of_this_very_second_asks_once(store: Store) -> None:
     assert await found(store, store.order(7, 0)) == [None]
     assert store.lists == 1
+
+
+async def test_orders_of_a_burst_share_two_lists(store: Store) -> None:
+    """Those that came while the first list was being read cannot rely on it, but on the second one."""
+    orders = [store.order(number, 0) for number in range(1, 30)]
+    store.quotes = [(number, 0) for number in range(1, 30)]
+    release = asyncio.Event()
+
+    async def slow_list(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/rfq") and store.lists == 0:
+            await release.wait()
+        store.clock.tick(0.01)
+        return store.upstream.handle(request)
+
+    async with httpx.MockTransport(slow_list) as http:
+        transport = Transport(http, core_url="https://core.test", b2b_url="https://b2b.test", clock=store.clock)
+        api, cache = StoreApi(transport, account("access-token")), Cache(None, "abc123", clock=store.clock)
+        first = asyncio.create_task(read_quote(api, cache, orders[0]))
+        await asyncio.sleep(0)
+        store.clock.tick(0.1)
+        rest = [asyncio.create_task(read_quote(api, cache, order)) for order in orders[1:]]
+        await asyncio.sleep(0)
+        release.set()
+        quotes = await asyncio.gather(first, *rest)
+
+    assert [quote["referenceNumber"] for quote in quotes] == [f"Q-{number}" for number in range(1, 30)]
+    pages = -(-29 // PER_PAGE)
+    assert store.lists == 2 * pages
 
 
 async def test_old_orders_do_not_replace_the_list_of_new_ones(store: Store) -> None:
