@@ -18,7 +18,7 @@ from service.configuration import ConfiguredStore
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.document.batch_loader import OrderLoader
-from service.orders.document.cache import Cache
+from service.orders.document.cache import Cache, Locks
 from service.orders.state.breaker import LONGEST_PROBE_S
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
@@ -73,7 +73,7 @@ class Jobs:
         self._resources = resources
         self._clock = clock
         self._loaders: dict[tuple[str, bool], OrderLoader] = {}
-        self._reading: dict[str, asyncio.Lock] = {}
+        self._reading = Locks()
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
         """Enrich an order while its create window is open; after that it goes to recovery."""

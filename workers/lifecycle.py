@@ -53,6 +53,7 @@ from service.orders.create_window import Window
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
+from service.orders.document.sources import read_sources
 from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.queue import BACKFILL
@@ -224,9 +225,10 @@ class Lifecycle:
     async def _resolve_values(self) -> State | AttemptResult:
         customer_id = self.entry.customer_id or 0
         try:
-            people, self._configs = await self._retry.call(
+            people, sources, self._configs = await self._retry.call(
                 lambda: asyncio.gather(
                     read_people(self._api, self._cache, customer_id, self._rules.needs),
+                    read_sources(self._api, self._cache, self._document["order"], self._rules.needs),
                     read_configs(self._api, self._cache, self._store),
                 )
             )
@@ -235,7 +237,7 @@ class Lifecycle:
         except NotFound as missing:
             # The Company or the field configs are missing: that does not say that the buyer has no Company.
             return RetryLater(str(missing))
-        self._document |= people
+        self._document |= people | sources
         evaluation = self._rules.evaluate(self._document)
         awaiting = await self._await_values(evaluation)
         return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, self._configs))

@@ -60,12 +60,16 @@ class B2B:
 
     async def order(self, order_id: int) -> Record:
         """The record of an order. Raises NotFound when there is none (yet)."""
+        return Record.model_validate(await self.order_document(order_id))
+
+    async def order_document(self, order_id: int) -> Document:
+        """The record of an order, unchanged. Raises NotFound when there is none (yet)."""
         # B2B Edition API, Orders, Get an Order: ``data`` is documented as an array, and seen as an object
         operation = "Get an Order"
         answer = await self._get(operation, f"/v3/io/orders/{order_id:d}", {})
         for row in rows_of(operation, data_of(operation, answer.body)):
             if is_complete_record(row, order_id):
-                return Record.model_validate(row)
+                return row
         raise unexpected_shape(operation)
 
     async def update_order(self, order_id: int, values: Values) -> Record | None:

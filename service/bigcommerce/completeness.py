@@ -86,6 +86,44 @@ def is_metafield(row: Mapping[str, Any]) -> bool:
     return bool(row.get("namespace")) and bool(row.get("key")) and "value" in row
 
 
+def is_cart_metafield(row: Mapping[str, Any], cart_id: str) -> bool:
+    """Whether the row is a metafield of this cart."""
+    return is_metafield(row) and str(row.get("resource_id") or cart_id) == cart_id
+
+
+def is_transaction(row: Mapping[str, Any], order_id: int) -> bool:
+    """Whether the row is a payment of this order: it shows an id, and the order's id."""
+    return bool(row.get("id")) and to_int(row.get("order_id")) == order_id
+
+
+def is_customer_group(row: Mapping[str, Any], group_id: int) -> bool:
+    """Whether the answer is this customer group, and shows its name."""
+    return to_int(row.get("id")) == group_id and isinstance(row.get("name"), str)
+
+
+_ORDERED = 4
+"""The status of a quote that has become an order."""
+
+
+def is_listed_quote(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the list of quotes shows the quote's id, and its order's id if it has one.
+
+    The order's id may be missing from a quote whose status says that it has no order.
+    """
+    has_no_order = to_int(row.get("status")) not in (None, _ORDERED)
+    return bool(to_int(row.get("quoteId"))) and ("bcOrderId" in row or has_no_order)
+
+
+def is_complete_quote(row: Mapping[str, Any], order_id: int) -> bool:
+    """Whether the answer is the quote of this order, and shows its reference number and its extra fields."""
+    return (
+        to_int(row.get("bcOrderId")) == order_id
+        and "referenceNumber" in row
+        and "extraFields" in row
+        and _are_extra_fields(row["extraFields"])
+    )
+
+
 def is_extra_field_config(row: Mapping[str, Any]) -> bool:
     """Whether a row of the extra-field configs shows which field it is about."""
     return isinstance(row.get("fieldName"), str) and bool(row["fieldName"])

@@ -8,9 +8,18 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from http.client import NO_CONTENT
 from typing import Any
+from urllib.parse import quote
 
 from service.bigcommerce.apis import Api
-from service.bigcommerce.completeness import is_complete_order, is_customer, is_hook, is_metafield
+from service.bigcommerce.completeness import (
+    is_cart_metafield,
+    is_complete_order,
+    is_customer,
+    is_customer_group,
+    is_hook,
+    is_metafield,
+    is_transaction,
+)
 from service.bigcommerce.envelope import Document, data_of, rows_of, unexpected_shape
 from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Answer, Call, Caller
@@ -101,6 +110,20 @@ class Core:
         }
         return await self._list("Get All Order Metafields", "/v3/orders/metafields", params, _is_metafield_of_an_order)
 
+    async def cart_metafields(self, cart_id: str) -> list[Document]:
+        """All metafields of a cart that the token can see. Raises NotFound when the cart is gone."""
+        # Carts V3, Get Cart Metafields
+        path = f"/v3/carts/{quote(cart_id, safe='')}/metafields"
+        return await self._list("Get Cart Metafields", path, {}, lambda row: is_cart_metafield(row, cart_id))
+
+    async def transactions(self, order_id: int) -> list[Document]:
+        """The payments of an order. Raises NotFound when there is no such order."""
+        # Orders V3, Get Transactions: 204 with no body when there are none
+        path = f"/v3/orders/{order_id:d}/transactions"
+        return await self._list(
+            "Get Transactions", path, {}, lambda row: is_transaction(row, order_id), empty_as_no_content=True
+        )
+
     async def customer(
         self, customer_id: int, *, attributes: bool = False, form_fields: bool = False
     ) -> Document | None:
@@ -120,6 +143,16 @@ class Core:
         # Customers V3, Get All Customer Attributes
         rows = await self._list("Get All Customer Attributes", "/v3/customers/attributes", {})
         return {to_int(row.get("id")) or 0: str(row.get("name", "")) for row in rows}
+
+    async def customer_group(self, group_id: int) -> Document:
+        """A customer group. Raises NotFound when there is none with this id."""
+        # Customers V2, Get a Customer Group
+        operation = "Get a Customer Group"
+        answer = await self._get(operation, f"/v2/customer_groups/{group_id:d}", {})
+        for group in rows_of(operation, answer.body):
+            if is_customer_group(group, group_id):
+                return group
+        raise unexpected_shape(operation)
 
     async def hooks(self, *, scope: str | None = None, destination: str | None = None) -> list[Document]:
         """The webhooks that this token's API account created."""
@@ -168,11 +201,15 @@ class Core:
         path: str,
         params: Mapping[str, Any],
         is_complete: Callable[[Document], bool] = lambda _: True,
+        *,
+        empty_as_no_content: bool = False,
     ) -> list[Document]:
-        """All pages of a V3 list."""
+        """All pages of a V3 list. ``empty_as_no_content``: the API answers 204 instead of an empty list."""
         items: list[Document] = []
         for page in range(1, MAX_PAGES + 1):
             answer = await self._get(operation, path, {**params, "limit": PER_PAGE, "page": page})
+            if empty_as_no_content and answer.status == NO_CONTENT:
+                return items
             found = rows_of(operation, data_of(operation, answer.body))
             is_last = _is_last_page(answer.body, page, len(found))
             if not all(map(is_complete, found)) or not (found or is_last):

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from service.bigcommerce.b2b import B2B
 from service.bigcommerce.core import Core
+from service.bigcommerce.quotes import Quotes
 from service.bigcommerce.storefront import Storefront
 from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import WaitUntil
@@ -31,6 +32,11 @@ class StoreApi(Caller):
     def b2b(self) -> B2B:
         """The B2B Edition management API."""
         return B2B(self)
+
+    @cached_property
+    def quotes(self) -> Quotes:
+        """The quotes of the B2B Edition management API."""
+        return Quotes(self)
 
     @cached_property
     def storefront(self) -> Storefront:

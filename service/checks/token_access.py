@@ -1,6 +1,7 @@
 """Checks the scopes of a store's access tokens: tries each with the calls that orders need."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -14,6 +15,8 @@ from service.stores import Endpoints
 
 # Scopes are named as in the control panel.
 ORDERS = "Orders: read-only"
+TRANSACTIONS = "Order Transactions: read-only"
+CARTS = "Carts: read-only"
 CUSTOMERS = "Customers: read-only"
 B2B_EDITION = "B2B Edition: modify"
 
@@ -28,6 +31,9 @@ exist" proves that the token has the scope. Order ids are consecutive, so no sto
 largest integer that every JSON and JavaScript parser reads exactly, so it is not rounded to another id; truncated to
 32 bits it would be -1 or 4294967295, which are not orders either.
 """
+
+NONEXISTENT_CART = "00000000-0000-0000-0000-000000000000"
+"""The id of a cart that does not exist. The answer that there is no such cart proves that the token has the scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,18 @@ def _core_calls(api: StoreApi, needs: Needs, now: float) -> list[tuple[str, str,
                 lambda: core.customer(1, attributes=with_attributes, form_fields=with_form_fields),
             )
         )
+    if needs.transactions:
+        # Of no order, to keep the answer small.
+        calls.append(("transactions", TRANSACTIONS, lambda: _found_or_missing(core.transactions(NONEXISTENT_ORDER))))
+    if needs.cart:
+        calls.append(("carts", CARTS, lambda: _found_or_missing(core.cart_metafields(NONEXISTENT_CART))))
     return calls
+
+
+async def _found_or_missing(asking: Awaitable[object]) -> None:
+    """Wait for a call that reads something which does not exist: its 404 is a success."""
+    with suppress(NotFound):
+        await asking
 
 
 async def _try_b2b(api: StoreApi, endpoints: Endpoints) -> tuple[list[ExtraFieldConfig] | None, list[Finding]]:

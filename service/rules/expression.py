@@ -1,24 +1,40 @@
 """Compiles JMESPath expressions, and finds out which parts of the order document each of them reads."""
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError, ParseError
-from jmespath.functions import TYPES_MAP, Functions
+from jmespath.functions import TYPES_MAP
 from jmespath.parser import ParsedResult
 from jmespath.visitor import Visitor
 
 from service.errors import ConfigError, Problem
+from service.rules.functions import OPTIONS, RuleFunctions
 from service.stores import did_you_mean
 
 if TYPE_CHECKING:
     from jmespath.visitor import _TreeNode as Node  # in the type stubs only
 
-ROOTS = ("order", "products", "shipping_addresses", "metafields", "customer", "user", "company")
+ROOTS = (
+    "order",
+    "products",
+    "shipping_addresses",
+    "metafields",
+    "customer",
+    "user",
+    "company",
+    "cart",
+    "quote",
+    "record",
+    "transactions",
+)
 """The top-level keys of the order document."""
+
+_CART_KEYS = ("metafields",)
+"""The keys of the root ``cart``: only the metafields of a cart outlive its checkout."""
 
 Path = tuple[str, ...]
 """The path of a part of the document: ``()`` for the document, ``("customer",)``, ``("customer", "attributes")``.
@@ -80,7 +96,7 @@ class Expression:
     def search(self, document: Mapping[str, Any]) -> Any:
         """Evaluate the expression on a document. Raises ExpressionError."""
         try:
-            return self._parsed.search(document)
+            return self._parsed.search(document, options=OPTIONS)
         except RecursionError:
             raise ExpressionError("the order is nested too deeply") from None
         except JMESPathTypeError as error:
@@ -143,10 +159,10 @@ class _Reader(Visitor):
 
     def visit_field(self, node: "Node", current: Paths) -> Paths:
         name = node["value"]
-        if () in current and name not in ROOTS:
-            self.mistakes[f'the order document has no "{name}"'] = (
-                did_you_mean(name, ROOTS) or f"It has {', '.join(ROOTS)}."
-            )
+        if () in current:
+            self._check_name("the order document", name, ROOTS)
+        if ("cart",) in current:
+            self._check_name("the cart", name, _CART_KEYS)
         found = frozenset((*path, name)[:2] for path in current)
         self.named |= found
         return found
@@ -220,11 +236,15 @@ class _Reader(Visitor):
             self.visit(node, _NOTHING)
         return _NOTHING
 
+    def _check_name(self, owner: str, name: str, known: Sequence[str]) -> None:
+        if name not in known:
+            self.mistakes[f'{owner} has no "{name}"'] = did_you_mean(name, known) or f"It has {', '.join(known)}."
+
     def _checked_function(self, name: str, given: int) -> Collection[int]:
         """Check a function's name and number of arguments; the positions of arguments that are an ``&expression``."""
-        function = Functions.FUNCTION_TABLE.get(name)
+        function = RuleFunctions.FUNCTION_TABLE.get(name)
         if function is None:
-            names = sorted(Functions.FUNCTION_TABLE)
+            names = sorted(RuleFunctions.FUNCTION_TABLE)
             cure = did_you_mean(name, names) or f"The functions are {', '.join(names)}."
             self.mistakes[f"there is no function {name}()"] = cure
             return ()

@@ -31,6 +31,12 @@ class Needs:
     metafield_namespaces: frozenset[str] = frozenset()
     """The namespaces that the rules read; empty when they need all metafields."""
 
+    customer_group: bool = False
+    cart: bool = False
+    quote: bool = False
+    record: bool = False
+    transactions: bool = False
+
     @classmethod
     def of(cls, reads: Iterable[Reads]) -> Self:
         """The needs of expressions with these reads."""
@@ -48,6 +54,11 @@ class Needs:
             user=read("user"),
             company=read("company"),
             metafield_namespaces=cls._namespaces(all_reads),
+            customer_group=read("customer", "group"),
+            cart=read("cart"),
+            quote=read("quote"),
+            record=read("record"),
+            transactions=read("transactions"),
         )
 
     @staticmethod

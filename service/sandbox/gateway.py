@@ -62,7 +62,7 @@ class Call:
     store: Store
     now: float
     base_url: str
-    path: dict[str, int]
+    path: dict[str, Any]
     query: QueryParams
     body: Any
 
@@ -184,7 +184,13 @@ class Gateway:
 def _scope_of(dialect: Dialect, method: str, path: str) -> OAuthScope | None:
     if dialect is Dialect.B2B:
         return "b2b_read" if method == "GET" else "b2b_modify"
-    scopes: dict[str, OAuthScope] = {"/customers": "customers", "/catalog": "products", "/orders": "orders"}
+    scopes: dict[str, OAuthScope] = {
+        "/customer": "customers",
+        "/catalog": "products",
+        "/carts": "carts",
+        "/transactions": "transactions",
+        "/orders": "orders",
+    }
     return next((scope for part, scope in scopes.items() if part in path), None)
 
 

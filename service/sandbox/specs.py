@@ -18,7 +18,7 @@ def _one_or_more(value: object) -> object:
 
 
 Secrets = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_one_or_more)]
-Scope = Literal["orders", "customers", "products", "b2b_read", "b2b_modify"]
+Scope = Literal["orders", "transactions", "carts", "customers", "products", "b2b_read", "b2b_modify"]
 """OAuth scopes of an API account. Webhooks and store information need no scope here."""
 
 PositiveId = Annotated[int, Field(ge=1)]
@@ -66,8 +66,18 @@ class Customer(Spec):
     first_name: str = "Ada"
     last_name: str = "Buyer"
     company: str = ""
+    customer_group_id: Annotated[int, Field(ge=0)] = 0
+    """0: no group."""
     attributes: dict[str, str] = {}
-    form_fields: dict[str, str] = {}
+    form_fields: dict[str, Any] = {}
+    """Values are texts, numbers, or lists of texts (checkboxes)."""
+
+
+class CustomerGroup(Spec):
+    """A group of customers."""
+
+    id: PositiveId
+    name: str
 
 
 class Company(Spec):
@@ -100,6 +110,7 @@ class StoreSpec(Spec):
     name: str = "Sandbox Store"
     extra_fields: tuple[ExtraFieldConfig, ...] = ()
     customers: tuple[Customer, ...] = ()
+    customer_groups: tuple[CustomerGroup, ...] = ()
     companies: tuple[Company, ...] = ()
     users: tuple[User, ...] = ()
 
@@ -112,6 +123,20 @@ class StoreSpec(Spec):
         return self
 
 
+class Quote(Spec):
+    """A quote that became an order, with the API's own names (or the same in snake_case)."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    reference_number: str = ""
+    quote_title: str = ""
+    notes: str = ""
+    sales_rep_name: str = "Robin Rep"
+    extra_fields: dict[str, str] = {}
+    age: Seconds = 3600.0
+    """How many seconds before the order it was created."""
+
+
 class Placement(BaseModel):
     """An order to place: these keys, and any field of a V2 order, which overrides the default."""
 
@@ -122,6 +147,12 @@ class Placement(BaseModel):
     products: tuple[dict[str, Any], ...] = ({},)
     shipping_addresses: tuple[dict[str, Any], ...] = ({},)
     metafields: dict[str, dict[str, str]] = {}
+    cart_metafields: dict[str, dict[str, str]] | None = {}
+    """The metafields of the order's cart; null: the cart is gone."""
+    quote: Quote | None = None
+    """The quote that the order came from."""
+    transactions: tuple[dict[str, Any], ...] = ()
+    """The order's payments: fields that override the defaults."""
 
     complete_after: Seconds | None = None
     """Seconds after which the status becomes 11, as usual for an order placed with status 0."""

@@ -9,13 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 from zlib import crc32
 
-from service.sandbox.apis.documents import order_document, product_document, shipping_document
+from service.sandbox.apis.documents import (
+    order_document,
+    product_document,
+    shipping_document,
+    transaction_document,
+)
 from service.sandbox.fault_injection import FaultInjector
 from service.sandbox.options import ApiName, Faults, Options
 from service.sandbox.quota import Quota
-from service.sandbox.specs import Company, Customer, ExtraFieldConfig, Placement, StoreSpec, User
+from service.sandbox.specs import Company, Customer, CustomerGroup, ExtraFieldConfig, Placement, Quote, StoreSpec, User
 
 FIRST_ORDER_ID = 1001
 FIRST_HOOK_ID = 20_000_001
@@ -69,6 +75,10 @@ class Order:
     products: list[dict[str, Any]]
     shipping_addresses: list[dict[str, Any]]
     metafields: dict[str, dict[str, str]]
+    cart_metafields: dict[str, dict[str, str]] | None
+    """None: the cart is gone."""
+    quote: Quote | None
+    transactions: list[dict[str, Any]]
     is_invoice_order: bool
     default_record: Record
     """The record that B2B Edition creates by itself at ``written_at``, unless another one exists by then."""
@@ -136,6 +146,10 @@ class Store:
         """The Company user of this customer, or None."""
         return next((user for user in self.spec.users if user.customer_id == customer_id), None)
 
+    def customer_group(self, group_id: int) -> CustomerGroup | None:
+        """The customer group with this ID, or None."""
+        return next((group for group in self.spec.customer_groups if group.id == group_id), None)
+
     def company(self, company_id: int) -> Company | None:
         """The Company with this ID, or None."""
         return next((company for company in self.spec.companies if company.id == company_id), None)
@@ -158,10 +172,15 @@ class Store:
             id=order_id,
             placed_at=placed_at,
             modified_at=placed_at,
-            document=order_document(placement.order_fields),
+            document=order_document({"cart_id": self._cart_id(order_id), **placement.order_fields}),
             products=products,
             shipping_addresses=addresses,
             metafields=placement.metafields,
+            cart_metafields=placement.cart_metafields,
+            quote=placement.quote,
+            transactions=[
+                transaction_document(order_id, i, fields) for i, fields in enumerate(placement.transactions, start=1)
+            ],
             is_invoice_order=placement.is_invoice_order,
             default_record=Record(
                 written_at=placed_at + default_record_after,
@@ -172,6 +191,9 @@ class Store:
         )
         self.orders[order_id] = order
         return order
+
+    def _cart_id(self, order_id: int) -> str:
+        return str(uuid5(NAMESPACE_URL, f"https://cart.example/{self.hash}/{order_id}"))
 
 
 class Sandbox:

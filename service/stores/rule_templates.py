@@ -19,6 +19,8 @@ class Place(StrEnum):
     SHIPPING_FORM_FIELD = "shipping_form_field"
     COMMENT = "comment"
     METAFIELD = "metafield"
+    CART_METAFIELD = "cart_metafield"
+    QUOTE = "quote"
     LINE_ITEM = "line_item"
     CUSTOMER_ATTRIBUTE = "customer_attribute"
     CUSTOMER_FORM_FIELD = "customer_form_field"
@@ -89,6 +91,10 @@ RECIPES: Mapping[Place, Recipe] = {
     ),
     Place.COMMENT: Recipe("the order comment", "order.customer_message", match=_IN_FREE_TEXT),
     Place.METAFIELD: Recipe("an order metafield", "metafields.{}", metafield, usual="checkout.po_number"),
+    Place.CART_METAFIELD: Recipe(
+        "a metafield of the cart", "cart.metafields.{}", metafield, usual="checkout.po_number"
+    ),
+    Place.QUOTE: Recipe("the reference number of the quote", "quote.referenceNumber"),
     Place.LINE_ITEM: Recipe(
         "an option (modifier) of a product",
         "products[].product_options[] | [?display_name=={}].display_value | [0]",

@@ -14,6 +14,7 @@ from service.bigcommerce import Account, StoreApi, Transport
 from service.bigcommerce.models import Record
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, read_order, read_people
+from service.orders.document.sources import read_sources
 from service.orders.values.merge import PO_NUMBER, merge
 from service.orders.values.resolution import ResolvedValues, read_configs, resolve_values
 from service.redis.client import connect
@@ -29,7 +30,7 @@ from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 __all__ = ["enrich", "folder"]
 
 PAGE = RECIPES_PAGE.text
-CUSTOMER, COMPANY = 101, 5001
+CUSTOMER, COMPANY, GROUP = 101, 5001, 21
 
 CLAIMED_EXAMPLE = re.compile(r"^```json\n(\{.*?\n)```\n\n((?:Gives|Fails with) [^\n]+)$", re.DOTALL | re.MULTILINE)
 
@@ -136,15 +137,19 @@ async def placed_and_read(
         api, cache = StoreApi(transport, Account(store.hash, store.access_tokens)), Cache(redis, store.hash)
         document = await read_order(api, placed["id"], rules.needs)
         document |= await read_people(api, cache, CUSTOMER, rules.needs)
+        document |= await read_sources(api, cache, document["order"], rules.needs)
         resolved = resolve_values(rules, document, await read_configs(api, cache, store))
         return document, resolved, await api.b2b.order(placed["id"]) if record else None
 
 
 async def put_people(sandbox: RunningSandbox, data: dict[str, Any], settings: list[dict[str, Any]]) -> None:
     extra = {who: data.get(who, {}).get("extraFields", {}) for who in ("user", "company")}
+    customer = {"id": CUSTOMER, **data.get("customer", {})}
+    groups = [{"id": GROUP, **customer.pop("group")}] if "group" in customer else []
     await sandbox.put_store(
         extra_fields=settings,
-        customers=[{"id": CUSTOMER, **data.get("customer", {})}],
+        customers=[{**customer, "customer_group_id": GROUP if groups else 0}],
+        customer_groups=groups,
         companies=[{"id": COMPANY, "name": "Great Buys", "extra_fields": extra["company"]}],
         users=[{"customer_id": CUSTOMER, "company_id": COMPANY, "extra_fields": extra["user"]}],
     )
@@ -153,9 +158,15 @@ async def put_people(sandbox: RunningSandbox, data: dict[str, Any], settings: li
 def placement(data: dict[str, Any], record: dict[str, Any] | None) -> dict[str, Any]:
     """The order as the sandbox takes it: the clock decides when it was placed."""
     order = {key: value for key, value in data.get("order", {}).items() if key != "date_created"}
-    lists = {key: data[key] for key in ("products", "shipping_addresses", "metafields") if key in data}
+    same: dict[str, Any] = {
+        key: data[key] for key in ("products", "shipping_addresses", "metafields", "transactions") if key in data
+    }
+    if cart := data.get("cart"):
+        same["cart_metafields"] = cart["metafields"]
+    if quote := dict(data.get("quote", {})):
+        same["quote"] = {**quote.pop("salesRepInfo", {}), **quote}
     own = {"buyer_po": record["poNumber"], "record_after": 0} if record else {}
-    return {"customer_id": CUSTOMER, **order, **lists, **own}
+    return {"customer_id": CUSTOMER, **order, **same, **own}
 
 
 def holds(whole: Any, part: Any) -> bool:
@@ -237,13 +248,43 @@ def test_the_command_writes_the_rule_that_is_below_it(enrich: Enrich, recipe: Re
     ],
 )
 def test_the_pattern_for_free_text_finds_pos_and_nothing_else(comment: str, po_number: str | None) -> None:
-    recipe = RECIPES[Place.COMMENT]
+    assert from_template(Place.COMMENT, {"order": {"customer_message": comment}}) == po_number
+
+
+@pytest.mark.parametrize(
+    ("value", "po_number"),
+    [
+        ("A-1", "A-1"),
+        (4711, "4711"),
+        (4711.5, "4711.5"),
+        (["Budget", "Legal"], "Budget, Legal"),
+        (["Budget"], "Budget"),
+        ([4711, 4712], "4711, 4712"),
+        *((nothing, None) for nothing in ("", " ", None, [], [""])),
+    ],
+)
+@pytest.mark.parametrize("place", [Place.FORM_FIELD, Place.SHIPPING_FORM_FIELD, Place.CUSTOMER_FORM_FIELD])
+def test_form_fields_may_hold_texts_numbers_and_lists(place: Place, value: Any, po_number: str | None) -> None:
+    address = {"form_fields": [{"name": "Floor", "value": 3}, {"name": "PO Number", "value": value}]}
+    document = {
+        "order": {"billing_address": address},
+        "shipping_addresses": [{"form_fields": []}, address],
+        "customer": {"form_fields": {"PO Number": value}},
+    }
+    assert from_template(place, document) == po_number
+
+
+def from_template(place: Place, document: Document) -> str | None:
+    """The PO number that the rule of ``enrich init`` gives."""
+    recipe = RECIPES[place]
     store = Store.model_validate(
         {
             "hash": "abc123",
             "access_token": SecretStr("token"),
             "client_secret": SecretStr("secret"),
-            "po_number": {"from": recipe.source(""), "match": recipe.match},
+            "po_number": {"from": recipe.source(recipe.usual), "match": recipe.match},
         }
     )
-    assert compile_rules(store).evaluate({"order": {"customer_message": comment}}).po_number == po_number
+    evaluation = compile_rules(store).evaluate(document)
+    assert evaluation.errors == {}
+    return evaluation.po_number

@@ -32,21 +32,17 @@ from service.rules.pattern import Pattern
 # A person waits, but many orders may need a whole window of B2B Edition's quota (60 s).
 QUOTA_TIMEOUT_S = 65.0
 
-ALL_ROOTS = Needs(
-    consignments=True,
-    metafields=True,
-    customer=True,
-    customer_attributes=True,
-    customer_form_fields=True,
-    user=True,
-    company=True,
-)
+ALL_ROOTS = Needs.of([Expression.compile("@", "--document").reads])
 
 _SCOPES = {
     "metafields": "Orders (read-only)",
     "customer": "Customers (read-only)",
     "user": "B2B Edition",
     "company": "B2B Edition",
+    "cart": "Carts (read-only)",
+    "quote": "B2B Edition",
+    "record": "B2B Edition",
+    "transactions": "Order Transactions (read-only)",
 }
 
 
@@ -186,7 +182,7 @@ class Reader:
         if loaded.trouble:
             raise loaded.trouble
         configs, record, written = await asyncio.gather(
-            self.api.b2b.extra_field_configs(), self._record(order_id), self._written(order_id)
+            self.api.b2b.extra_field_configs(), self._record(loaded), self._written(order_id)
         )
         return preview(self.configured, loaded, configs, record, written)
 
@@ -201,9 +197,11 @@ class Reader:
         # The user is needed even if no rule names it: an order is skipped if its buyer is not a Company user.
         return replace(self.configured.rules.needs, user=True)
 
-    async def _record(self, order_id: int) -> Record | None:
+    async def _record(self, loaded: LoadedOrder) -> Record | None:
+        if self._needs.record:  # then it is in the document
+            return Record.model_validate(loaded.document["record"]) if loaded.document["record"] else None
         try:
-            return await self.api.b2b.order(order_id)
+            return await self.api.b2b.order(loaded.order_id)
         except NotFound:
             return None
 

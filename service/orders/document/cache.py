@@ -1,4 +1,4 @@
-"""Caches what changes seldom and is read for many orders: customers, Company users, Companies, extra-field configs.
+"""Caches what changes seldom or is read for many orders: customers, Company users, Companies, extra-field configs.
 
 Values are kept in Redis as JSON, so all workers of a store share them. The cache only saves calls: when Redis does
 not answer, the value is read from BigCommerce. Without a Redis, values live as long as the Cache object.
@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis
 
@@ -18,10 +19,15 @@ from service.redis.client import TRANSIENT_ERRORS
 
 CUSTOMER_TTL_S = 600
 COMPANY_TTL_S = 600
+QUOTES_TTL_S = 600
 NO_COMPANY_USER_TTL_S = 3600
 CONFIGS_TTL_S = 600
 # Extra-field configs are needed inside the window. If they cannot be refreshed, yesterday's are better than none.
 CONFIGS_STALE_S = 86_400
+
+
+Locks = WeakValueDictionary[str, asyncio.Lock]
+"""A lock for each key, as long as a task holds it or waits for it."""
 
 
 class Cache:
@@ -32,18 +38,18 @@ class Cache:
         redis: Redis | None,
         store: str,
         *,
-        locks: dict[str, asyncio.Lock] | None = None,
+        locks: Locks | None = None,
         not_before: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Values older than ``not_before`` (Unix seconds) are read again: something was corrected in BigCommerce.
 
-        Caches that share ``locks`` (a lock for each key) read a value once, even if many orders need it at the
+        Caches that share ``locks`` read a value once, even if many orders need it at the
         same moment.
         """
         self._redis = redis
         self._local: dict[str, str] = {}
-        self._locks = {} if locks is None else locks
+        self._locks = WeakValueDictionary() if locks is None else locks
         self._prefix = f"enrich:cache:{store}:"
         self._not_before = not_before
         self._clock = clock
@@ -56,21 +62,22 @@ class Cache:
         fresh_s: float,
         stale_s: float | None = None,
         refresh: bool = False,
+        accepts: Callable[[Any], bool] = lambda _: True,
     ) -> Any:
         """Return the cached value; call ``read`` and store its result when the value is older than ``fresh_s``.
 
-        ``refresh`` always reads. With ``stale_s``, an older value is returned when reading fails for now. Errors are
-        those of ``read``.
+        ``refresh`` always reads, and so does a cached value that ``accepts`` refuses. With ``stale_s``, an older value
+        is returned when reading fails for now. Errors are those of ``read``.
         """
         wanted_at = self._clock()
         oldest = wanted_at if refresh else max(wanted_at - fresh_s, self._not_before)
         cached = await self._get(name)
-        if cached is not None and cached[0] > oldest:
+        if cached is not None and cached[0] > oldest and accepts(cached[1]):
             return cached[1]
         async with self._lock(name):
             # Another task may have read it while this one waited for the lock.
             cached = await self._get(name)
-            if cached is not None and cached[0] > oldest:
+            if cached is not None and cached[0] > oldest and accepts(cached[1]):
                 return cached[1]
             try:
                 value = await read()
@@ -83,14 +90,8 @@ class Cache:
 
     @asynccontextmanager
     async def _lock(self, name: str) -> AsyncIterator[None]:
-        key = self._prefix + name
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+        async with self._locks.setdefault(self._prefix + name, asyncio.Lock()):
+            yield
 
     async def peek(self, name: str) -> Any:
         """Return the cached value, however old, without reading it from BigCommerce. None when there is none."""

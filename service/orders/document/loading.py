@@ -1,6 +1,7 @@
 """Loads the order document that rules read, from both APIs. Only the parts that the rules name are fetched.
 
-Reads that do not depend on each other run in parallel.
+This file loads the order and its people, ``sources.py`` the cart, the quote and the payments. Reads that do not depend
+on each other run in parallel.
 """
 
 import asyncio
@@ -62,7 +63,7 @@ async def read_people(api: StoreApi, cache: Cache, customer_id: int, needs: Need
     )
     company_id = to_int(user.get("companyId"))
     company = await _company(api, cache, company_id) if needs.company and company_id else {}
-    return {"customer": customer, "user": _by_name(user), "company": _by_name(company)}
+    return {"customer": customer, "user": by_name(user), "company": by_name(company)}
 
 
 async def read_user(api: StoreApi, cache: Cache, customer_id: int) -> dict[str, Any]:
@@ -94,7 +95,7 @@ async def _metafields(core: Core, order_id: int) -> Metafields:
 
 async def _customer(api: StoreApi, cache: Cache, customer_id: int, needs: Needs) -> dict[str, Any]:
     attributes, form_fields = needs.customer_attributes, needs.customer_form_fields
-    customer = await cache.get_or_read(
+    customer: dict[str, Any] | None = await cache.get_or_read(
         f"customer:{customer_id}:{attributes:d}{form_fields:d}",
         lambda: api.core.customer(customer_id, attributes=attributes, form_fields=form_fields),
         fresh_s=CUSTOMER_TTL_S,
@@ -104,8 +105,22 @@ async def _customer(api: StoreApi, cache: Cache, customer_id: int, needs: Needs)
     return {
         **customer,
         "attributes": await _attributes(api, cache, customer.get("attributes")) if attributes else {},
-        "form_fields": _pairs(customer.get("form_fields"), "name", "value"),
+        "form_fields": pairs(customer.get("form_fields"), "name", "value"),
+        "group": await _group(api, cache, to_int(customer.get("customer_group_id"))) if needs.customer_group else {},
     }
+
+
+async def _group(api: StoreApi, cache: Cache, group_id: int | None) -> dict[str, Any]:
+    """A customer's group; empty without one. BigCommerce shows 0 for a customer without a group."""
+    if not group_id:
+        return {}
+    try:
+        group: dict[str, Any] = await cache.get_or_read(
+            f"customer-group:{group_id}", lambda: api.core.customer_group(group_id), fresh_s=CUSTOMER_TTL_S
+        )
+    except NotFound:
+        return {}  # deleted since the customer was cached
+    return group
 
 
 async def _attributes(api: StoreApi, cache: Cache, listed: Any) -> dict[str, Any]:
@@ -132,12 +147,13 @@ async def _company(api: StoreApi, cache: Cache, company_id: int) -> dict[str, An
     return company
 
 
-def _by_name(owner: Mapping[str, Any]) -> dict[str, Any]:
-    """A user or Company with its extra fields as ``{name: value}``."""
-    return {**owner, "extraFields": _pairs(owner.get("extraFields"), "fieldName", "fieldValue")} if owner else {}
+def by_name(owner: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of B2B Edition, such as a user, with its extra fields as ``{name: value}``."""
+    return {**owner, "extraFields": pairs(owner.get("extraFields"), "fieldName", "fieldValue")} if owner else {}
 
 
-def _pairs(listed: Any, name: str, value: str) -> dict[str, Any]:
+def pairs(listed: Any, name: str, value: str) -> dict[str, Any]:
+    """A list such as ``[{"name": …, "value": …}]`` as ``{name: value}``."""
     items: Iterable[Any] = listed if isinstance(listed, list) else ()
     return {str(item[name]): item.get(value) for item in items if isinstance(item, Mapping) and name in item}
 

@@ -11,18 +11,20 @@ from typing import Any
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import to_int
-from service.errors import CredentialsRefused, EnrichError, Refused, TryAgain
+from service.errors import CredentialsRefused, EnrichError, NotFound, Refused, TryAgain
 from service.orders.create_window import Window
 from service.orders.document.cache import Cache
 from service.orders.document.loading import (
     Document,
     Metafields,
     NoCompanyUser,
+    by_name,
     by_namespace,
     order_document,
     read_parts,
     read_people,
 )
+from service.orders.document.sources import no_sources, source_readers
 from service.rules import Needs
 
 MAX_CONCURRENT_ORDERS = 8
@@ -113,10 +115,14 @@ async def _load_parts(
     gaps: dict[str, EnrichError] = {}
 
     async def part(name: str, read: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        found: dict[str, Any] = (await source(name, read)).get(name, {})
+        return found
+
+    async def source(root: str, read: Callable[[], Awaitable[Any]]) -> Document:
         try:
-            return await read()
+            return {root: await read()}
         except EnrichError as error:
-            gaps[name] = error
+            gaps[root] = error
             return {}
 
     async def person(name: str) -> dict[str, Any]:
@@ -135,12 +141,19 @@ async def _load_parts(
             return user | {"company": {}}
         return user | await person("company")
 
-    found, customer, company = await asyncio.gather(
+    readers = source_readers(api, cache, order, needs)
+    if needs.record:
+        readers["record"] = lambda: _record(api, order_id)
+    found, customer, company, *sources = await asyncio.gather(
         part("metafields", lambda: _metafields(api, order_id, order, needs, metafields)),
         person("customer"),
         user_and_company(),
+        *(source(root, read) for root, read in readers.items()),
     )
-    return LoadedOrder(order_id, order_document(order, found) | customer | company, gaps)
+    document = order_document(order, found) | customer | company | no_sources()
+    for each in sources:
+        document |= each
+    return LoadedOrder(order_id, document, gaps)
 
 
 async def _person(api: StoreApi, cache: Cache, customer_id: int, needs: Needs, name: str) -> dict[str, Any]:
@@ -156,6 +169,14 @@ async def _person(api: StoreApi, cache: Cache, customer_id: int, needs: Needs, n
         await cache.remember_no_company_user(customer_id)
         raise
     return found
+
+
+async def _record(api: StoreApi, order_id: int) -> Document:
+    """The record as B2B Edition has it; empty when there is none (yet)."""
+    try:
+        return by_name(await api.b2b.order_document(order_id))
+    except NotFound:
+        return {}
 
 
 async def _metafields(

@@ -1,4 +1,4 @@
-"""The core API's V2: orders. Responses are bare objects and arrays; an empty array is a 204 without a body."""
+"""The core API's V2: orders, customer groups. Responses are bare objects and arrays; an empty array is a 204."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from service.sandbox.state import Order
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
-    """The routes for orders and the store."""
+    """The routes for orders, customer groups and the store."""
 
     def v2(path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V2, "GET", f"/stores/{{store_hash}}/v2{path}", operation, handler)
@@ -26,6 +26,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         v2("/orders/{order_id:int}", "Get an Order", order),
         v2("/orders/{order_id:int}/products", "List Order Products", order_products),
         v2("/orders/{order_id:int}/shipping_addresses", "Get Order Shipping Addresses", shipping_addresses),
+        v2("/customer_groups/{group_id:int}", "Get a Customer Group", customer_group),
     ]
 
 
@@ -65,6 +66,22 @@ def order_products(call: Call) -> Done:
 def shipping_addresses(call: Call) -> Done:
     """List the order's shipping addresses, in pages."""
     return Done(list(page_of(call, find_order(call).shipping_addresses)) or None)
+
+
+def customer_group(call: Call) -> Done:
+    """Get a customer group by its ID."""
+    group = call.store.customer_group(call.path["group_id"])
+    if group is None:
+        raise Refusal(404, "The requested resource was not found.")
+    return Done(
+        {
+            **group.model_dump(),
+            "is_default": False,
+            "is_group_for_guests": False,
+            "category_access": {"type": "all"},
+            "discount_rules": [],
+        }
+    )
 
 
 def find_order(call: Call) -> Order:

@@ -1,6 +1,6 @@
-"""The core API's V3: order metafields, customers, product images. Its webhooks are in ``core_hooks``."""
+"""The core API's V3: metafields, payments, customers, product images. Its webhooks are in ``core_hooks``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,15 +9,17 @@ from starlette.routing import BaseRoute
 from service.sandbox.apis.core_v2 import find_order
 from service.sandbox.apis.documents import iso_8601
 from service.sandbox.apis.queries import date_of, listed, listing
-from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler
+from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refusal
 from service.sandbox.specs import Customer
 from service.sandbox.state import Order
 
 METAFIELDS_PER_ORDER = 250
 
+_CUSTOMER_FIELDS = {"id", "email", "first_name", "last_name", "company", "customer_group_id"}
+
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
-    """The routes for metafields, customers and their attributes, and product images."""
+    """The routes for metafields, payments, customers and their attributes, and product images."""
 
     def v3(path: str, operation: str, handler: Handler) -> BaseRoute:
         return gateway.route(Dialect.V3, "GET", f"/stores/{{store_hash}}/v3{path}", operation, handler)
@@ -25,6 +27,8 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
     return [
         v3("/orders/metafields", "Get All Order Metafields", orders_metafields),
         v3("/orders/{order_id:int}/metafields", "Get Order Metafields", order_metafields),
+        v3("/orders/{order_id:int}/transactions", "Get Transactions", transactions),
+        v3("/carts/{cart_id}/metafields", "Get Cart Metafields", cart_metafields),
         v3("/customers", "Get All Customers", customers),
         v3("/customers/attributes", "Get All Customer Attributes", customer_attributes),
         v3("/catalog/products/{product_id:int}/images", "List Product Images", product_images),
@@ -42,10 +46,34 @@ def orders_metafields(call: Call) -> Done:
     return listing(call, _filtered(call, every))
 
 
-def _metafields(call: Call, order: Order) -> list[dict[str, Any]]:
-    """An order's metafields; all were written when it was placed."""
+def transactions(call: Call) -> Done:
+    """List an order's payments; 204 without a body if there are none."""
+    order = find_order(call)
     created = iso_8601(call.sandbox.shown(order.placed_at))
-    flat = [(namespace, key, value) for namespace, keys in order.metafields.items() for key, value in keys.items()]
+    found = [{"date_created": created, **transaction} for transaction in order.transactions]
+    return listing(call, found) if found else Done()
+
+
+def cart_metafields(call: Call) -> Done:
+    """List the metafields of an order's cart; 404 when the cart is gone."""
+    cart_id = call.path["cart_id"]
+    orders = (order for order in call.store.orders.values() if order.document["cart_id"] == cart_id)
+    order = next(orders, None)
+    if order is None or order.cart_metafields is None:
+        raise Refusal(404, "Cart not found.")
+    return listing(call, _filtered(call, _documents(call, order, order.cart_metafields, "cart", cart_id)))
+
+
+def _metafields(call: Call, order: Order) -> list[dict[str, Any]]:
+    return _documents(call, order, order.metafields, "order", order.id)
+
+
+def _documents(
+    call: Call, order: Order, metafields: Mapping[str, Mapping[str, str]], owner: str, owner_id: int | str
+) -> list[dict[str, Any]]:
+    """The metafields of an order or its cart; all were written when it was placed."""
+    created = iso_8601(call.sandbox.shown(order.placed_at))
+    flat = [(namespace, key, value) for namespace, keys in metafields.items() for key, value in keys.items()]
     return [
         {
             "id": order.id * METAFIELDS_PER_ORDER + number,
@@ -54,8 +82,8 @@ def _metafields(call: Call, order: Order) -> list[dict[str, Any]]:
             "value": value,
             "description": "",
             "permission_set": "read_and_sf_access",
-            "resource_type": "order",
-            "resource_id": order.id,
+            "resource_type": owner,
+            "resource_id": owner_id,
             "date_created": created,
             "date_modified": created,
             "owner_client_id": "sandbox",
@@ -99,10 +127,9 @@ def customers(call: Call) -> Done:
 
 def _customer_document(call: Call, customer: Customer, included: set[str]) -> dict[str, Any]:
     document: dict[str, Any] = {
-        **customer.model_dump(include={"id", "email", "first_name", "last_name", "company"}),
+        **customer.model_dump(include=_CUSTOMER_FIELDS),
         "phone": "",
         "notes": "",
-        "customer_group_id": 0,
         "channel_ids": [1],
         "attribute_count": len(customer.attributes),
     }

@@ -173,6 +173,27 @@ def shipping_document(order_id: int, index: int, fields: dict[str, Any]) -> dict
     return identity | deepcopy(_ADDRESS) | fields
 
 
+def transaction_document(order_id: int, index: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """A payment of an order; by default an offline one."""
+    return {
+        "id": order_id * 100 + index,
+        "order_id": str(order_id),
+        "event": "purchase",
+        "method": "offline",
+        "amount": 141.9,
+        "currency": "USD",
+        "gateway": "custom",
+        "gateway_transaction_id": None,
+        "payment_method_id": "cod",
+        "status": "ok",
+        "test": False,
+        "fraud_review": False,
+        "offline": {"display_name": "PO Number / Reference #"},
+        "custom": None,
+        **fields,
+    }
+
+
 def rfc_2822(stamp: float) -> str:
     """A time such as ``Wed, 10 Jan 2018 21:05:30 +0000``, rounded down to whole seconds."""
     return format_datetime(datetime.fromtimestamp(int(stamp), UTC))

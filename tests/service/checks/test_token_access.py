@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.bigcommerce import QuotaWaitingApi
-from service.checks.token_access import NONEXISTENT_ORDER, TokenAccess, merge_tokens, try_token
+from service.checks.token_access import NONEXISTENT_CART, NONEXISTENT_ORDER, TokenAccess, merge_tokens, try_token
 from service.rules import Needs
 from service.stores import Endpoints
 from tests.fakes.checks import lines
@@ -17,9 +17,19 @@ from tests.fakes.loader_stack import NOTHING
 from tests.fakes.upstream import FakeUpstream, account, transport_to
 
 NOW = 1_768_078_800.0
-EVERYTHING = replace(NOTHING, metafields=True, customer=True, customer_attributes=True, customer_form_fields=True)
+EVERYTHING = replace(
+    NOTHING,
+    metafields=True,
+    customer=True,
+    customer_attributes=True,
+    customer_form_fields=True,
+    cart=True,
+    transactions=True,
+)
 
 ORDERS, METAFIELDS, CUSTOMERS = "GET /v2/orders", "GET /v3/orders/metafields", "GET /v3/customers"
+TRANSACTIONS = f"GET /v3/orders/{NONEXISTENT_ORDER}/transactions"
+CARTS = f"GET /v3/carts/{NONEXISTENT_CART}/metafields"
 CONFIGS = "GET /api/v3/io/orders/extra-fields"
 WRITE = f"PUT /api/v3/io/orders/{NONEXISTENT_ORDER}"
 
@@ -49,11 +59,13 @@ def caused_by(cause: Exception, text: str = "lost") -> httpx.ConnectError:
 
 @pytest.fixture
 def upstream() -> FakeUpstream:
-    """A healthy store: only the order that cannot exist is not found."""
+    """A healthy store: only the order and the cart that cannot exist are not found."""
     upstream = FakeUpstream()
     upstream.on(ORDERS, 204)
     upstream.on(METAFIELDS, {"data": []})
     upstream.on(CUSTOMERS, {"data": []})
+    upstream.on(TRANSACTIONS, (404, {"status": 404, "title": "Not found", "type": "x"}))
+    upstream.on(CARTS, (404, {"status": 404, "title": "Not found", "type": "x"}))
     upstream.on(CONFIGS, {"code": 200, "data": [{"fieldName": "note"}], "meta": {}})
     upstream.on(WRITE, failure(404, "Order Does Not Exist."))
     return upstream
@@ -75,6 +87,8 @@ async def test_a_token_with_all_scopes_is_ok(upstream: FakeUpstream) -> None:
         CAN_READ,
         "ok  order metafields  can be read (scope Orders: read-only).",
         "ok  customers  can be read (scope Customers: read-only).",
+        "ok  transactions  can be read (scope Order Transactions: read-only).",
+        "ok  carts  can be read (scope Carts: read-only).",
         ANSWERS,
         MAY_WRITE,
     ]
@@ -109,6 +123,8 @@ async def test_the_only_write_is_to_an_order_that_cannot_exist(upstream: FakeUps
         (ORDERS, core_lacks("orders", "Orders: read-only")),
         (METAFIELDS, core_lacks("order metafields", "Orders: read-only")),
         (CUSTOMERS, core_lacks("customers", "Customers: read-only")),
+        (TRANSACTIONS, core_lacks("transactions", "Order Transactions: read-only")),
+        (CARTS, core_lacks("carts", "Carts: read-only")),
         (CONFIGS, core_lacks("B2B Edition", "B2B Edition: modify")),
         (WRITE, core_lacks("B2B Edition, writing", "B2B Edition: modify")),
     ],

@@ -137,7 +137,7 @@ def test_any_names_can_be_written_and_lead_to_their_field(
     tmp_path: Path, name: str, place: Place, field: str, fields: dict[str, str]
 ) -> None:
     recipe = RECIPES[place]
-    source = recipe.source(f"checkout.{field}" if place is Place.METAFIELD else field)
+    source = recipe.source(f"checkout.{field}" if place in (Place.METAFIELD, Place.CART_METAFIELD) else field)
     new = NewStore("abc123", name, po_number={"from": source}, extra_fields=fields)
     configuration = load_configuration(
         tmp_path / "stores.toml", {new.access_token: "token", new.client_secret: "secret"}, text=as_toml(new)
@@ -156,6 +156,7 @@ def document_with(field: str, value: str) -> dict[str, Any]:
         "shipping_addresses": [address],
         "products": [{"product_options": [{"display_name": field, "display_value": value}]}],
         "metafields": {"checkout": {field: value}},
+        "cart": {"metafields": {"checkout": {field: value}}},
         "customer": {"attributes": {field: value}, "form_fields": {field: value}},
         "company": {"extraFields": {field: value}},
         "user": {"extraFields": {field: value}},
@@ -367,7 +368,7 @@ def test_a_person_is_asked_for_what_is_missing(stores_file: Path) -> None:
 
     assert (code, out) == (0, "")
     assert "Store hash" in shown
-    assert "Enter a number from 1 to 10." in shown
+    assert "Enter a number from 1 to 12." in shown
     assert "Name of the field [checkout.po_number]" in shown
     store = load(stores_file).stores["abc123"].store
     assert store.po_number

@@ -181,3 +181,20 @@ def test_the_payment_of_an_invoice_is_skipped(tmp_path: Path) -> None:
 def test_an_expression_is_evaluated_like_a_rule(source: str, pattern: str | None, tried: TriedExpression) -> None:
     compiled = Pattern.compile(pattern, "--match") if pattern else None
     assert try_expression(Expression.compile(source, "--try"), compiled, loaded().document) == tried
+
+
+@pytest.mark.parametrize(
+    ("written", "po_number", "field"),
+    [({}, "B-1", "CC-9"), ({"po_number": ["A-1", "B-1"]}, None, "CC-9"), ({"Cost Center": ["CC-9"]}, "B-1", None)],
+)
+def test_rules_do_not_read_our_own_values_on_the_record(
+    tmp_path: Path, written: dict[str, list[str]], po_number: str | None, field: str | None
+) -> None:
+    found = loaded()
+    found.document["record"] = {"poNumber": "B-1", "extraFields": {"Cost Center": "CC-9"}, "referenceNumber": "55-A"}
+    rules = (
+        'po_number = "record.poNumber"\n[stores.abc123.extra_fields]\n'
+        """A = 'record.extraFields."Cost Center"'\nB = "record.referenceNumber"\n"""
+    )
+    shown = previewed(tmp_path, rules, found, config("A"), config("B"), record=None, **written)
+    assert [result.sent for result in shown.results] == [po_number, field, "55-A"]

@@ -11,7 +11,7 @@ from service.rules import Needs, RuleSet, compile_rules
 from service.rules.expression import ROOTS, Expression
 from service.stores import Rule, Store
 
-NAMES = st.sampled_from([*ROOTS, "attributes", "form_fields", "id", "note", "a"])
+NAMES = st.sampled_from([*ROOTS, "attributes", "form_fields", "group", "id", "note", "a"])
 SCALARS = (
     st.none()
     | st.booleans()
@@ -35,7 +35,7 @@ DOCUMENTS = st.fixed_dictionaries(
 FUNCTIONS = [
     *("abs", "avg", "ceil", "contains", "ends_with", "floor", "join", "keys", "length", "map", "max", "max_by"),
     *("merge", "min", "min_by", "not_null", "reverse", "sort", "sort_by", "starts_with", "sum", "to_array"),
-    *("to_number", "to_string", "type", "values"),
+    *("to_number", "to_string", "type", "values", "parse_json"),
 ]
 SHAPES = [
     *("{0}.{1}", "({0}).{1}", "{0}.*", "{0}[]", "{0}[*]", "{0}[*].{1}", "{0}[0]", "{0}[-1]", "{0}[::2]", "{0}[::0]"),
@@ -86,10 +86,15 @@ def fetched(document: dict[str, Any], needs: Needs) -> dict[str, Any]:
         "customer": needs.customer,
         "user": needs.user,
         "company": needs.company,
+        "cart": needs.cart,
+        "quote": needs.quote,
+        "record": needs.record,
+        "transactions": needs.transactions,
     }
     part = {root: value for root, value in document.items() if wanted[root]}
     if "customer" in part:
         kept = {"attributes": needs.customer_attributes, "form_fields": needs.customer_form_fields}
+        kept["group"] = needs.customer_group
         part["customer"] = {name: value for name, value in part["customer"].items() if kept.get(name, True)}
     return part
 

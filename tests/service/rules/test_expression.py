@@ -25,8 +25,13 @@ PARTS = (
     "customer",
     "customer.attributes",
     "customer.form_fields",
+    "customer.group",
     "user",
     "company",
+    "cart",
+    "quote",
+    "record",
+    "transactions",
 )
 
 
@@ -37,7 +42,7 @@ def reads(source: str) -> str:
 
 
 EVERYTHING = " ".join(PARTS)
-CUSTOMER = "customer customer.attributes customer.form_fields"
+CUSTOMER = "customer customer.attributes customer.form_fields customer.group"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,12 @@ CUSTOMER = "customer customer.attributes customer.form_fields"
         ("not_null(metafields.a.b, order.id)", "order metafields"),
         ("join(', ', [order.id, to_string(user.id)])", "order user"),
         ("[user][0].id", "user"),
+        ("cart.metafields.checkout.po_number", "cart"),
+        ("cart | metafields.checkout", "cart"),
+        ("quote.extraFields.a || record.poNumber", "quote record"),
+        ("transactions[?method=='offline'].offline.display_name | [0]", "transactions"),
+        ("parse_json(metafields.a.b).quote", "metafields"),
+        ("parse_json(quote.notes).record || cart", "cart quote"),
         # literals, and names evaluated on something else
         ("'customer'", ""),
         ('`{"user": 1}`.user', ""),
@@ -86,6 +97,7 @@ CUSTOMER = "customer customer.attributes customer.form_fields"
         ("customer.email", "customer"),
         ("customer.attributes.Tier", "customer customer.attributes"),
         ('customer.form_fields."Cost Center" || order.id', "order customer customer.form_fields"),
+        ("customer.group.name", "customer customer.group"),
         ("customer | [attributes.a, email]", "customer customer.attributes"),
         ("(customer || company).attributes", "customer customer.attributes company"),
         ("customer | attributes.Tier", "customer customer.attributes"),
@@ -162,8 +174,29 @@ def test_an_unknown_root_is_refused_with_the_closest_one() -> None:
 def test_an_unknown_root_unlike_any_other_is_refused_with_all_roots() -> None:
     assert problems("zzz") == [
         'place: the order document has no "zzz", in zzz. '
-        "It has order, products, shipping_addresses, metafields, customer, user, company."
+        "It has order, products, shipping_addresses, metafields, customer, user, company, cart, quote, record, "
+        "transactions."
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("carts.metafields.a.b", "cart"),
+        ("quotes.referenceNumber", "quote"),
+        ("transaction[0].method", "transactions"),
+        ("records.poNumber", "record"),
+        ("cart.metafield.a.b", "metafields"),
+        ("pars_json(order.a)", "parse_json"),
+    ],
+)
+def test_a_wrong_name_of_a_source_is_refused_with_the_closest_one(source: str, name: str) -> None:
+    (found,) = problems(source)
+    assert found.endswith(f'Did you mean "{name}"?')
+
+
+def test_the_cart_has_only_metafields() -> None:
+    assert problems("cart.id || cart.*") == ['place: the cart has no "id", in cart.id || cart.*. It has metafields.']
 
 
 def test_an_unknown_function_is_refused_anywhere_in_an_expression() -> None:

@@ -148,7 +148,11 @@ def test_traces_show_where_each_value_came_from() -> None:
 
 
 NO_NEEDS = dict.fromkeys(
-    ("consignments", "metafields", "customer", "customer_attributes", "customer_form_fields", "user", "company"), False
+    (
+        *("consignments", "metafields", "customer", "customer_attributes", "customer_form_fields", "user", "company"),
+        *("customer_group", "cart", "quote", "record", "transactions"),
+    ),
+    False,
 )
 
 
@@ -162,7 +166,12 @@ NO_NEEDS = dict.fromkeys(
         ("customer.email", ["customer"]),
         ("customer.attributes.a", ["customer", "customer_attributes"]),
         ("customer.form_fields.a", ["customer", "customer_form_fields"]),
+        ("customer.group.name", ["customer", "customer_group"]),
         ("user.extraFields.a", ["user"]),
+        ("cart.metafields.a.b", ["cart"]),
+        ("quote.referenceNumber", ["quote"]),
+        ("record.poNumber", ["record"]),
+        ("transactions[0].method", ["transactions"]),
         ("company.extraFields.a", ["company"]),
         ("@", list(NO_NEEDS)),
     ],

@@ -10,6 +10,9 @@ CORE, B2B = "/stores/sandbox", "/api/v3/io"
 CALLS = {
     ("GET", f"{CORE}/v2/orders"): "orders",
     ("GET", f"{CORE}/v3/orders/metafields"): "orders",
+    ("GET", f"{CORE}/v3/orders/1/transactions"): "transactions",
+    ("GET", f"{CORE}/v3/carts/a/metafields"): "carts",
+    ("GET", f"{CORE}/v2/customer_groups/1"): "customers",
     ("GET", f"{CORE}/v3/customers"): "customers",
     ("GET", f"{CORE}/v3/customers/attributes"): "customers",
     ("GET", f"{CORE}/v3/catalog/products/1/images"): "products",
@@ -17,6 +20,7 @@ CALLS = {
     ("GET", f"{CORE}/v2/store"): None,
     ("GET", f"{B2B}/orders/extra-fields"): "b2b_read",
     ("GET", f"{B2B}/orders"): "b2b_read",
+    ("GET", f"{B2B}/rfq"): "b2b_read",
     ("PUT", f"{B2B}/orders/1"): "b2b_modify",
     ("POST", f"{B2B}/orders"): "b2b_modify",
 }
@@ -28,7 +32,9 @@ async def sandbox() -> AsyncIterator[RunningSandbox]:
         yield sandbox
 
 
-@pytest.mark.parametrize("missing", ["orders", "customers", "products", "b2b_read", "b2b_modify"])
+@pytest.mark.parametrize(
+    "missing", ["orders", "transactions", "carts", "customers", "products", "b2b_read", "b2b_modify"]
+)
 async def test_only_calls_of_the_missing_scope_are_403(sandbox: RunningSandbox, missing: str) -> None:
     await sandbox.put_store(missing_scopes=[missing])
     refused = {call for call in CALLS if (await sandbox.api.request(*call, json={})).status_code == 403}

@@ -11,7 +11,7 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.errors import NotFound, Refused, TryAgain, Unsure, WaitUntil
-from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache
+from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, Locks
 from tests.fakes.sandbox import StillClock
 
 KEY = "enrich:cache:abc123:company:12"
@@ -71,6 +71,22 @@ async def test_any_value_is_cached_unchanged(cache: Cache, locks: Reading, value
     locks.answer = value
     assert [await get(cache, locks), await get(cache, locks)] == [value, value]
     assert locks.calls == 1
+
+
+async def test_a_value_that_is_not_accepted_is_read_again(cache: Cache, locks: Reading) -> None:
+    await get(cache, locks)
+    assert await get(cache, locks, accepts=lambda value: value["id"] == 12) == {"id": 12}
+    assert locks.calls == 1
+    locks.answer = {"id": 13}
+    assert await get(cache, locks, accepts=lambda value: value["id"] == 13) == {"id": 13}
+    assert locks.calls == 2
+
+
+async def test_tasks_that_accept_the_same_value_read_it_once(cache: Cache, locks: Reading) -> None:
+    await get(cache, locks)
+    locks.answer = {"id": 13}
+    read = await asyncio.gather(*(get(cache, locks, accepts=lambda value: value["id"] == 13) for _ in range(5)))
+    assert (read, locks.calls) == ([{"id": 13}] * 5, 2)
 
 
 async def test_stores_have_separate_caches(
@@ -213,7 +229,7 @@ async def test_an_unavailable_redis_only_costs_calls(
 
 
 async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> None:
-    shared: dict[str, asyncio.Lock] = {}
+    shared = Locks()
     calls = 0
 
     async def read() -> int:
@@ -227,4 +243,4 @@ async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> N
 
     assert found == [12] * 20
     assert calls == 1
-    assert shared == {}
+    assert len(shared) == 0

@@ -145,7 +145,8 @@ async def test_a_transient_error_is_a_gap_of_its_order(stack: LoaderStack) -> No
 async def test_only_what_is_needed_is_read(stack: LoaderStack) -> None:
     loaded = await one(stack, NOTHING, customer_id=101)
     assert loaded.document.keys() == {
-        *("order", "products", "shipping_addresses", "metafields", "customer", "user", "company")
+        *("order", "products", "shipping_addresses", "metafields", "customer", "user", "company"),
+        *("cart", "quote", "record", "transactions"),
     }
     assert (loaded.gaps, loaded.trouble) == ({}, None)
     assert await stack.calls() == {SINGLE: 1}
@@ -185,6 +186,58 @@ async def test_refused_credentials_for_a_part_of_one_order_are_a_gap(
     assert loaded.gaps.keys() == empty
     assert isinstance(loaded.trouble, CredentialsRefused)
     assert {part for part in ("customer", "user", "company") if loaded.document[part] == {}} == empty
+
+
+SOURCES = replace(NOTHING, cart=True, quote=True, record=True, transactions=True)
+
+
+async def test_sources_are_loaded_with_the_record(stack: LoaderStack) -> None:
+    loaded = await one(
+        stack,
+        SOURCES,
+        customer_id=101,
+        record_after=0,
+        buyer_po="B-1",
+        buyer_extra_fields={"Cost Center": "CC-9"},
+        cart_metafields={"checkout": {"po_number": "A-26"}},
+        quote={"referenceNumber": "Q-1"},
+        transactions=[{}],
+    )
+    assert loaded.gaps == {}
+    assert loaded.document["cart"]["metafields"] == {"checkout": {"po_number": "A-26"}}
+    assert loaded.document["quote"]["referenceNumber"] == "Q-1"
+    assert len(loaded.document["transactions"]) == 1
+    record = loaded.document["record"]
+    assert (record["poNumber"], record["extraFields"]) == ("B-1", {"Cost Center": "CC-9"})
+
+
+async def test_missing_sources_are_empty_and_no_gaps(stack: LoaderStack) -> None:
+    loaded = await one(stack, SOURCES, customer_id=101, cart_metafields=None)
+    assert (loaded.gaps, loaded.trouble) == ({}, None)
+    found = {root: loaded.document[root] for root in ("cart", "quote", "record", "transactions")}
+    assert found == {"cart": {}, "quote": {}, "record": {}, "transactions": []}
+
+
+@pytest.mark.parametrize(
+    ("scope", "empty"),
+    [("carts", {"cart"}), ("transactions", {"transactions"}), ("b2b_read", {"quote", "record"})],
+)
+async def test_a_source_that_cannot_be_read_is_a_gap_of_its_own(
+    stack: LoaderStack, scope: str, empty: set[str]
+) -> None:
+    await stack.sandbox.put_store(missing_scopes=[scope])
+    loaded = await one(stack, SOURCES, quote={}, transactions=[{}], cart_metafields={"a": {"b": "c"}})
+    assert loaded.gaps.keys() == empty
+    assert isinstance(loaded.trouble, CredentialsRefused)
+    filled = {root for root in ("cart", "quote", "transactions") if loaded.document[root]}
+    assert filled == {"cart", "quote", "transactions"} - empty
+
+
+async def test_quotes_of_the_newest_orders_come_from_one_list(stack: LoaderStack) -> None:
+    await stack.place(5, quote={"referenceNumber": "Q-1"}, age=60)
+    loaded = await newest(stack, replace(NOTHING, quote=True))
+    assert [each.document["quote"]["referenceNumber"] for each in loaded] == ["Q-1"] * 5
+    assert await b2b_calls(stack) == {"Get All Quotes": 1, "Get Quote Details": 5}
 
 
 async def test_a_missing_order_is_an_error(stack: LoaderStack) -> None:

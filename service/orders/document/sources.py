@@ -1,0 +1,57 @@
+"""Loads what rules read beside the order and its people: its cart, its quote and its payments."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from service.bigcommerce import StoreApi
+from service.bigcommerce.models import to_int
+from service.errors import NotFound
+from service.orders.document.cache import Cache
+from service.orders.document.loading import Document, by_namespace
+from service.orders.document.quote_search import read_quote
+from service.rules import Needs
+
+
+async def read_sources(api: StoreApi, cache: Cache, order: Document, needs: Needs) -> Document:
+    """Load the roots ``cart``, ``quote`` and ``transactions`` of an order, as far as ``needs`` names them."""
+    readers = source_readers(api, cache, order, needs)
+    values = await asyncio.gather(*(read() for read in readers.values()))
+    return no_sources() | dict(zip(readers, values, strict=True))
+
+
+def no_sources() -> Document:
+    """These roots without values."""
+    # Nothing fills ``record`` in the life of an order yet: it can only be read after the Create. Previews fill it.
+    return {"cart": {}, "quote": {}, "transactions": [], "record": {}}
+
+
+def source_readers(
+    api: StoreApi, cache: Cache, order: Document, needs: Needs
+) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """The read of each root that ``needs`` names."""
+    readers: dict[str, tuple[bool, Callable[[], Awaitable[Any]]]] = {
+        "cart": (needs.cart, lambda: _read_cart(api, order)),
+        "quote": (needs.quote, lambda: read_quote(api, cache, order)),
+        "transactions": (needs.transactions, lambda: _read_transactions(api, order)),
+    }
+    return {root: read for root, (is_needed, read) in readers.items() if is_needed}
+
+
+async def _read_cart(api: StoreApi, order: Document) -> Document:
+    """The order's cart; empty for an order without a cart, as one made by an API, and when the cart is gone."""
+    cart_id = order.get("cart_id")
+    if not isinstance(cart_id, str) or not cart_id:
+        return {}
+    try:
+        return {"metafields": by_namespace(await api.core.cart_metafields(cart_id))}
+    except NotFound:
+        return {}
+
+
+async def _read_transactions(api: StoreApi, order: Document) -> list[Document]:
+    """The order's payments. The order was just read, so a 404 can only mean that it has none."""
+    try:
+        return await api.core.transactions(to_int(order.get("id")) or 0)
+    except NotFound:
+        return []
