@@ -52,8 +52,8 @@ class LateValuePoller:
             try:
                 if not await self._poll(store):
                     return
-            except UpstreamError as error:
-                log.debug(Event.CHECK_POSTPONED, trouble=str(error))
+            except UpstreamError:
+                pass  # in the log as `upstream_call`; the next poll is due in a second
             except Exception as error:
                 raise requeue(ctx, error) from error
         raise Retry(defer=POLL_INTERVAL_S)
