@@ -35,6 +35,7 @@ KINDS: Mapping[Kind, int] = {
 change a value. ``wipe``: the platform loses all our values soon after we wrote them.
 """
 
+MAX_STAFF_DELAY_S = 20.0
 MAX_WIPE_DELAY_S = 2.5
 """The verification or the re-verification is still to come."""
 
@@ -125,12 +126,13 @@ class StormOrders:
         self.orders: list[StormOrder] = []
         self._deployment = deployment
         self._rng = random.Random(f"{seed} orders")
+        self._ends = 0.0
 
     async def place(self, duration_s: float, *, per_s: float) -> None:
         """Place orders for so long, and wait until others have done with their records."""
-        began, kinds = time.monotonic(), self._kinds()
+        self._ends, kinds = time.monotonic() + duration_s, self._kinds()
         async with asyncio.TaskGroup() as others:
-            while time.monotonic() - began < duration_s:
+            while time.monotonic() < self._ends:
                 order = await self._place(next(kinds))
                 others.create_task(self._change(order, random.Random(self._rng.random())))
                 await asyncio.sleep(self._rng.uniform(0.5, 1.5) / per_s)
@@ -178,16 +180,20 @@ class StormOrders:
                 await asyncio.sleep(rng.choice((0.3, 3.0)))
                 await self._write(order, po_number=f"BUYER-{number}", extra_fields={})
             case "staff po":
-                await asyncio.sleep(rng.uniform(0.5, 20.0))
+                await self._sleep(rng.uniform(0.5, MAX_STAFF_DELAY_S))
                 await self._write(order, po_number=f"STAFF-{number}")
             case "staff field":
-                await asyncio.sleep(rng.uniform(0.5, 20.0))
+                await self._sleep(rng.uniform(0.5, MAX_STAFF_DELAY_S))
                 await self._write(order, changed_fields={"Account No": f"STAFF-{number}"})
             case "staff other field":
-                await asyncio.sleep(rng.uniform(0.5, 20.0))
+                await self._sleep(rng.uniform(0.5, MAX_STAFF_DELAY_S))
                 await self._write(order, changed_fields={"Cost Center": f"CC-{number}"})
             case "wipe":
                 await self._wipe(order, rng)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but not long beyond the end of the storm."""
+        await asyncio.sleep(min(seconds, max(0.0, self._ends - time.monotonic()) + 1.0))
 
     async def _write(self, order: StormOrder, **values: Any) -> None:
         written = await self._deployment.sandbox.write_record(order.placed.id, order.placed.store, **values)
