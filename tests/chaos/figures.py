@@ -83,12 +83,12 @@ def worst_of_each(rows: Iterable[Figures]) -> list[Figures]:
     runs: dict[str, list[Figures]] = {}
     for row in rows:
         runs.setdefault(row.scenario, []).append(row)
-    return [
-        each[0]
-        if len(each) == 1
-        else replace(worst := max(each, key=_badness), remark=f"worst of {len(each)}: {worst.remark}")
-        for each in runs.values()
-    ]
+    return [_worst(each) for each in runs.values()]
+
+
+def _worst(runs: list[Figures]) -> Figures:
+    worst = max(runs, key=_badness)
+    return worst if len(runs) == 1 else replace(worst, remark=f"worst of {len(runs)}: {worst.remark}")
 
 
 def _badness(row: Figures) -> tuple[int, float]:

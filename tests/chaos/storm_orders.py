@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from service.orders.state.entry import Status
 from tests.chaos.figures import Figures
-from tests.chaos.load_generator import CREATE, Outcome, Outcomes, Placed
+from tests.chaos.load_generator import CREATE, UPDATE, Outcome, Outcomes, Placed
 from tests.fakes.deployment import ADA, CLEO, EVE, Deployment
 
 PO_NUMBER = "po_number"
@@ -36,6 +36,9 @@ change a value. ``wipe``: the platform loses all our values soon after we wrote 
 """
 
 MAX_STAFF_DELAY_S = 20.0
+MAX_UPDATES = 10
+"""An Update without an answer may be sent again, and a wiped value is written once more; more is a loop."""
+
 MAX_WIPE_DELAY_S = 2.5
 """The verification or the re-verification is still to come."""
 
@@ -78,7 +81,7 @@ class StormOutcome:
 
     @property
     def is_doubled(self) -> bool:
-        return len(self.outcome.writes(CREATE)) > 1
+        return len(self.outcome.writes(CREATE)) > 1 or len(self.outcome.writes(UPDATE)) > MAX_UPDATES
 
     @property
     def is_overwritten(self) -> bool:
