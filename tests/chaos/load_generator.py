@@ -175,7 +175,7 @@ class Outcomes:
         mark = f'"store": "{placed.store}", "order_id": {placed.id},'
         return "\n".join(
             f"    {process.name} {line}"
-            for process in [self.deployment.web, *self.deployment.workers]
+            for process in self.deployment.processes
             for line in process.text.splitlines()
             if mark in line
         )

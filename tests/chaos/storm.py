@@ -102,12 +102,11 @@ class Storm:
         self._note(f"{name} restarted")
 
     async def _heal(self) -> None:
-        """End all faults, and wait until everything runs. The faults of tracks have ended by themselves."""
+        """End the faults of BigCommerce, and restart what is dead. The other faults have ended with their tracks."""
         await self._set_faults()
         await self._deployment.sandbox.switch_hooks(self._deployment.stores[0], on=True)
         for name in self._dead():
             self._restart(name)
-        await self._deployment.ready(WORKERS)
 
     # ── processes and Redis ─────────────────────────────────────────────────────────────────────────────────
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from service.logs import Event
 from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import breaker_key, parked_key, reverify_key, verify_key, waiting_key
 from service.redis.client import connect
@@ -27,6 +28,9 @@ ORDERS_PER_S = 3.0
 
 SHORT_SEED = 10
 SHORT_STORM_S = 15.0
+
+CRASHES = {Event.JOB_CRASHED, Event.INTERNAL_ERROR}
+"""No fault from outside may lead to one of these."""
 
 HEALED_S = 120.0
 """After the storm, everything is done within this time."""
@@ -74,11 +78,13 @@ async def weather(folder: Path, report: Report, seed: int, storm_s: float) -> No
         raced = sum(each.is_raced for each in found)
         remark = f"seed {seed}: {storm.faults} faults, all done {healed_s:.0f} s after them"
         remark += f"; {raced} changed by others just when our write arrived" if raced else ""
-        evidence = "\n".join([f"open {still_open}", f"storm of seed {seed}:", *storm.log])
+        crashes = [line for process in deployment.processes for line in process.events() if line["event"] in CRASHES]
+        evidence = "\n".join([f"open {still_open}", f"crashes {crashes[:3]}", f"storm of seed {seed}:", *storm.log])
         scenario = f"storm of all faults for {storm_s:.0f} s, at {ORDERS_PER_S:g} orders/s"
         figures = await storm_figures(deployment, found, scenario, remark, evidence)
         report(figures)
         assert not still_open, figures.evidence
+        assert not crashes, figures.evidence
 
 
 async def wait_until_done(deployment: Deployment, order_ids: list[int]) -> tuple[dict[str, list[str]], float]:
