@@ -1,15 +1,16 @@
 """Gauges for Prometheus, read from Redis on each scrape: queues, workers and stores."""
 
-import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from arq.constants import in_progress_key_prefix
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import ProblemKind, parse_problems
+from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.jobs import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import failed_key, hook_key, parked_key, polling_key
 from service.orders.state.queue import Queue
@@ -52,24 +53,39 @@ class State:
     workers: int
     queues: Mapping[str, QueueState]
     stores: Mapping[str, StoreState]
+    redis_memory: Mapping[str, int] = field(default_factory=dict)
 
 
 class Gauges:
-    """Reads a snapshot from Redis. Errors are Redis's own."""
+    """Reads a snapshot from Redis. Errors are Redis's own. Times are Redis's, unless a ``clock`` is given."""
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
         self._redis = redis
         self._clock = clock
         self._queue = Queue(redis, clock=clock)
         self._budget = Budget(redis)
+        self._may_use_info = True
 
     async def read(self, stores: Collection[str]) -> State:
         """The state of all queues and of these stores."""
-        queues = {name: await self._queue_state(queue) for name, queue in QUEUES.items()}
-        return State((await self._queue.counts()).workers, queues, await self._store_states(stores))
+        now = self._clock() if self._clock else await redis_time(self._redis)
+        queues = {name: await self._queue_state(queue, now * 1000) for name, queue in QUEUES.items()}
+        workers = (await self._queue.counts()).workers
+        return State(workers, queues, await self._store_states(stores), await self._redis_memory())
 
-    async def _queue_state(self, queue: str) -> QueueState:
-        now_ms = self._clock() * 1000
+    async def _redis_memory(self) -> dict[str, int]:
+        """What Redis uses and may use (``maxmemory``), in bytes. Empty where its user may not use INFO."""
+        if not self._may_use_info:
+            return {}
+        try:
+            memory = await self._redis.info("memory")
+        except ResponseError:
+            self._may_use_info = False  # each refusal would be a line in Redis's log of access
+            return {}
+        found = {"used": memory.get("used_memory", 0), "limit": memory.get("maxmemory", 0)}
+        return {kind: size for kind, size in found.items() if size}
+
+    async def _queue_state(self, queue: str, now_ms: float) -> QueueState:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(queue)
             pipe.zrangebyscore(queue, "-inf", now_ms, start=0, num=DUE_SCAN_LIMIT, withscores=True)
@@ -111,6 +127,9 @@ def metrics_text(state: State) -> bytes:
         return Gauge(f"enrich_{name}", text, labels, registry=registry)
 
     gauge("workers", "Live workers.").set(state.workers)
+    memory = gauge("redis_memory_bytes", "Memory that Redis uses, and its limit.", "kind")
+    for kind_of_memory, size in state.redis_memory.items():
+        memory.labels(kind_of_memory).set(size)
     jobs = gauge("jobs", "Jobs in a queue, running or waiting.", "queue")
     overdue = gauge("oldest_due_seconds", "How long the oldest due job has not been taken by a worker.", "queue")
     for name, queue in state.queues.items():

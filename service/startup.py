@@ -1,22 +1,27 @@
 """Startup of the long-running processes: the receiver and the workers."""
 
+import asyncio
+
 from service import logs
 from service.configuration.reloading import LiveConfiguration
 from service.process.parent_death import terminate_with_parent
 from service.process.sighup import SighupHandler
+from service.redis.requirements import require_usable_redis
 from service.settings import Settings
 
 
 def start() -> tuple[Settings, str, LiveConfiguration]:
-    """Load the settings and the stores file, set up logging, and reload the stores file on SIGHUP.
+    """Load the settings and the stores file, set up logging, check Redis, and reload the stores file on SIGHUP.
 
-    Returns the settings, the URL of Redis and the configuration. Raises ConfigError.
+    Returns the settings, the URL of Redis and the configuration. Raises ConfigError, also for a Redis that cannot be
+    used; one that does not answer is waited for later.
     """
     sighup = SighupHandler()
     terminate_with_parent()
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     redis_url = settings.require_redis_url()
+    asyncio.run(require_usable_redis(redis_url))
     live = LiveConfiguration(settings.enrich_config)
     sighup.on_sighup = live.request_reload
     return settings, redis_url, live

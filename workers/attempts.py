@@ -30,7 +30,15 @@ from workers.lease import LeaseLost
 from workers.lifecycle import Lifecycle
 from workers.order_log import log_retry_later
 from workers.resources import Resources
-from workers.results import AttemptResult, AwaitingCredentials, AwaitingStatus, Finished, RetryLater, Written
+from workers.results import (
+    AttemptResult,
+    AwaitingCredentials,
+    AwaitingStatus,
+    AwaitingValues,
+    Finished,
+    RetryLater,
+    Written,
+)
 from workers.verification import VERIFY_AFTER_S
 
 log = structlog.get_logger()
@@ -121,10 +129,17 @@ class Jobs:
             # It must not delay orders whose window is open.
             await self._resources.transitions.to_recovery(entry, 0.0)
             return None
+        if entry.late_until is not None:
+            await self._resources.late.remove(entry.store, entry.order_id)
         later = await self._attempt(ctx, entry)
         if later is None:
             return None
         left = self._window_left(entry)
+        if isinstance(later, AwaitingValues):
+            await self._resources.transitions.save(entry)
+            await self._resources.late.wait(entry.store, entry.order_id, seconds=later.seconds, seen=later.seen)
+            log.debug(Event.ORDER_AWAITING_VALUES, rules=list(later.rules), retry_in_ms=round(later.seconds * 1000))
+            return later.seconds
         if later.seconds and later.seconds < left:
             await self._resources.transitions.save(entry)
             # Of orders that are due together, the one whose window closes first goes first.
@@ -136,6 +151,8 @@ class Jobs:
         later = await self._attempt(ctx, entry)
         if later is None:
             return None
+        if isinstance(later, AwaitingValues):
+            return later.seconds
         delay = await self._retry_delay(ctx, entry, later)
         await self._resources.transitions.save(entry)
         return delay
@@ -174,7 +191,7 @@ class Jobs:
             await self._apply(entry, result)
         return True
 
-    async def _attempt(self, ctx: dict[str, Any], entry: Entry) -> RetryLater | None:
+    async def _attempt(self, ctx: dict[str, Any], entry: Entry) -> RetryLater | AwaitingValues | None:
         """Make an attempt and apply its result; returns it if the order needs another attempt."""
         configured = self._resources.configuration.stores.get(entry.store)
         if configured is None:
@@ -189,8 +206,10 @@ class Jobs:
                 return None
             # The status has changed during the attempt: make another one.
 
-    async def _apply(self, entry: Entry, result: AttemptResult) -> RetryLater | None:
+    async def _apply(self, entry: Entry, result: AttemptResult) -> RetryLater | AwaitingValues | None:
         match result:
+            case AwaitingValues():
+                return result
             case Written():
                 await self._resources.transitions.to_verification(entry, self._verify_delay(entry))
             case AwaitingCredentials(refused):
@@ -230,6 +249,7 @@ class Jobs:
             resources.transitions,
             Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,
+            resources.late,
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
         )

@@ -7,10 +7,8 @@ while the job runs. arq's own worker also checks every running job at each poll;
 
 import asyncio
 import contextlib
-import json
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +17,12 @@ import structlog
 from arq import Worker
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.utils import timestamp_ms
+from redis.exceptions import NoPermissionError
 
 from service.errors import EnrichError
 from service.logs import Event
 from service.process.tasks import cancel_and_wait
-from service.redis.client import TRANSIENT_ERRORS
+from service.redis.errors import TRANSIENT_ERRORS, diagnose
 from workers import lua
 
 log = structlog.get_logger()
@@ -33,8 +32,12 @@ LEASE_S = 2.0
 RENEW_INTERVAL_S = 0.5
 # The least time between two polls of a queue, however many orders come in: one poll serves many.
 MIN_POLL_INTERVAL_S = 0.005
+# Without the right to poll the queue, a worker is in the same position as without Redis.
+_REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
 # One poll covers this many ids, so that running jobs at the front do not hide waiting ones behind them.
 QUEUE_READ_LIMIT = 5000
+# The delay of a job that was rebuilt from its id, so that one that cannot be read again does not keep a worker busy.
+REBUILT_JOB_DELAY_MS = 1000
 
 
 class LeaseLost(EnrichError):
@@ -63,15 +66,12 @@ class LeasedWorker(Worker):
             *args,
             # The interval between polls is set below.
             poll_delay=0.0,
-            queue_read_limit=QUEUE_READ_LIMIT,
             handle_signals=False,
             keep_result=0,
             # The order's lifecycle decides when to give up; arq must never drop a job.
             max_tries=1_000_000_000,
             # Each job limits its own time. After arq's timeout the job would be lost, so it must never come.
             job_timeout=10 * 365 * 86_400,
-            # arq's health key adds nothing to our heartbeats: write it once a day.
-            health_check_interval=86_400,
             **kwargs,
         )
         self._work_list_of = guards
@@ -94,8 +94,23 @@ class LeasedWorker(Worker):
         """Poll the queue now: a job was added."""
         self._wake_up.set()
 
+    async def main(self) -> None:
+        """Poll until cancelled. arq's own ``main`` first asks INFO, which a Redis user may well not be allowed."""
+        self.ctx["redis"] = self.pool
+        while True:
+            await self._poll_iteration()
+
     async def _poll_iteration(self) -> None:
-        await super()._poll_iteration()
+        """Claim due jobs, remove finished ones, then wait for the next poll.
+
+        This replaces arq's own poll, which compares due times with this machine's clock instead of Redis's.
+        """
+        if self.allow_pick_jobs:
+            await self.claim_due_jobs()
+        for job_id, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[job_id]
+                task.result()  # raises what arq did not expect
         if self._redis_is_lost:
             self._redis_is_lost = False
             log.info(Event.REDIS_BACK, queue=self.queue_name)
@@ -105,28 +120,26 @@ class LeasedWorker(Worker):
                 await self._wake_up.wait()
         self._wake_up.clear()
 
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
+    async def claim_due_jobs(self) -> None:
         """Claim and start due jobs: as many as slots are free, and for one store at most half of all slots."""
         free_slots = self.max_jobs - self.job_counter
-        if garbage := [job_id for job_id in job_ids if not _is_text(job_id)]:
-            log.error(Event.JOB_UNREADABLE, job=ascii(garbage[0])[:200], rebuilt=False)
-            await self.pool.zrem(self.queue_name, *garbage)
-        waiting = [job_id for job_id in job_ids if _is_text(job_id) and job_id.decode() not in self.tasks]
-        if not waiting or free_slots <= 0:
+        if free_slots <= 0:
             return
         claimed_at = time.monotonic()
-        claimed = await lua.claim_jobs(
+        claimed, unreadable = await lua.claim_jobs(
             self.pool,
             queue=self.queue_name,
+            now_ms=None,
             owner=self.owner,
             lease_ms=int(LEASE_S * 1000),
-            now_ms=timestamp_ms(),
             limit=free_slots,
             lease_prefix=in_progress_key_prefix,
             store_limit=max(1, self.max_jobs // 2),
-            running_by_store=json.dumps(Counter(store_of(job_id) for job_id in self.tasks)),
-            job_ids=waiting,
+            read_limit=QUEUE_READ_LIMIT,
+            running=list(self.tasks),
         )
+        for job_id in unreadable:
+            log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=False)
         for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
             self._start(job_id, _Lease(int(float(score)), claimed_at))
 
@@ -154,7 +167,14 @@ class LeasedWorker(Worker):
         keep_in_progress: float | None,
     ) -> None:
         """Close or requeue the job, unless another worker has taken it over."""
-        due_ms = self._leases[job_id].due_ms
+        delay_ms = None
+        if incr_score:
+            # arq adds to the delay what has passed since the job was due, by this machine's clock. Only the delay is
+            # the same on every clock.
+            delay_ms = max(0, incr_score + self._leases[job_id].due_ms - timestamp_ms())
+        await self._finish(job_id, is_done=finish, delay_ms=delay_ms)
+
+    async def _finish(self, job_id: str, *, is_done: bool, delay_ms: int | None) -> None:
         await lua.finish_job(
             self.pool,
             lease=in_progress_key_prefix + job_id,
@@ -162,11 +182,12 @@ class LeasedWorker(Worker):
             tries=retry_key_prefix + job_id,
             queue=self.queue_name,
             work_list=self._work_list_of(job_id),
+            now_ms=None,
             owner=self.owner,
             job_id=job_id,
-            due_ms=due_ms,
-            is_done=finish,
-            next_due_ms=due_ms + (incr_score or 0),
+            due_ms=self._leases[job_id].due_ms,
+            is_done=is_done,
+            delay_ms=delay_ms,
         )
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
@@ -175,7 +196,7 @@ class LeasedWorker(Worker):
         log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=body is not None)
         if body is not None:
             await self.pool.set(job_key_prefix + job_id, body)
-        await self.finish_job(job_id, body is None, None, None, False, 1000, None)
+        await self._finish(job_id, is_done=body is None, delay_ms=REBUILT_JOB_DELAY_MS)
 
     async def ensure_lease(self, job_id: str) -> None:
         """Check that this worker still has the lease, before a step that cannot be undone.
@@ -197,9 +218,9 @@ class LeasedWorker(Worker):
                 await self.async_run()
             except asyncio.CancelledError:
                 break
-            except TRANSIENT_ERRORS as error:
+            except _REDIS_LOST as error:
                 if not self._redis_is_lost:
-                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=type(error).__name__)
+                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=str(diagnose(error)))
                 self._redis_is_lost = True
             except Exception:
                 log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
@@ -276,11 +297,3 @@ class _Lease:
 def store_of(job_id: str) -> str:
     """The store of a job. Ids are ``<kind>:<store>:<order>`` or ``<kind>:<store>``."""
     return job_id.partition(":")[2].partition(":")[0]
-
-
-def _is_text(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -20,6 +20,7 @@
 
         Finished             skipped or failed
         RetryLater           a transient error, or no quota: another attempt, after the window in the recovery queue
+        AwaitingValues       a rule's value may still come: another attempt, inside the window
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
 
@@ -53,6 +54,7 @@ from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
 from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.late_orders import LateOrders
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import Transitions
 from service.orders.values.merge import merge, shows_all, shows_any
@@ -63,11 +65,22 @@ from service.orders.values.resolution import (
     missing_required_field,
     read_configs,
     resolve_values,
+    validate_evaluation,
 )
 from service.orders.values.skip import skip_reason
+from service.rules import Evaluation, pending_rules
 from workers.entry_notes import note_answered, note_dropped, note_kept, note_sending
+from workers.late_values import deadline_of, digest
 from workers.missing_record import may_still_come
-from workers.results import AttemptResult, AwaitingCredentials, AwaitingStatus, Finished, RetryLater, Written
+from workers.results import (
+    AttemptResult,
+    AwaitingCredentials,
+    AwaitingStatus,
+    AwaitingValues,
+    Finished,
+    RetryLater,
+    Written,
+)
 from workers.window_retry import WindowRetry
 
 RESOLVED_VALUES_MAX_AGE_S = 600.0
@@ -96,6 +109,7 @@ class Lifecycle:
         transitions: Transitions,
         cache: Cache,
         upstream_clock: UpstreamClock,
+        late: LateOrders,
         *,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
@@ -109,6 +123,7 @@ class Lifecycle:
         self._transitions = transitions
         self._cache = cache
         self._upstream = upstream_clock
+        self._late = late
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
@@ -134,7 +149,7 @@ class Lifecycle:
             return Finished(Status.FAILED, str(refused))
         finally:
             self.entry.upstream_calls += self._api.calls
-            self.entry.skew = self._upstream.skew
+            self.entry.skew = self._upstream.now() - self._clock()
         return state
 
     def _first_state(self) -> State:
@@ -210,7 +225,25 @@ class Lifecycle:
             # The Company or the field configs are missing: that does not say that the buyer has no Company.
             return RetryLater(str(missing))
         self._document |= people
-        return self._after_resolving(resolve_values(self._rules, self._document, self._configs))
+        evaluation = self._rules.evaluate(self._document)
+        awaiting = await self._await_values(evaluation)
+        return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, self._configs))
+
+    async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
+        """Whether the order waits, inside its window, for values that apps write after it was placed."""
+        pending, late_until = pending_rules(self._rules, evaluation), self.entry.late_until
+        if self.entry.sent is not None or not self._retry.can_create() or (not pending and late_until is None):
+            return None
+        store, order_id = self.entry.store, self.entry.order_id
+        deadline = deadline_of(self._retry.window, self._store.late_values_s)
+        seconds = deadline - self._upstream.now()
+        if pending and seconds > 0 and (late_until or await self._late.is_worth_waiting(store, order_id)):
+            self.entry.late_until = deadline
+            seen = digest(self._document["metafields"], self._rules.needs.metafield_namespaces)
+            return AwaitingValues(pending, seconds, seen)
+        if late_until is not None:
+            await self._late.note_outcome(store, brought_value=not pending)
+        return None
 
     def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:
         note_dropped(self.entry, resolved.dropped)
@@ -233,7 +266,7 @@ class Lifecycle:
 
         async def create() -> Record:
             self.entry.times[Stage.SENT] = self._clock()
-            self.entry.create_age = self._upstream.now() - self._retry.window.opened_at
+            self.entry.create_age = max(0.0, self._upstream.now() - self._retry.window.opened_at)
             return await self._api.b2b.create_order(self.entry.order_id, customer_id, self._values)
 
         try:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -13,15 +12,30 @@ from typing import cast
 import structlog
 from arq.typing import WorkerCoroutine
 from arq.worker import func
+from redis.exceptions import RedisError
 
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
-from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
-from service.orders.state.keys import parked_key, reverify_key, verify_key
+from service.orders.state.clocks import Clock
+from service.orders.state.jobs import (
+    MONITOR_HOOKS,
+    POLL_VALUES,
+    PROBE,
+    RECONCILE,
+    RECOVERY,
+    REVERIFY,
+    VERIFY,
+    WINDOW,
+    JobKind,
+)
+from service.orders.state.keys import late_key, parked_key, reverify_key, verify_key
 from service.process.loops import Loops
 from service.redis.client import TRANSIENT_ERRORS
+from service.redis.requirements import log_problems
 from workers.attempts import Jobs
+from workers.clock_skew import keep_time
+from workers.late_values import LateValuePoller
 from workers.lease import LeasedWorker, store_of
 from workers.metrics_server import serve_metrics
 from workers.periodic.hook_monitor import HookMonitor
@@ -84,6 +98,8 @@ async def work(
         beat = partial(loops.turned, "heartbeat")
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
         loops.start("periodic", lambda: _ensure_periodic_jobs(resources))
+        loops.start("redis requirements", lambda: _check_redis(resources), may_end=True)
+        loops.start("clock", lambda: keep_time(resources))
         loops.start(
             "stores",
             lambda: live.watch_for_changes(lambda changes: _apply_configuration(resources, live.current, changes)),
@@ -98,6 +114,7 @@ async def work(
         with suppress(*TRANSIENT_ERRORS):
             await resources.queue.remove_heartbeat(name)
         log.info(Event.WORKER_STOPPED, requeued=sum(unfinished))
+    loops.raise_if_failed()
 
 
 class _PollingWorker(LeasedWorker):
@@ -115,12 +132,15 @@ class _PollingWorker(LeasedWorker):
 
 
 def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]:
-    jobs, verifier = Jobs(resources), Verifier(resources, clock=time.time)
-    reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s)
-    hook_monitor = HookMonitor(resources, every_s=intervals.hooks_s, problem_every_s=intervals.hooks_problem_s)
+    clock = resources.clock
+    jobs, verifier = Jobs(resources, clock=clock), Verifier(resources, clock=clock)
+    reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s, clock=clock)
+    hooks_s, hooks_problem_s = intervals.hooks_s, intervals.hooks_problem_s
+    hook_monitor = HookMonitor(resources, every_s=hooks_s, problem_every_s=hooks_problem_s, clock=clock)
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
+        _worker(resources, {POLL_VALUES: LateValuePoller(resources).poll}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {VERIFY: verifier.verify}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(
@@ -141,7 +161,7 @@ def _worker(
     (queue,) = {kind.queue for kind in functions}
 
     def rebuild(job_id: str) -> bytes | None:
-        bodies = (kind.rebuilt(job_id, time.time()) for kind in functions)
+        bodies = (kind.rebuilt(job_id, resources.clock()) for kind in functions)
         return next((body for body in bodies if body is not None), None)
 
     return _PollingWorker(
@@ -165,6 +185,8 @@ def _worklist_key(job_id: str) -> str | None:
             return verify_key(store_of(job_id))
         case REVERIFY.function:
             return reverify_key(store_of(job_id))
+        case POLL_VALUES.function:
+            return late_key(store_of(job_id))
         case PROBE.function:
             return parked_key(store_of(job_id))
         case _:
@@ -185,12 +207,23 @@ async def _send_heartbeats(
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 
+async def _check_redis(resources: Resources) -> None:
+    """Log what Redis lacks, once it answers: at the start of the process it may not have been there."""
+    while True:
+        try:
+            await log_problems(resources.redis)
+        except RedisError:
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+        else:
+            return
+
+
 async def _apply_configuration(
     resources: Resources,
     configuration: Configuration,
     changes: Changes,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Clock | None = None,
 ) -> None:
     """Use a new configuration from now on. Running attempts finish with the old one."""
     resources.configuration = configuration

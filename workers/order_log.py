@@ -43,7 +43,8 @@ def log_retry_later(entry: Entry, later: RetryLater, delay: float) -> None:
 
 def _between(entry: Entry, start: Stage, end: float | None) -> int | None:
     began = entry.times.get(start)
-    return None if began is None or end is None else _ms(end - began)
+    # Redis stamps both; its clock may be set in between.
+    return None if began is None or end is None else _ms(max(0.0, end - began))
 
 
 def _ms(seconds: float | None) -> int | None:

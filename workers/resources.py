@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from arq import ArqRedis
@@ -13,19 +13,24 @@ from service.bigcommerce.http_client import http_client
 from service.configuration import Configuration
 from service.metrics import WorkerMetrics
 from service.orders.state.breaker import Breaker
+from service.orders.state.clocks import RedisClock, steady_clock
 from service.orders.state.due_orders import DueOrders
 from service.orders.state.jobs import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
+from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
-from service.redis.client import connect
+from service.redis.client import TRANSIENT_ERRORS, connect
 from workers.tracing import Tracer, open_tracer
 
 
 @dataclass(slots=True)
 class Resources:
-    """The connections and what is built on them. ``configuration`` is replaced when the stores file changes."""
+    """The connections and what is built on them. ``configuration`` is replaced when the stores file changes.
+
+    ``clock`` is Redis's, for the times that other machines read.
+    """
 
     configuration: Configuration
     redis: ArqRedis
@@ -37,8 +42,13 @@ class Resources:
     to_reverify: DueOrders
     awaiting_status: DueOrders
     breaker: Breaker
+    late: LateOrders
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
+    clock: RedisClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = RedisClock(self.redis)
 
 
 @asynccontextmanager
@@ -54,8 +64,10 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             b2b_url=endpoints.b2b_api_url,
             budget=Budget(redis),
             on_call=metrics.call,
+            # A clock of its own: what was learnt of BigCommerce's clock holds when another one is set.
+            clock=steady_clock(),
         )
-        yield Resources(
+        resources = Resources(
             configuration,
             redis,
             transport,
@@ -66,8 +78,12 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             DueOrders(redis, reverify_key),
             DueOrders(redis, waiting_key),
             Breaker(redis),
+            LateOrders(redis),
             metrics,
             tracer,
         )
+        with suppress(*TRANSIENT_ERRORS):  # then ``keep_time`` does it
+            await resources.clock.sync()
+        yield resources
         if tracer:
             await asyncio.to_thread(tracer.close)

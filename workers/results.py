@@ -29,6 +29,18 @@ class AwaitingStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitingValues:
+    """Rules have no value yet, and it may still come: another attempt in ``seconds``, inside the window.
+
+    ``seen`` identifies the metafields that this attempt saw: other ones are a reason to try again at once.
+    """
+
+    rules: tuple[str, ...]
+    seconds: float
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """BigCommerce accepted the write. The record must still be verified."""
 
@@ -40,4 +52,4 @@ class AwaitingCredentials:
     refused: CredentialsRefused
 
 
-AttemptResult = Finished | RetryLater | AwaitingStatus | Written | AwaitingCredentials
+AttemptResult = Finished | RetryLater | AwaitingStatus | AwaitingValues | Written | AwaitingCredentials

@@ -13,10 +13,10 @@ from redis.exceptions import NoPermissionError
 
 from service.logs import Event
 from service.redis.client import TRANSIENT_ERRORS
+from service.redis.pool import is_stale
+from service.redis.requirements import WAKE_CHANNEL
 
 log = structlog.get_logger()
-
-CHANNEL = "enrich:wake"
 
 # After so long without a message the connection is checked with a PING.
 PING_AFTER_S = 5.0
@@ -40,11 +40,13 @@ async def listen_for_wakeups(redis: Redis, callbacks: Mapping[str, Callable[[], 
 
 async def _listen(redis: Redis, callbacks: Mapping[str, Callable[[], None]]) -> None:
     async with redis.pubsub(ignore_subscribe_messages=True) as messages:
-        await messages.subscribe(CHANNEL)
+        await messages.subscribe(WAKE_CHANNEL)
         for callback in callbacks.values():
             callback()  # messages may have been missed before
         while True:
             message = await messages.get_message(timeout=PING_AFTER_S)
+            if is_stale(redis, messages.connection):
+                return
             queue = message["data"].decode() if message else ""
             if queue in callbacks:
                 callbacks[queue]()

@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.checks import Finding, Level, check_clock, check_file, check_redis, check_stores, counted
+from service.checks import (
+    Finding,
+    Level,
+    check_clock,
+    check_file,
+    check_redis,
+    check_redis_clock,
+    check_stores,
+    counted,
+)
 from service.cli.common.options import AnyStoreOption, choose_stores
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
@@ -59,8 +68,9 @@ def check(
     each store at BigCommerce: access tokens and their scopes, extra fields against the rules, webhooks, and the API
     quota that is left. Then checks this machine's clock, and Redis if REDIS_URL is set.
 
-    Changes nothing. Each finding is one line. "error": orders cannot be enriched. "warning": some orders may not be
-    enriched. "ok": this was checked and is right. Each store uses about ten calls of its API quota.
+    Changes nothing: keys that are written to test Redis are deleted. Each finding is one line. "error": orders cannot
+    be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses about
+    ten calls of its API quota.
 
     Exit code 0: no error. 1: an error was found. 2: wrong usage.
 
@@ -108,6 +118,8 @@ async def _check_live(stores: Sequence[ConfiguredStore]) -> tuple[list[list[Find
             endpoints = session.configuration.endpoints
             live = await check_stores(session.transport, stores, endpoints, session.redis, on_progress=report_done)
         clock = session.transport.upstream_clock
+        if session.redis:
+            machine += await check_redis_clock(session.redis, clock.skew if clock.is_known else None)
         return live, [check_clock(clock.skew), *machine] if clock.is_known else machine
 
 

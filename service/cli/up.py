@@ -19,6 +19,7 @@ from service.process.sockets import listen
 from service.process.supervisor import Supervisor
 from service.process.tasks import cancel_and_wait
 from service.redis.embedded import EmbeddedRedis
+from service.redis.requirements import require_usable_redis
 from service.settings import Settings
 
 # How often the embedded Redis is checked, and how often one that cannot be started is tried again.
@@ -66,7 +67,9 @@ async def _up(settings: Settings, host: str, port: int, sighup: SighupHandler) -
 
 async def _redis(settings: Settings, stack: AsyncExitStack, loops: Loops) -> str:
     if settings.redis_url is not None:
-        return settings.require_redis_url()
+        redis_url = settings.require_redis_url()
+        await require_usable_redis(redis_url)  # as above: told now, not by each process again and again
+        return redis_url
     redis = await stack.enter_async_context(EmbeddedRedis(settings.enrich_data_dir))
     log.info(Event.REDIS_STARTED, folder=str(settings.enrich_data_dir))
     stack.push_async_callback(cancel_and_wait, [loops.start("redis", partial(_keep_alive, redis))])
@@ -74,12 +77,19 @@ async def _redis(settings: Settings, stack: AsyncExitStack, loops: Loops) -> str
 
 
 async def _keep_alive(redis: EmbeddedRedis) -> None:
-    """Restart Redis, on the same data and at the same address, when it has died."""
+    """Restart Redis, on the same data and at the same address, when it has died. Each cause is logged once."""
+    logged = ""
     while True:
         await asyncio.sleep(REDIS_CHECK_INTERVAL_S)
+        redis.trim_log()
         if redis.pid is None:
-            log.error(Event.PROCESS_ENDED, process="redis")
+            if not logged:
+                log.error(Event.PROCESS_ENDED, process="redis")
             try:
                 await asyncio.to_thread(redis.restart)
             except ConfigError as error:
-                log.error(Event.REDIS_NOT_STARTED, error=str(error))
+                if str(error) != logged:
+                    log.error(Event.REDIS_NOT_STARTED, error=str(error))
+                logged = str(error)
+            else:
+                logged = ""

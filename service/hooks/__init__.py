@@ -21,7 +21,14 @@ from service.hooks.registration import (
     remove,
     repair,
 )
-from service.hooks.state import HookState, has_delivery_problem, parse_problems, save_hook_state, set_destination
+from service.hooks.state import (
+    HookState,
+    has_delivery_problem,
+    parse_problems,
+    request_check,
+    save_hook_state,
+    set_destination,
+)
 
 __all__ = [
     "WEBHOOK_PATH",
@@ -44,6 +51,7 @@ __all__ = [
     "register",
     "remove",
     "repair",
+    "request_check",
     "save_hook_state",
     "scopes_of",
     "set_destination",

@@ -8,7 +8,11 @@ from typing import Self
 from redis.asyncio import Redis
 
 from service.hooks.problems import HookProblem, ProblemKind
+from service.orders.state.jobs import MONITOR_HOOKS
 from service.orders.state.keys import hook_key
+
+# The hook monitor's calls must not cost a store much quota while webhooks fail for a reason that it cannot fix.
+REQUEST_INTERVAL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,36 @@ async def has_delivery_problem(redis: Redis, store: str) -> bool:
     return any(problem.blocks_delivery for problem in parse_problems(stored))
 
 
+async def request_check(redis: Redis, store: str, *, missed_at: float, now: float) -> None:
+    """Make the hook monitor due now, because the webhook of an order created at ``missed_at`` (our clock) is missing.
+
+    Nothing if it has run since then, which also found what is wrong; and at most one such run in
+    ``REQUEST_INTERVAL_S``, because each missing webhook requests one.
+    """
+    stored = await redis.hmget(hook_key(store), ["checked_at", "requested_at"])  # type: ignore[misc]
+    checked_at, requested_at = (float(value or 0.0) for value in stored)
+    if checked_at >= missed_at:
+        return
+    # A request during a run is lost when the run ends: then it is made again.
+    is_open = requested_at > checked_at
+    due_at = requested_at if is_open else max(now, requested_at + REQUEST_INTERVAL_S)
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(hook_key(store), "requested_at", f"{due_at:.3f}")
+        pipe.zadd(MONITOR_HOOKS.queue, {MONITOR_HOOKS.id(store): int(due_at * 1000)}, xx=True, lt=True)
+        await pipe.execute()
+
+
 async def save_hook_state(
-    redis: Redis, store: str, destination: str | None, problems: Iterable[HookProblem], touched_at: float | None
+    redis: Redis,
+    store: str,
+    destination: str | None,
+    problems: Iterable[HookProblem],
+    touched_at: float | None,
+    *,
+    checked_at: float,
 ) -> None:
-    """Save the result of a run. A destination that is saved already stays."""
-    stored = {"troubles": json.dumps([astuple(problem) for problem in problems])}
+    """Save the result of a run that began at ``checked_at``. A destination that is saved already stays."""
+    stored = {"troubles": json.dumps([astuple(problem) for problem in problems]), "checked_at": f"{checked_at:.3f}"}
     if touched_at is not None:
         stored["touched_at"] = f"{touched_at:.3f}"
     async with redis.pipeline(transaction=True) as pipe:

@@ -34,6 +34,8 @@ class Event(StrEnum):
     TRACING_OFF = "tracing_off"
     REDIS_LOST = "redis_lost"
     REDIS_BACK = "redis_back"
+    REDIS_UNUSABLE = "redis_unusable"
+    CLOCK_SKEW = "clock_skew"
 
     LEASE_LOST = "lease_lost"
     JOB_REQUEUED = "job_requeued"
@@ -45,6 +47,7 @@ class Event(StrEnum):
     ORDER_SKIPPED = "order_skipped"
     ORDER_FAILED = "order_failed"
     ORDER_WAITING = "order_waiting"
+    ORDER_AWAITING_VALUES = "order_awaiting_values"
     ORDER_RECOVERING = "order_recovering"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"

@@ -42,6 +42,8 @@ def listen(host: str, port: int) -> socket.socket:
     Raises ConfigError when the port cannot be bound.
     """
     host = host.removeprefix("[").removesuffix("]")
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - "::" means every address, and this machine has no IPv6
     is_ipv6 = ":" in host
     try:
         return socket.create_server(

@@ -30,6 +30,8 @@ from service.receiver import health
 from service.receiver.authentication import StoreRegistry
 from service.receiver.webhooks import Answer, Receiver
 from service.redis.client import connect
+from service.redis.errors import diagnose
+from service.redis.requirements import can_write, log_problems
 
 log = structlog.get_logger()
 
@@ -55,15 +57,16 @@ def redis_queue(redis_url: str) -> OpenQueue:
 
 
 async def _log_until_available(redis: ArqRedis) -> None:
-    """Log when Redis does not answer at the start, and when it does. Later, each webhook not queued is logged."""
+    """Log when Redis takes no orders at the start, and when it does. Later, each webhook not queued is logged."""
     lost = False
     while True:
         try:
-            await redis.ping()
+            await can_write(redis, "start")
+            await log_problems(redis)
             break
         except RedisError as error:
             if not lost:
-                log.warning(Event.REDIS_LOST, error=type(error).__name__)
+                log.warning(Event.REDIS_LOST, error=str(diagnose(error)))
             lost = True
         await asyncio.sleep(REDIS_POLL_INTERVAL_S)
     if lost:

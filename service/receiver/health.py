@@ -19,10 +19,14 @@ async def healthz(_: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Readiness: 200 when Redis answers, else 503; with the number of live workers and queued jobs, if known."""
+    """Readiness: 200 when an order could be queued now, else 503; with the number of live workers and queued jobs.
+
+    This writes to Redis: a replica, or a Redis without memory or disk, answers all else, and takes no order.
+    """
     queue: Queue = request.state.queue
     try:
         async with asyncio.timeout(_READY_TIMEOUT_S):
+            await queue.check_writable()
             counts = await queue.counts()
     except (RedisError, TimeoutError):
         return JSONResponse({"redis": False, "workers": None, "queued": None}, status_code=503)

@@ -4,24 +4,13 @@ from typing import Any
 
 from arq.connections import ArqRedis
 from arq.jobs import Deserializer, Serializer
-from redis import exceptions
-from redis.asyncio.sentinel import MasterNotFoundError
 
+from service.redis.errors import TRANSIENT_ERRORS
 from service.redis.pipelining import PipeliningRedis
 from service.redis.pool import pool_for
 from service.redis.url import parse_url
 
-# Errors that may be over a moment later: no connection, no answer, a failover, a Redis that is loading or full.
-TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.BusyLoadingError,
-    MasterNotFoundError,
-    exceptions.ReadOnlyError,
-    exceptions.MasterDownError,
-    exceptions.ClusterDownError,
-    exceptions.OutOfMemoryError,
-)
+__all__ = ["TRANSIENT_ERRORS", "connect"]
 
 # A new connection takes some round trips (TCP, TLS, AUTH, SELECT), so it gets a little longer than a command.
 _CONNECT_TIMEOUT_S = 1.0

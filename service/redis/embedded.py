@@ -21,7 +21,8 @@ from typing import Self
 from urllib.parse import quote, unquote
 
 from service.errors import ConfigError, Problem
-from service.redis.lock_file import LockFile, open_private
+from service.redis.lock_file import LockFile
+from service.redis.log_file import LogFile
 from service.redis.server_binary import find_server
 
 # The kernel's limit on a socket's path is 104 to 108 bytes.
@@ -33,6 +34,12 @@ _STOP_TIMEOUT_S = 10.0
 _POLL_INTERVAL_S = 0.01
 
 _OTHER_FOLDER = "Set ENRICH_DATA_DIR to another folder, or REDIS_URL to a Redis of yours."
+
+
+_REPAIR = (
+    "Run `enrich redis repair`: it keeps a copy and all that can be read. If it finds no damage, restore a backup,"
+    " or set ENRICH_DATA_DIR to an empty folder and run `enrich backfill`."
+)
 
 
 class EmbeddedRedis:
@@ -49,6 +56,7 @@ class EmbeddedRedis:
         self._resources = contextlib.ExitStack()
         self._server_lock: LockFile
         self._socket = self._dir / "redis.sock"
+        self._log = LogFile(self._dir / "redis.log")
 
     @property
     def url(self) -> str:
@@ -122,7 +130,7 @@ class EmbeddedRedis:
         self._spawn(binary)
 
     def _spawn(self, binary: Path) -> None:
-        with open(self._log, "wb", opener=open_private) as log:
+        with os.fdopen(self._log.open(), "ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [binary, *self._options()],
                 stdin=subprocess.DEVNULL,
@@ -155,12 +163,12 @@ class EmbeddedRedis:
         answered_at = time.monotonic()
         while (answer := _ask(self._socket, b"PING")) != b"+PONG":
             if self._process.poll() is not None:
-                raise self._problem(f"Redis ended at once. Its last lines:\n{self._last_lines()}")
+                raise self._start_problem("Redis ended at once.")
             now = time.monotonic()
             if answer:
                 answered_at = now
             elif now - answered_at > _START_TIMEOUT_S:
-                raise self._problem(f"Redis does not answer. Its last lines:\n{self._last_lines()}")
+                raise self._start_problem("Redis does not answer.")
             time.sleep(_POLL_INTERVAL_S)
 
     def _shut_down_orphan(self, lock: LockFile) -> None:
@@ -183,13 +191,16 @@ class EmbeddedRedis:
             self._process.wait()
             self._process = None
 
-    @property
-    def _log(self) -> Path:
-        return self._dir / "redis.log"
+    def trim_log(self) -> None:
+        """Keep ``redis.log`` from growing without end. Call it from time to time."""
+        self._log.trim()
 
-    def _last_lines(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()
-        return "\n".join(f"  {line}" for line in lines[-5:])
+    def _start_problem(self, message: str) -> ConfigError:
+        lines = self._log.lines()
+        if any(_is_about_damage(line) for line in lines):
+            return self._problem("the append-only file of Redis is damaged.", _REPAIR)
+        last = f" Its last line in {self._log.path.name}: {lines[-1]}" if lines else ""
+        return self._problem(f"{message}{last}")
 
     def _problem(self, message: str, cure: str = _OTHER_FOLDER) -> ConfigError:
         return ConfigError(Problem(str(self._dir), message, cure))
@@ -230,6 +241,13 @@ def running_url(data_dir: Path) -> str | None:
             return None
         _, _, path = lock.read().partition(" ")
         return f"unix://{path}" if path else None
+
+
+def _is_about_damage(line: str) -> bool:
+    """Whether Redis could not read its file. A cut-off end is no damage: Redis drops it by itself."""
+    # "Bad file format reading the append only file …", "Unknown command … reading the append only file …", "Internal
+    # error in RDB reading offset …", "Short read or OOM loading DB".
+    return "reading the append only file" in line or "RDB reading" in line or "loading DB" in line
 
 
 def _url(path: Path) -> str:

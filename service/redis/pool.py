@@ -1,9 +1,12 @@
-"""The connection pool: first come, first served, directly or through Sentinels."""
+"""The connection pool: first come, first served, directly or through Sentinels, and safe across failovers."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakSet
 
 from redis import exceptions
+from redis.asyncio import Redis
 from redis.asyncio.connection import (
     AbstractConnection,
     Connection,
@@ -19,6 +22,7 @@ from redis.asyncio.sentinel import (
 )
 from redis.connection import HiredisRespSerializer
 
+from service.redis.errors import WRONG_SERVER_ERRORS, typed
 from service.redis.url import RedisUrl
 
 # In a burst a command waits this long for a free connection: at about 0.5 ms a command, thousands have their turn.
@@ -32,17 +36,39 @@ class FairPool(ConnectionPool):
 
     redis-py's own blocking pool lets newcomers overtake waiting tasks, so in a long burst some wait for ever; and a
     task that is cancelled while it gives its connection back can remove it from the pool for good.
+
+    An answer of ``WRONG_SERVER_ERRORS`` on one connection makes all of them stale. A stale connection is opened again
+    before its next command, and so resolves the name again: after a failover the name leads to another server, while
+    the old one keeps its connections. Errors have the types of ``service.redis.errors``.
     """
 
     def __init__(self, *, max_connections: int, **kwargs: Any) -> None:
         super().__init__(max_connections=max_connections, **kwargs)
         self._free = asyncio.Semaphore(max_connections)
+        self._stale = WeakSet[AbstractConnection]()
+
+    def is_stale(self, connection: AbstractConnection | None) -> bool:
+        return connection in self._stale
 
     def make_connection(self) -> AbstractConnection:
         connection: AbstractConnection = super().make_connection()  # type: ignore[no-untyped-call]
         # hiredis packs a command several times as fast; redis-py's asyncio half does not use it for that.
         connection.pack_command = _PACKER.pack  # type: ignore[method-assign,assignment]
+        # Every answer passes here: of commands, pipelines, transactions, subscriptions and the login.
+        connection.read_response = self._watched(connection.read_response)  # type: ignore[method-assign,assignment]
         return connection
+
+    def _watched(self, read_response: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def read(*args: Any, **options: Any) -> Any:
+            try:
+                return await read_response(*args, **options)
+            except (exceptions.ResponseError, exceptions.BusyLoadingError) as error:
+                named = typed(error) if isinstance(error, exceptions.ResponseError) else error
+                if isinstance(named, WRONG_SERVER_ERRORS):
+                    self._stale.update([*self._available_connections, *self._in_use_connections])
+                raise named from None
+
+        return read
 
     async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> AbstractConnection:
         if self._free.locked():
@@ -55,6 +81,9 @@ class FairPool(ConnectionPool):
             await self._free.acquire()  # at once, so it needs no timer
         connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
         try:
+            if connection in self._stale:
+                self._stale.discard(connection)
+                await connection.disconnect(nowait=True)
             await self.ensure_connection(connection)
         except BaseException:
             await self.release(connection)
@@ -89,6 +118,11 @@ class FairSentinelPool(FairPool, SentinelConnectionPool):
         if inuse_connections:  # the pool is being closed, so the connections to the Sentinels are closed, too
             for sentinel in self.sentinel_manager.sentinels:
                 await sentinel.aclose()
+
+
+def is_stale(redis: Redis, connection: AbstractConnection | None) -> bool:
+    """Whether a connection that is held for long may lead to a server that is not the master anymore."""
+    return isinstance(redis.connection_pool, FairPool) and redis.connection_pool.is_stale(connection)
 
 
 def pool_for(url: RedisUrl, common: dict[str, Any], size: int) -> ConnectionPool:

@@ -18,6 +18,7 @@ from hashlib import sha1
 from importlib.resources import files
 from itertools import chain
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints
+from weakref import WeakSet
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -44,21 +45,14 @@ Arg = Annotated[T, _Role.ARGUMENT]
 Rest = Annotated[T, _Role.REST]
 """The last argument, of any length, which Lua gets as a table of strings: a sequence, or a mapping as name, value, …"""
 
-# Redis 6 wraps an error of a command inside a script: "Error running script …: -READONLY You can't write …".
-_WRAPPED = re.compile(r"-([A-Z]+) ")
-_TRANSIENT: dict[str, type[exceptions.RedisError]] = {
-    "READONLY": exceptions.ReadOnlyError,
-    "OOM": exceptions.OutOfMemoryError,
-    "MASTERDOWN": exceptions.MasterDownError,
-    "LOADING": exceptions.BusyLoadingError,
-    # These have no type of their own: the disk is full, or too few replicas are connected.
-    "MISCONF": exceptions.ReadOnlyError,
-    "NOREPLICAS": exceptions.ReadOnlyError,
-}
+# Clients whose user may not call EVALSHA. They send the text of a script each time.
+_WITHOUT_EVALSHA = WeakSet[Redis]()
 
 
 class Script(Generic[P, T]):
     """A declared script. Calling it runs it, in one round trip once Redis knows its text.
+
+    It needs EVAL. With EVALSHA, too, the text is sent only once.
 
     ``keys`` and ``arguments`` are the declared names in their order. The strings of an answer come as ``str`` and its
     arrays as tuples. Errors are Redis's own, also for a command inside the script.
@@ -91,20 +85,20 @@ class Script(Generic[P, T]):
         arguments = [_encode(named[name]) for name in self.arguments]
         if self._has_rest:
             arguments[-1:] = _flat(named[self.arguments[-1]])
-        try:
-            return cast("T", _decode(await self._run(redis, len(keys), *keys, *arguments)))
-        except exceptions.ResponseError as error:
-            wrapped = _WRAPPED.search(str(error)) or re.match(r"([A-Z]+) ", str(error))
-            if wrapped and (kind := _TRANSIENT.get(wrapped[1])):
-                raise kind(str(error)) from error
-            raise
+        return cast("T", _decode(await self._run(redis, len(keys), *keys, *arguments)))
 
     async def _run(self, redis: Redis, *words: Any) -> Any:
-        try:
-            return await redis.evalsha(self.sha, *words)  # type: ignore[misc]
-        except exceptions.NoScriptError:
-            await redis.script_load(self.text)
-            return await redis.evalsha(self.sha, *words)  # type: ignore[misc]
+        if redis not in _WITHOUT_EVALSHA:
+            try:
+                return await redis.evalsha(self.sha, *words)  # type: ignore[misc]
+            except exceptions.NoScriptError:
+                pass
+            except exceptions.ResponseError as error:
+                if not _is_refused(error, "evalsha"):
+                    raise
+                _WITHOUT_EVALSHA.add(redis)
+        # Redis keeps the text, so the next EVALSHA finds it. SCRIPT LOAD would be another right that a user needs.
+        return await redis.eval(self.text, *words)  # type: ignore[misc]
 
 
 def redis_script(declaration: Callable[Concatenate[Redis, P], Awaitable[T]]) -> Script[P, T]:
@@ -113,6 +107,13 @@ def redis_script(declaration: Callable[Concatenate[Redis, P], Awaitable[T]]) -> 
     Each of its keyword-only parameters is a ``Key``, an ``Arg`` or, as the last one, a ``Rest``.
     """
     return Script(declaration)
+
+
+def _is_refused(error: exceptions.ResponseError, command: str) -> bool:
+    """Whether the user may not use the command, or the server does not have it."""
+    # "this user has no permissions to run the 'evalsha' command", "unknown command 'EVALSHA', with args …"
+    refusal = rf"(permissions to run the|unknown command) ['`]{command}['`]"
+    return re.search(refusal, str(error), re.IGNORECASE) is not None
 
 
 def _roles(declaration: Callable[..., Any]) -> dict[str, _Role]:

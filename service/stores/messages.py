@@ -25,6 +25,8 @@ EXAMPLES: dict[int | str, str] = {
     "match": "match = '\\bPO[\\s#:]+([A-Z0-9-]+)'",
     "default": 'default = "UNASSIGNED"',
     "required": "required = true",
+    "wait": "wait = false",
+    "late_values": 'late_values = "6s"',
 }
 
 

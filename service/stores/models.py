@@ -24,6 +24,8 @@ from pydantic import (
 from service.stores.messages import EXAMPLES, refused
 from service.stores.secrets import HeaderSecrets, Secrets, listed
 
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
 
 def plain_number(number: float | Decimal) -> str | None:
     """Format a number as plain decimal text: no exponent, no extra zeros, no ``-0``. None if it is not finite."""
@@ -53,6 +55,14 @@ def _constant(written: Any) -> Any:
             raise refused("expected a finite number", "Write the number itself, or text in quotes.")
         return text
     return written
+
+
+def _seconds(written: Any) -> float:
+    """A duration as seconds: ``500ms``, ``6s``, ``30m``, ``24h``, ``2d``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", written) if isinstance(written, str) else None
+    if match is None:
+        raise refused("expected a duration in quotes", 'For example: "6s", "500ms" or "24h".')
+    return float(match[1]) * _UNIT_S[match[2]]
 
 
 def _header_name(name: str) -> str:
@@ -99,6 +109,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+Seconds = Annotated[float, BeforeValidator(_seconds)]
 NonEmpty = Annotated[str, AfterValidator(_not_blank)]
 Url = Annotated[str, AfterValidator(_url)]
 Constant = Annotated[NonEmpty, BeforeValidator(_constant)]
@@ -138,6 +149,8 @@ class Rule(Table):
     )
     match: NonEmpty | None = None
     required: bool = False
+    wait: bool | None = None
+    """Whether the rule waits for a late value; None: if it reads metafields or transactions."""
 
     @model_validator(mode="before")
     @classmethod
@@ -181,6 +194,7 @@ class Store(Table):
     incomplete_orders: Literal["enrich", "wait", "skip"] = "enrich"
     channels: Annotated[frozenset[Annotated[int, Field(ge=1)]], Strict(False)] | None = None
     existing_values: Literal["keep", "replace"] = "keep"
+    late_values_s: Annotated[Seconds, Field(alias="late_values", le=7.0)] = 6.0
     extra_fields: Mapping[FieldKey, Rule] = {}
     po_number: Rule | None = Field(default=None, validate_default=True)
 

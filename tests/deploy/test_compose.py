@@ -43,7 +43,11 @@ def test_redis_keeps_its_data_and_drops_none(compose: dict[str, Any]) -> None:
     redis = compose["services"]["redis"]
     command = " ".join(redis["command"])
     assert "--appendonly yes" in command
+    assert "--save  " in command
     assert "--maxmemory-policy noeviction" in command
+    # While Redis rewrites its file it may need as much again.
+    assert "--maxmemory 1gb" in command
+    assert redis["mem_limit"] == "2g"
     assert "redis:/data" in redis["volumes"]
     assert "redis" in compose["volumes"]
 

@@ -10,6 +10,7 @@ import yaml
 
 from service.configuration import load_configuration
 from service.receiver.server import GRACE_S
+from service.redis.url import parse_url
 from workers.main import DRAIN_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -89,7 +90,23 @@ def test_redis_keeps_its_data_and_drops_none() -> None:
     (container,) = _of_kind("StatefulSet")["enrich-redis"]["spec"]["template"]["spec"]["containers"]
     arguments = " ".join(container["args"])
     assert "--appendonly yes" in arguments
+    assert "--save  " in arguments
     assert "--maxmemory-policy noeviction" in arguments
+    # While Redis rewrites its file it may need as much again.
+    assert "--maxmemory 1gb" in arguments
+    assert container["resources"]["limits"]["memory"] == "2Gi"
+
+
+def test_redis_has_a_password_and_an_address_that_stays() -> None:
+    (container,) = _of_kind("StatefulSet")["enrich-redis"]["spec"]["template"]["spec"]["containers"]
+    assert "$(REDIS_PASSWORD)" in container["args"]
+    for name in ("enrich-web", "enrich-worker"):
+        (ours,) = _of_kind("Deployment")[name]["spec"]["template"]["spec"]["containers"]
+        # A variable is only expanded if it is defined before.
+        assert [variable["name"] for variable in ours["env"]][:2] == ["REDIS_PASSWORD", "REDIS_URL"]
+        assert ours["env"][0]["valueFrom"] == container["env"][0]["valueFrom"]
+        assert parse_url(ours["env"][1]["value"]).password == "$(REDIS_PASSWORD)"
+    assert "clusterIP" not in _of_kind("Service")["enrich-redis"]["spec"]
 
 
 def test_what_is_not_allowed_is_forbidden() -> None:

@@ -24,8 +24,9 @@ from service.orders.document.cache import Cache
 from service.orders.state.breaker import Breaker
 from service.orders.state.due_orders import DueOrders
 from service.orders.state.entry import Entry
-from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
+from service.orders.state.jobs import POLL_VALUES, PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
+from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import Transitions
@@ -33,6 +34,7 @@ from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
 from workers.attempts import Jobs
+from workers.late_values import LateValuePoller
 from workers.main import _worklist_key
 from workers.resources import Resources
 from workers.verification import Verifier
@@ -42,7 +44,7 @@ CUSTOMER = 7
 CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
 """Half a second before a still clock starts."""
 
-QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue)
+QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue, POLL_VALUES.queue)
 
 STORES = """
 [stores.abc123]
@@ -80,6 +82,7 @@ def resources_on(configuration: Configuration, redis: ArqRedis, transport: Trans
         DueOrders(redis, reverify_key, clock=clock),
         DueOrders(redis, waiting_key, clock=clock),
         Breaker(redis, clock=clock),
+        LateOrders(redis, clock=clock),
     )
 
 
@@ -211,12 +214,13 @@ class JobStack:
             "check": self._verifier.verify,
             "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
+            "poll_values": LateValuePoller(self.resources).poll,
         }
-        is_done, next_due_ms = True, due_ms
+        is_done, delay_ms = True, None
         try:
             await functions[job["f"]](ctx, *job["a"])
         except Retry as retry:
-            is_done, next_due_ms = False, int(self.clock() * 1000) + (retry.defer_score or 0)
+            is_done, delay_ms = False, retry.defer_score or 0
         await lua.finish_job(
             self.redis,
             lease=in_progress_key_prefix + job_id,
@@ -224,11 +228,12 @@ class JobStack:
             tries=retry_key_prefix + job_id,
             queue=queue,
             work_list=_worklist_key(job_id),
+            now_ms=int(self.clock() * 1000),
             owner="me",
             job_id=job_id,
             due_ms=due_ms,
             is_done=is_done,
-            next_due_ms=next_due_ms,
+            delay_ms=delay_ms,
         )
         return job_id
 

@@ -66,6 +66,9 @@ class FakeQueue(Queue):
         self.webhooks.append(webhook)
         return answer
 
+    async def check_writable(self) -> None:
+        pass
+
     async def counts(self) -> Counts:
         return self.read_counts()
 

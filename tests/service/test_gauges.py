@@ -1,10 +1,12 @@
 """Gauges, read from Redis and exported to Prometheus."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from arq import ArqRedis
 from arq.constants import in_progress_key_prefix
+from redis import Redis as SyncRedis
 
 from service.bigcommerce import Api, Budget, Priority
 from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
@@ -15,6 +17,7 @@ from service.orders.state.keys import polling_key
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
+from tests.fakes.redis_failover import redis_on_tcp
 
 NOW = 1_700_000_000.0
 
@@ -61,7 +64,9 @@ async def test_each_store_has_its_failures_polling_and_hook_problems(redis: ArqR
     transitions = Transitions(redis, clock=lambda: NOW)
     await transitions.finish(Entry("abc123", 7, Status.FAILED, "po_number"))
     await redis.set(polling_key("abc123"), "{}")
-    await save_hook_state(redis, "abc123", None, [HookProblem(ProblemKind.INACTIVE, "store/order/created")], None)
+    await save_hook_state(
+        redis, "abc123", None, [HookProblem(ProblemKind.INACTIVE, "store/order/created")], None, checked_at=NOW
+    )
 
     stores = (await read(redis, "abc123", "other")).stores
     assert (stores["abc123"].failed, stores["abc123"].is_polled) == (1, True)
@@ -81,9 +86,35 @@ async def test_the_quota_is_reported_where_it_is_known(redis: ArqRedis) -> None:
 
 
 async def test_every_kind_of_hook_problem_is_exported_also_without_one(redis: ArqRedis) -> None:
-    await save_hook_state(redis, "abc123", None, [HookProblem(ProblemKind.BLOCKED, "enrich.example.com")], None)
+    await save_hook_state(
+        redis, "abc123", None, [HookProblem(ProblemKind.BLOCKED, "enrich.example.com")], None, checked_at=NOW
+    )
     lines = metrics_text(await read(redis, "abc123")).decode().splitlines()
     exported = {line for line in lines if line.startswith("enrich_hook_trouble")}
     assert 'enrich_hook_trouble{kind="blocked",store="abc123"} 1.0' in exported
     assert 'enrich_hook_trouble{kind="missing",store="abc123"} 0.0' in exported
     assert len(exported) == len(ProblemKind)
+
+
+async def test_memory_of_redis_and_its_limit(redis: ArqRedis) -> None:
+    assert (await read(redis)).redis_memory.keys() == {"used"}
+    await redis.config_set("maxmemory", 1_000_000_000)
+    try:
+        state = await read(redis)
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert state.redis_memory["limit"] == 1_000_000_000
+    assert 'enrich_redis_memory_bytes{kind="limit"} 1e+09' in metrics_text(state).decode()
+
+
+async def test_memory_is_left_out_and_asked_for_once_where_info_is_forbidden(tmp_path: Path) -> None:
+    with redis_on_tcp(tmp_path) as port, SyncRedis(port=port) as admin:
+        admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all", "-@dangerous")
+        async with connect(f"redis://shop:secret@127.0.0.1:{port}") as redis:
+            gauges = Gauges(redis, clock=lambda: NOW)
+            for _ in range(3):
+                state = await gauges.read([])
+                assert state.redis_memory == {}
+        (refusal,) = admin.acl_log()
+    assert int(refusal["count"]) == 1
+    assert b"redis_memory_bytes{" not in metrics_text(state)

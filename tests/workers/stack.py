@@ -15,6 +15,7 @@ from service.configuration import Configuration, ConfiguredStore, load_configura
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.state.entry import Entry, Stage
+from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -66,7 +67,8 @@ class Stack:
     def configured(self, rules: str = RULES, **keys: Any) -> ConfiguredStore:
         path = self.folder / "stores.toml"
         lines = [f"[stores.{DEMO_STORE_HASH}]", 'access_token = "sandbox-access-token"', 'client_secret = "s"']
-        lines += [f"{key} = {value!r}" for key, value in keys.items()]
+        # Late values have tests of their own: here, nothing waits for them.
+        lines += [f"{key} = {value!r}" for key, value in ({"late_values": "0s"} | keys).items()]
         tables = rules.replace("[po_number]", f"[stores.{DEMO_STORE_HASH}.po_number]")
         tables = tables.replace("[extra_fields]", f"[stores.{DEMO_STORE_HASH}.extra_fields]")
         path.write_text("\n".join([*lines, tables]))
@@ -100,6 +102,7 @@ class Stack:
             self.transitions,
             Cache(self.redis, DEMO_STORE_HASH, not_before=self.clock() if entry.start_over else 0.0, clock=self.clock),
             self.transport.upstream_clock,
+            LateOrders(self.redis, clock=self.clock),
             clock=self.clock,
         )
         return await lifecycle.run()

@@ -24,7 +24,7 @@ async def nothing(_: int) -> None:
 async def claimed_by(worker: LeasedWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the worker claim what is due, but not run it."""
     monkeypatch.setattr(LeasedWorker, "run_job", lambda *_: asyncio.Event().wait())
-    await worker.start_jobs(await worker.pool.zrange(WINDOW.queue, 0, -1))
+    await worker.claim_due_jobs()
 
 
 async def close(worker: LeasedWorker, job_id: str, *, retry_in_ms: int | None = None) -> None:

@@ -95,12 +95,12 @@ async def worker(folder: Path, fault: str = "") -> AsyncIterator[Worker]:
 
 
 async def test_healthz_is_503_and_names_the_loops_that_hang(tmp_path: Path) -> None:
-    async with worker(tmp_path, "LeasedWorker.start_jobs = hang") as running:
+    async with worker(tmp_path, "LeasedWorker.claim_due_jobs = hang") as running:
         await running.until_health(200)
         answer = await running.until_health(503)
     assert answer.text.startswith("not running: ")
     assert WINDOW.queue in answer.text
-    assert "alive" not in answer.text
+    assert "heartbeat" not in answer.text
 
 
 async def test_healthz_stays_200_while_redis_is_away_or_hangs(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ async def test_healthz_stays_200_while_redis_is_away_or_hangs(tmp_path: Path) ->
 
 
 async def test_a_worker_whose_loop_keeps_failing_stops_in_order_and_exits_1(tmp_path: Path) -> None:
-    async with worker(tmp_path, "main._heartbeat = fail") as running:
+    async with worker(tmp_path, "main._send_heartbeats = fail") as running:
         lines = await running.ended()
         assert running.process.returncode == 1
     events = [line["event"] for line in lines]
     assert events.count("internal_error") == 6
     assert events[-3:] == ["loop_failed", "worker_stopping", "worker_stopped"]
-    assert {line["place"] for line in lines if "place" in line} == {"alive"}
+    assert {line["place"] for line in lines if "place" in line} == {"heartbeat"}

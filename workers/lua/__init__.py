@@ -13,16 +13,16 @@ async def claim_jobs(
     redis: Redis,
     *,
     queue: Key,
+    now_ms: Arg[int | None],
     owner: Arg[str],
     lease_ms: Arg[int],
-    now_ms: Arg[int],
     limit: Arg[int],
     lease_prefix: Arg[str],
     store_limit: Arg[int],
-    running_by_store: Arg[str],
-    job_ids: Rest[Sequence[bytes]],
-) -> tuple[str, ...]:
-    """Lease due jobs that no worker runs: id, score, id, score, …"""
+    read_limit: Arg[int],
+    running: Rest[Sequence[str]],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Lease due jobs that no worker runs: id, score, id, score, …; and the ids that were removed as unreadable."""
 
 
 @redis_script
@@ -47,10 +47,11 @@ async def finish_job(
     tries: Key,
     queue: Key,
     work_list: OptionalKey,
+    now_ms: Arg[int | None],
     owner: Arg[str],
     job_id: Arg[str],
     due_ms: Arg[int],
     is_done: Arg[bool],
-    next_due_ms: Arg[int],
+    delay_ms: Arg[int | None],
 ) -> int:
     """Close or requeue a job; 0 when it is no longer the job that was claimed."""

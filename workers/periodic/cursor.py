@@ -27,6 +27,8 @@ class Cursor(State):
     """When reading the list began, while its last page has not been reached; else None."""
     reached: int = 0
     """The order id that this reading has reached."""
+    quiet_since: float | None = None
+    """The last webhook (on our clock) before a silence in which the list showed no new order."""
 
     @property
     def created_from(self) -> datetime:

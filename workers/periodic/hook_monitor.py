@@ -55,11 +55,14 @@ class HookMonitor(PeriodicTask):
 
     async def run_once(self, store: Store) -> float:
         """Check and repair the store's webhooks; returns in how many seconds the next run is due."""
+        began = self._clock()
+        # While webhooks are missing, orders may miss their windows.
+        polling = await self._polling.get(store.hash)
         api = QuotaWaitingApi(
             self._resources.transport,
             Account(store.hash, store.access_tokens),
             timeout_s=TIMEOUT_S,
-            priority=Priority.BACKGROUND,
+            priority=Priority.VERIFY if polling else Priority.BACKGROUND,
         )
         known = await HookState.read(self._resources.redis, store.hash)
         hooks = about_orders(await read_hooks(api.core), store)
@@ -71,11 +74,11 @@ class HookMonitor(PeriodicTask):
         blocking = [problem for problem in problems if problem.blocks_delivery]
         if blocking:
             await self._polling.start(store.hash, f"webhook {blocking[0].kind}")
-            api.priority = Priority.VERIFY  # orders may be missing their windows
+            api.priority = Priority.VERIFY
         refusals = await _reactivate(api, ours)
         touched_at = await self._touch_idle(api, store.hash, ours, known)
         _log_changes(known.problems, problems, blocked, refusals)
-        await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at)
+        await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at, checked_at=began)
         return self._problem_every_s if blocking else self._every_s
 
     async def _touch_idle(self, api: StoreApi, store: str, hooks: Iterable[Hook], known: HookState) -> float | None:

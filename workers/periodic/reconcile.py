@@ -3,6 +3,10 @@
 The list is read from a cursor, with an overlap, because an order may appear in it some time after its creation.
 Orders that wait for their status are checked now and then, in case the webhook of the change was lost.
 Where webhooks fail altogether, the newest orders are polled every few seconds (``polling.py``).
+
+A busy store's job also runs at the moment when it would be unusual that no webhook has come (``webhook_pace.py``).
+Mostly one has come, and the run ends after reading from Redis. If none has, it reads the newest orders, once for each
+silence. There is about one such run for six webhooks, or fewer.
 """
 
 import random
@@ -14,6 +18,7 @@ from typing import Any
 import structlog
 
 from service.bigcommerce import Account, Priority, StoreApi
+from service.hooks import request_check
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.entry import Status
@@ -24,6 +29,7 @@ from service.stores import Store
 from workers.periodic.cursor import Cursor, ListedOrder, OrderPage
 from workers.periodic.polling import PollingFallback, PollingState
 from workers.periodic.task import PeriodicTask
+from workers.periodic.webhook_pace import LATE_AFTER_S, WebhookPace
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -48,12 +54,22 @@ class _Run:
     """One run for one store: what it works with, and what it found."""
 
     store: str
+    began: float
     api: StoreApi
     cursor: Cursor
+    pace: WebhookPace
+    is_silent: bool
+    """Whether it is unusual that no webhook has come, and the list has not been read for that reason yet."""
+    reads_list: bool = False
+    """Whether it reads the whole list, not only the newest orders."""
     newest_at: float | None = None
     """When the newest order was created that had to be queued."""
     missed_webhook: bool = False
-    """Whether the webhook of any of them should have arrived before."""
+    """Whether the webhook of any of them should have arrived before, so that the store has to be polled."""
+    missed_at: float | None = None
+    """When the newest order was created (on our clock) whose webhook is late or missing."""
+    awaits_webhook: bool = False
+    """Whether there is an order whose webhook has not come, and may still come."""
 
 
 class Reconciler(PeriodicTask):
@@ -79,24 +95,36 @@ class Reconciler(PeriodicTask):
         """Queue the orders whose webhook was lost; returns in how many seconds the next run is due."""
         began = self._clock()
         polling = await self._polling.get(store.hash)
+        cursor = await self._read_cursor(store.hash)
+        pace = await WebhookPace.read(self._resources.redis, store.hash, interval_s=self._every_s)
+        is_silent = not polling and began >= pace.silent_at and cursor.quiet_since != pace.last_at
         api = StoreApi(
             self._resources.transport,
             Account(store.hash, store.access_tokens),
-            priority=Priority.VERIFY if polling else Priority.BACKGROUND,
+            priority=Priority.VERIFY if polling or is_silent else Priority.BACKGROUND,
         )
-        run = _Run(store.hash, api, await self._read_cursor(store.hash))
-        if polling and not self._is_list_due(run.cursor):
-            has_more = await self._read_newest(run)
-        else:
+        run = _Run(store.hash, began, api, cursor, pace, is_silent)
+        has_more = False
+        if self._is_list_due(run, polling):
+            run.reads_list = True
             has_more = await self._read_list(run)
             await self._check_statuses(store.hash)
-        await self._update_polling(run, polling)
-        if has_more:
-            return 0.0
-        # Polling may have started in the meantime.
-        every_s = self._polling_every_s if await self._polling.get(store.hash) else self._every_s
-        every_s *= 1.0 - random.uniform(0.0, self._spread)  # noqa: S311 - jitter, not a secret
-        return max(0.0, began + every_s - self._clock())
+        elif polling or is_silent:
+            has_more = await self._read_newest(run)
+        if run.reads_list or polling or is_silent:
+            await self._react_to_missing_webhooks(run, polling)
+        return 0.0 if has_more else max(0.0, await self._next_run_in(run))
+
+    async def _next_run_in(self, run: _Run) -> float:
+        """In how many seconds the next run is due."""
+        jitter = 1.0 - random.uniform(0.0, self._spread)  # noqa: S311 - jitter, not a secret
+        # Polling may have started in the meantime. An order that has no webhook yet is read again as soon.
+        if await self._polling.get(run.store) or (run.is_silent and run.awaits_webhook):
+            return run.began + self._polling_every_s * jitter - self._clock()
+        now = self._clock()
+        list_age = now - run.began if run.reads_list else self._list_age(run.cursor)
+        check_at = run.pace.next_check_at(now, is_quiet=run.cursor.quiet_since == run.pace.last_at)
+        return min(self._every_s * jitter - list_age, check_at - now)
 
     async def _read_cursor(self, store: str) -> Cursor:
         """The store's cursor. A new store starts now, also if its first run fails."""
@@ -107,10 +135,16 @@ class Reconciler(PeriodicTask):
             await cursor.write(redis, key)
         return cursor
 
-    def _is_list_due(self, cursor: Cursor) -> bool:
-        """Whether the whole list is due to be read, although the newest orders are polled."""
-        now = self._resources.transport.upstream_clock.now()
-        return cursor.began is not None or now - cursor.time >= self._every_s
+    def _is_list_due(self, run: _Run, polling: PollingState | None) -> bool:
+        """Whether the whole list is due to be read. Runs for polling or for the pace of webhooks come earlier."""
+        if not polling and run.pace.mean_gap_s is None:
+            return True
+        is_unfinished = run.cursor.began is not None or run.cursor.since is None
+        return is_unfinished or self._list_age(run.cursor) >= self._every_s * (1.0 - self._spread)
+
+    def _list_age(self, cursor: Cursor) -> float:
+        """How long ago the whole list was read, in seconds."""
+        return self._resources.transport.upstream_clock.now() - cursor.time
 
     async def _read_list(self, run: _Run) -> bool:
         """Read the list page by page from the cursor; returns whether there is more of it."""
@@ -121,7 +155,7 @@ class Reconciler(PeriodicTask):
             # It is not documented whether min_id includes that id: one order may be read twice.
             page = await self._read_page(run, min_id=cursor.reached)
             # The skew is taken after the answer, because the first answer is what makes it known.
-            began = cursor.began or asked_at + self._resources.transport.upstream_clock.skew
+            began = cursor.began or self._resources.transport.upstream_clock.now() - (self._clock() - asked_at)
             reached = await self._queue_missing(run, page)
             has_more = page.is_full and reached > cursor.reached
             progress = (
@@ -149,30 +183,44 @@ class Reconciler(PeriodicTask):
         statuses = await self._resources.ledger.statuses(run.store, [order.id for order in page.orders])
         queued = []
         for order in page.orders:
-            status = statuses.get(order.id)
-            if status not in (None, Status.QUEUED):
-                continue
-            result = await self._resources.queue.enqueue(
-                run.store, order.id, source="reconcile", created_at=order.created_at
-            )
-            if result is EnqueueResult.QUEUED:
-                queued.append(order)
-                if status is None:
-                    self._note_unknown(run, order)
+            status, is_unknown = statuses.get(order.id), False
+            if status in (None, Status.QUEUED):
+                result = await self._resources.queue.enqueue(
+                    run.store, order.id, source="reconcile", created_at=order.created_at
+                )
+                if result is EnqueueResult.QUEUED:
+                    queued.append(order)
+                    is_unknown = status is None
+            self._note_webhook(run, order, is_unknown=is_unknown)
         if queued:
             log.info(Event.ORDERS_FOUND, orders=len(queued), first=queued[0].id, last=queued[-1].id)
         highest = max((order.id for order in page.orders), default=0)
         run.cursor = run.cursor.model_copy(update={"highest_id": max(run.cursor.highest_id, highest)})
         return highest
 
-    def _note_unknown(self, run: _Run, order: ListedOrder) -> None:
-        """Note what an unknown order says about the store's webhooks."""
+    def _note_webhook(self, run: _Run, order: ListedOrder, *, is_unknown: bool) -> None:
+        """Note whether the order's webhook is missing.
+
+        That is so if the order is unknown. It is also so if the order was created after the last webhook came: then an
+        earlier run has found it.
+        """
         if order.created_at is None:
             return
-        run.newest_at = max(run.newest_at or 0.0, order.created_at)
-        age = self._resources.transport.upstream_clock.now() - order.created_at
-        since = run.cursor.since
-        run.missed_webhook |= age > WINDOW_LENGTH_S and since is not None and order.created_at > since
+        if is_unknown:
+            run.newest_at = max(run.newest_at or 0.0, order.created_at)
+        since, upstream_now = run.cursor.since, self._resources.transport.upstream_clock.now()
+        if since is None or order.created_at <= since:
+            return
+        age = upstream_now - order.created_at
+        created_at = self._clock() - age
+        if not is_unknown and not run.pace.is_older_than(created_at):
+            return
+        if age <= LATE_AFTER_S:
+            run.awaits_webhook = True
+            return
+        run.missed_at = max(run.missed_at or 0.0, created_at)
+        # In a silence, it need not be older than a window.
+        run.missed_webhook |= run.is_silent or (is_unknown and age > WINDOW_LENGTH_S)
 
     async def _check_statuses(self, store: str) -> None:
         """Queue a check of orders that have long been waiting for their status to change."""
@@ -185,12 +233,17 @@ class Reconciler(PeriodicTask):
         run.cursor = run.cursor.model_copy(update=changes)
         await run.cursor.write(self._resources.redis, cursor_key(run.store))
 
-    async def _update_polling(self, run: _Run, polling: PollingState | None) -> None:
+    async def _react_to_missing_webhooks(self, run: _Run, polling: PollingState | None) -> None:
+        """Request a hook check and start polling if webhooks are missing; if none is, let a silence be."""
         if polling is not None:
-            skew = self._resources.transport.upstream_clock.skew
+            skew = self._resources.transport.upstream_clock.now() - self._clock()
             found_order_at = None if run.newest_at is None else run.newest_at - skew
             await self._polling.update(
                 run.store, polling, missed_webhook=run.missed_webhook, found_order_at=found_order_at
             )
         elif run.missed_webhook:
             await self._polling.start(run.store, "no webhook told of an order")
+        if run.missed_at is not None:
+            await request_check(self._resources.redis, run.store, missed_at=run.missed_at, now=self._clock())
+        elif run.is_silent and not run.awaits_webhook:
+            await self._save_cursor(run, quiet_since=run.pace.last_at)

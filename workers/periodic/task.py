@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 
 from service.errors import CredentialsRefused, Refused, UpstreamError, WaitUntil
 from service.logs import Event
+from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE
 from service.redis.client import TRANSIENT_ERRORS
 from service.stores import Store
@@ -52,14 +53,14 @@ class Intervals:
 
 
 async def ensure_periodic_jobs(
-    redis: Redis, stores: Collection[str], *, now_due: bool = False, clock: Callable[[], float] = time.time
+    redis: Redis, stores: Collection[str], *, now_due: bool = False, clock: Clock | None = None
 ) -> None:
     """Queue the periodic jobs of these stores where they are missing. Raises Redis's errors.
 
     ``now_due`` makes jobs that are queued already due now: an admin may have fixed what made them fail, such as
     refused credentials.
     """
-    now = clock()
+    now = clock() if clock else await redis_time(redis)
     spread = SPREAD_S if len(stores) > MAX_STORES_AT_ONCE else 0.0
     async with redis.pipeline(transaction=False) as pipe:
         for store in stores:

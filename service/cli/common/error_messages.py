@@ -1,11 +1,11 @@
 """Turn exceptions into messages for the user, one line for each problem."""
 
-from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 from typer.exceptions import TyperException
 
 from service.cli.common.output import sanitize, with_cure
 from service.errors import EnrichError
-from service.redis.client import TRANSIENT_ERRORS
+from service.redis.errors import TRANSIENT_ERRORS, diagnose
 
 
 def user_message(error: Exception) -> str | None:
@@ -15,16 +15,8 @@ def user_message(error: Exception) -> str | None:
             message = _usage(error)
         case EnrichError():
             message = with_cure(error)
-        case AuthenticationError() | NoPermissionError():
-            message = f"REDIS_URL: Redis refuses this user or password ({error})."
-        case _ if isinstance(error, TRANSIENT_ERRORS):
-            message = (
-                f"REDIS_URL: Redis does not answer ({type(error).__name__}). Is it running, and is the URL correct?"
-            )
-        case InvalidResponse():
-            message = "REDIS_URL: the server at this URL is not Redis. Is the URL correct?"
-        case ResponseError():
-            message = f"REDIS_URL: Redis refuses the command ({error})."
+        case _ if isinstance(error, (*TRANSIENT_ERRORS, InvalidResponse, ResponseError)):
+            message = f"REDIS_URL: {diagnose(error)}"
         case _:
             return None
     return sanitize(message)

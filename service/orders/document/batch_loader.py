@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from service.bigcommerce import Account, Priority, StoreApi, Transport
+from service.bigcommerce.completeness import is_complete_order
 from service.bigcommerce.core import PER_PAGE, Core
 from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Caller
@@ -216,7 +217,7 @@ async def _list_orders(caller: Caller, group: _Group) -> dict[int | None, Docume
         orders = await Core(caller).orders(min_id=group.ids[0], max_id=group.ids[-1], consignments=consignments)
     except Refused:
         return {}
-    return {to_int(order.get("id")): order for order in orders}
+    return {to_int(order["id"]): order for order in orders if is_complete_order(order)}
 
 
 def _resolve(

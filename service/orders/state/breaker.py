@@ -1,11 +1,9 @@
 """A store's circuit breaker: while BigCommerce refuses its credentials, orders are parked and no calls are made."""
 
-import time
-from collections.abc import Callable
-
 from redis.asyncio import Redis
 
 from service.orders.state import lua
+from service.orders.state.clocks import Clock, script_time
 from service.orders.state.jobs import PROBE, RECOVERY
 from service.orders.state.keys import breaker_key, parked_key
 from service.orders.state.transitions import FIRST_PROBE_S
@@ -15,9 +13,12 @@ LONGEST_PROBE_S = 300.0
 
 
 class Breaker:
-    """Opens and closes the breakers of all stores. Errors are Redis's own."""
+    """Opens and closes the breakers of all stores. Errors are Redis's own.
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+    Times are Redis's, unless a ``clock`` is given.
+    """
+
+    def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
         self._redis = redis
         self._clock = clock
 
@@ -27,12 +28,16 @@ class Breaker:
 
     async def open(self, store: str) -> bool:
         """Open the store's breaker and schedule a probe of its credentials; False when it is open already."""
-        now = self._clock()
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(breaker_key(store), f"{now:.3f}", nx=True)
-            pipe.set(PROBE.key(store), PROBE.body(store, now=now), nx=True)
-            pipe.zadd(PROBE.queue, {PROBE.id(store): (now + FIRST_PROBE_S) * 1000}, nx=True)
-            was_closed, _, _ = await pipe.execute()
+        was_closed = await lua.open_breaker(
+            self._redis,
+            breaker=breaker_key(store),
+            job=PROBE.key(store),
+            queue=PROBE.queue,
+            now_ms=script_time(self._clock),
+            job_id=PROBE.id(store),
+            body=PROBE.open_body(store),
+            delay_ms=int(FIRST_PROBE_S * 1000),
+        )
         return bool(was_closed)
 
     async def first_parked(self, store: str) -> int | None:
@@ -45,17 +50,16 @@ class Breaker:
         released = 0
         while True:
             order_id = await self.first_parked(store)
-            now = self._clock()
             closed = await lua.release_parked(
                 self._redis,
                 breaker=breaker_key(store),
                 parked=parked_key(store),
                 job=RECOVERY.key(store, order_id or 0),
                 queue=RECOVERY.queue,
+                now_ms=script_time(self._clock),
                 order_id=order_id,
                 job_id=RECOVERY.id(store, order_id or 0),
-                body=RECOVERY.body(store, order_id or 0, now=now),
-                due_ms=int(now * 1000),
+                body=RECOVERY.open_body(store, order_id or 0),
             )
             released += order_id is not None
             if closed:

@@ -43,7 +43,7 @@ class Stage(StrEnum):
     VERIFIED = "verified"
 
 
-# The times of these two are BigCommerce's; the others come from our clock.
+# The times of these two are BigCommerce's; the others are on Redis's clock (``clocks``), whichever machine writes them.
 _UPSTREAM_STAGES = frozenset({Stage.CREATED, Stage.WEBHOOK_SENT})
 
 
@@ -62,7 +62,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Entry:
-    """One order in the ledger. Stage times are seconds since the epoch.
+    """One order in the ledger. Stage times are seconds since the epoch; ``skew`` is BigCommerce's clock minus Redis's.
 
     ``attempts`` is the number of the last attempt; ``composed`` is true once ``po_number`` and ``fields`` are the
     values to send; ``exists`` is true once its record is known to exist, so that Create an Order is not needed;
@@ -92,6 +92,7 @@ class Entry:
     written: dict[str, list[str]] = field(default_factory=dict)
     create_age: float | None = None
     recorded_at: int | None = None
+    late_until: float | None = None
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -101,11 +102,14 @@ class Entry:
     trouble: str | None = None
 
     def age_at(self, stage: Stage) -> float | None:
-        """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either time is unknown."""
+        """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either time is unknown.
+
+        Never negative: BigCommerce's clock is known to about a second only.
+        """
         created, time = self.times.get(Stage.CREATED), self.times.get(stage)
         if created is None or time is None:
             return None
-        return time - created + (0.0 if stage in _UPSTREAM_STAGES else self.skew)
+        return max(0.0, time - created + (0.0 if stage in _UPSTREAM_STAGES else self.skew))
 
     def to_hash(self) -> dict[str, str]:
         """The entry as a Redis hash: a field for each attribute, and ``t:<stage>`` for each stage."""
@@ -127,7 +131,9 @@ class Entry:
 
 
 # These have a value or are unknown: nothing resets them, so an unknown one is not written.
-_NEVER_RESET = frozenset({"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at"})
+_NEVER_RESET = frozenset(
+    {"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at", "late_until"}
+)
 _PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
 
 

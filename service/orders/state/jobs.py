@@ -41,6 +41,10 @@ class JobKind:
         arguments = (store,) if order_id is None else (store, order_id)
         return arq_serialize(self.function, arguments, {}, None, int(now * 1000), serializer=to_json)
 
+    def open_body(self, store: str, order_id: int | None = None) -> bytes:
+        """The job's body up to its enqueue time, which comes last: a script appends Redis's time."""
+        return self.body(store, order_id, now=0.0).removesuffix(b"0}")
+
     def rebuilt(self, job_id: str, now: float) -> bytes | None:
         """The body of the job with this id; None when the id is not of this kind."""
         function, _, rest = job_id.partition(":")
@@ -58,6 +62,8 @@ RECOVERY = JobKind("recover", "enrich:queue:recovery")
 VERIFY = JobKind("check", "enrich:queue:checks")
 # Re-verification, after the platform's own late writes. It can always wait, so it has a queue of its own.
 REVERIFY = JobKind("second_look", "enrich:queue:second-looks")
+# The poll for late values of a store's waiting orders.
+POLL_VALUES = JobKind("poll_values", "enrich:queue:late-values")
 # A store's periodic tasks, and the probe of refused credentials.
 RECONCILE = JobKind("reconcile", "enrich:queue:chores")
 MONITOR_HOOKS = JobKind("guard", "enrich:queue:chores")

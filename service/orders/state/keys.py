@@ -38,6 +38,21 @@ def waiting_key(store: str) -> str:
     return f"enrich:waiting:{store}"
 
 
+def late_key(store: str) -> str:
+    """The store's orders that wait for late values, by when they wait no longer (ms): a sorted set."""
+    return f"enrich:late:{store}"
+
+
+def late_seen_key(store: str) -> str:
+    """What each of those orders' last attempt saw of its metafields: a hash, by order."""
+    return f"enrich:late-seen:{store}"
+
+
+def late_misses_key(store: str) -> str:
+    """How many waits for late values in a row brought nothing: a number."""
+    return f"enrich:late-misses:{store}"
+
+
 def parked_key(store: str) -> str:
     """The store's parked orders, by when they were parked (ms): a sorted set."""
     return f"enrich:parked:{store}"
@@ -51,6 +66,11 @@ def breaker_key(store: str) -> str:
 def webhook_seen_key(store: str) -> str:
     """When the store's last webhook that was in time was received (ms)."""
     return f"enrich:webhook-seen:{store}"
+
+
+def webhook_pace_key(store: str) -> str:
+    """The pace of the store's webhooks for new orders: a hash. ``workers.periodic.webhook_pace`` reads it."""
+    return f"enrich:webhook-pace:{store}"
 
 
 def cursor_key(store: str) -> str:

@@ -7,7 +7,7 @@ after a broken connection is harmless.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,12 +18,22 @@ from service.bigcommerce.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
+from service.orders.state.clocks import Clock, script_time
 from service.orders.state.entry import Stage
 from service.orders.state.heartbeats import Heartbeats
-from service.orders.state.jobs import RECOVERY, WINDOW, JobKind
-from service.orders.state.keys import entry_key, index_key, parked_key, verify_key, waiting_key, webhook_seen_key
+from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.keys import (
+    entry_key,
+    index_key,
+    parked_key,
+    verify_key,
+    waiting_key,
+    webhook_pace_key,
+    webhook_seen_key,
+)
 from service.orders.state.lua import Trigger
 from service.redis.client import TRANSIENT_ERRORS
+from service.redis.requirements import can_write
 from service.retry import call_with_retry
 
 # BigCommerce repeats a refused webhook only after the window has closed, so waiting a little is better than a 503.
@@ -62,9 +72,12 @@ class Counts:
 
 
 class Queue:
-    """Enqueues orders, for the receiver, the workers and the commands."""
+    """Enqueues orders, for the receiver, the workers and the commands.
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+    Times are Redis's, unless a ``clock`` is given.
+    """
+
+    def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
         self._redis = redis
         self._clock = clock
         self._heartbeats = Heartbeats(redis)
@@ -74,17 +87,16 @@ class Queue:
 
         Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
-        reported_at = webhook.created_at or webhook.received_at
-        times = {Stage.RECEIVED: webhook.received_at}
-        if webhook.created_at is not None:
-            times[Stage.WEBHOOK_SENT] = webhook.created_at
+        times = {} if webhook.created_at is None else {Stage.WEBHOOK_SENT: webhook.created_at}
+        clock = self._clock or time.time
 
         def enqueue() -> Awaitable[EnqueueResult]:
             return self._enqueue(
                 webhook.store_hash,
                 webhook.order_id,
                 trigger="status" if webhook.scope == STATUS_UPDATED else "webhook",
-                reported_at=reported_at,
+                reported_at=webhook.created_at,
+                received_ago_s=max(0.0, clock() - webhook.received_at),
                 times=times,
                 fields={"source": "webhook", "webhook_id": webhook.webhook_id},
             )
@@ -105,9 +117,8 @@ class Queue:
         ``created_at`` is on BigCommerce's clock.
         """
         times = {} if created_at is None else {Stage.CREATED: created_at}
-        reported_at = self._clock() if created_at is None else created_at
         return await self._enqueue(
-            store, order_id, trigger="found", reported_at=reported_at, times=times, fields={"source": source}
+            store, order_id, trigger="found", reported_at=created_at, times=times, fields={"source": source}
         )
 
     async def enqueue_status_check(self, store: str, order_id: int) -> EnqueueResult:
@@ -127,7 +138,7 @@ class Queue:
             "trouble": None,
         }
         return await self._enqueue(
-            store, order_id, trigger="retry", reported_at=self._clock(), times={}, fields=reset | {"source": source}
+            store, order_id, trigger="retry", reported_at=None, times={}, fields=reset | {"source": source}
         )
 
     async def _enqueue(
@@ -136,37 +147,36 @@ class Queue:
         order_id: int,
         *,
         trigger: Trigger,
-        reported_at: float,
+        reported_at: float | None,
+        received_ago_s: float | None = None,
         times: dict[Stage, float],
         fields: dict[str, object],
     ) -> EnqueueResult:
-        now = self._clock()
-        kind, other = _kinds(trigger, reported_at, now)
-        # Never in the future: if BigCommerce's clock is ahead of ours, arq would let the order wait. A requeued order
-        # is due now: a worker that still closes its first job would take a new one with the same due time for it. In
-        # recovery, an old order must not overtake those that have been there for longer.
-        due = now if trigger in ("status", "retry") or kind is RECOVERY else min(reported_at, now)
-        webhook_in_time = trigger in ("webhook", "status") and now - reported_at < WINDOW_LENGTH_S
         stored = {name: json.dumps(value) for name, value in fields.items()}
-        stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in (times | {Stage.QUEUED: now}).items()}
+        stored |= {f"t:{stage}": f"{at:.3f}" for stage, at in times.items()}
         answer = await lua.enqueue_order(
             self._redis,
             entry=entry_key(store, order_id),
-            job=kind.key(store, order_id),
-            other_job=other.key(store, order_id),
-            queue=kind.queue,
+            window_job=WINDOW.key(store, order_id),
+            recovery_job=RECOVERY.key(store, order_id),
+            window_queue=WINDOW.queue,
+            recovery_queue=RECOVERY.queue,
             index=index_key(store),
             to_verify=verify_key(store),
             parked=parked_key(store),
             webhook_seen=webhook_seen_key(store),
+            webhook_pace=webhook_pace_key(store),
             awaiting_status=waiting_key(store),
-            job_id=kind.id(store, order_id),
-            body=kind.body(store, order_id, now=now),
-            due_ms=int(due * 1000),
+            now_ms=script_time(self._clock),
+            reported_ms=None if reported_at is None else int(reported_at * 1000),
+            received_ago_ms=None if received_ago_s is None else int(received_ago_s * 1000),
+            window_ms=int(WINDOW_LENGTH_S * 1000),
+            window_id=WINDOW.id(store, order_id),
+            recovery_id=RECOVERY.id(store, order_id),
+            window_body=WINDOW.open_body(store, order_id),
+            recovery_body=RECOVERY.open_body(store, order_id),
             order_id=order_id,
-            now_ms=int(now * 1000),
             trigger=trigger,
-            webhook_in_time=webhook_in_time,
             fields=stored,
         )
         return EnqueueResult(answer)
@@ -183,6 +193,10 @@ class Queue:
         """Forget a worker that stops. Errors are Redis's own."""
         await self._heartbeats.remove(worker)
 
+    async def check_writable(self) -> None:
+        """Try what queueing an order needs of Redis, without an order. Errors are Redis's own."""
+        await can_write(self._redis, "ready")
+
     async def counts(self) -> Counts:
         """How many workers are alive and how many jobs wait. Errors are Redis's own."""
         window, recovery, running = await asyncio.gather(
@@ -190,10 +204,3 @@ class Queue:
         )
         # arq leaves running jobs in the queue's set.
         return Counts(workers=len(running), queued=max(0, window + recovery - sum(running)))
-
-
-def _kinds(trigger: Trigger, reported_at: float, now: float) -> tuple[JobKind, JobKind]:
-    """The job's kind, and the other one. A report that is older than a window must not delay new orders."""
-    if trigger == "retry" or now - reported_at > WINDOW_LENGTH_S:
-        return RECOVERY, WINDOW
-    return WINDOW, RECOVERY

@@ -5,8 +5,7 @@ An order is in one state at a time, and each transition is one script. An attemp
 """
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
@@ -14,6 +13,7 @@ from redis.asyncio import Redis
 
 from service.errors import EnrichError
 from service.orders.state import lua
+from service.orders.state.clocks import Clock, script_time
 from service.orders.state.entry import Entry, Status
 from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import (
@@ -48,16 +48,19 @@ class StaleAttempt(EnrichError):
 
 
 class Transitions:
-    """Writes entries and moves orders between states. Errors are Redis's own, and StaleAttempt."""
+    """Writes entries and moves orders between states. Errors are Redis's own, and StaleAttempt.
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.time) -> None:
+    Times are Redis's, unless a ``clock`` is given; delays are in seconds.
+    """
+
+    def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
         self._redis = redis
         self._clock = clock
 
     async def begin_attempt(self, store: str, order_id: int) -> tuple[Entry, bool]:
         """Begin an attempt: the order's entry, and whether the store's breaker is open."""
         is_open, flat = await lua.begin_attempt(
-            self._redis, entry=entry_key(store, order_id), breaker=breaker_key(store), now_s=f"{self._clock():.3f}"
+            self._redis, entry=entry_key(store, order_id), breaker=breaker_key(store), now_ms=script_time(self._clock)
         )
         stored = dict(zip(flat[::2], flat[1::2], strict=True))
         return Entry.from_hash(store, order_id, stored), bool(is_open)
@@ -76,7 +79,7 @@ class Transitions:
 
     async def park(self, entry: Entry) -> bool:
         """Park the order until the store's credentials are accepted; False when they are accepted already."""
-        return await self._transition(entry, "parked", FIRST_PROBE_S) == "moved"
+        return (await self._transition(entry, "parked", FIRST_PROBE_S))[1] == "moved"
 
     async def await_status(self, entry: Entry, *, ask_in: float | None = None) -> bool:
         """Let the order wait until its status changes; False when it has just changed: begin a new attempt.
@@ -84,23 +87,24 @@ class Transitions:
         When no change is reported within ``ask_in`` seconds, the status is polled.
         """
         entry.status, entry.recovering_since = Status.WAITING, None
-        if await self._transition(entry, "waiting", ask_in) == "moved":
+        if (await self._transition(entry, "waiting", ask_in))[1] == "moved":
             return True
         entry.status = Status.QUEUED
         return False
 
     async def finish(self, entry: Entry, *, reverify_in: float | None = None) -> None:
         """Finish the order with the status of its entry, and schedule a re-verification in ``reverify_in`` seconds."""
-        entry.ended_at = self._clock()
-        await self._transition(entry, "ended", reverify_in)
+        ended_at_ms, _ = await self._transition(entry, "ended", reverify_in)
+        entry.ended_at = ended_at_ms / 1000
 
     async def _transition(
         self, entry: Entry, state: State, delay: float | None = 0.0
-    ) -> Literal["moved", "again", "open"]:
-        store, now = entry.store, self._clock()
+    ) -> tuple[int, Literal["moved", "again", "open"]]:
+        """Returns Redis's time (ms) and the result."""
+        store = entry.store
         if state in ("recovery", "checks", "parked"):
             entry.status = Status.QUEUED
-        answer = await lua.transition(
+        now_ms, answer = await lua.transition(
             self._redis,
             entry=entry_key(store, entry.order_id),
             index=index_key(store),
@@ -114,26 +118,26 @@ class Transitions:
             verify_queue=VERIFY.queue,
             probe_queue=PROBE.queue,
             reverify_queue=REVERIFY.queue,
+            now_ms=script_time(self._clock),
             state=state,
             attempt=entry.attempts,
             order_id=entry.order_id,
-            now_ms=int(now * 1000),
-            due_ms=None if delay is None else int((now + delay) * 1000),
-            context=json.dumps(_context(state, store, entry.order_id, now)),
+            delay_ms=None if delay is None else round(delay * 1000),
+            context=json.dumps(_context(state, store, entry.order_id)),
             fields=entry.to_hash(),
         )
         if answer == "stale":
             raise StaleAttempt(f"order {entry.order_id} of {store} is in progress at another worker")
-        return answer
+        return now_ms, answer
 
 
-def _context(state: State, store: str, order_id: int, now: float) -> Mapping[str, Any]:
+def _context(state: State, store: str, order_id: int) -> Mapping[str, Any]:
     """The job, key prefixes and retention that the script needs to move an order to this state."""
     if state == "here":
         return {}
     kind = _JOBS.get(state)
     order = order_id if kind is RECOVERY else None
-    job = {"id": kind.id(store, order), "body": kind.body(store, order, now=now).decode()} if kind else None
+    job = {"id": kind.id(store, order), "body": kind.open_body(store, order).decode()} if kind else None
     return {
         "job": job,
         "jobs": [{"id": kind.id(store, order_id), "queue": kind.queue} for kind in (WINDOW, RECOVERY)],

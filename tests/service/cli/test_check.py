@@ -13,6 +13,7 @@ from rich.console import Console
 from service.checks import Finding, Level
 from service.cli.check import Report, Section, _progress, _show
 from tests.fakes.cli import CommandResult, Enrich
+from tests.fakes.redis_failover import redis_on_tcp
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
 GOOD = """
@@ -126,7 +127,22 @@ async def test_redis_is_checked_where_redis_url_is_set(
     enrich: Enrich, sandbox: RunningSandbox, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_url)
-    assert ["ok", "Redis", "answers."] in shown(await check(enrich))
+    (line,) = [line for line in shown(await check(enrich)) if line[1:2] == ["Redis"]]
+    assert line[0] == "ok"
+    assert line[2].startswith("takes orders (redis ")
+
+
+async def test_a_redis_that_takes_no_orders_is_an_error_and_the_stores_are_checked_all_the_same(
+    enrich: Enrich, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with redis_on_tcp(tmp_path / "redis", "--maxmemory", "1") as port:
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
+        ran = await check(enrich)
+    assert ran.code == 1
+    errors = [line for line in shown(ran) if line[:1] == ["error"]]
+    assert [line[1] for line in errors] == ["Redis"]
+    assert errors[0][2].startswith("has no memory left and refuses changes (OOM).")
+    assert any(line[1:2] == ["access_token"] for line in shown(ran)), ran.out
 
 
 async def test_a_redis_that_does_not_answer_is_an_error(
@@ -138,7 +154,7 @@ async def test_a_redis_that_does_not_answer_is_an_error(
     assert [
         "error",
         "Redis",
-        "does not answer (ConnectionError). Check that it is running and REDIS_URL is correct: the receiver and the"
+        "does not answer (ConnectionError). Check that it is running and REDIS_URL is correct. The receiver and the"
         " workers need it.",
     ] in shown(ran)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
 from service.orders.state.entry import Entry, Status
+from service.redis.embedded import EmbeddedRedis
 from tests.fakes.cli import COMMAND, Keep
+from tests.fakes.redis_failover import redis_on_tcp
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("folder")]
 
@@ -50,6 +54,56 @@ def test_a_command_without_redis_url_ends_with_one_line(words: tuple[str, ...]) 
     assert (process.returncode, out) == (2, "")
     assert errors.startswith("REDIS_URL: is not set. ")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("worker",), ("web",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("rights", "expected"),
+    [
+        (("-@scripting",), "REDIS_URL: the Redis user may not run scripts (EVAL), "),
+        (("-zadd",), "REDIS_URL: the Redis user may not use ZADD. Allow it +zadd."),
+    ],
+)
+def test_a_process_ends_at_the_start_with_one_line_when_redis_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], rights: tuple[str, ...], expected: str
+) -> None:
+    with redis_on_tcp(tmp_path / "redis") as port:
+        with Redis(port=port) as admin:
+            admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "&*", "+@all", *rights)
+        monkeypatch.setenv("REDIS_URL", f"redis://shop:secret@127.0.0.1:{port}/0")
+        with running(*words) as process:
+            out, errors = process.communicate(timeout=50)
+
+    assert (process.returncode, out) == (2, "")
+    assert errors.startswith(expected)
+    assert errors.count("\n") == 1
+
+
+def test_redis_repair_makes_up_start_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    monkeypatch.setenv("ENRICH_DATA_DIR", str(data))
+    with EmbeddedRedis(data) as server, Redis.from_url(server.url) as redis:
+        redis.set("order", "250")
+        redis.set("lost", "1")
+        redis.set("kept", "1")
+    file = next(path for path in data.rglob("*.aof") if b"lost" in path.read_bytes())
+    file.write_bytes(file.read_bytes().replace(b"$4\r\nlost", b"$4XXlost"))
+
+    with running("up") as process:
+        out, errors = process.communicate(timeout=50)
+    assert (process.returncode, out) == (2, "")
+    assert errors.startswith(f"{data}: the append-only file of Redis is damaged. Run `enrich redis repair`: ")
+    assert errors.count("\n") == 1
+
+    with running("redis", "repair") as process:
+        out, errors = process.communicate(timeout=50)
+    assert (process.returncode, errors) == (0, "")
+    assert re.match(rf"{file}: \d+ of \d+ bytes could not be read and were cut out\. A copy .* is {file}\.", out)
+    with EmbeddedRedis(data) as server, Redis.from_url(server.url) as redis:
+        assert sorted(redis.keys()) == [b"kept", b"order"]
+    with running("redis", "repair", "--json") as process:
+        out, errors = process.communicate(timeout=50)
+    assert (process.returncode, json.loads(out), errors) == (0, [], "")
 
 
 def test_worker_shows_all_problems_of_a_stores_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,8 +282,8 @@ def test_a_full_disk_leaves_the_old_file_unchanged(
         ),
         (
             ("--store", "abc123", "--po-from", "metafield", "--po-field", "po_number"),
-            "--po-field: is not the namespace and the key of a metafield."
-            " Write namespace.key, such as checkout.po_number; with more dots, write the rule into the file.",
+            "--po-field: is not the namespace and key of a metafield."
+            " Write namespace.key, such as checkout.po_number. If there are more dots, write the rule into the file.",
         ),
         (
             ("--store", "abc123", "--po-from", "form_field", "--po-field", " "),
@@ -311,7 +311,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
 @pytest.mark.parametrize("name", ["a.b.c", ".key", "namespace.", "."])
 def test_a_metafield_has_one_namespace_and_one_key(enrich: Enrich, name: str) -> None:
     ran = enrich("init", "--store", "abc123", "--po-from", "metafield", "--po-field", name)
-    assert ran.err.startswith("--po-field: is not the namespace and the key of a metafield.")
+    assert ran.err.startswith("--po-field: is not the namespace and key of a metafield.")
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_questions_are_not_part_of_the_file(folder: Path) -> None:
 
     assert code == 0
     assert "Where do buyers leave the PO number?" in shown
-    assert out.startswith("# No secret stands here.")
+    assert out.startswith("# This file contains no secrets.")
     assert tomllib.loads(out)["stores"]["abc123"]["po_number"]
 
 

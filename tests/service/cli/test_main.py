@@ -16,6 +16,7 @@ from service.cli import app
 from service.cli.common.lazy import LazyCommand
 from service.cli.orders import search
 from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
+from service.redis.errors import PersistenceError
 from tests.fakes.cli import CommandResult, Enrich
 
 
@@ -184,7 +185,9 @@ def test_a_dead_redis_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     ran = enrich(*words)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == ("REDIS_URL: Redis does not answer (ConnectionError). Is it running, and is the URL correct?\n")
+    assert ran.err == (
+        "REDIS_URL: Redis does not answer (ConnectionError). Check that it is running and REDIS_URL is correct.\n"
+    )
 
 
 @pytest.mark.parametrize("error", [AuthenticationError("invalid password"), NoPermissionError("no permissions")])
@@ -194,14 +197,27 @@ def test_a_redis_that_refuses_the_user_is_one_line(
     monkeypatch.setattr(search, "find_redis", raising(error))
     ran = enrich("orders", "list")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"REDIS_URL: Redis refuses this user or password ({error}).\n"
+    cure = "Correct REDIS_URL, or the rights of its user."
+    assert ran.err == f"REDIS_URL: Redis refuses this user or password ({error}). {cure}\n"
 
 
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (InvalidResponse('got "H" as reply type byte'), "the server at this URL is not Redis. Is the URL correct?"),
-        (ResponseError("MISCONF no disk"), "Redis refuses the command (MISCONF no disk)."),
+        (
+            InvalidResponse('got "H" as reply type byte'),
+            "Redis is not what answers there: it is another server, such as a web server."
+            " Correct host and port in REDIS_URL.",
+        ),
+        (
+            ResponseError("unknown command"),
+            "Redis refuses a command (unknown command). Check that REDIS_URL leads to a Redis for this service.",
+        ),
+        (
+            PersistenceError("MISCONF"),
+            "Redis cannot write to its disk and refuses changes (MISCONF)."
+            " Its own log says why: mostly the disk is full, or its data folder belongs to another user.",
+        ),
     ],
 )
 def test_a_server_that_is_not_redis_or_refuses_a_command_is_one_line(

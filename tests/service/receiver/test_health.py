@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from service.orders.state.queue import Counts
 from service.receiver import health
 from service.receiver.app import create_app, redis_queue
 from service.receiver.authentication import StoreRegistry
+from tests.fakes.redis_failover import redis_on_tcp
 from tests.fakes.redis_server import running_redis
 from tests.fakes.webhooks import FakeQueue, client_of, raising
 
@@ -62,6 +64,17 @@ async def test_not_ready_when_redis_takes_too_long(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(health, "_READY_TIMEOUT_S", 0.01)
     async with client_of(create_app(StoreRegistry({}), SlowQueue().opened)) as client:
         assert (await client.get("/readyz")).status_code == 503
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "options", [("--maxmemory", "1"), ("--replicaof", "127.0.0.1", "1"), ("--min-replicas-to-write", "1")]
+)
+async def test_not_ready_when_redis_answers_but_takes_no_order(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with redis_on_tcp(tmp_path, *options) as port:
+        async with client_of(create_app(StoreRegistry({}), redis_queue(f"redis://127.0.0.1:{port}"))) as client:
+            answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"redis": False, "workers": None, "queued": None})
 
 
 @pytest.mark.integration

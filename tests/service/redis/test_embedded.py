@@ -220,15 +220,11 @@ def test_ctrl_c_does_not_reach_redis(tmp_path: Path) -> None:
         assert os.getsid(server.pid) == server.pid != os.getsid(0)
 
 
-def test_the_error_for_a_server_that_dies_at_once_shows_its_last_lines(tmp_path: Path) -> None:
-    log = tmp_path / "appendonly.aof"
-    with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
-        redis.set("order", "250")
-    if not log.exists():  # Redis 7 keeps it in a folder
-        log = next((tmp_path / "appendonlydir").glob("*.incr.aof"))
-    log.write_bytes(b"nonsense\r\n" + log.read_bytes())
-    with pytest.raises(ConfigError, match=r"(?s)Redis ended at once.*[Bb]ad file format"):
+def test_the_error_for_a_server_that_dies_at_once_shows_its_last_line(tmp_path: Path) -> None:
+    (tmp_path / "redis.sock").mkdir()
+    with pytest.raises(ConfigError, match=r"Redis ended at once\. Its last line in redis\.log: .+") as refused:
         EmbeddedRedis(tmp_path).start()
+    assert "\n" not in str(refused.value)
     assert running_url(tmp_path) is None
 
 

@@ -75,7 +75,7 @@ async def test_a_command_that_cannot_be_encoded_fails_for_its_caller_only(redis:
 
 async def test_a_script_that_redis_does_not_know_yet_is_loaded_for_all_callers(redis: ArqRedis) -> None:
     await redis.script_flush()
-    attempts = [begin_attempt(redis, entry=f"entry:{number}", breaker="breaker", now_s="1.0") for number in range(5)]
+    attempts = [begin_attempt(redis, entry=f"entry:{number}", breaker="breaker", now_ms=1000) for number in range(5)]
     assert [is_open for is_open, _ in await asyncio.gather(*attempts)] == [0] * 5
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from arq import ArqRedis
+from redis import Redis as SyncRedis
 from redis import exceptions
 
 import service
@@ -14,9 +15,10 @@ import workers
 from service.orders.state.lua import enqueue_order
 from service.redis.client import TRANSIENT_ERRORS, connect
 from service.redis.scripts import Script
+from tests.fakes.redis_failover import redis_on_tcp
 from workers.lua import claim_jobs, finish_job, renew_leases
 
-PACKAGES = ("service.bigcommerce.lua", "service.orders.state.lua", "workers.lua")
+PACKAGES = ("service.bigcommerce.lua", "service.orders.state.lua", "service.redis.lua", "workers.lua")
 
 KEY = "an entry"
 
@@ -38,21 +40,26 @@ async def enqueue(redis: ArqRedis) -> object:
     return await enqueue_order(
         redis,
         entry=KEY,
-        job="a job",
-        other_job="another job",
-        queue="a queue",
+        window_job="a job",
+        recovery_job="another job",
+        window_queue="a queue",
+        recovery_queue="another queue",
         index="an index",
         to_verify="to verify",
         parked="parked",
         webhook_seen="webhook seen",
+        webhook_pace="webhook pace",
         awaiting_status="awaiting status",
-        job_id="window:abc:1",
-        body=b"{}",
-        due_ms=1,
-        order_id=1,
         now_ms=1,
+        reported_ms=1,
+        received_ago_ms=0,
+        window_ms=10_000,
+        window_id="window:abc:1",
+        recovery_id="recover:abc:1",
+        window_body=b'{"et":',
+        recovery_body=b'{"et":',
+        order_id=1,
         trigger="webhook",
-        webhook_in_time=False,
         fields={"source": '"webhook"'},
     )
 
@@ -112,6 +119,23 @@ async def test_a_script_is_loaded_once_and_then_takes_one_command(redis: ArqRedi
     assert "cmdstat_script" not in commands
 
 
+async def test_a_user_that_may_not_use_evalsha_runs_scripts_by_their_text(tmp_path: Path) -> None:
+    with redis_on_tcp(tmp_path) as port, SyncRedis(port=port) as admin:
+        admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all", "-evalsha", "-script")
+        async with connect(f"redis://shop:secret@127.0.0.1:{port}") as client:
+            assert [await enqueue(client) for _ in range(3)] == ["queued", "duplicate", "duplicate"]
+        calls = {name: stats["calls"] for name, stats in admin.info("commandstats").items()}
+    assert calls["cmdstat_eval"] == 3
+
+
+async def test_a_right_that_is_missing_inside_a_script_is_named(tmp_path: Path) -> None:
+    with redis_on_tcp(tmp_path) as port, SyncRedis(port=port) as admin:
+        admin.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all", "-hset")
+        async with connect(f"redis://shop:secret@127.0.0.1:{port}") as client:
+            with pytest.raises(exceptions.NoPermissionError):
+                await enqueue(client)
+
+
 async def test_a_missing_or_unknown_name_is_refused_before_redis_is_asked(redis: ArqRedis) -> None:
     with pytest.raises(TypeError, match="renew_leases takes queue, owner, lease_ms"):
         await renew_leases(redis, queue="a queue", owner="me", lease_ms=1)  # type: ignore[call-arg]
@@ -131,21 +155,21 @@ async def test_the_last_argument_has_any_length(redis: ArqRedis) -> None:
 
 
 async def test_thousands_of_job_ids_fit_into_the_last_argument(redis: ArqRedis) -> None:
-    job_ids = [f"window:store{number}:1".encode() for number in range(5000)]
+    job_ids = [f"window:store{number:04}:1" for number in range(5000)]
     await redis.zadd("a queue", dict.fromkeys(job_ids, 1))
     claimed = await claim_jobs(
         redis,
         queue="a queue",
+        now_ms=1,
         owner="me",
         lease_ms=60_000,
-        now_ms=1,
         limit=2,
         lease_prefix="lease:",
         store_limit=1,
-        running_by_store="{}",
-        job_ids=job_ids,
+        read_limit=5000,
+        running=job_ids[2:],
     )
-    assert claimed == ("window:store0:1", "1", "window:store1:1", "1")
+    assert claimed == (("window:store0000:1", "1", "window:store0001:1", "1"), ())
 
 
 @pytest.mark.parametrize(("work_list", "is_kept"), [("a list", True), (None, False)])
@@ -159,11 +183,12 @@ async def test_an_optional_key_may_be_left_out(redis: ArqRedis, work_list: str |
         tries="tries",
         queue="a queue",
         work_list=work_list,
+        now_ms=1,
         owner="me",
         job_id="a job",
         due_ms=1,
         is_done=True,
-        next_due_ms=1,
+        delay_ms=None,
     )
     assert done == 1
     assert await redis.exists("a queue") == is_kept

@@ -20,28 +20,35 @@ async def enqueue_order(
     redis: Redis,
     *,
     entry: Key,
-    job: Key,
-    other_job: Key,
-    queue: Key,
+    window_job: Key,
+    recovery_job: Key,
+    window_queue: Key,
+    recovery_queue: Key,
     index: Key,
     to_verify: Key,
     parked: Key,
     webhook_seen: Key,
+    webhook_pace: Key,
     awaiting_status: Key,
-    job_id: Arg[str],
-    body: Arg[bytes],
-    due_ms: Arg[int],
+    now_ms: Arg[int | None],
+    reported_ms: Arg[int | None],
+    received_ago_ms: Arg[int | None],
+    window_ms: Arg[int],
+    window_id: Arg[str],
+    recovery_id: Arg[str],
+    window_body: Arg[bytes],
+    recovery_body: Arg[bytes],
     order_id: Arg[int],
-    now_ms: Arg[int],
     trigger: Arg[Trigger],
-    webhook_in_time: Arg[bool],
     fields: Rest[Mapping[str, str]],
 ) -> Literal["queued", "duplicate", "ignored"]:
     """Queue an order once, however many webhooks and tasks report it."""
 
 
 @redis_script
-async def begin_attempt(redis: Redis, *, entry: Key, breaker: Key, now_s: Arg[str]) -> tuple[int, tuple[str, ...]]:
+async def begin_attempt(
+    redis: Redis, *, entry: Key, breaker: Key, now_ms: Arg[int | None]
+) -> tuple[int, tuple[str, ...]]:
     """Begin an attempt at an order: whether the store's breaker is open, and the entry as name, value, …"""
 
 
@@ -61,15 +68,37 @@ async def transition(
     verify_queue: Key,
     probe_queue: Key,
     reverify_queue: Key,
+    now_ms: Arg[int | None],
     state: Arg[State],
     attempt: Arg[int],
     order_id: Arg[int],
-    now_ms: Arg[int],
-    due_ms: Arg[int | None],
+    delay_ms: Arg[int | None],
     context: Arg[str],
     fields: Rest[Mapping[str, str]],
-) -> Literal["moved", "stale", "again", "open"]:
-    """Write an order's entry and move the order to its next state."""
+) -> tuple[int, Literal["moved", "stale", "again", "open"]]:
+    """Write an order's entry and move the order to its next state; Redis's time (ms) and the result."""
+
+
+@redis_script
+async def due_orders(
+    redis: Redis, *, orders: Key, now_ms: Arg[int | None], ahead_ms: Arg[int], most: Arg[int]
+) -> tuple[str, ...]:
+    """Orders of a store whose next step is due, the first due first."""
+
+
+@redis_script
+async def open_breaker(
+    redis: Redis,
+    *,
+    breaker: Key,
+    job: Key,
+    queue: Key,
+    now_ms: Arg[int | None],
+    job_id: Arg[str],
+    body: Arg[bytes],
+    delay_ms: Arg[int],
+) -> Literal[0, 1]:
+    """Open a store's breaker and schedule a probe of its credentials; 0 when it is open already."""
 
 
 @redis_script
@@ -80,9 +109,43 @@ async def release_parked(
     parked: Key,
     job: Key,
     queue: Key,
+    now_ms: Arg[int | None],
     order_id: Arg[int | None],
     job_id: Arg[str],
     body: Arg[bytes],
-    due_ms: Arg[int],
 ) -> Literal[0, 1]:
     """Move a parked order to recovery; close the breaker, and answer 1, when none is left."""
+
+
+@redis_script
+async def await_values(
+    redis: Redis,
+    *,
+    late: Key,
+    seen: Key,
+    job: Key,
+    queue: Key,
+    now_ms: Arg[int | None],
+    order_id: Arg[int],
+    wait_ms: Arg[int],
+    digest: Arg[str],
+    job_id: Arg[str],
+    body: Arg[bytes],
+    poll_ms: Arg[int],
+) -> Literal[1]:
+    """Let an order wait for late values, and have them polled for."""
+
+
+@redis_script
+async def wake_order(
+    redis: Redis,
+    *,
+    late: Key,
+    seen: Key,
+    lease: Key,
+    queue: Key,
+    now_ms: Arg[int | None],
+    order_id: Arg[int],
+    job_id: Arg[str],
+) -> Literal[0, 1]:
+    """Make the window job of an order that waits for late values due now."""

@@ -2,13 +2,15 @@
 -- Returns whether the store's breaker is open (1 or 0), then the entry. A finished order is left as it is.
 -- KEYS: entry
 --       breaker  there while the store's credentials are refused
--- ARGV: now_s
+-- ARGV: now_ms   '' for Redis's own time
+local time = redis.call('TIME')
+local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
 local status = redis.call('HGET', entry, 'status')
 if not status then
   redis.call('HSET', entry, 'status', 'queued')
 end
 if not status or status == 'queued' or status == 'waiting' then
   redis.call('HINCRBY', entry, 'attempts', 1)
-  redis.call('HSETNX', entry, 't:picked_up', now_s)
+  redis.call('HSETNX', entry, 't:picked_up', string.format('%.3f', now / 1000))
 end
 return { redis.call('EXISTS', breaker), redis.call('HGETALL', entry) }

@@ -4,25 +4,47 @@
 --   'duplicate'  the order is queued already, or finished
 --   'ignored'    its status changed, but it does not wait for that
 -- KEYS: entry
---       job              the job to queue
---       other_job        the order's job in the other queue
---       queue            where the job goes
+--       window_job       the order's job in the window queue
+--       recovery_job     and in the recovery queue
+--       window_queue
+--       recovery_queue
 --       index            the store's orders by the time of their last change
 --       to_verify        its orders whose records are to be verified
 --       parked           its parked orders
 --       webhook_seen     when a webhook of the store was last received in time
+--       webhook_pace     the mean gap between its webhooks for new orders: last_ms, gaps, mean_ms
 --       awaiting_status  its orders that wait for their status to change
--- ARGV: job_id
---       body             the job as arq writes it
---       due_ms
+-- ARGV: now_ms           '' for Redis's own time
+--       reported_ms      when the order was created or changed, by BigCommerce's clock; '' for when it was received
+--       received_ago_ms  how long ago the report was received; '' for now
+--       window_ms        the length of a window
+--       window_id        the ids of the jobs
+--       recovery_id
+--       window_body      the jobs up to their enqueue time
+--       recovery_body
 --       order_id
---       now_ms
 --       trigger          what reports the order: webhook, status, found or retry
---       webhook_in_time  '1' if a webhook came in time, else '0'
 --       fields           fields of the entry: name, value, ...
+local time = redis.call('TIME')
+local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
+local received = now - (tonumber(received_ago_ms) or 0)
+local reported = tonumber(reported_ms) or received
+local is_late = now - reported > tonumber(window_ms)
 local status = redis.call('HGET', entry, 'status')
-if webhook_in_time == '1' then
-  redis.call('SET', webhook_seen, now_ms)
+if (trigger == 'webhook' or trigger == 'status') and not is_late then
+  redis.call('SET', webhook_seen, now)
+  if trigger == 'webhook' then
+    -- The plain mean of the first 16 gaps, then an exponentially weighted one. A gap of over a minute counts as one
+    -- minute, so that an outage does not hide the next one: at such a pace, reconciling is often enough. A duplicate
+    -- is no new gap.
+    local pace = redis.call('HMGET', webhook_pace, 'last_ms', 'gaps', 'mean_ms')
+    if pace[1] and not status then
+      local gap = math.max(0, math.min(now - pace[1], 60000))
+      local gaps, mean = math.min((pace[2] or 0) + 1, 16), pace[3] or 0
+      redis.call('HSET', webhook_pace, 'gaps', gaps, 'mean_ms', mean + (gap - mean) / gaps)
+    end
+    redis.call('HSET', webhook_pace, 'last_ms', now)
+  end
 end
 
 if trigger == 'status' and status ~= 'waiting' then
@@ -36,7 +58,7 @@ local requeued = trigger == 'retry' or (trigger == 'status' and status == 'waiti
 if status and status ~= 'queued' and not requeued then
   return 'duplicate'
 end
-if redis.call('EXISTS', job, other_job) > 0 then
+if redis.call('EXISTS', window_job, recovery_job) > 0 then
   return 'duplicate'
 end
 if status == 'queued' and (redis.call('ZSCORE', to_verify, order_id) or redis.call('ZSCORE', parked, order_id)) then
@@ -44,17 +66,32 @@ if status == 'queued' and (redis.call('ZSCORE', to_verify, order_id) or redis.ca
 end
 
 -- No expiry: a job must outlive any outage. The transition to the order's next state deletes it.
-redis.call('SET', job, body)
-redis.call('ZADD', queue, due_ms, job_id)
+local job, queue, job_id, body = window_job, window_queue, window_id, window_body
+-- A report that is older than a window must not delay new orders.
+if is_late or trigger == 'retry' then
+  job, queue, job_id, body = recovery_job, recovery_queue, recovery_id, recovery_body
+end
+-- The order's own time sorts the window queue, but never delays the order. A requeued order is due now: a worker that
+-- still closes its first job would take a new one with the same due time for it. In recovery, an old order must not
+-- overtake those that have been there for longer.
+local due = now
+if queue == window_queue and trigger ~= 'status' then
+  due = math.min(reported, now)
+end
+redis.call('SET', job, body .. string.format('%.0f}', now))
+redis.call('ZADD', queue, due, job_id)
 if requeued then
   -- An older version may have left the order among those to verify.
   redis.call('ZREM', to_verify, order_id)
   redis.call('ZREM', awaiting_status, order_id)
   redis.call('HDEL', entry, 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
 end
-redis.call('HSET', entry, 'status', 'queued', unpack(fields))
+redis.call('HSET', entry, 'status', 'queued', 't:queued', string.format('%.3f', now / 1000), unpack(fields))
+if received_ago_ms ~= '' then
+  redis.call('HSET', entry, 't:received', string.format('%.3f', received / 1000))
+end
 redis.call('PERSIST', entry)
-redis.call('ZADD', index, now_ms, order_id)
+redis.call('ZADD', index, now, order_id)
 -- Workers poll as well: for a Redis user that may not publish, orders only wait for the next poll.
 redis.pcall('PUBLISH', 'enrich:wake', queue)
 return 'queued'

@@ -3,13 +3,15 @@
 --       parked   the store's parked orders
 --       job      the order's recovery job
 --       queue    the recovery queue
--- ARGV: order_id  '' for none
+-- ARGV: now_ms    '' for Redis's own time
+--       order_id  '' for none
 --       job_id
---       body      the job as arq writes it
---       due_ms
+--       body      the job up to its enqueue time
+local time = redis.call('TIME')
+local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
 if order_id ~= '' and redis.call('ZREM', parked, order_id) == 1 then
-  if redis.call('SET', job, body, 'NX') then
-    redis.call('ZADD', queue, due_ms, job_id)
+  if redis.call('SET', job, body .. string.format('%.0f}', now), 'NX') then
+    redis.call('ZADD', queue, now, job_id)
   end
 end
 if redis.call('ZCARD', parked) > 0 then

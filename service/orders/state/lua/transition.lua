@@ -1,6 +1,6 @@
 -- Write an order's entry and move the order to its next state. It is in one state at a time: in one of the two queues,
 -- to be verified, parked, waiting for its status, or finished.
--- Returns
+-- Returns Redis's time (ms) and
 --   'moved'
 --   'stale'  a newer attempt at the order has begun: nothing was written
 --   'again'  (to waiting) its status has just changed: begin a new attempt
@@ -17,30 +17,33 @@
 --       verify_queue
 --       probe_queue
 --       reverify_queue
--- ARGV: state     here (no move), recovery, checks, parked, waiting or ended
+-- ARGV: now_ms    '' for Redis's own time
+--       state     here (no move), recovery, checks, parked, waiting or ended
 --       attempt   the number of the attempt that writes
 --       order_id
---       now_ms
---       due_ms    when the next step is due; to ended: the re-verification; to waiting: the request for the status;
---                 '' for never
+--       delay_ms  in how long the next step is due; to ended: the re-verification; to waiting: the request for the
+--                 status; '' for never
 --       context   JSON: the job that the new state needs, the order's jobs, prefixes of keys, and retention
 --       fields    fields of the entry: name, value, ...
-local now, known = tonumber(now_ms), cjson.decode(context)
+local time = redis.call('TIME')
+local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
+local due = delay_ms ~= '' and now + delay_ms
+local known = cjson.decode(context)
 
 local latest = redis.call('HGET', entry, 'attempts')
 if latest and latest ~= attempt then
-  return 'stale'
+  return { now, 'stale' }
 end
 if state == 'waiting' and redis.call('HDEL', entry, 'again') == 1 then
-  return 'again'
+  return { now, 'again' }
 end
 if state == 'parked' and redis.call('EXISTS', breaker) == 0 then
-  return 'open'
+  return { now, 'open' }
 end
 
 redis.call('HSET', entry, unpack(fields))
 if state == 'here' then
-  return 'moved'
+  return { now, 'moved' }
 end
 
 -- Out of all states but the new one. A job's lease is deleted with the job.
@@ -57,8 +60,8 @@ end
 redis.call('ZREM', awaiting_status, order_id)
 
 local function ensure_job(queue, mode)
-  redis.call('SET', known.prefixes.job .. known.job.id, known.job.body, 'NX')
-  redis.call('ZADD', queue, mode, due_ms, known.job.id)
+  redis.call('SET', known.prefixes.job .. known.job.id, known.job.body .. string.format('%.0f}', now), 'NX')
+  redis.call('ZADD', queue, mode, due, known.job.id)
 end
 
 if state == 'recovery' or state == 'checks' or state == 'parked' then
@@ -67,7 +70,7 @@ end
 if state == 'recovery' then
   ensure_job(recovery_queue, 'NX')
 elseif state == 'checks' then
-  redis.call('ZADD', to_verify, due_ms, order_id)
+  redis.call('ZADD', to_verify, due, order_id)
   ensure_job(verify_queue, 'LT')
 elseif state == 'parked' then
   redis.call('ZADD', parked, 'NX', now, order_id)
@@ -75,16 +78,19 @@ elseif state == 'parked' then
 else
   local status = redis.call('HGET', entry, 'status')
   redis.call('HDEL', entry, 'again')
+  if state == 'ended' then
+    redis.call('HSET', entry, 'ended_at', string.format('%.3f', now / 1000))
+  end
   redis.call('PEXPIRE', entry, status == 'failed' and known.keep.failed or known.keep.ended)
   redis.call('ZADD', index, now, order_id)
   redis.call('ZREM', failed, order_id)
   if status == 'failed' then
     redis.call('ZADD', failed, now, order_id)
   end
-  if due_ms ~= '' and state == 'waiting' then
-    redis.call('ZADD', awaiting_status, due_ms, order_id)
-  elseif due_ms ~= '' then
-    redis.call('ZADD', to_reverify, due_ms, order_id)
+  if due and state == 'waiting' then
+    redis.call('ZADD', awaiting_status, due, order_id)
+  elseif due then
+    redis.call('ZADD', to_reverify, due, order_id)
     ensure_job(reverify_queue, 'LT')
   end
 
@@ -99,4 +105,4 @@ else
     end
   end
 end
-return 'moved'
+return { now, 'moved' }

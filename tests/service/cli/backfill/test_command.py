@@ -202,7 +202,7 @@ def test_a_second_backfill_of_a_store_is_refused(enrich: Enrich, sandbox: Served
         ran = enrich("backfill", "--since", "30d")
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("backfill of sandbox: is running already (web-1, process 4711). Stop it,")
+    assert ran.err.startswith("backfill of sandbox: is already running (web-1, process 4711). Stop it,")
     assert ran.err.count("\n") == 1
 
 

@@ -424,7 +424,7 @@ async def test_repair_without_a_known_destination_says_what_to_do(stack: HooksSt
     assert await stack.enrich("repair") == CommandResult(
         1,
         "",
-        "sandbox: webhooks: there is none of ours to repair. "
+        "sandbox: webhooks: none of them goes to a receiver of ours. "
         "Run `enrich hooks register --store sandbox --url https://…`.\n",
     )
 

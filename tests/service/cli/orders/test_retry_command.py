@@ -283,6 +283,6 @@ async def test_a_redis_that_dies_during_a_wait_is_one_line(
 
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(
-        re.escape(NO_WORKER) + r"REDIS_URL: Redis does not answer \(\w+\)\. Is it running, and is the URL correct\?\n",
+        re.escape(NO_WORKER) + r"REDIS_URL: Redis does not answer \(\w+\)\. Check that .* is correct\.\n",
         ran.err,
     )

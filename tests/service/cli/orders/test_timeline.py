@@ -80,9 +80,9 @@ def test_stages_are_sorted_by_time() -> None:
 def test_a_skewed_clock_draws_nothing_before_the_order() -> None:
     order = entry(created=0, webhook_sent=0, received=-0.1, read=0.6)
     assert bars(order) == {
-        "received": f"{'':40}|",
-        "created": f"{'=':40}|",
+        "created": f"{'':40}|",
         "webhook sent": f"{'=':40}|",
+        "received": f"{'=':40}|",
         "read": f"{'###':40}|",
     }
 

@@ -96,7 +96,7 @@ def test_an_expression_shows_its_raw_result_and_its_text(enrich: Enrich, sandbox
         ["raw", "null"],
         ["text", "— (no value)"],
     ]
-    error = "length(order.id): length() takes string or array or object, and was given number"
+    error = "length(order.id): length() takes string or array or object, but was given number"
     assert shown(enrich("preview", order, "--try", "length(order.id)"))[-1] == ["error", error]
 
 

@@ -29,7 +29,7 @@ from tests.fakes.threaded_sandbox import ServedSandbox
             '--try: the order document has no "ordr", in ordr.id. Did you mean "order"?',
         ),
         (("1", "--try", ""), "--try: the expression is empty. For example: order.customer_message."),
-        (("1", "--try", "order.id", "--match", "("), "--match: this is no pattern that RE2 knows: missing ): (."),
+        (("1", "--try", "order.id", "--match", "("), "--match: this is not a valid RE2 pattern: missing ): (."),
         (("one",), "enrich preview: Invalid value for 'ORDER': must be a valid integer"),
         (("0",), "enrich preview: Invalid value for 'ORDER': must be greater than or equal to 1"),
         (("--last", "251"), "enrich preview: Invalid value for '--last': must be less than or equal to 250"),

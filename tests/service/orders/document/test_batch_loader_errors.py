@@ -112,7 +112,7 @@ async def test_orders_are_read_alone_when_the_list_is_refused(stack: LoaderStack
     assert await stack.calls() == {SINGLE: 10}
 
 
-async def test_an_order_whose_date_cannot_be_read_still_has_its_metafields(stack: LoaderStack) -> None:
+async def test_an_order_that_a_list_shows_incompletely_is_read_alone(stack: LoaderStack) -> None:
     ids = await stack.place_with_metafields(6)
     orders = [{"id": order_id, "date_created": None} for order_id in ids]
     stack.recorder.replaced["/v2/orders"] = httpx.Response(200, json=orders)

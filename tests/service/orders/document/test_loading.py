@@ -9,7 +9,7 @@ from arq import ArqRedis
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
-from service.errors import NotFound
+from service.errors import NotFound, TryAgain
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_order, read_people
 from service.rules import Needs
@@ -117,12 +117,19 @@ async def test_a_company_id_may_be_a_number_or_text(redis: ArqRedis, company_id:
     assert (await people(redis, upstream))["company"]["extraFields"] == {"ERP": "E1"}
 
 
-@pytest.mark.parametrize("company_id", [None, 0, "", "none", True])
-async def test_a_user_without_a_company_has_an_empty_one(redis: ArqRedis, company_id: Any) -> None:
+async def test_a_user_without_a_company_has_an_empty_one(redis: ArqRedis) -> None:
     upstream = FakeUpstream()
-    upstream.on(USER, {"code": 200, "data": {"id": 1, "companyId": company_id}})
+    upstream.on(USER, {"code": 200, "data": {"id": 1, "companyId": 0}})
 
     assert (await people(redis, upstream))["company"] == {}
+
+
+@pytest.mark.parametrize("company_id", [None, "", "none", True])
+async def test_a_user_whose_company_cannot_be_read_is_tried_again(redis: ArqRedis, company_id: Any) -> None:
+    upstream = FakeUpstream()
+    upstream.on(USER, {"code": 200, "data": {"id": 1, "companyId": company_id}})
+    with pytest.raises(TryAgain):
+        await people(redis, upstream)
 
 
 async def test_only_a_404_of_the_user_raises_no_company_user(redis: ArqRedis) -> None:

@@ -1,0 +1,97 @@
+"""Orders that wait inside their window for values that an app writes after the order was placed.
+
+An order that waits takes no worker slot: its window job is due again at the deadline, whatever dies until then, or as
+soon as something wakes it: the metafield's own webhook, or the store's poll.
+"""
+
+from collections.abc import Mapping
+
+from arq.constants import in_progress_key_prefix
+from redis.asyncio import Redis
+
+from service.orders.state import lua
+from service.orders.state.clocks import Clock, script_time
+from service.orders.state.jobs import POLL_VALUES, WINDOW
+from service.orders.state.keys import late_key, late_misses_key, late_seen_key
+
+POLL_INTERVAL_S = 1.0
+"""How often the metafields of a store's waiting orders are listed: one call for all of them."""
+
+MAX_MISSES = 50
+"""After so many waits in a row that brought nothing, the store's orders no longer wait."""
+
+SAMPLE = 20
+"""Then one order in so many still waits, to notice when values come late again."""
+
+MAX_LISTED = 250
+
+
+class LateOrders:
+    """The waiting orders of all stores. Errors are Redis's own. Times are Redis's, unless a ``clock`` is given."""
+
+    def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
+        self._redis = redis
+        self._clock = clock
+
+    async def is_worth_waiting(self, store: str, order_id: int) -> bool:
+        """Whether the store's last waits brought anything, or this order is the sample that finds out."""
+        misses = int(await self._redis.get(late_misses_key(store)) or 0)
+        return misses < MAX_MISSES or order_id % SAMPLE == 0
+
+    async def note_outcome(self, store: str, *, brought_value: bool) -> None:
+        """Count a wait that has ended."""
+        if brought_value:
+            await self._redis.delete(late_misses_key(store))
+        else:
+            await self._redis.incr(late_misses_key(store))
+
+    async def wait(self, store: str, order_id: int, *, seconds: float, seen: str) -> None:
+        """Let the order wait for at most so long; ``seen`` identifies the metafields that its attempt saw."""
+        await lua.await_values(
+            self._redis,
+            late=late_key(store),
+            seen=late_seen_key(store),
+            job=POLL_VALUES.key(store),
+            queue=POLL_VALUES.queue,
+            now_ms=script_time(self._clock),
+            order_id=order_id,
+            wait_ms=int(seconds * 1000),
+            digest=seen,
+            job_id=POLL_VALUES.id(store),
+            body=POLL_VALUES.open_body(store),
+            poll_ms=int(POLL_INTERVAL_S * 1000),
+        )
+
+    async def wake(self, store: str, order_id: int) -> bool:
+        """Have the order attempted now; False where it does not wait."""
+        woken = await lua.wake_order(
+            self._redis,
+            late=late_key(store),
+            seen=late_seen_key(store),
+            lease=in_progress_key_prefix + WINDOW.id(store, order_id),
+            queue=WINDOW.queue,
+            now_ms=script_time(self._clock),
+            order_id=order_id,
+            job_id=WINDOW.id(store, order_id),
+        )
+        return woken == 1
+
+    async def waiting(self, store: str) -> Mapping[int, str]:
+        """The orders that wait, each with what its attempt saw; without those whose deadline has passed."""
+        now_ms = script_time(self._clock)
+        if now_ms is None:
+            seconds, microseconds = await self._redis.time()
+            now_ms = seconds * 1000 + microseconds // 1000
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zremrangebyscore(late_key(store), "-inf", now_ms)
+            pipe.zrange(late_key(store), 0, MAX_LISTED - 1)
+            pipe.hgetall(late_seen_key(store))
+            _, orders, seen = await pipe.execute()
+        return {int(order_id): seen.get(order_id, b"").decode() for order_id in orders}
+
+    async def remove(self, store: str, order_id: int) -> None:
+        """The order waits no longer: an attempt at it has begun."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrem(late_key(store), order_id)
+            pipe.hdel(late_seen_key(store), str(order_id))
+            await pipe.execute()

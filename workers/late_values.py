@@ -1,0 +1,83 @@
+"""Late values: whether an order waits for them inside its window, and the poll that notices them."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from arq import Retry
+
+from service.bigcommerce import Account, Priority, StoreApi
+from service.bigcommerce.models import to_int
+from service.errors import UpstreamError
+from service.logs import Event
+from service.orders.create_window import WINDOW_LENGTH_S, Window
+from service.orders.document.loading import Metafields, by_namespace
+from service.orders.state.late_orders import POLL_INTERVAL_S
+from workers.backoff import requeue
+from workers.resources import Resources
+
+log = structlog.get_logger()
+
+CREATE_NEEDS_S = 3.0
+"""The Create and its retries need so much of the window: nothing waits beyond that."""
+
+# The list is asked for metafields that were written a little before the oldest waiting order was placed.
+MARGIN_S = 5.0
+POLL_TIMEOUT_S = 3.0
+
+
+def deadline_of(window: Window, late_values_s: float) -> float:
+    """Until when an order may wait for values, on BigCommerce's clock."""
+    return window.opened_at + min(late_values_s, WINDOW_LENGTH_S - CREATE_NEEDS_S)
+
+
+def digest(metafields: Metafields, namespaces: Collection[str]) -> str:
+    """Identifies the metafields of an order in these namespaces (all, where none is named); empty where it has none."""
+    named = {name: values for name, values in metafields.items() if not namespaces or name in namespaces}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16] if named else ""
+
+
+class LateValuePoller:
+    """The job that lists the metafields of a store's waiting orders and wakes those that have new ones."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    async def poll(self, ctx: dict[str, Any], store: str) -> None:
+        """List once; raises Retry as long as orders wait. Core quota only."""
+        with structlog.contextvars.bound_contextvars(store=store):
+            try:
+                if not await self._poll(store):
+                    return
+            except UpstreamError as error:
+                log.debug(Event.CHECK_POSTPONED, trouble=str(error))
+            except Exception as error:
+                raise requeue(ctx, error) from error
+        raise Retry(defer=POLL_INTERVAL_S)
+
+    async def _poll(self, store: str) -> bool:
+        """Whether orders wait."""
+        configured = self._resources.configuration.stores.get(store)
+        waiting = await self._resources.late.waiting(store)
+        if configured is None or not waiting:
+            return False
+        namespaces = sorted(configured.rules.needs.metafield_namespaces)
+        clock = self._resources.transport.upstream_clock
+        api = StoreApi(
+            self._resources.transport,
+            Account(store, configured.store.access_tokens),
+            timeout_s=POLL_TIMEOUT_S,
+            priority=Priority.VERIFY,
+        )
+        since = datetime.fromtimestamp(clock.now() - WINDOW_LENGTH_S - MARGIN_S, UTC)
+        found: dict[int, list[dict[str, Any]]] = {}
+        for metafield in await api.core.orders_metafields(created_since=since, namespaces=namespaces):
+            found.setdefault(to_int(metafield.get("resource_id")) or 0, []).append(metafield)
+        for order_id, seen in waiting.items():
+            now = digest(by_namespace(found.get(order_id, [])), namespaces)
+            if now and now != seen:
+                await self._resources.late.wake(store, order_id)
+        return True
