@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help install demo up test chaos bench bench-long lint format lock clean
+.PHONY: help install demo up test chaos storm bench bench-long lint format lock clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +27,19 @@ demo: $(READY)  ## Run the demo: sandbox, Redis, receiver, worker and 25 orders 
 up: $(READY)  ## Run receiver and workers on this machine for the stores in stores.toml
 	@$(BIN)/enrich up
 
-test: $(READY)  ## Run all tests
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+test: $(READY)  ## Run all tests, and say how long they took
+	@began=$$(date +%s); $(BIN)/python -m pytest -q -n 3 --dist worksteal; result=$$?; \
+	echo "make test took $$(($$(date +%s) - began)) s"; exit $$result
 
-chaos: $(READY)  ## Kill, freeze and break everything while orders come in; about 15 minutes
+chaos: $(READY)  ## Kill, freeze and break everything while orders come in; about 30 minutes
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos
+
+SEED    ?= 1
+SECONDS ?= 60
+
+storm: $(READY)  ## Run one storm of make chaos again: make storm SEED=7 SECONDS=60
+	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --storm-seed $(SEED) --storm-seconds $(SECONDS) \
+		tests/chaos/test_storms.py -k a_storm
 
 bench: $(BENCH_READY)  ## Measure throughput, latency and memory; about 9 minutes on an idle machine
 	$(BIN)/python -m tests.bench

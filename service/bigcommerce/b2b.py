@@ -15,11 +15,12 @@ from service.bigcommerce.completeness import (
     is_complete_record,
     is_complete_user,
     is_extra_field_config,
+    may_confirm_write,
 )
 from service.bigcommerce.envelope import Document, data_of, raise_for_envelope, rows_of, unexpected_shape
 from service.bigcommerce.models import ExtraFieldConfig, Page, Record, Values, to_int
 from service.bigcommerce.transport import Answer, Call, Caller
-from service.errors import AlreadyExists, Refused, TryAgain
+from service.errors import AlreadyExists, Refused, TryAgain, Unsure
 
 PER_PAGE = 200
 MAX_PAGES = 50
@@ -45,7 +46,8 @@ class B2B:
     ) -> Record:
         """Create the record with these values; possible only within ten seconds of the order's creation.
 
-        Raises AlreadyExists when a record exists, whoever made it, and when the ten seconds are over.
+        Raises AlreadyExists when a record exists, whoever made it, and when the ten seconds are over; Unsure also when
+        the answer is about something else.
         """
         # B2B Edition API, Orders, Create an Order
         body = {"bcOrderId": order_id, "customerId": customer_id, **values.body()}
@@ -56,7 +58,7 @@ class B2B:
             if says_already_exists(error.message):
                 raise AlreadyExists(error.operation, error.message, status=error.status) from error
             raise
-        return _written_record(answer.body, order_id) or Record(order_id=order_id)
+        return _written_record(call, answer.body, order_id) or Record(order_id=order_id)
 
     async def order(self, order_id: int) -> Record:
         """The record of an order. Raises NotFound when there is none (yet)."""
@@ -73,10 +75,13 @@ class B2B:
         raise unexpected_shape(operation)
 
     async def update_order(self, order_id: int, values: Values) -> Record | None:
-        """Write the values to the record and return it, if the answer holds it. Raises NotFound without a record."""
+        """Write the values to the record and return it, if the answer holds it.
+
+        Raises NotFound without a record, Unsure when the answer is about something else.
+        """
         # B2B Edition API, Orders, Update an Order
         call = Call("Update an Order", Api.B2B, "PUT", f"/v3/io/orders/{order_id:d}", json=values.body())
-        return _written_record((await self._call(call)).body, order_id)
+        return _written_record(call, (await self._call(call)).body, order_id)
 
     async def orders(
         self,
@@ -148,7 +153,9 @@ class B2B:
         """The Company user with this customer id. Raises NotFound when the customer is not a Company user."""
         # B2B Edition API, Users, Get User Details by BigCommerce Customer ID
         path = f"/v3/io/users/customer/{customer_id:d}"
-        return await self._one("Get User Details by BigCommerce Customer ID", path, is_complete_user)
+        return await self._one(
+            "Get User Details by BigCommerce Customer ID", path, lambda row: is_complete_user(row, customer_id)
+        )
 
     async def company(self, company_id: int) -> Document:
         """A Company, by its id in B2B Edition."""
@@ -190,12 +197,17 @@ class B2B:
         raise TryAgain(operation, f"the list does not end after {MAX_PAGES} pages", status=200)
 
 
-def _written_record(body: Any, order_id: int) -> Record | None:
-    """The record in the answer to a successful write; None when there is none or its shape is unknown."""
+def _written_record(call: Call, body: Any, order_id: int) -> Record | None:
+    """The record in the answer to a successful write; None when there is none or its shape is unknown.
+
+    Raises Unsure when the answer is about something else, such as another order: then the record must be read.
+    """
     try:
-        rows = rows_of("", data_of("", body))
+        rows = rows_of(call.operation, data_of(call.operation, body))
     except TryAgain:
         return None
+    if not all(may_confirm_write(row, order_id) for row in rows):
+        raise Unsure(call.operation, "the answer is about something else", status=200)
     return Record.model_validate(rows[0]).of_order(order_id) if rows else None
 
 

@@ -64,13 +64,31 @@ def _is_time(text: Any) -> bool:
         return False
 
 
-def is_complete_user(row: Mapping[str, Any]) -> bool:
-    """Whether the answer is a Company user: it shows the user's id and the Company's."""
-    return bool(to_int(row.get("id"))) and to_int(row.get("companyId")) is not None
+def may_confirm_write(row: Mapping[str, Any], order_id: int) -> bool:
+    """Whether an object in the answer to a write is about this order. An empty object says nothing else."""
+    return not row or to_int(row.get("bcOrderId")) == order_id
+
+
+def is_complete_user(row: Mapping[str, Any], customer_id: int) -> bool:
+    """Whether the answer is the Company user of this customer: it shows the user's id and the Company's.
+
+    So do records of orders, and other customers' users.
+    """
+    return (
+        bool(to_int(row.get("id")))
+        and to_int(row.get("companyId")) is not None
+        and to_int(row.get("customerId", customer_id)) == customer_id
+        and not {"bcOrderId", "companyName"} & row.keys()
+    )
 
 
 def is_company(row: Mapping[str, Any], company_id: int) -> bool:
-    """Whether the answer is this Company: it shows this id or, without an id, what only a Company has."""
+    """Whether the answer is this Company: it shows this id or, without an id, what only a Company has.
+
+    Users of the Company and records of its orders show its id too.
+    """
+    if {"bcOrderId", "customerId", "role", "email"} & row.keys():
+        return False
     if "companyId" in row:
         return to_int(row["companyId"]) == company_id
     return bool({"companyName", "extraFields"} & row.keys())

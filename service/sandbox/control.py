@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from service.sandbox.options import Faults
-from service.sandbox.specs import Placement, RecordWrite, StatusChange, StoreSpec
+from service.sandbox.specs import HooksChange, Placement, RecordWrite, StatusChange, StoreSpec
 from service.sandbox.state import Order, Sandbox, Store
 from service.sandbox.storefront import Storefront
 
@@ -42,6 +42,7 @@ class Control:
                     Route("/stores/{store_hash}", self.put_store, methods=["PUT"]),
                     Route("/stores/{store_hash}", self.delete_store, methods=["DELETE"]),
                     Route("/stores/{store_hash}/calls", self.calls, methods=["GET"]),
+                    Route("/stores/{store_hash}/hooks", self.put_hooks, methods=["PUT"]),
                     Route("/stores/{store_hash}/orders", self.place_order, methods=["POST"]),
                     Route("/stores/{store_hash}/orders/{order_id:int}", self.order, methods=["GET"]),
                     Route("/stores/{store_hash}/orders/{order_id:int}/status", self.put_status, methods=["PUT"]),
@@ -59,7 +60,7 @@ class Control:
         return JSONResponse(self._sandbox.faults.model_dump(mode="json"))
 
     async def put_faults(self, request: Request) -> Response:
-        """Replace the active faults; keys that are left out get their defaults."""
+        """Replace the active faults (``options.Faults``); keys that are left out get their defaults."""
         faults = await _read(request, Faults)
         if unknown := faults.operations - self._operations:
             raise HTTPException(400, f"operations: there is no {', '.join(sorted(unknown))}")
@@ -79,7 +80,10 @@ class Control:
         return Response(status_code=204)
 
     async def calls(self, request: Request) -> Response:
-        """Get the number of calls by operation and status; "cut" stands for a connection that was cut."""
+        """Get the number of calls by operation and status.
+
+        "cut" stands for a connection that was cut, "nonsense" for an answer that was not the operation's own.
+        """
         store = self._store(request)
         counts: dict[str, dict[str, dict[str, int]]] = {"core": {}, "b2b": {}}
         over_quota = Counter({"core": 0, "b2b": 0})
@@ -88,6 +92,13 @@ class Control:
             over_quota[api] += count if outcome == "429" else 0
         return JSONResponse({"total": store.calls.total(), **counts, "over_quota": over_quota})
 
+    async def put_hooks(self, request: Request) -> Response:
+        """Switch all webhooks of a store on or off."""
+        store, change = self._store(request), await _read(request, HooksChange)
+        for hook in store.hooks.values():
+            hook.is_active, hook.deactivated, hook.updated_at = change.is_active, False, self._sandbox.now()
+        return JSONResponse({"hooks": len(store.hooks), "is_active": change.is_active})
+
     async def place_order(self, request: Request) -> Response:
         """Place an order, as a shopper does; 201 with its ID and creation time."""
         store = self._store(request)
@@ -95,7 +106,7 @@ class Control:
         return JSONResponse({"id": order.id, "created_at": order.placed_at}, 201)
 
     async def order(self, request: Request) -> Response:
-        """Get an order, its record and the writes to it, without any faults."""
+        """Get an order, its record, and the writes and reads of it, without any faults."""
         order = self._order(self._store(request), request)
         record = order.record(self._sandbox.now())
         return JSONResponse(
@@ -107,6 +118,7 @@ class Control:
                 "creates": order.creates,
                 "updates": order.updates,
                 "writes": [asdict(write) for write in order.writes],
+                "reads": [asdict(read) for read in order.reads],
                 "webhooks": [asdict(attempt) for attempt in order.attempts],
             }
         )
@@ -124,7 +136,9 @@ class Control:
         write = await _read(request, RecordWrite)
         now = self._sandbox.now()
         record = order.record(now) or order.default_record
-        order.versions.append(record.with_changes(now, **write.model_dump(exclude_none=True)))
+        changes = write.model_dump(exclude_none=True, exclude={"changed_fields"})
+        changes["extra_fields"] = {**changes.get("extra_fields", record.extra_fields), **write.changed_fields}
+        order.versions.append(record.with_changes(now, **changes))
         return JSONResponse(asdict(order.versions[-1]))
 
     def _store(self, request: Request) -> Store:

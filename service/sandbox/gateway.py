@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from service.sandbox.nonsense import NonsenseAnswers, error_page
 from service.sandbox.options import ApiName
 from service.sandbox.quota import b2b_headers, core_headers
 from service.sandbox.specs import Scope as OAuthScope
@@ -56,10 +57,14 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One accepted call: the input of a handler. ``base_url`` is the URL of this sandbox."""
+    """One accepted call: the input of a handler. ``base_url`` is the URL of this sandbox.
+
+    ``received_at`` is earlier than ``now`` where faults have delayed the call.
+    """
 
     sandbox: Sandbox
     store: Store
+    received_at: float
     now: float
     base_url: str
     path: dict[str, Any]
@@ -109,6 +114,7 @@ class Gateway:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+        self._nonsense = NonsenseAnswers()
         self.operations: set[str] = set()
 
     def route(self, dialect: Dialect, method: str, path: str, operation: str, handler: Handler) -> Route:
@@ -127,12 +133,12 @@ class Gateway:
     ) -> Response:
         store = self._store(dialect, request)
         if dialect is Dialect.B2B and self._sandbox.faults.b2b_down:
-            response, outcome = _page(503), "503"
+            response, outcome = error_page(503), "503"
         elif store is None or not self._is_authorized(store, request):
             response, outcome = _error(dialect, 401, "Unauthorized. The credentials are not valid."), "401"
         elif scope in store.spec.missing_scopes:
             response, outcome = _error(dialect, 403, "You don't have a required scope to access the endpoint"), "403"
-        elif not store.quotas[dialect.api].take(self._sandbox.now()):
+        elif not self._take_quota(dialect.api, store):
             response, outcome = _error(dialect, 429, "Too many requests."), "429"
         else:
             response, outcome = await self._handle(dialect, operation, handler, store, request)
@@ -151,18 +157,28 @@ class Gateway:
         refused = store.hash in self._sandbox.faults.refuse_credentials
         return not refused and request.headers.get("X-Auth-Token") in store.spec.access_token
 
+    def _take_quota(self, api: ApiName, store: Store) -> bool:
+        quota, now = store.quotas[api], self._sandbox.now()
+        if api in self._sandbox.faults.exhausted:
+            quota.exhaust(now)
+        return quota.take(now)
+
     async def _handle(
         self, dialect: Dialect, operation: str, handler: Handler, store: Store, request: Request
     ) -> tuple[Response, str]:
         """Run the handler with the faults drawn for this call; returns the response and its name in the counts."""
         body = _parsed(await request.body())
+        received_at = self._sandbox.now()
         faults = self._sandbox.injector.draw(self._sandbox.faults, dialect.api, operation)
         await asyncio.sleep(faults.hang + faults.latency / 2)
         if faults.error:
-            return _page(faults.error), str(faults.error)
+            return error_page(faults.error), str(faults.error)
+        if faults.nonsense and not faults.nonsense_after_work:
+            return self._nonsense.answer(faults.nonsense, dialect.api, operation, self._sandbox.injector), "nonsense"
         call = Call(
             sandbox=self._sandbox,
             store=store,
+            received_at=received_at,
             now=self._sandbox.now(),
             base_url=str(request.base_url).rstrip("/"),
             path={name: value for name, value in request.path_params.items() if name != "store_hash"},
@@ -173,9 +189,13 @@ class Gateway:
             done = handler(call)
         except Refusal as refusal:
             done = Done(dialect.error(refusal.status, refusal.message, refusal.errors), refusal.status)
-        await asyncio.sleep(faults.latency / 2)
+        else:
+            self._nonsense.remember(dialect.api, operation, done.body)
+        await asyncio.sleep(faults.latency / 2 + faults.late)
+        if faults.nonsense:
+            return self._nonsense.answer(faults.nonsense, dialect.api, operation, self._sandbox.injector), "nonsense"
         if faults.lost_as == "504":
-            return _page(504), "504"
+            return error_page(504), "504"
         if faults.lost_as == "cut":
             return TruncatedResponse(json.dumps(done.body), done.status, media_type="application/json"), "cut"
         return _response(done), str(204 if done.body is None else done.status)
@@ -200,11 +220,6 @@ def _response(done: Done) -> Response:
 
 def _error(dialect: Dialect, status: int, message: str) -> Response:
     return JSONResponse(dialect.error(status, message), status)
-
-
-def _page(status: int) -> Response:
-    """An error page of the platform's proxy, which is not JSON."""
-    return Response(f"<html><h1>{status}</h1></html>", status, media_type="text/html")
 
 
 def _parsed(body: bytes) -> Any:

@@ -1,5 +1,6 @@
 """Options of a sandbox: fixed limits and formats, and faults that can be changed while it runs."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -7,6 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field
 Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ApiName = Literal["core", "b2b"]
+
+
+class Nonsense(StrEnum):
+    """An answer that is not the operation's own. The first two have status 200."""
+
+    ERROR_IN_200 = "error_in_200"
+    """B2B Edition's envelope with code 200, but with an ``errMsg`` as its data."""
+    OTHER_ENDPOINT = "other_endpoint"
+    """The body of another operation of the same API."""
+    PAGE_503 = "page_503"
+    """An HTML page of a proxy in front of the API."""
+    PAGE_404 = "page_404"
+    NO_ROUTE = "no_route"
+    """404 ``{"message": "no Route matched"}``, the answer of a gateway that does not know the API."""
 
 
 class Faults(BaseModel):
@@ -29,8 +44,13 @@ class Faults(BaseModel):
     hang_seconds: Seconds = 30.0
     lost_answer_rate: Share = 0.0
     """Share of calls that are carried out but whose response does not arrive."""
-    lost_answer_as: Literal["504", "cut", "either"] = "either"
-    """What arrives instead: a gateway's 504, or a connection cut in the middle of the response."""
+    lost_answer_as: Literal["504", "cut", "either", "late"] = "either"
+    """What arrives instead: a gateway's 504, or a connection cut in the middle of the response. ``late``: the response
+    arrives after ``hang_seconds``; the caller may have timed out by then."""
+    nonsense_rate: Share = 0.0
+    """Share of calls answered with nonsense: half of them are carried out before, the others never."""
+    nonsense_as: frozenset[Nonsense] = frozenset(Nonsense)
+    """The kinds of nonsense to choose from."""
     apis: frozenset[ApiName] = frozenset(("core", "b2b"))
     operations: frozenset[str] = frozenset()
 
@@ -38,6 +58,8 @@ class Faults(BaseModel):
     """B2B Edition answers everything with 503."""
     refuse_credentials: frozenset[str] = frozenset()
     """Hashes of the stores whose token gets 401 from both APIs."""
+    exhausted: frozenset[ApiName] = frozenset()
+    """APIs whose quota is used up by other apps: each call gets 429, until the quota's window ends."""
     read_lag: Seconds = 0.0
     """Age of the records that Get an Order and Get All Orders return, in seconds."""
 

@@ -12,14 +12,22 @@ class Quota:
     used: int = 0
     started_at: float | None = None
 
+    def exhaust(self, now: float) -> None:
+        """Use up the window's quota, as other apps do."""
+        self._start_window(now)
+        self.used = self.limit
+
     def take(self, now: float) -> bool:
         """Take one call; False when the quota of the window is used up."""
-        if self.started_at is None or now >= self.started_at + self.window:
-            self.started_at, self.used = now, 0
+        self._start_window(now)
         if self.used >= self.limit:
             return False
         self.used += 1
         return True
+
+    def _start_window(self, now: float) -> None:
+        if self.started_at is None or now >= self.started_at + self.window:
+            self.started_at, self.used = now, 0
 
     @property
     def left(self) -> int:

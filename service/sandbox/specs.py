@@ -188,7 +188,18 @@ class StatusChange(Spec):
 
 
 class RecordWrite(Spec):
-    """A change of B2B Edition's record by others. Keys that are left out stay unchanged."""
+    """A change of B2B Edition's record by others. Keys that are left out stay unchanged.
+
+    ``extra_fields`` is the new set; ``changed_fields`` changes only these and keeps the others. Values are wiped with
+    ``{"po_number": "", "extra_fields": {}}``.
+    """
 
     po_number: str | None = None
     extra_fields: dict[str, str] | None = None
+    changed_fields: dict[str, str] = {}
+
+
+class HooksChange(Spec):
+    """The new state of all webhooks of a store."""
+
+    is_active: bool

@@ -43,12 +43,21 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """An accepted Create or Update."""
+    """An accepted Create or Update. It was received earlier than ``at`` where faults have delayed it."""
 
     operation: str
+    received_at: float
     at: float
     po_number: str | None
     extra_fields: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The first Get an Order that returned the version of the record from ``written_at``."""
+
+    at: float
+    written_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class Order:
     creates: int = 0
     updates: int = 0
     writes: list[Write] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
     @property
@@ -99,6 +109,11 @@ class Order:
             if version.written_at <= at:
                 return version
         return self.default_record if self.default_record.written_at <= at else None
+
+    def note_read(self, at: float, record: Record) -> None:
+        """Note that Get an Order has returned this version of the record."""
+        if not self.reads or record.written_at > self.reads[-1].written_at:
+            self.reads.append(Read(at, record.written_at))
 
 
 @dataclass(slots=True)

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.figures import Figures, Report, section, table, write_section
+from tests.chaos.figures import Figures, Report, section, table, worst_of_each, write_section
 
 _ROWS = pytest.StashKey[list[Figures]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-table", metavar="README", type=Path, help="write the table of all scenarios into it")
+    parser.addoption("--storm-seed", metavar="N", type=int, help="run the storm of this seed only")
+    parser.addoption("--storm-seconds", metavar="S", type=float, default=60.0, help="how long a storm lasts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,7 +38,8 @@ def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int | pytest.ExitCode, config: pytest.Config
 ) -> None:
-    rows = config.stash[_ROWS]
+    every: list[Figures] = config.stash[_ROWS]
+    rows = worst_of_each(every)
     readme: Path | None = config.getoption("--chaos-table", default=None)
     if len(rows) < 2:
         return

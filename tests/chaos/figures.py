@@ -4,7 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 BEGIN, END = "<!-- chaos:begin -->", "<!-- chaos:end -->"
@@ -76,6 +76,24 @@ class Figures:
 
 Report = Callable[[Figures], None]
 """Reports the figures of a scenario, and asserts what must hold."""
+
+
+def worst_of_each(rows: Iterable[Figures]) -> list[Figures]:
+    """One row for each scenario: of those that ran several times, the worst run."""
+    runs: dict[str, list[Figures]] = {}
+    for row in rows:
+        runs.setdefault(row.scenario, []).append(row)
+    return [_worst(each) for each in runs.values()]
+
+
+def _worst(runs: list[Figures]) -> Figures:
+    worst = max(runs, key=_badness)
+    return worst if len(runs) == 1 else replace(worst, remark=f"worst of {len(runs)}: {worst.remark}")
+
+
+def _badness(row: Figures) -> tuple[int, float]:
+    """Broken promises first, then the share that missed the window."""
+    return row.lost + row.doubled + row.overwritten, 1 - row.created / max(1, row.creatable)
 
 
 def table(rows: Iterable[Figures]) -> str:

@@ -164,17 +164,18 @@ class Outcomes:
 
     def describe(self, outcomes: Iterable[Outcome]) -> str:
         """The first three of these orders, with their log lines."""
-        return "\n".join(f"{outcome}\n{self._lines(outcome.placed)}" for outcome in list(outcomes)[:3])
+        return "\n".join(f"{outcome}\n{self.log_lines(outcome.placed)}" for outcome in list(outcomes)[:3])
 
     def _evidence(self, max_updates: int) -> str:
         bad = [o for o in self.each if o.is_lost or o.is_overwritten or o.is_doubled(max_updates)]
         return self.describe(bad)
 
-    def _lines(self, placed: Placed) -> str:
+    def log_lines(self, placed: Placed) -> str:
+        """The log lines of an order, of all processes."""
         mark = f'"store": "{placed.store}", "order_id": {placed.id},'
         return "\n".join(
             f"    {process.name} {line}"
-            for process in [self.deployment.web, *self.deployment.workers]
+            for process in self.deployment.processes
             for line in process.text.splitlines()
             if mark in line
         )

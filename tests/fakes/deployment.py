@@ -108,6 +108,11 @@ class Deployment:
     worker_module: str = "workers"
     workers: list[Process] = field(default_factory=list)
 
+    @property
+    def processes(self) -> list[Process]:
+        """The receiver and all workers, also those that have died."""
+        return [self.web, *self.workers]
+
     def start_worker(self) -> Process:
         worker = Process(f"worker-{len(self.workers)}", [self.worker_module], self.environ, self.folder)
         self.workers.append(worker)
@@ -245,5 +250,5 @@ async def _register_hooks(sandbox: RunningSandbox, store: str, destination: str)
 
 
 async def _stop(deployment: Deployment) -> None:
-    for process in [deployment.web, *deployment.workers]:
+    for process in deployment.processes:
         await process.stop()

@@ -48,6 +48,10 @@ class RunningSandbox:
     async def write_record(self, order_id: int, store: str = DEMO_STORE_HASH, **values: Any) -> dict[str, Any]:
         return await self._call("PUT", f"/stores/{store}/orders/{order_id}/record", values)
 
+    async def switch_hooks(self, store: str = DEMO_STORE_HASH, *, on: bool) -> None:
+        """Switch all webhooks of the store on or off."""
+        await self._call("PUT", f"/stores/{store}/hooks", {"is_active": on})
+
     async def calls(self, store: str = DEMO_STORE_HASH) -> dict[str, Any]:
         return await self._call("GET", f"/stores/{store}/calls")
 

@@ -130,7 +130,8 @@ async def test_an_order_is_enriched_after_damaged_answers(job_stack: JobStack, s
     damage(job_stack, rng)
     await job_stack.webhook()
     for _ in range(3):
-        await job_stack.run_next()
+        if await job_stack.queued():
+            await job_stack.run_next()
     if job_stack.record.po_number is None:
         job_stack.record.make()  # B2B Edition's own record, ten seconds after the order
 

@@ -77,6 +77,7 @@ def get(call: Call) -> Done:
     record = order.record(call.now - call.sandbox.faults.read_lag) if order else None
     if order is None or not _is_of_company(record):
         raise _no_order()
+    order.note_read(call.now, record)
     return done(_detail(call, order, record))
 
 
@@ -139,7 +140,7 @@ def _accept(
     extra_fields: Mapping[str, str] | None,
 ) -> None:
     order.versions.append(record)
-    order.writes.append(Write(operation, call.now, po_number, extra_fields))
+    order.writes.append(Write(operation, call.received_at, call.now, po_number, extra_fields))
 
 
 def _po_number(call: Call) -> str | None:

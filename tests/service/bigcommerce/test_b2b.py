@@ -52,6 +52,26 @@ async def test_record_was_created_even_if_the_answer_has_an_unexpected_shape(
     assert await b2b.create_order(123, 321, VALUES) == Record(order_id=123)
 
 
+ABOUT_SOMETHING_ELSE = [
+    {"errMsg": "busy"},
+    {**RECORD, "bcOrderId": 124},
+    {"id": 1, "companyId": 7},
+    [{"fieldName": "F"}],
+]
+
+
+@pytest.mark.parametrize("data", ABOUT_SOMETHING_ELSE)
+async def test_write_is_unsure_if_its_answer_is_about_something_else(
+    b2b: B2B, upstream: FakeUpstream, data: Any
+) -> None:
+    upstream.on(CREATE, success(data))
+    upstream.on(UPDATE, success(data))
+    with pytest.raises(Unsure):
+        await b2b.create_order(123, 321, VALUES)
+    with pytest.raises(Unsure):
+        await b2b.update_order(123, VALUES)
+
+
 @pytest.mark.parametrize("status", [400, 409, 422])
 async def test_create_of_an_existing_record_is_already_exists(b2b: B2B, upstream: FakeUpstream, status: int) -> None:
     upstream.on(CREATE, refusal(status, "The order already exists."))
@@ -291,7 +311,16 @@ async def test_customer_who_is_not_a_company_user_is_not_found(b2b: B2B, upstrea
         await b2b.user_of_customer(321)
 
 
-@pytest.mark.parametrize("data", [[], None, {}, {"id": 1}, {"companyId": 7}, {"fieldName": "Cost Center"}])
+OF_NO_USER = [
+    {"id": 1},
+    {"companyId": 7},
+    {"fieldName": "Cost Center"},
+    {"id": 1, "companyId": 7, "customerId": 322},
+    {**RECORD, "id": 1, "companyId": 7},
+]
+
+
+@pytest.mark.parametrize("data", [[], None, {}, *OF_NO_USER])
 async def test_user_that_is_incomplete_is_tried_again(b2b: B2B, upstream: FakeUpstream, data: Any) -> None:
     upstream.on("GET /api/v3/io/users/customer/321", success(data))
     with pytest.raises(TryAgain):
@@ -301,3 +330,18 @@ async def test_user_that_is_incomplete_is_tried_again(b2b: B2B, upstream: FakeUp
 async def test_company_is_returned_unchanged(b2b: B2B, upstream: FakeUpstream) -> None:
     upstream.on("GET /api/v3/io/companies/7", success({"companyName": "Great Buys"}))
     assert await b2b.company(7) == {"companyName": "Great Buys"}
+
+
+OF_NO_COMPANY = [
+    {"companyId": 8, "companyName": "Other"},
+    {"id": 1, "companyId": 7, "customerId": 321, "extraFields": []},
+    {"id": 1, "companyId": 7, "role": 1, "extraFields": []},
+    {**RECORD, "companyId": 7},
+]
+
+
+@pytest.mark.parametrize("data", OF_NO_COMPANY)
+async def test_company_that_is_something_else_is_tried_again(b2b: B2B, upstream: FakeUpstream, data: Any) -> None:
+    upstream.on("GET /api/v3/io/companies/7", success(data))
+    with pytest.raises(TryAgain):
+        await b2b.company(7)

@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 
 from service.sandbox.demo import DEMO_STORE
-from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox, running_sandbox
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[RunningSandbox]:
-    async with called_sandbox(StillClock()) as sandbox:
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+async def sandbox(clock: StillClock) -> AsyncIterator[RunningSandbox]:
+    async with called_sandbox(clock) as sandbox:
         yield sandbox
 
 
@@ -27,6 +32,8 @@ async def sandbox() -> AsyncIterator[RunningSandbox]:
         ("PUT", "/faults", {"error_rate": 2}, "error_rate"),
         ("PUT", "/faults", {"rate": 1}, "rate"),
         ("PUT", "/faults", {"operations": ["Fly"]}, "there is no Fly"),
+        ("PUT", "/faults", {"nonsense_as": ["poem"]}, "nonsense_as"),
+        ("PUT", "/stores/sandbox/hooks", {"active": True}, "is_active"),
     ],
 )
 async def test_a_mistake_is_400_and_named(
@@ -78,8 +85,20 @@ async def test_an_order_shows_its_writes_and_attempts(sandbox: RunningSandbox) -
     at = StillClock().now
     assert (seen["creates"], seen["updates"]) == (2, 1)
     assert seen["writes"] == [
-        {"operation": "Create an Order", "at": at, "po_number": None, "extra_fields": {"Account No": "1"}},
-        {"operation": "Update an Order", "at": at, "po_number": "A-1", "extra_fields": {"Account No": "1"}},
+        {
+            "operation": "Create an Order",
+            "received_at": at,
+            "at": at,
+            "po_number": None,
+            "extra_fields": {"Account No": "1"},
+        },
+        {
+            "operation": "Update an Order",
+            "received_at": at,
+            "at": at,
+            "po_number": "A-1",
+            "extra_fields": {"Account No": "1"},
+        },
     ]
     assert seen["record"] == {
         "written_at": at,
@@ -91,6 +110,58 @@ async def test_an_order_shows_its_writes_and_attempts(sandbox: RunningSandbox) -
         "Create an Order": {"200": 1, "400": 1},
         "Update an Order": {"200": 1},
     }
+
+
+async def test_a_delayed_write_shows_when_it_was_received() -> None:
+    async with running_sandbox(faults={"latency": 0.2}) as sandbox:
+        order_id = (await sandbox.place_order(customer_id=101))["id"]
+        fields = [{"fieldName": "Account No", "fieldValue": "1"}]
+        await sandbox.api.post(
+            "/api/v3/io/orders", json={"bcOrderId": order_id, "customerId": 101, "extraFields": fields}
+        )
+
+        (write,) = (await sandbox.order(order_id))["writes"]
+
+        assert write["at"] - write["received_at"] >= 0.1
+
+
+async def test_an_order_shows_when_each_version_of_its_record_was_first_read(clock: StillClock) -> None:
+    async with called_sandbox(clock) as sandbox:
+        order_id = (await sandbox.place_order(customer_id=101, record_after=0))["id"]
+        placed_at = clock.now
+        clock.tick(1)
+        await sandbox.api.get(f"/api/v3/io/orders/{order_id}")
+        await sandbox.write_record(order_id, po_number="A-1")
+        clock.tick(1)
+        await sandbox.api.get(f"/api/v3/io/orders/{order_id}")
+        await sandbox.api.get(f"/api/v3/io/orders/{order_id}")
+
+        assert (await sandbox.order(order_id))["reads"] == [
+            {"at": placed_at + 1, "written_at": placed_at},
+            {"at": placed_at + 2, "written_at": placed_at + 1},
+        ]
+
+
+async def test_others_can_change_one_extra_field_or_wipe_all_values(sandbox: RunningSandbox) -> None:
+    order_id = (await sandbox.place_order(customer_id=101, record_after=0, buyer_extra_fields={"Source": "web"}))["id"]
+
+    changed = await sandbox.write_record(order_id, po_number="A-1", changed_fields={"Cost Center": "CC-9"})
+    wiped = await sandbox.write_record(order_id, po_number="", extra_fields={})
+
+    assert (changed["po_number"], changed["extra_fields"]) == ("A-1", {"Source": "web", "Cost Center": "CC-9"})
+    assert (wiped["po_number"], wiped["extra_fields"]) == ("", {})
+
+
+async def test_all_webhooks_can_be_switched_off_and_on(sandbox: RunningSandbox) -> None:
+    hook = {"scope": "store/order/created", "destination": "https://example.com/hooks"}
+    await sandbox.api.post("/stores/sandbox/v3/hooks", json=hook)
+
+    await sandbox.switch_hooks(on=False)
+    off = (await sandbox.api.get("/stores/sandbox/v3/hooks")).json()["data"]
+    await sandbox.switch_hooks(on=True)
+    on = (await sandbox.api.get("/stores/sandbox/v3/hooks")).json()["data"]
+
+    assert [[hook["is_active"] for hook in hooks] for hooks in (off, on)] == [[False], [True]]
 
 
 async def test_faults_left_out_go_back_to_their_defaults(sandbox: RunningSandbox) -> None:

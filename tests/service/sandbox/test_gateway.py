@@ -144,6 +144,68 @@ async def test_a_connection_is_cut_after_the_work() -> None:
         assert (await sandbox.calls())["b2b"] == {"Create an Order": {"cut": 1}}
 
 
+async def test_a_late_answer_comes_after_the_work() -> None:
+    async with running_sandbox() as sandbox:
+        order_id = (await sandbox.place_order(customer_id=101))["id"]
+        await sandbox.faults(lost_answer_rate=1, lost_answer_as="late", hang_seconds=0.1)
+
+        answer = await create(sandbox, order_id)
+
+        assert answer.status_code == 200
+        assert answer.elapsed.total_seconds() >= 0.1
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "text"),
+    [
+        ("error_in_200", 200, '"errMsg"'),
+        ("page_503", 503, "<html>"),
+        ("page_404", 404, "<html>"),
+        ("no_route", 404, '{"message":"no Route matched"}'),
+    ],
+)
+async def test_an_answer_can_be_nonsense(sandbox: RunningSandbox, kind: str, status: int, text: str) -> None:
+    await sandbox.faults(nonsense_rate=1, nonsense_as=[kind])
+
+    answer = await sandbox.api.get(CORE)
+
+    assert answer.status_code == status
+    assert text in answer.text
+    assert (await sandbox.calls())["core"] == {"Get All Orders": {"nonsense": 1}}
+
+
+async def test_an_answer_can_be_that_of_another_endpoint(sandbox: RunningSandbox) -> None:
+    other = await sandbox.api.get("/api/v3/io/companies/5001")
+    await sandbox.faults(nonsense_rate=1, nonsense_as=["other_endpoint"])
+
+    answer = await sandbox.api.get(B2B)
+
+    assert (answer.status_code, answer.json()) == (200, other.json())
+
+
+async def test_half_of_the_calls_with_nonsense_answers_are_carried_out(sandbox: RunningSandbox) -> None:
+    placed = [(await sandbox.place_order(customer_id=101))["id"] for _ in range(40)]
+    await sandbox.faults(nonsense_rate=1, seed=3)
+    for order_id in placed:
+        await create(sandbox, order_id)
+
+    creates = [len((await sandbox.order(order_id))["writes"]) for order_id in placed]
+
+    assert set(creates) == {0, 1}
+    assert 10 < sum(creates) < 30
+
+
+async def test_other_apps_can_use_up_the_quota(sandbox: RunningSandbox, clock: StillClock) -> None:
+    await sandbox.faults(exhausted=["b2b"])
+    refused = await sandbox.api.get(B2B)
+    await sandbox.faults()
+
+    assert (refused.status_code, refused.headers["X-Requests-Remaining"]) == (429, "0 times")
+    assert await statuses(sandbox, B2B, 1) + await statuses(sandbox, CORE, 1) == [429, 204]
+    clock.tick(60)
+    assert await statuses(sandbox, B2B, 1) == [200]
+
+
 async def test_faults_can_be_kept_to_one_api(sandbox: RunningSandbox) -> None:
     await sandbox.faults(error_rate=1, apis=["b2b"])
 
