@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import ProblemKind, parse_problems
 from service.orders.state.clocks import Clock, redis_time
-from service.orders.state.jobs import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
+from service.orders.state.job_kinds import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import failed_key, hook_key, parked_key, polling_key
 from service.orders.state.queue import Queue
 

@@ -9,7 +9,7 @@ from arq import Retry
 from service.logs import Event
 from service.orders.state.transitions import StaleAttempt
 from service.redis.client import TRANSIENT_ERRORS
-from workers.lease import LeaseLost
+from workers.job_leases import LeaseLost
 
 log = structlog.get_logger()
 

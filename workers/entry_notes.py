@@ -8,7 +8,7 @@ import structlog
 
 from service.bigcommerce.models import Values
 from service.logs import Event
-from service.orders.state.entry import Entry, Sent, Stage
+from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import PO_NUMBER
 

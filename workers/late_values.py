@@ -12,7 +12,6 @@ from arq import Retry
 from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import to_int
 from service.errors import UpstreamError
-from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S, Window
 from service.orders.document.loading import Metafields, by_namespace
 from service.orders.state.late_orders import POLL_INTERVAL_S

@@ -1,6 +1,6 @@
 """Whether a missing record is still worth waiting for."""
 
-from service.orders.state.entry import Entry, Stage
+from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.queue import BACKFILL
 
 MAX_RECORD_DELAY_S = 3600.0

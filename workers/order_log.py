@@ -4,8 +4,8 @@ import structlog
 
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.entry import Entry, Stage, Status
-from workers.results import RetryLater
+from service.orders.state.order_entry import Entry, Stage, Status
+from workers.attempt_results import RetryLater
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import Record, has_content
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
 from service.orders.document.batch_loader import id_ranges
-from service.orders.state.entry import Entry
+from service.orders.state.order_entry import Entry
 from service.orders.values.merge import lost_carried, shows_all
 
 # A list of 200 records takes longer than the calls inside a create window may take.

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from arq import ArqRedis
 
 from service.bigcommerce import Transport
-from service.bigcommerce.budget import Budget
-from service.bigcommerce.http_client import http_client
+from service.bigcommerce.connection_pool import http_client
+from service.bigcommerce.quota_budget import Budget
 from service.configuration import Configuration
 from service.metrics import WorkerMetrics
-from service.orders.state.breaker import Breaker
 from service.orders.state.clocks import RedisClock, steady_clock
+from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.due_orders import DueOrders
-from service.orders.state.jobs import from_json, to_json
+from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger

@@ -5,10 +5,10 @@ import sys
 import uvloop
 
 from service.errors import ConfigError
+from service.process.background_loops import LoopFailed
 from service.process.gc_tuning import freeze_gc
-from service.process.loops import LoopFailed
 from service.startup import start
-from workers.main import work
+from workers.worker_process import work
 
 
 def main() -> int:

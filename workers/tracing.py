@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service.logs import Event
-from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.order_entry import Entry, Stage, Status
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

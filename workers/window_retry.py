@@ -13,9 +13,9 @@ from service.bigcommerce import Priority, StoreApi
 from service.bigcommerce.clock import UpstreamClock
 from service.errors import TryAgain, Unsure, WaitUntil
 from service.orders.create_window import Window
-from service.orders.state.entry import Entry, Stage
+from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.queue import BACKFILL
-from service.retry import call_with_retry
+from service.transient_retry import call_with_retry
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ Start with ``StoreApi``: make one for each unit of work (it is cheap), over the 
 """
 
 from service.bigcommerce.apis import Api
-from service.bigcommerce.budget import Budget, BudgetState, Priority
+from service.bigcommerce.quota_budget import Budget, BudgetState, Priority
 from service.bigcommerce.store_api import QuotaWaitingApi, StoreApi
 from service.bigcommerce.transport import Account, Transport
 

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 
 from service.bigcommerce import error_mapping
 from service.bigcommerce.apis import Api
-from service.bigcommerce.budget import Budget, Priority, Spent
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.completeness import is_api_error
-from service.bigcommerce.quota import Quota
+from service.bigcommerce.complete_answers import is_api_error
+from service.bigcommerce.quota_budget import Budget, Priority, Spent
+from service.bigcommerce.quota_headers import Quota
 from service.errors import CredentialsRefused, UpstreamError
 from service.logs import Event
 

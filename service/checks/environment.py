@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.bigcommerce import Api
-from service.bigcommerce.quota import Quota
+from service.bigcommerce.quota_headers import Quota
 from service.checks.findings import Finding, Level
 from service.redis.errors import diagnose
 from service.redis.requirements import WAKE_CHANNEL, find_problems, may_publish, read_version

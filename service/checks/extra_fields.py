@@ -6,8 +6,8 @@ from service.bigcommerce.models import ExtraFieldConfig, FieldType
 from service.checks.findings import Finding, Level
 from service.orders.values.field_validation import configs_for_key, rejection_reason, suggest_field
 from service.rules import RuleSet
-from service.rules.ruleset import CompiledRule
-from service.rules.text import clean
+from service.rules.plain_text import clean
+from service.rules.rule_evaluation import CompiledRule
 
 MAX_NAMES = 10
 """A finding lists at most this many options of a dropdown or fields of a store."""

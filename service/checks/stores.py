@@ -17,7 +17,7 @@ from service.checks.webhooks import check_webhooks
 from service.configuration import ConfiguredStore
 from service.hooks import HookState
 from service.orders.document.cache import Cache
-from service.orders.values.resolution import remembered_configs
+from service.orders.values.values_to_send import remembered_configs
 from service.stores import Endpoints
 
 TIMEOUT_S = 15.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from service.bigcommerce.core import Core
+from service.bigcommerce.core_api import Core
 from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks, redact_url
 from service.checks.findings import Finding, Level
 from service.checks.upstream_errors import missing_scope_finding, upstream_error_finding

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli.common.lazy import LazyCommand
+from service.cli.common.lazy_commands import LazyCommand
 
 
 class Commands(TyperGroup):

@@ -22,7 +22,7 @@ from service import logs
 from service.cli.orders import COLOURS
 from service.demo.run import Placed, run
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 
 
 def demo(

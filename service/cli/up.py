@@ -13,11 +13,11 @@ from service.cli.common.options import HostOption, PortOption
 from service.configuration import load_configuration
 from service.errors import ConfigError
 from service.logs import Event
-from service.process.loops import LoopFailed, Loops
+from service.process.background_loops import LoopFailed, Loops
 from service.process.sighup import SighupHandler
 from service.process.sockets import listen
 from service.process.supervisor import Supervisor
-from service.process.tasks import cancel_and_wait
+from service.process.task_cancellation import cancel_and_wait
 from service.redis.embedded import EmbeddedRedis
 from service.redis.requirements import require_usable_redis
 from service.settings import Settings

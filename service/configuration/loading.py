@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import ConfigError
-from service.rules.ruleset import RuleSet, compile_rules
-from service.rules.search import Search
+from service.rules.rule_evaluation import RuleSet, compile_rules
+from service.rules.value_search import Search
 from service.stores import Endpoints, FileReader, Store, read_stores
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 
 STORES_FILE = r"""
 [bigcommerce]

@@ -13,14 +13,14 @@ import httpx
 import stamina
 
 from service.bigcommerce import Account, StoreApi, Transport
+from service.bigcommerce.connection_pool import http_client
 from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
-from service.bigcommerce.http_client import http_client
 from service.configuration import load_configuration
 from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
 from service.errors import EnrichError
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.entry import Entry, Stage, Status
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.process.supervisor import Supervisor
 from service.redis.client import connect
 from service.redis.embedded import EmbeddedRedis

@@ -8,7 +8,7 @@ from typing import Self
 from redis.asyncio import Redis
 
 from service.hooks.problems import HookProblem, ProblemKind
-from service.orders.state.jobs import MONITOR_HOOKS
+from service.orders.state.job_kinds import MONITOR_HOOKS
 from service.orders.state.keys import hook_key
 
 # The hook monitor's calls must not cost a store much quota while webhooks fail for a reason that it cannot fix.

@@ -12,13 +12,13 @@ from service.orders.document.partial_loader import LoadedOrder
 from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import PO_NUMBER, Merged, merge, same
-from service.orders.values.resolution import ResolvedValues, validate_evaluation
 from service.orders.values.skip import skip_reason
+from service.orders.values.values_to_send import ResolvedValues, validate_evaluation
 from service.rules import Evaluation, Trace
 from service.rules.expression import Expression, ExpressionError
 from service.rules.pattern import Pattern
-from service.rules.ruleset import CompiledRule
-from service.rules.search import Search
+from service.rules.rule_evaluation import CompiledRule
+from service.rules.value_search import Search
 
 
 class Outcome(StrEnum):

@@ -15,8 +15,8 @@ import structlog
 
 from service.logs import Event
 from service.process import parent_death as parent
-from service.process.loops import Loops
-from service.process.tasks import cancel_and_wait
+from service.process.background_loops import Loops
+from service.process.task_cancellation import cancel_and_wait
 
 log = structlog.get_logger()
 

@@ -23,12 +23,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.hooks import WEBHOOK_PATH
 from service.logs import Event
 from service.metrics import ReceiverMetrics
-from service.orders.state.jobs import from_json, to_json
+from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.queue import Queue
-from service.process.loops import Loops
+from service.process.background_loops import Loops
 from service.receiver import health
 from service.receiver.authentication import StoreRegistry
-from service.receiver.webhooks import Answer, Receiver
+from service.receiver.webhook_endpoint import Answer, Receiver
 from service.redis.client import connect
 from service.redis.errors import diagnose
 from service.redis.requirements import can_write, log_problems

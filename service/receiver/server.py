@@ -13,7 +13,7 @@ from service.logs import Event
 from service.process.gc_tuning import freeze_gc
 from service.process.sockets import GracefulServer, listen, raise_descriptor_limit
 from service.receiver.connections import Acceptor, Connections
-from service.receiver.protocol import HTTPProtocol
+from service.receiver.http_protocol import HTTPProtocol
 
 log = structlog.get_logger()
 

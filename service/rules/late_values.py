@@ -1,6 +1,6 @@
 """Which rules may still get a value after the order was placed."""
 
-from service.rules.ruleset import CompiledRule, Evaluation, RuleSet
+from service.rules.rule_evaluation import CompiledRule, Evaluation, RuleSet
 
 LATE_ROOTS = (("metafields",), ("transactions",))
 """Roots that apps write only once the order exists, a moment or minutes later. (Orders V3, metafields)"""

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import logs
 from service.process.sockets import GracefulServer, listen
 from service.sandbox.apis import b2b_orders, b2b_people, b2b_quotes, core_hooks, core_v2, core_v3
-from service.sandbox.control import Control, refused
+from service.sandbox.control_api import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
 from service.sandbox.gateway import Gateway
 from service.sandbox.options import Options

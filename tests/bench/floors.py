@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.bigcommerce.http_client import http_client
-from service.orders.state.jobs import from_json, to_json
+from service.bigcommerce.connection_pool import http_client
+from service.orders.state.job_kinds import from_json, to_json
 from service.receiver.server import serve
 from service.redis.client import connect
 from service.settings import Settings

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from service.orders.state.jobs import from_json, to_json
+from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.redis.client import connect

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-from service.orders.state.entry import Entry
-from service.orders.state.jobs import RECONCILE
+from service.orders.state.job_kinds import RECONCILE
+from service.orders.state.order_entry import Entry
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.bench.durations import Durations

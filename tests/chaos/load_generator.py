@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.orders.state.entry import Entry, Stage
+from service.orders.state.order_entry import Entry, Stage
 from service.redis.client import TRANSIENT_ERRORS
 from tests.chaos.figures import Figures
 from tests.fakes.deployment import Deployment

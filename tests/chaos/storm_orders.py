@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.chaos.figures import Figures
 from tests.chaos.load_generator import CREATE, UPDATE, Outcome, Outcomes, Placed
 from tests.fakes.deployment import ADA, CLEO, EVE, Deployment

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 from tests.chaos.load_generator import CREATE, UPDATE, Outcome, Placed
 from tests.chaos.storm_orders import StormOrder, StormOutcome
 

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.logs import Event
-from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
+from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import breaker_key, parked_key, reverify_key, verify_key, waiting_key
 from service.redis.client import connect
 from tests.chaos.figures import Report

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.orders.state.entry import Stage
+from service.orders.state.order_entry import Stage
 from tests.chaos.figures import Report
 from tests.chaos.load_generator import PLENTY, LoadGenerator, Outcome, until
 from tests.fakes.deployment import Deployment, deployed

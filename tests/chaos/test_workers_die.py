@@ -10,7 +10,7 @@ import pytest
 from arq import ArqRedis
 from arq.constants import in_progress_key_prefix
 
-from service.orders.state.jobs import WINDOW
+from service.orders.state.job_kinds import WINDOW
 from service.redis.client import connect
 from tests.chaos.figures import Report
 from tests.chaos.load_generator import PLENTY, LoadGenerator, Placed, until

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from service.hooks import WEBHOOK_PATH
-from service.receiver import protocol
+from service.receiver import http_protocol
 from service.receiver.app import create_app
 from service.receiver.authentication import StoreRegistry
 from service.receiver.server import Server
@@ -73,7 +73,7 @@ def test_the_front_is_a_caddy_that_retries_webhooks(compose: dict[str, Any]) -> 
 
 def test_the_front_closes_idle_connections_before_the_receiver_does(compose: dict[str, Any]) -> None:
     (keepalive_s,) = re.findall(r"\n\s+keepalive (\d+)s\n", compose["configs"]["caddyfile"]["content"])
-    assert int(keepalive_s) < protocol.KEEP_ALIVE_S
+    assert int(keepalive_s) < http_protocol.KEEP_ALIVE_S
 
 
 @pytest.fixture

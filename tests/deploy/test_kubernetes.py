@@ -11,7 +11,7 @@ import yaml
 from service.configuration import load_configuration
 from service.receiver.server import GRACE_S
 from service.redis.url import parse_url
-from workers.main import DRAIN_TIMEOUT_S
+from workers.worker_process import DRAIN_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())

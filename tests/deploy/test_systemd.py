@@ -10,7 +10,7 @@ import pytest
 
 from service.receiver.server import GRACE_S
 from service.settings import Settings
-from workers.main import DRAIN_TIMEOUT_S
+from workers.worker_process import DRAIN_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 UNITS = {"enrich-web.service": GRACE_S, "enrich-worker@.service": DRAIN_TIMEOUT_S}

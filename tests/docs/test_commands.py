@@ -8,12 +8,12 @@ from typing import Any, get_args
 from starlette.routing import Route
 
 from service.metrics import ReceiverMetrics
-from service.orders.state.entry import Stage, Status
+from service.orders.state.order_entry import Stage, Status
 from service.orders.state.queue import Queue
 from service.orders.values.skip import SkipReason
 from service.receiver.app import create_app
 from service.receiver.authentication import StoreRegistry
-from service.receiver.webhooks import _STATUS
+from service.receiver.webhook_endpoint import _STATUS
 from service.settings import REDIS_SCHEMES, Settings
 from tests.fakes.pages import COMMANDS, ROOT, cli_commands, names
 

@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from service import logs
 from service.logs import Event
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.log_table import SHARED, TABLE, read_table
 from tests.fakes.pages import OPERATIONS, ROOT, names
+from workers.attempt_results import RetryLater
 from workers.order_log import log_finished, log_retry_later
-from workers.results import RetryLater
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 

@@ -16,7 +16,7 @@ from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, read_order, read_people
 from service.orders.document.sources import read_sources
 from service.orders.values.merge import PO_NUMBER, merge
-from service.orders.values.resolution import ResolvedValues, read_configs, resolve_values
+from service.orders.values.values_to_send import ResolvedValues, read_configs, resolve_values
 from service.redis.client import connect
 from service.rules import RuleSet, compile_rules
 from service.sandbox.demo import DEMO_STORE_HASH

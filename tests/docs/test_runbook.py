@@ -3,7 +3,7 @@
 import re
 
 from service.receiver.authentication import Refusal
-from service.receiver.webhooks import Answer
+from service.receiver.webhook_endpoint import Answer
 from tests.chaos.figures import BEGIN, END
 from tests.fakes.log_table import TABLE
 from tests.fakes.pages import OPERATIONS, ROOT, names

@@ -14,11 +14,11 @@ from service.bigcommerce import Account, Priority, QuotaWaitingApi, Transport
 from service.orders.backfill import runner as backfill
 from service.orders.backfill.progress import BackfillProgress, DateRange
 from service.orders.backfill.runner import Backfill
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.transitions import Transitions
-from service.process.tasks import cancel_and_wait
+from service.process.task_cancellation import cancel_and_wait
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 
 STORE = "sandbox"

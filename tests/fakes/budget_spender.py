@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from service.bigcommerce import Api, Budget, BudgetState, Priority
-from service.bigcommerce.budget import Spent
-from service.bigcommerce.quota import Quota
+from service.bigcommerce.quota_budget import Spent
+from service.bigcommerce.quota_headers import Quota
 from service.errors import OutOfBudget
 from tests.fakes.sandbox import StillClock
 

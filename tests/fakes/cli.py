@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.cli import main
-from service.orders.state.entry import Entry
+from service.orders.state.order_entry import Entry
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from service.orders.state.entry import Entry, Status
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import Queue
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE

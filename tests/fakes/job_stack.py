@@ -21,23 +21,23 @@ from service.bigcommerce import Transport
 from service.configuration import Configuration, load_configuration
 from service.metrics import WorkerMetrics
 from service.orders.document.cache import Cache
-from service.orders.state.breaker import Breaker
+from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.due_orders import DueOrders
-from service.orders.state.entry import Entry
-from service.orders.state.jobs import POLL_VALUES, PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
+from service.orders.state.job_kinds import POLL_VALUES, PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import Transitions
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
-from workers.attempts import Jobs
 from workers.late_values import LateValuePoller
-from workers.main import _worklist_key
+from workers.order_attempts import Jobs
 from workers.resources import Resources
 from workers.verification import Verifier
+from workers.worker_process import _worklist_key
 
 ORDER = 1
 CUSTOMER = 7

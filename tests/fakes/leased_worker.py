@@ -9,8 +9,8 @@ from typing import Any
 from arq import ArqRedis
 from arq.worker import func
 
-from service.orders.state.jobs import WINDOW, from_json, to_json
-from workers.lease import LeasedWorker
+from service.orders.state.job_kinds import WINDOW, from_json, to_json
+from workers.job_leases import LeasedWorker
 
 Job = Callable[[int], Awaitable[None]]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.orders.state.entry import Entry, Sent, Stage, Status
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect

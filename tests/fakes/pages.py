@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from service.cli import app
-from service.cli.common.lazy import LazyCommand
+from service.cli.common.lazy_commands import LazyCommand
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "deploy" / "docs"

@@ -8,8 +8,8 @@ import os
 import uvloop
 
 from service.startup import start
-from workers.main import work
-from workers.periodic.task import Intervals
+from workers.periodic.periodic_task import Intervals
+from workers.worker_process import work
 
 RECONCILE_S = float(os.environ.get("TEST_RECONCILE_S", "5.0"))
 INTERVALS = Intervals(reconcile_s=RECONCILE_S, polling_s=0.5, hooks_s=1.0, hooks_problem_s=1.0)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, json, sys
 from service import logs
-from service.receiver import app, authentication, connections, protocol, server
+from service.receiver import app, authentication, connections, http_protocol, server
 from tests.fakes.webhooks import FakeQueue, a_store
 
 for name, value in json.loads(sys.argv[1]).items():

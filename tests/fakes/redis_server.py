@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.bigcommerce import budget
+from service.bigcommerce import quota_budget
 from service.orders.state import queue
 from service.redis.client import connect
 from service.redis.embedded import EmbeddedRedis
@@ -90,7 +90,7 @@ def shared_redis() -> Iterator[str]:
 def redis_url(shared_redis: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty Redis. Timeouts are long, so that no command fails on a busy machine."""
     monkeypatch.setattr(connect, "__kwdefaults__", {**(connect.__kwdefaults__ or {}), "socket_timeout": TIMEOUT_S})
-    monkeypatch.setattr(budget, "REDIS_TIMEOUT_S", TIMEOUT_S)
+    monkeypatch.setattr(quota_budget, "REDIS_TIMEOUT_S", TIMEOUT_S)
     monkeypatch.setattr(queue, "PATIENCE_S", TIMEOUT_S)
     with Redis.from_url(shared_redis) as redis:
         redis.flushall()

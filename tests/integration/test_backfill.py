@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.fakes.deployment import ADA, GUEST, Deployment, Process, deployed, outcomes
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.orders.state.entry import Stage, Status
+from service.orders.state.order_entry import Stage, Status
 from tests.fakes.deployment import Deployment, deployed, outcomes
 
 FAKETIME = next(Path("/usr/lib").glob("**/libfaketimeMT.so.1"), None)

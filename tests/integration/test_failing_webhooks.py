@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from arq import ArqRedis
 
-from service.orders.state.entry import Status
 from service.orders.state.keys import cursor_key
+from service.orders.state.order_entry import Status
 from service.redis.client import connect
 from tests.fakes.deployment import Deployment, Process, deployed, outcomes
 from workers.periodic.cursor import Cursor

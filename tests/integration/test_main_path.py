@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.orders.state.entry import Stage, Status
+from service.orders.state.order_entry import Stage, Status
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from tests.fakes.deployment import GUEST, ZOE, Deployment, deployed, outcomes
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from service.sandbox.demo import DEMO_STORE
 from tests.fakes.cli import COMMAND
 from tests.fakes.deployment import Deployment, deployed

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.fakes.deployment import Deployment, deployed, outcomes
 from tests.fakes.redis_failover import RedisBehindOneName, running_redis_behind_one_name
 

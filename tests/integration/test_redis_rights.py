@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.fakes.deployment import deployed, outcomes
 from tests.fakes.redis_failover import redis_on_tcp
 from tests.fakes.redis_server import RedisServer

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from service.sandbox.demo import DEMO_STORE
 from tests.fakes.deployment import ADA, GUEST, RULES, Deployment, deployed
 from tests.integration.test_commands import up

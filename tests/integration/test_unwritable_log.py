@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.fakes.cli import COMMAND
 from tests.fakes.deployment import Deployment, deployed, outcomes
 from tests.fakes.sandbox import kept_port

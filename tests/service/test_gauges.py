@@ -11,9 +11,9 @@ from redis import Redis as SyncRedis
 from service.bigcommerce import Api, Budget, Priority
 from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
 from service.hooks import HookProblem, ProblemKind, save_hook_state
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import WINDOW
+from service.orders.state.job_kinds import WINDOW
 from service.orders.state.keys import polling_key
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect

@@ -14,17 +14,17 @@ from service.bigcommerce import Account, StoreApi, Transport
 from service.configuration import Configuration, ConfiguredStore, load_configuration
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
-from service.orders.state.entry import Entry, Stage
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.transitions import Transitions
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Endpoints
 from tests.fakes.job_stack import resources_on
 from tests.fakes.sandbox import RunningSandbox, StillClock
-from workers.lifecycle import Lifecycle
+from workers.attempt_results import AttemptResult, Finished, Written
+from workers.order_lifecycle import Lifecycle
 from workers.resources import Resources
-from workers.results import AttemptResult, Finished, Written
 from workers.verification import compare
 
 RULES = r"""

@@ -6,7 +6,7 @@ import json
 from arq import ArqRedis, Worker, constants
 from arq.jobs import deserialize_job_raw
 
-from service.orders.state.jobs import WINDOW, from_json, to_json
+from service.orders.state.job_kinds import WINDOW, from_json, to_json
 from service.redis.client import connect
 
 

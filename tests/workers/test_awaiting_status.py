@@ -1,8 +1,8 @@
 """Incomplete orders that wait for their status to change."""
 
-from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.jobs import WINDOW
+from service.orders.state.job_kinds import WINDOW
 from service.orders.state.keys import waiting_key
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import EnqueueResult
 from tests.fakes.job_stack import ORDER, RECORD, JobStack, failure
 from tests.fakes.upstream import STORE_HASH

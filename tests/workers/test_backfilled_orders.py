@@ -9,15 +9,15 @@ from structlog.testing import capture_logs
 
 from service.bigcommerce import Api, Budget, Priority, Transport
 from service.errors import OutOfBudget
-from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.jobs import RECOVERY, VERIFY, WINDOW
+from service.orders.state.job_kinds import RECOVERY, VERIFY, WINDOW
 from service.orders.state.keys import verify_key
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
 from service.sandbox.demo import DEMO_STORE_HASH
 from tests.workers.stack import ZOE, OpenStack, Stack, job_context
-from workers.attempts import VERIFY_TOGETHER_S, Jobs
+from workers.attempt_results import Finished, RetryLater
 from workers.backoff import MAX_BACKFILL_BACKOFF_S
-from workers.results import Finished, RetryLater
+from workers.order_attempts import VERIFY_TOGETHER_S, Jobs
 from workers.verification import Verifier
 
 DAY = 86_400.0

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import REVERIFY
+from service.orders.state.job_kinds import REVERIFY
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.job_stack import RECORD, JobStack, failure
 
 UPDATE = f"PUT {RECORD}"

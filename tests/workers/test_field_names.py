@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import REVERIFY
+from service.orders.state.job_kinds import REVERIFY
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.job_stack import RECORD, JobStack
 
 CONFIGS = "GET /api/v3/io/orders/extra-fields"

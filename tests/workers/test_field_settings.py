@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.job_stack import RECORD, JobStack, failure
 
 CONFIGS = "GET /api/v3/io/orders/extra-fields"

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.orders.state.entry import Status
-from service.orders.state.jobs import REVERIFY
+from service.orders.state.job_kinds import REVERIFY
+from service.orders.state.order_entry import Status
 from tests.fakes.job_stack import ACCOUNT, CUSTOMER, RECORD, JobStack
 
 ORDER = "GET /v2/orders/1"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.orders.state.entry import Entry, Status
 from service.orders.state.keys import late_misses_key
 from service.orders.state.late_orders import MAX_MISSES
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.job_stack import ORDER, JobStack
 from tests.fakes.upstream import STORE_HASH
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.workers.stack import OpenStack
 from tests.workers.verifier_stack import VerifierStack
 

@@ -2,9 +2,9 @@
 
 from structlog.testing import capture_logs
 
-from service.orders.state.breaker import LONGEST_PROBE_S
-from service.orders.state.entry import Entry, Status
+from service.orders.state.credentials_breaker import LONGEST_PROBE_S
 from service.orders.state.keys import parked_key
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.job_stack import ORDER, JobStack
 from tests.fakes.upstream import STORE_HASH
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from service.bigcommerce.b2b import B2B
+from service.bigcommerce.b2b_api import B2B
 from service.bigcommerce.models import Page, Record
 from service.errors import Refused, TryAgain, UpstreamError, WaitUntil
-from service.orders.state.entry import Status
-from service.orders.state.jobs import RECOVERY
+from service.orders.state.job_kinds import RECOVERY
+from service.orders.state.order_entry import Status
 from tests.workers.verifier_stack import VerifierStack
 
 

@@ -9,11 +9,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.configuration import Configuration, load_configuration
 from service.configuration.reloading import Changes
-from service.orders.state.entry import Status
-from service.orders.state.jobs import MONITOR_HOOKS, PROBE, RECONCILE
+from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, RECONCILE
+from service.orders.state.order_entry import Status
 from tests.fakes.job_stack import STORES, JobStack
 from tests.fakes.upstream import STORE_HASH
-from workers import main
+from workers import worker_process
 
 CHANGED = Changes(added=[], removed=[], changed=[STORE_HASH])
 
@@ -39,7 +39,7 @@ async def test_new_access_token_is_used(job_stack: JobStack) -> None:
     await job_stack.run_until_finished()
     assert tokens(job_stack.upstream.requests) == {"access-token"}
 
-    await main._apply_configuration(job_stack.resources, rotated(job_stack), CHANGED)
+    await worker_process._apply_configuration(job_stack.resources, rotated(job_stack), CHANGED)
     before = len(job_stack.upstream.requests)
     await job_stack.retry()
     await job_stack.run_until_finished()
@@ -62,7 +62,7 @@ async def test_changed_credentials_are_probed_at_once(job_stack: JobStack) -> No
     assert await job_stack.resources.breaker.is_open(STORE_HASH)
     changed_at = job_stack.clock()
 
-    await main._apply_configuration(job_stack.resources, rotated(job_stack), CHANGED, clock=job_stack.clock)
+    await worker_process._apply_configuration(job_stack.resources, rotated(job_stack), CHANGED, clock=job_stack.clock)
     assert (await due_at(job_stack.redis))[PROBE.id(STORE_HASH).encode()] == changed_at
     for job in (MONITOR_HOOKS.id(STORE_HASH), RECONCILE.id(STORE_HASH)):
         await job_stack.redis.zrem(RECONCILE.queue, job)  # this test is about the probe
@@ -80,7 +80,7 @@ async def test_parked_orders_of_a_removed_store_fail_after_two_days(job_stack: J
     asked = len(job_stack.upstream.requests)
 
     gone = Configuration(job_stack.resources.configuration.endpoints, {}, ())
-    await main._apply_configuration(job_stack.resources, gone, Changes([], [STORE_HASH], []))
+    await worker_process._apply_configuration(job_stack.resources, gone, Changes([], [STORE_HASH], []))
     entry = await job_stack.run_until_finished(max_jobs=1000)
 
     assert (entry.status, entry.reason) == (Status.FAILED, "the store is not in the stores file")
@@ -89,7 +89,9 @@ async def test_parked_orders_of_a_removed_store_fail_after_two_days(job_stack: J
 
 
 async def test_new_store_gets_its_periodic_jobs_at_once(job_stack: JobStack) -> None:
-    await main._apply_configuration(job_stack.resources, rotated(job_stack, also="new1"), Changes(["new1"], [], []))
+    await worker_process._apply_configuration(
+        job_stack.resources, rotated(job_stack, also="new1"), Changes(["new1"], [], [])
+    )
     assert set(job_stack.resources.configuration.stores) == {STORE_HASH, "new1"}
     assert set(await due_at(job_stack.redis)) == {b"reconcile:new1", b"guard:new1"}
 
@@ -98,7 +100,7 @@ async def test_new_configuration_is_applied_without_redis(job_stack: JobStack, m
     async def gone(*_: object, **__: object) -> None:
         raise RedisConnectionError("gone")
 
-    monkeypatch.setattr(main, "ensure_periodic_jobs", gone)
+    monkeypatch.setattr(worker_process, "ensure_periodic_jobs", gone)
     configuration = rotated(job_stack)
-    await main._apply_configuration(job_stack.resources, configuration, CHANGED)
+    await worker_process._apply_configuration(job_stack.resources, configuration, CHANGED)
     assert job_stack.resources.configuration is configuration

@@ -4,7 +4,7 @@ from collections import Counter
 
 from structlog.testing import capture_logs
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.fakes.job_stack import ACCOUNT, RECORD, JobStack
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.bigcommerce.b2b import B2B
+from service.bigcommerce.b2b_api import B2B
 from service.bigcommerce.models import Page, Record
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.workers.stack import OpenStack
 from tests.workers.verifier_stack import VerifierStack
 

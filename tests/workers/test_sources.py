@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from tests.workers.stack import ADA, RULES, ZOE, Stack
-from workers.results import Finished, RetryLater
+from workers.attempt_results import Finished, RetryLater
 
 FIELD = '[extra_fields]\n"Account No" = { from = \'company.extraFields."ERP Account"\' }\n'
 CREATED = Finished(Status.CREATED, verified=True)

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from structlog.testing import capture_logs
 
-from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.order_entry import Entry, Stage, Status
 from workers import tracing
 from workers.tracing import Tracer, open_tracer
 

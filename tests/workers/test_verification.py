@@ -4,13 +4,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.configuration import Configuration
-from service.orders.state.entry import Status
-from service.orders.state.jobs import RECOVERY
+from service.orders.state.job_kinds import RECOVERY
 from service.orders.state.keys import verify_key
+from service.orders.state.order_entry import Status
 from service.stores import Endpoints
 from tests.workers.stack import OpenStack
 from tests.workers.verifier_stack import VerifierStack
-from workers.results import Finished
+from workers.attempt_results import Finished
 
 ALL = {"Account No": "ERP-10001"}
 

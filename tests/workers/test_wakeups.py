@@ -8,9 +8,9 @@ import pytest
 from arq import ArqRedis
 from structlog.testing import capture_logs
 
-from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.queue import EnqueueResult, Queue
-from service.process.tasks import cancel_and_wait
+from service.process.task_cancellation import cancel_and_wait
 from service.redis.client import connect
 from tests.fakes.redis_server import running_redis
 from workers.wakeups import listen_for_wakeups

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.orders.state.jobs import WINDOW
+from service.orders.state.job_kinds import WINDOW
 from tests.fakes.cli import STORES
 from tests.fakes.redis_server import RedisServer, running_redis
 from tests.fakes.sandbox import kept_port
@@ -25,16 +25,16 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, sys
 from functools import partial
-from service.process.loops import Loops
-from workers import main
-from workers.lease import LeasedWorker
+from service.process.background_loops import Loops
+from workers import worker_process
+from workers.job_leases import LeasedWorker
 from workers.startup import main as start
 
 async def hang(*_): await asyncio.Event().wait()
 async def fail(*_): raise ValueError("x")
 
-main.Loops = partial(Loops, backoff_s=0.01)
-main.STALE_AFTER_S = 4.0
+worker_process.Loops = partial(Loops, backoff_s=0.01)
+worker_process.STALE_AFTER_S = 4.0
 {fault}
 sys.exit(start())
 """
@@ -116,7 +116,7 @@ async def test_healthz_stays_200_while_redis_is_away_or_hangs(tmp_path: Path) ->
 
 
 async def test_a_worker_whose_loop_keeps_failing_stops_in_order_and_exits_1(tmp_path: Path) -> None:
-    async with worker(tmp_path, "main._send_heartbeats = fail") as running:
+    async with worker(tmp_path, "worker_process._send_heartbeats = fail") as running:
         lines = await running.ended()
         assert running.process.returncode == 1
     events = [line["event"] for line in lines]

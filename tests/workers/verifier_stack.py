@@ -5,11 +5,11 @@ from typing import Any
 
 from arq import Retry
 
-from service.orders.state.entry import Entry
-from service.orders.state.jobs import RECOVERY, REVERIFY, VERIFY
+from service.orders.state.job_kinds import RECOVERY, REVERIFY, VERIFY
+from service.orders.state.order_entry import Entry
 from tests.workers.stack import Stack, job_context
-from workers.attempts import Jobs
-from workers.results import Written
+from workers.attempt_results import Written
+from workers.order_attempts import Jobs
 from workers.verification import Verifier
 
 

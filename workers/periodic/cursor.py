@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from service.bigcommerce.core import PER_PAGE
+from service.bigcommerce.core_api import PER_PAGE
 from service.bigcommerce.models import to_int
 from service.orders.create_window import Window
-from workers.periodic.task import State
+from workers.periodic.periodic_task import State
 
 # An order may appear in the list so long after its creation and is still found.
 OVERLAP_S = 300.0

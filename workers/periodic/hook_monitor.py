@@ -23,8 +23,8 @@ from service.hooks import (
 )
 from service.logs import Event
 from service.stores import Store
+from workers.periodic.periodic_task import PeriodicTask
 from workers.periodic.polling import PollingFallback
-from workers.periodic.task import PeriodicTask
 from workers.resources import Resources
 
 log = structlog.get_logger()

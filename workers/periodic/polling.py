@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 from service.hooks import has_delivery_problem
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.jobs import RECONCILE
+from service.orders.state.job_kinds import RECONCILE
 from service.orders.state.keys import polling_key, webhook_seen_key
-from workers.periodic.task import State
+from workers.periodic.periodic_task import State
 
 log = structlog.get_logger()
 

@@ -21,14 +21,14 @@ from service.bigcommerce import Account, Priority, StoreApi
 from service.hooks import request_check
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.entry import Status
-from service.orders.state.jobs import RECONCILE
+from service.orders.state.job_kinds import RECONCILE
 from service.orders.state.keys import cursor_key
+from service.orders.state.order_entry import Status
 from service.orders.state.queue import EnqueueResult
 from service.stores import Store
 from workers.periodic.cursor import Cursor, ListedOrder, OrderPage
+from workers.periodic.periodic_task import PeriodicTask
 from workers.periodic.polling import PollingFallback, PollingState
-from workers.periodic.task import PeriodicTask
 from workers.periodic.webhook_pace import LATE_AFTER_S, WebhookPace
 from workers.resources import Resources
 

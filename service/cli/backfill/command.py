@@ -22,9 +22,9 @@ from service.errors import ConfigError, Problem
 from service.orders.backfill.lock import single_backfill
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 from service.orders.state.queue import Queue
-from service.process.tasks import cancel_and_wait
+from service.process.task_cancellation import cancel_and_wait
 
 # Exit code, as after any Ctrl-C: 128 plus the number of SIGINT.
 EXIT_STOPPED = 130

@@ -9,10 +9,10 @@ from arq import ArqRedis
 
 from service import logs
 from service.bigcommerce import Account, Budget, Priority, QuotaWaitingApi, Transport
-from service.bigcommerce.http_client import http_client
+from service.bigcommerce.connection_pool import http_client
 from service.cli.common.options import choose_store, find_redis
 from service.configuration import Configuration, ConfiguredStore, load_configuration
-from service.orders.state.jobs import from_json, to_json
+from service.orders.state.job_kinds import from_json, to_json
 from service.redis.client import connect
 from service.redis.embedded import running_url
 from service.settings import Settings

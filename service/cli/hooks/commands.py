@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from rich.text import Text
 
 from service import hooks
-from service.bigcommerce.core import Core
+from service.bigcommerce.core_api import Core
 from service.bigcommerce.hooks import Hook, redact_url
 from service.cli.common.options import AnyStoreOption, StoreOption, YesOption, choose_stores, confirm
 from service.cli.common.output import open_console, print_json, sanitize, with_cure

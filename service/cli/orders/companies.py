@@ -11,7 +11,7 @@ import typer
 from redis.asyncio import Redis
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.core import PER_PAGE, Core
+from service.bigcommerce.core_api import PER_PAGE, Core
 from service.bigcommerce.models import to_int
 from service.cli.common.options import DryRunOption, StoreOption, YesOption, confirm
 from service.cli.common.output import print_json
@@ -27,8 +27,8 @@ from service.cli.orders.requeue import (
 )
 from service.errors import ConfigError, NotFound, Problem
 from service.orders.document.cache import Cache
-from service.orders.state.entry import Entry, Status
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Status
 
 CustomerOption = Annotated[
     int, typer.Option("--customer", metavar="ID", min=1, help="The buyer's customer ID in the store.")

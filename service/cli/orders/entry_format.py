@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from service.orders.state.entry import Entry, Sent, Stage, Status
+from service.orders.state.order_entry import Entry, Sent, Stage, Status
 
 COLOURS = {
     Status.CREATED: "green",

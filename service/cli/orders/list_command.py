@@ -9,7 +9,7 @@ from service.cli.common.options import AnyStoreOption, choose_stores, parse_sinc
 from service.cli.common.output import open_console, print_json
 from service.cli.orders.entry_format import as_dict, as_table
 from service.cli.orders.search import OrderFilter, find, open_ledger
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 
 
 def list_orders(

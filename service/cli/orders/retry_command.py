@@ -20,8 +20,8 @@ from service.cli.orders.requeue import (
 )
 from service.cli.orders.search import OrderFilter, find, open_ledger
 from service.errors import ConfigError, Problem
-from service.orders.state.entry import Status
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Status
 
 # A filter that matches more orders than this needs a confirmation.
 CONFIRM_ABOVE = 20

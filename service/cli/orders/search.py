@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from service.cli.common.options import find_redis
 from service.cli.orders.entry_format import changed_at, why
 from service.configuration import load_configuration
-from service.orders.state.entry import Entry, Status
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Status
 from service.redis.client import connect
 from service.settings import Settings
 

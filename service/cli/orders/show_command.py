@@ -13,8 +13,8 @@ from service.cli.orders.entry_format import as_dict, why
 from service.cli.orders.search import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
-from service.orders.state.entry import Entry
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry
 
 
 def show_order(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from service.cli.orders.entry_format import to_ms
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.entry import Entry, Stage
+from service.orders.state.order_entry import Entry, Stage
 
 # Four characters a second: a whole line stays within the 80 columns of a terminal.
 WIDTH = 40

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from service.errors import EnrichError
 from service.orders.state.keys import backfill_lock_key
-from service.process.tasks import cancel_and_wait
+from service.process.task_cancellation import cancel_and_wait
 from service.redis.client import TRANSIENT_ERRORS
 
 LOCK_TTL_S = 30

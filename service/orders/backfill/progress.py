@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from service.bigcommerce.models import to_int
 from service.orders.create_window import Window
-from service.orders.state.entry import Status
+from service.orders.state.order_entry import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 
 from service.bigcommerce import QuotaWaitingApi
-from service.bigcommerce.core import PER_PAGE
+from service.bigcommerce.core_api import PER_PAGE
 from service.errors import Refused
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary, ListedOrder
 from service.orders.backfill.retry import FIRST_CALL_TIMEOUT_S, UPSTREAM_TIMEOUT_S, retry_redis, retry_upstream
 from service.orders.document.cache import Cache
-from service.orders.state.entry import Status
 from service.orders.state.keys import backfill_key
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Status
 from service.orders.state.queue import BACKFILL, EnqueueResult, Queue
 from service.redis.client import TRANSIENT_ERRORS
 

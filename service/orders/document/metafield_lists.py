@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.core import Core
+from service.bigcommerce.core_api import Core
 from service.bigcommerce.models import to_int
 from service.errors import Refused
 from service.orders.create_window import Window

@@ -3,7 +3,7 @@
 import asyncio
 
 from service.bigcommerce import Account, Priority, Transport
-from service.bigcommerce.quota import Quota
+from service.bigcommerce.quota_headers import Quota
 from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import OutOfBudget, WaitUntil
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
-from service.orders.state.jobs import POLL_VALUES, WINDOW
+from service.orders.state.job_kinds import POLL_VALUES, WINDOW
 from service.orders.state.keys import late_key, late_misses_key, late_seen_key
 
 POLL_INTERVAL_S = 1.0

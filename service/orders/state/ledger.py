@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterable
 
 from redis.asyncio import Redis
 
-from service.orders.state.entry import Entry, Status
 from service.orders.state.keys import entry_key, failed_key, index_key
+from service.orders.state.order_entry import Entry, Status
 
 
 class Ledger:

@@ -19,9 +19,8 @@ from service.errors import QueueUnavailable
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
-from service.orders.state.entry import Stage
 from service.orders.state.heartbeats import Heartbeats
-from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import (
     entry_key,
     index_key,
@@ -32,9 +31,10 @@ from service.orders.state.keys import (
     webhook_seen_key,
 )
 from service.orders.state.lua import Trigger
+from service.orders.state.order_entry import Stage
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
-from service.retry import call_with_retry
+from service.transient_retry import call_with_retry
 
 # BigCommerce repeats a refused webhook only after the window has closed, so waiting a little is better than a 503.
 PATIENCE_S = 2.0

@@ -14,8 +14,7 @@ from redis.asyncio import Redis
 from service.errors import EnrichError
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
+from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
 from service.orders.state.keys import (
     breaker_key,
     entry_key,
@@ -28,6 +27,7 @@ from service.orders.state.keys import (
     waiting_key,
 )
 from service.orders.state.lua import State
+from service.orders.state.order_entry import Entry, Status
 
 DAY_MS = 86_400_000
 KEEP_FAILED_MS = 90 * DAY_MS

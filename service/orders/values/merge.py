@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from service.bigcommerce.models import Record, Values, has_content
-from service.orders.state.entry import Sent
+from service.orders.state.order_entry import Sent
 from service.orders.values.field_names import FieldNames
 
 PO_NUMBER = "po_number"

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from service.bigcommerce import StoreApi, Transport
 from service.bigcommerce.apis import Api
-from service.bigcommerce.http_client import AiohttpTransport, http_client
+from service.bigcommerce.connection_pool import AiohttpTransport, http_client
 from service.bigcommerce.models import Values
 from service.bigcommerce.transport import Call
 from service.errors import NotFound, TryAgain, Unsure

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis as SyncRedis
 
 from service.bigcommerce import Api
-from service.bigcommerce.quota import Quota
+from service.bigcommerce.quota_headers import Quota
 from service.checks.environment import check_clock, check_quotas, check_redis, check_redis_settings
 from service.redis.client import connect
 from tests.fakes.checks import lines

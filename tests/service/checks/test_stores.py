@@ -10,13 +10,13 @@ import pytest
 from redis.asyncio import Redis
 
 from service.bigcommerce import Account, Api, StoreApi, Transport
-from service.bigcommerce.http_client import http_client
+from service.bigcommerce.connection_pool import http_client
 from service.checks import Finding, check_clock, check_stores
 from service.checks.stores import MAX_CONCURRENT_STORES, check_store
 from service.configuration import Configuration
 from service.hooks import set_destination
 from service.orders.document.cache import Cache
-from service.orders.values.resolution import read_configs
+from service.orders.values.values_to_send import read_configs
 from service.redis.client import connect
 from service.stores import Endpoints
 from tests.fakes.checks import configuration, lines

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 from service.redis.embedded import EmbeddedRedis
 from tests.fakes.cli import COMMAND, Keep
 from tests.fakes.redis_failover import redis_on_tcp

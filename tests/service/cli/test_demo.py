@@ -13,7 +13,7 @@ from service.cli import demo
 from service.cli.demo import percentile, summary
 from service.demo.orders import comment, form_field, guest, late
 from service.demo.run import DemoError, Placed
-from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.order_entry import Entry, Stage, Status
 from tests.fakes.cli import Enrich
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 from typer.main import get_group
 
 from service.cli import app
-from service.cli.common.lazy import LazyCommand
+from service.cli.common.lazy_commands import LazyCommand
 from service.cli.orders import search
 from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
 from service.redis.errors import PersistenceError

@@ -25,8 +25,8 @@ from service.demo.orders import (
 )
 from service.orders.document.cache import Cache
 from service.orders.document.loading import NoCompanyUser, read_order, read_people
-from service.orders.state.entry import Status
-from service.orders.values.resolution import ResolvedValues, read_configs, resolve_values
+from service.orders.state.order_entry import Status
+from service.orders.values.values_to_send import ResolvedValues, read_configs, resolve_values
 from service.redis.client import connect
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 

@@ -6,7 +6,7 @@ import pytest
 
 from service.demo.orders import form_field, guest, late, no_po
 from service.demo.run import Placed, _deviations
-from service.orders.state.entry import Entry, Stage, Status
+from service.orders.state.order_entry import Entry, Stage, Status
 
 GOOD = form_field("4700-D")
 RECORD = {"po_number": "4700-D", "extra_fields": GOOD.fields}

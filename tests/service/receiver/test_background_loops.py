@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 PROGRAM = """
 from functools import partial
 from service import logs
-from service.process.loops import Loops
+from service.process.background_loops import Loops
 from service.receiver import app
 from service.receiver.authentication import StoreRegistry
 from service.receiver.server import serve

@@ -11,7 +11,7 @@ import pytest
 
 from service.hooks import WEBHOOK_PATH
 from service.process.sockets import raise_descriptor_limit
-from service.receiver import connections, protocol, webhooks
+from service.receiver import connections, http_protocol, webhook_endpoint
 from tests.fakes.receiver_process import HEAD_TIMEOUT_S, SHORT, Receiver, get, limited, receiver, status_of, webhook
 from tests.fakes.webhooks import a_body, signed
 
@@ -36,7 +36,7 @@ def full() -> Iterator[Receiver]:
 
 def test_keep_alive_is_longer_than_any_proxys() -> None:
     defaults_s = {"nginx": 60, "ingress-nginx": 60, "AWS ALB": 60, "Traefik": 90, "Caddy": 120, "Google Cloud": 600}
-    assert max(defaults_s.values()) < protocol.KEEP_ALIVE_S
+    assert max(defaults_s.values()) < http_protocol.KEEP_ALIVE_S
 
 
 async def test_idle_connection_is_closed_after_the_keep_alive_and_not_before() -> None:
@@ -69,16 +69,16 @@ async def test_head_without_end_is_431_and_takes_no_memory(short: Receiver, endl
 
 
 async def test_large_head_is_431_and_its_sender_gets_to_read_it(short: Receiver) -> None:
-    cookie = "a" * (protocol.HEAD_LIMIT + 1)
+    cookie = "a" * (http_protocol.HEAD_LIMIT + 1)
     answer = await short.send(get("/healthz", f"cookie: {cookie}\r\n"))
     assert status_of(answer) == 431
     assert b"connection: close" in answer
 
 
 async def test_head_below_the_limit_is_taken_whatever_body_follows(short: Receiver) -> None:
-    cookie = "a" * (protocol.HEAD_LIMIT - 2000)
+    cookie = "a" * (http_protocol.HEAD_LIMIT - 2000)
     head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\nconnection: close\r\n"
-    body = b" " * webhooks.BODY_LIMIT_BYTES
+    body = b" " * webhook_endpoint.BODY_LIMIT_BYTES
     answer = await short.send(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     assert status_of(answer) == 400  # read to the end: it is not JSON
 

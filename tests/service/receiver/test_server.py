@@ -19,7 +19,7 @@ import pytest
 from service.errors import ConfigError, QueueUnavailable
 from service.hooks import WEBHOOK_PATH
 from service.orders.state.queue import EnqueueResult, Webhook
-from service.receiver import webhooks
+from service.receiver import webhook_endpoint
 from service.receiver.app import create_app
 from service.receiver.authentication import StoreRegistry
 from service.receiver.server import Server, serve
@@ -104,7 +104,7 @@ async def test_head_of_healthz_is_200_without_a_body(client: httpx.AsyncClient) 
     assert (response.status_code, response.content) == (200, b"")
 
 
-@pytest.mark.parametrize("size", [webhooks.BODY_LIMIT_BYTES + 1, 10_000_000])
+@pytest.mark.parametrize("size", [webhook_endpoint.BODY_LIMIT_BYTES + 1, 10_000_000])
 async def test_sender_of_too_large_a_body_gets_to_read_413(client: httpx.AsyncClient, size: int) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(0, size, 10_000):
@@ -133,7 +133,7 @@ async def test_large_body_with_expect_100_continue_is_413_before_it_is_sent(serv
 
 
 async def test_slow_body_is_408(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(webhook_endpoint, "BODY_TIMEOUT_S", 0.05)
     response = await exchange(server, f"{POST}content-length: 100\r\n\r\n".encode(), b'{"scope":')
     assert head_of(response)[0] == 408
 

@@ -3,9 +3,9 @@
 import pytest
 from arq import Retry
 
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import entry_key
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import Webhook
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.bigcommerce.core import Core
-from service.orders.state.jobs import RECONCILE
+from service.bigcommerce.core_api import Core
+from service.orders.state.job_kinds import RECONCILE
 from service.orders.state.keys import cursor_key, hook_key
 from service.orders.state.queue import Webhook
 from service.sandbox.demo import DEMO_STORE_HASH as STORE

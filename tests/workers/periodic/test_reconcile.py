@@ -6,11 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.bigcommerce import Account, Api, Priority
-from service.bigcommerce.core import Core
+from service.bigcommerce.core_api import Core
 from service.errors import OutOfBudget
-from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import cursor_key, waiting_key
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.workers.periodic.conftest import ReconciledStore
 from tests.workers.stack import Stack

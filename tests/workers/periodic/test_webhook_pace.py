@@ -9,7 +9,7 @@ from arq import Retry
 from structlog.testing import capture_logs
 
 from service.hooks.state import REQUEST_INTERVAL_S
-from service.orders.state.jobs import MONITOR_HOOKS
+from service.orders.state.job_kinds import MONITOR_HOOKS
 from service.orders.state.queue import Webhook
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.workers.periodic.conftest import ReconciledStore

@@ -20,9 +20,9 @@ from service.cli.backfill.command import _date_range
 from service.cli.backfill.progress import ProgressDisplay
 from service.errors import ConfigError
 from service.orders.backfill.progress import BackfillProgress, ListedOrder
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import RECOVERY
+from service.orders.state.job_kinds import RECOVERY
 from service.orders.state.keys import backfill_lock_key
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from service.cli.common.output import open_console, print_json
 from service.cli.orders.entry_format import as_table
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.cli import COMMAND
 
 EVIL = "before \x1b]0;title\x07\x9b31m\x00\rafter"

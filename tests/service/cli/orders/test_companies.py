@@ -11,11 +11,11 @@ import httpx
 import pytest
 from arq import ArqRedis
 
-from service.bigcommerce.core import Core
+from service.bigcommerce.core_api import Core
 from service.cli.orders import companies
 from service.orders.document.cache import Cache
-from service.orders.state.entry import Entry, Status
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import CommandResult, Enrich

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.cli.orders import requeue, retry_command
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.cli import CommandResult, Enrich, Keep
 from tests.fakes.orders import enriched, entries, failed, put_into_recovery, with_stores, worker_thread
 from tests.fakes.redis_server import running_redis

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.orders.state.entry import Entry
+from service.orders.state.order_entry import Entry
 from tests.fakes.cli import CommandResult, Enrich, Keep
 from tests.fakes.orders import enriched, listed, put_into_recovery, with_stores
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from service.cli.orders.timeline import longest_step, timeline
-from service.orders.state.entry import Entry, Stage
+from service.orders.state.order_entry import Entry, Stage
 
 CREATED = 1_768_078_800.0
 

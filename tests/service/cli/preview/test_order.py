@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.orders.state.entry import Entry, Status
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich

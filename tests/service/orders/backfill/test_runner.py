@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from service.bigcommerce.core import Core
+from service.bigcommerce.core_api import Core
 from service.errors import CredentialsRefused, Refused, TryAgain
 from service.orders.backfill import runner as backfill
 from service.orders.backfill.runner import MAX_IN_FLIGHT, Backfill
 from service.orders.document.cache import Cache
-from service.orders.state.entry import Entry, Status
-from service.orders.state.jobs import RECOVERY
+from service.orders.state.job_kinds import RECOVERY
 from service.orders.state.keys import entry_key
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import BACKFILL, Queue
 from service.orders.state.transitions import Transitions
 from tests.fakes.backfill_stack import (

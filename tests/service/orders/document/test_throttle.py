@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.bigcommerce.quota import Quota
+from service.bigcommerce.quota_headers import Quota
 from service.orders.document.throttle import MAX_PAUSE_S, Throttle
 
 

@@ -2,9 +2,9 @@ import pytest
 from arq import ArqRedis
 
 from service.orders.state import transitions as module
-from service.orders.state.entry import Entry, Sent, Status
 from service.orders.state.keys import entry_key, failed_key, index_key
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Sent, Status
 from service.orders.state.transitions import DAY_MS, Transitions
 
 NOW = 1_700_000_000.0

@@ -8,10 +8,10 @@ from arq import ArqRedis
 
 from service.errors import QueueUnavailable
 from service.orders.state import queue as orders_queue
-from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.jobs import RECOVERY, WINDOW
+from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import entry_key
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import Counts, EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect

@@ -8,11 +8,11 @@ from arq import ArqRedis
 from arq.constants import in_progress_key_prefix
 
 from service.orders.state import transitions as module
-from service.orders.state.breaker import Breaker
-from service.orders.state.entry import Entry, Stage, Status
-from service.orders.state.jobs import PROBE, RECOVERY, VERIFY, WINDOW
+from service.orders.state.credentials_breaker import Breaker
+from service.orders.state.job_kinds import PROBE, RECOVERY, VERIFY, WINDOW
 from service.orders.state.keys import entry_key, failed_key, index_key, parked_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt, Transitions
 

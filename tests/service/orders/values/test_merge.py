@@ -1,7 +1,7 @@
 from typing import Any
 
 from service.bigcommerce.models import Record, Values
-from service.orders.state.entry import Sent
+from service.orders.state.order_entry import Sent
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import has_lost_values, lost_carried, merge, same, shows_all
 

@@ -1,0 +1,176 @@
+"""Compiles a store's rules, and evaluates them on an order document."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from service.errors import ConfigError, Problem
+from service.rules.expression import Reads
+from service.rules.plain_text import clean, one_line
+from service.rules.value_search import Search
+from service.stores import Rule, Store, rule_place
+
+PO_NUMBER = ("po_number",)
+Kind = Literal["from", "value", "default", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Which parts of the document the rules read besides the order. Nothing else is fetched."""
+
+    consignments: bool
+    """Products or shipping addresses."""
+
+    metafields: bool
+    customer: bool
+    customer_attributes: bool
+    customer_form_fields: bool
+    user: bool
+    company: bool
+
+    metafield_namespaces: frozenset[str] = frozenset()
+    """The namespaces that the rules read; empty when they need all metafields."""
+
+    customer_group: bool = False
+    cart: bool = False
+    quote: bool = False
+    record: bool = False
+    transactions: bool = False
+
+    @classmethod
+    def of(cls, reads: Iterable[Reads]) -> Self:
+        """The needs of expressions with these reads."""
+        all_reads = tuple(reads)
+
+        def read(*path: str) -> bool:
+            return any(path in reads for reads in all_reads)
+
+        return cls(
+            consignments=read("products") or read("shipping_addresses"),
+            metafields=read("metafields"),
+            customer=read("customer"),
+            customer_attributes=read("customer", "attributes"),
+            customer_form_fields=read("customer", "form_fields"),
+            user=read("user"),
+            company=read("company"),
+            metafield_namespaces=cls._namespaces(all_reads),
+            customer_group=read("customer", "group"),
+            cart=read("cart"),
+            quote=read("quote"),
+            record=read("record"),
+            transactions=read("transactions"),
+        )
+
+    @staticmethod
+    def _namespaces(all_reads: Iterable[Reads]) -> frozenset[str]:
+        if any({(), ("metafields",)} & reads.whole for reads in all_reads):
+            return frozenset()
+        named = frozenset().union(*(reads.named for reads in all_reads))
+        return frozenset(path[1] for path in named if path[0] == "metafields" and len(path) == 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How a rule got its value: ``source`` is the expression that gave it, ``kind`` the key of the rule.
+
+    ``raw`` is the value as found, ``text`` the value as sent. Both may be personal data of the shopper.
+    """
+
+    name: str
+    source: str | None
+    kind: Kind
+    raw: Any
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The values that the rules gave for one order. Field keys are those of the stores file.
+
+    ``missing`` are the required rules without a value: ``po_number`` or a field's key. ``errors`` maps a rule to why
+    its expressions failed, when none of them gave a value. A default is used then, so a rule may have both an error
+    and a value. No error contains anything from the order.
+    """
+
+    po_number: str | None
+    fields: dict[str, str]
+    missing: tuple[str, ...]
+    errors: Mapping[str, str]
+    traces: tuple[Trace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """One compiled rule."""
+
+    name: str
+    is_po_number: bool
+    rule: Rule
+    search: Search
+
+    def apply(self, document: Mapping[str, Any]) -> tuple[Trace, str | None]:
+        """Evaluate the rule: its value as a trace, and why expressions failed when none of them gave a value."""
+        if self.rule.value is not None:
+            return self._trace("value", None, self.rule.value, clean(self.rule.value)), None
+        found, failure = self.search.run(document)
+        if found:
+            return self._trace("from", found.source, found.raw, found.text), None
+        if self.rule.default is not None:
+            return self._trace("default", None, self.rule.default, clean(self.rule.default)), failure
+        return self._trace("none", None, None, ""), failure
+
+    def _trace(self, kind: Kind, source: str | None, raw: Any, text: str) -> Trace:
+        # An extra field may have several lines; a PO number has one.
+        return Trace(self.name, source, kind, raw, (one_line(text) if self.is_po_number else text) or None)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The compiled rules of one store."""
+
+    rules: tuple[CompiledRule, ...]
+
+    @property
+    def needs(self) -> Needs:
+        """Which parts of the order document these rules read."""
+        return Needs.of([expression.reads for rule in self.rules for expression in rule.search.expressions])
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The keys of the extra fields whose rule says ``required``."""
+        return frozenset(rule.name for rule in self.rules if rule.rule.required and not rule.is_po_number)
+
+    def evaluate(self, document: Mapping[str, Any]) -> Evaluation:
+        """Evaluate every rule on an order document of plain JSON values. Never raises."""
+        outcomes = [(rule, *rule.apply(document)) for rule in self.rules]
+        texts = [(rule, trace.text) for rule, trace, _ in outcomes if trace.text is not None]
+        return Evaluation(
+            po_number=next((text for rule, text in texts if rule.is_po_number), None),
+            fields={rule.name: text for rule, text in texts if not rule.is_po_number},
+            missing=tuple(rule.name for rule, trace, _ in outcomes if rule.rule.required and trace.text is None),
+            errors={rule.name: failure for rule, _, failure in outcomes if failure is not None},
+            traces=tuple(trace for _, trace, _ in outcomes),
+        )
+
+
+def compile_rules(store: Store, file: str = "stores.toml") -> RuleSet:
+    """Compile a store's rules. Raises ConfigError with the problems of all rules; ``file`` is shown in their places."""
+    problems: list[Problem] = []
+    rules: list[CompiledRule] = []
+    for keys, rule in _rules_of(store):
+        try:
+            search = Search.compile(rule, rule_place(file, store.hash, *keys))
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            rules.append(CompiledRule(keys[-1], keys == PO_NUMBER, rule, search))
+    if problems:
+        raise ConfigError(*problems)
+    return RuleSet(tuple(rules))
+
+
+def _rules_of(store: Store) -> Iterator[tuple[tuple[str, ...], Rule]]:
+    if store.po_number:
+        yield PO_NUMBER, store.po_number
+    for key, rule in store.extra_fields.items():
+        yield ("extra_fields", key), rule

@@ -1,0 +1,55 @@
+"""The possible results of one attempt at an order."""
+
+from dataclasses import dataclass
+
+from service.errors import CredentialsRefused
+from service.orders.state.order_entry import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The order has its final outcome."""
+
+    status: Status
+    reason: str | None = None
+    verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """The order needs another attempt: in ``seconds``, or with exponential backoff if that is None."""
+
+    trouble: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingStatus:
+    """The order is incomplete, and the store wants it enriched only after its status changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingValues:
+    """Rules have no value yet, and it may still come: another attempt in ``seconds``, inside the window.
+
+    ``seen`` identifies the metafields that this attempt saw: other ones are a reason to try again at once.
+    """
+
+    rules: tuple[str, ...]
+    seconds: float
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """BigCommerce accepted the write. The record must still be verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingCredentials:
+    """BigCommerce refuses the store's credentials."""
+
+    refused: CredentialsRefused
+
+
+AttemptResult = Finished | RetryLater | AwaitingStatus | AwaitingValues | Written | AwaitingCredentials

@@ -1,0 +1,299 @@
+"""A worker with short leases on its jobs, so that a dead worker is noticed within seconds.
+
+arq marks a running job with a key that lives longer than any job may take: a killed worker's orders would come back
+after their window has closed. Here that key is a lease: it lives for two seconds, names its owner, and is renewed
+while the job runs. arq's own worker also checks every running job at each poll; this one claims free jobs in one step.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from arq import Worker
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.utils import timestamp_ms
+from redis.exceptions import NoPermissionError
+
+from service.errors import EnrichError
+from service.logs import Event
+from service.process.task_cancellation import cancel_and_wait
+from service.redis.errors import TRANSIENT_ERRORS, diagnose
+from workers import lua
+
+log = structlog.get_logger()
+
+# A dead worker's jobs run again within 3 s, inside the window: the lease has to expire and the queue to be polled.
+LEASE_S = 2.0
+RENEW_INTERVAL_S = 0.5
+# The least time between two polls of a queue, however many orders come in: one poll serves many.
+MIN_POLL_INTERVAL_S = 0.005
+# Without the right to poll the queue, a worker is in the same position as without Redis.
+_REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
+# One poll covers this many ids, so that running jobs at the front do not hide waiting ones behind them.
+QUEUE_READ_LIMIT = 5000
+# The delay of a job that was rebuilt from its id, so that one that cannot be read again does not keep a worker busy.
+REBUILT_JOB_DELAY_MS = 1000
+
+
+class LeaseLost(EnrichError):
+    """Another worker has taken over the job."""
+
+
+class LeasedWorker(Worker):
+    """An arq worker for one queue: leases with an owner, polling through outages of Redis, graceful shutdown."""
+
+    def __init__(
+        self,
+        *args: Any,
+        guards: Callable[[str], str | None] = lambda _: None,
+        rebuild: Callable[[str], bytes | None] = lambda _: None,
+        poll_interval_s: float,
+        on_lease_lost: Callable[[], None] = lambda: None,
+        **kwargs: Any,
+    ) -> None:
+        """``guards`` returns, for a job's id, the sorted set that it works off: the job stays until that set is empty.
+
+        ``rebuild`` returns the body of a job from its id; None for an unknown kind of id. ``on_lease_lost`` is called
+        for each job that another worker took over. The queue is polled every ``poll_interval_s``, and when ``wake`` is
+        called.
+        """
+        super().__init__(
+            *args,
+            # The interval between polls is set below.
+            poll_delay=0.0,
+            handle_signals=False,
+            keep_result=0,
+            # The order's lifecycle decides when to give up; arq must never drop a job.
+            max_tries=1_000_000_000,
+            # Each job limits its own time. After arq's timeout the job would be lost, so it must never come.
+            job_timeout=10 * 365 * 86_400,
+            **kwargs,
+        )
+        self._work_list_of = guards
+        self._rebuild = rebuild
+        self._on_lease_lost = on_lease_lost
+        self._poll_interval_s = poll_interval_s
+        self._wake_up = asyncio.Event()
+        self.ctx["ensure_lease"] = self.ensure_lease
+        self.owner = uuid.uuid4().hex
+        self._leases: dict[str, _Lease] = {}
+        self._stopping = False
+        self._redis_is_lost = False
+
+    @property
+    def running(self) -> int:
+        """How many jobs this worker runs."""
+        return self.job_counter
+
+    def wake(self) -> None:
+        """Poll the queue now: a job was added."""
+        self._wake_up.set()
+
+    async def main(self) -> None:
+        """Poll until cancelled. arq's own ``main`` first asks INFO, which a Redis user may well not be allowed."""
+        self.ctx["redis"] = self.pool
+        while True:
+            await self._poll_iteration()
+
+    async def _poll_iteration(self) -> None:
+        """Claim due jobs, remove finished ones, then wait for the next poll.
+
+        This replaces arq's own poll, which compares due times with this machine's clock instead of Redis's.
+        """
+        if self.allow_pick_jobs:
+            await self.claim_due_jobs()
+        for job_id, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[job_id]
+                task.result()  # raises what arq did not expect
+        if self._redis_is_lost:
+            self._redis_is_lost = False
+            log.info(Event.REDIS_BACK, queue=self.queue_name)
+        await asyncio.sleep(MIN_POLL_INTERVAL_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_interval_s):
+                await self._wake_up.wait()
+        self._wake_up.clear()
+
+    async def claim_due_jobs(self) -> None:
+        """Claim and start due jobs: as many as slots are free, and for one store at most half of all slots."""
+        free_slots = self.max_jobs - self.job_counter
+        if free_slots <= 0:
+            return
+        claimed_at = time.monotonic()
+        claimed, unreadable = await lua.claim_jobs(
+            self.pool,
+            queue=self.queue_name,
+            now_ms=None,
+            owner=self.owner,
+            lease_ms=int(LEASE_S * 1000),
+            limit=free_slots,
+            lease_prefix=in_progress_key_prefix,
+            store_limit=max(1, self.max_jobs // 2),
+            read_limit=QUEUE_READ_LIMIT,
+            running=list(self.tasks),
+        )
+        for job_id in unreadable:
+            log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=False)
+        for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
+            self._start(job_id, _Lease(int(float(score)), claimed_at))
+
+    def _start(self, job_id: str, lease: "_Lease") -> None:
+        self.job_counter += 1
+        self._leases[job_id] = lease
+        task = self.loop.create_task(self.run_job(job_id, lease.due_ms))
+        task.add_done_callback(lambda _: self._job_done(job_id))
+        self.tasks[job_id] = task
+
+    def _job_done(self, job_id: str) -> None:
+        if self.job_counter >= self.max_jobs:
+            self.wake()  # a job may wait for this slot
+        self.job_counter -= 1
+        self._leases.pop(job_id, None)
+
+    async def finish_job(
+        self,
+        job_id: str,
+        finish: bool,
+        result_data: bytes | None,
+        result_timeout_s: float | None,
+        keep_result_forever: bool,
+        incr_score: int | None,
+        keep_in_progress: float | None,
+    ) -> None:
+        """Close or requeue the job, unless another worker has taken it over."""
+        delay_ms = None
+        if incr_score:
+            # arq adds to the delay what has passed since the job was due, by this machine's clock. Only the delay is
+            # the same on every clock.
+            delay_ms = max(0, incr_score + self._leases[job_id].due_ms - timestamp_ms())
+        await self._finish(job_id, is_done=finish, delay_ms=delay_ms)
+
+    async def _finish(self, job_id: str, *, is_done: bool, delay_ms: int | None) -> None:
+        await lua.finish_job(
+            self.pool,
+            lease=in_progress_key_prefix + job_id,
+            job=job_key_prefix + job_id,
+            tries=retry_key_prefix + job_id,
+            queue=self.queue_name,
+            work_list=self._work_list_of(job_id),
+            now_ms=None,
+            owner=self.owner,
+            job_id=job_id,
+            due_ms=self._leases[job_id].due_ms,
+            is_done=is_done,
+            delay_ms=delay_ms,
+        )
+
+    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
+        """Rebuild a job that cannot be read from its id, or drop it when the id is not of a known kind."""
+        body = self._rebuild(job_id)
+        log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=body is not None)
+        if body is not None:
+            await self.pool.set(job_key_prefix + job_id, body)
+        await self._finish(job_id, is_done=body is None, delay_ms=REBUILT_JOB_DELAY_MS)
+
+    async def ensure_lease(self, job_id: str) -> None:
+        """Check that this worker still has the lease, before a step that cannot be undone.
+
+        Raises LeaseLost when another worker has the job. This asks Redis only when the last renewal was too long ago,
+        after a pause of this process or of Redis.
+        """
+        lease = self._leases.get(job_id)
+        if lease is None or time.monotonic() - lease.renewed_at < LEASE_S - RENEW_INTERVAL_S:
+            return
+        if await self._renew([job_id]):
+            raise LeaseLost(job_id)
+
+    async def serve(self) -> None:
+        """Poll the queue until ``drain``. Outages of Redis do not end it; running jobs continue meanwhile."""
+        renewing = asyncio.create_task(self._renew_leases())
+        while not self._stopping:
+            try:
+                await self.async_run()
+            except asyncio.CancelledError:
+                break
+            except _REDIS_LOST as error:
+                if not self._redis_is_lost:
+                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=str(diagnose(error)))
+                self._redis_is_lost = True
+            except Exception:
+                log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
+            await asyncio.sleep(RENEW_INTERVAL_S)
+        renewing.cancel()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Claim no more jobs, wait for the running ones, and end ``serve``.
+
+        Returns how many did not finish within ``timeout_s``; they are cancelled and requeued.
+        """
+        self.allow_pick_jobs = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.tasks:
+                    await asyncio.wait(list(self.tasks.values()))
+                    # The next poll removes finished tasks.
+                    self.wake()
+                    await asyncio.sleep(MIN_POLL_INTERVAL_S)
+        unfinished = [task for task in self.tasks.values() if not task.done()]
+        await cancel_and_wait(unfinished)
+        self._stopping = True
+        if self.main_task is not None:
+            await cancel_and_wait([self.main_task])
+        return len(unfinished)
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_INTERVAL_S)
+            running = [job_id for job_id, task in self.tasks.items() if not task.done()]
+            if not running:
+                continue
+            try:
+                lost = await self._renew(running)
+            except TRANSIENT_ERRORS:
+                continue
+            except Exception:
+                # Never end this loop: without it every longer job would run twice.
+                log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
+                continue
+            for job_id, reason in lost.items():
+                # A job that is gone has usually just finished here: let it complete.
+                if reason == "taken" and (task := self.job_tasks.get(job_id)):
+                    log.warning(Event.LEASE_LOST, job=job_id)
+                    self._on_lease_lost()
+                    task.cancel()
+
+    async def _renew(self, job_ids: list[str]) -> dict[str, str]:
+        """Renew the leases; returns those that are lost, as "taken" or "gone"."""
+        renewed_at = time.monotonic()
+        answer = await lua.renew_leases(
+            self.pool,
+            queue=self.queue_name,
+            owner=self.owner,
+            lease_ms=int(LEASE_S * 1000),
+            lease_prefix=in_progress_key_prefix,
+            due_ms_by_job={job_id: lease.due_ms for job_id in job_ids if (lease := self._leases.get(job_id))},
+        )
+        lost = dict(zip(answer[::2], answer[1::2], strict=True))
+        for job_id in set(job_ids) - lost.keys():
+            if lease := self._leases.get(job_id):
+                lease.renewed_at = renewed_at
+        return lost
+
+
+@dataclass(slots=True)
+class _Lease:
+    """A lease of this worker: when its job was due, and when it was last renewed, on the monotonic clock."""
+
+    due_ms: int
+    renewed_at: float
+
+
+def store_of(job_id: str) -> str:
+    """The store of a job. Ids are ``<kind>:<store>:<order>`` or ``<kind>:<store>``."""
+    return job_id.partition(":")[2].partition(":")[0]

@@ -1,0 +1,300 @@
+"""The jobs for single orders: they start attempts and apply their results.
+
+A job is never lost. It ends when its order is finished, parked, waiting, or handed over to another queue; any error
+requeues it.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from arq import Retry
+
+from service.bigcommerce import Account, StoreApi
+from service.configuration import ConfiguredStore
+from service.logs import Event
+from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.document.batch_loader import OrderLoader
+from service.orders.document.cache import Cache, Locks
+from service.orders.state.credentials_breaker import LONGEST_PROBE_S
+from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.queue import BACKFILL
+from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
+from service.redis.client import TRANSIENT_ERRORS
+from workers import order_completion
+from workers.attempt_results import (
+    AttemptResult,
+    AwaitingCredentials,
+    AwaitingStatus,
+    AwaitingValues,
+    Finished,
+    RetryLater,
+    Written,
+)
+from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
+from workers.job_leases import LeaseLost
+from workers.order_lifecycle import Lifecycle
+from workers.order_log import log_retry_later
+from workers.resources import Resources
+from workers.verification import VERIFY_AFTER_S
+
+log = structlog.get_logger()
+
+# Much longer than any attempt takes: it only ends an attempt that hangs.
+ATTEMPT_TIMEOUT_S = 60.0
+
+# A stale attempt is repeated after so long.
+STALE_ATTEMPT_RETRY_S = 0.05
+
+# Retries of orders that wait for quota are spread, so that about so many a second ask for it.
+RECOVERY_RATE_PER_S = 5.0
+
+# Old orders are not urgent: those written within the same interval are verified together, in one call.
+VERIFY_TOGETHER_S = 5.0
+
+# How often an incomplete order's status is checked in case a webhook is lost. An abandoned order never changes.
+STATUS_CHECK_AFTER_S = 900.0
+STATUS_CHECK_MAX_INTERVAL_S = 12 * 3600.0
+STATUS_CHECK_FOR_S = 7 * 86_400.0
+
+# Errors that are not the order's fault are retried for as long as BigCommerce retries a webhook.
+GIVE_UP_AFTER_S = 48 * 3600.0
+
+Attempt = Callable[[dict[str, Any], Entry], Awaitable[float | None]]
+
+
+class Jobs:
+    """The job functions for single orders. arq calls them with the arguments stored in the job."""
+
+    def __init__(self, resources: Resources, *, clock: Callable[[], float] = time.time) -> None:
+        self._resources = resources
+        self._clock = clock
+        self._loaders: dict[tuple[str, bool], OrderLoader] = {}
+        self._reading = Locks()
+
+    async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
+        """Enrich an order while its create window is open; after that it goes to recovery."""
+        await self._run(ctx, store, order_id, self._in_window)
+
+    async def recover(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
+        """Retry an order after its window, until it is finished."""
+        await self._run(ctx, store, order_id, self._in_recovery)
+
+    async def _run(self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt) -> None:
+        """Make an attempt. ``attempt`` returns in how many seconds the job runs again; None if the job is done."""
+        with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
+            try:
+                again = await self._begin(ctx, store, order_id, attempt)
+            except StaleAttempt:
+                # Usually another worker has the job, and this retry changes nothing. But the newer attempt may have
+                # begun late, for a worker that has given up the job: then no other worker has the order.
+                again = STALE_ATTEMPT_RETRY_S
+            except Exception as error:
+                back = requeue(ctx, error)
+                if not await self._give_up(ctx, store, order_id, error):
+                    raise back from error
+                return
+            if again is not None:
+                raise Retry(defer=again)
+
+    async def _give_up(self, ctx: dict[str, Any], store: str, order_id: int, error: Exception) -> bool:
+        """Fail an order that an internal error has kept from finishing for 48 hours; returns whether it is finished."""
+        age_s = self._clock() - ctx["enqueue_time"].timestamp()
+        if isinstance(error, (LeaseLost, TimeoutError, *TRANSIENT_ERRORS)) or age_s < GIVE_UP_AFTER_S:
+            return False
+        try:
+            entry, _ = await self._resources.transitions.begin_attempt(store, order_id)
+            if not entry.status.is_final:
+                finished = Finished(Status.FAILED, f"internal error: {type(error).__name__}")
+                await order_completion.finish(self._resources, entry, finished)
+        except Exception:
+            return False  # the job is requeued
+        return True
+
+    async def _begin(self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt) -> float | None:
+        entry, refused = await self._resources.transitions.begin_attempt(store, order_id)
+        if entry.status.is_final:
+            return None
+        if entry.webhook_id:
+            structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
+        if refused and await order_completion.park(self._resources, entry):
+            return None
+        return await attempt(ctx, entry)
+
+    async def _in_window(self, ctx: dict[str, Any], entry: Entry) -> float | None:
+        if self._window_left(entry) <= 0:
+            # It must not delay orders whose window is open.
+            await self._resources.transitions.to_recovery(entry, 0.0)
+            return None
+        if entry.late_until is not None:
+            await self._resources.late.remove(entry.store, entry.order_id)
+        later = await self._attempt(ctx, entry)
+        if later is None:
+            return None
+        left = self._window_left(entry)
+        if isinstance(later, AwaitingValues):
+            await self._resources.transitions.save(entry)
+            await self._resources.late.wait(entry.store, entry.order_id, seconds=later.seconds, seen=later.seen)
+            log.debug(Event.ORDER_AWAITING_VALUES, rules=list(later.rules), retry_in_ms=round(later.seconds * 1000))
+            return later.seconds
+        if later.seconds and later.seconds < left:
+            await self._resources.transitions.save(entry)
+            # Of orders that are due together, the one whose window closes first goes first.
+            return later.seconds + left / 1000
+        await self._resources.transitions.to_recovery(entry, await self._retry_delay(ctx, entry, later))
+        return None
+
+    async def _in_recovery(self, ctx: dict[str, Any], entry: Entry) -> float | None:
+        later = await self._attempt(ctx, entry)
+        if later is None:
+            return None
+        if isinstance(later, AwaitingValues):
+            return later.seconds
+        delay = await self._retry_delay(ctx, entry, later)
+        await self._resources.transitions.save(entry)
+        return delay
+
+    async def probe(self, ctx: dict[str, Any], store: str) -> None:
+        """Try one parked order of a store; release all of them once the store's credentials are accepted."""
+        with structlog.contextvars.bound_contextvars(store=store):
+            try:
+                if store not in self._resources.configuration.stores:
+                    # Its orders wait in recovery until the store is configured again, and fail after 48 hours.
+                    await self._resources.breaker.release(store)
+                    return
+                order_id = await self._resources.breaker.first_parked(store)
+                if order_id is not None and not await self._probe_order(ctx, store, order_id):
+                    defer = min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(ctx["job_try"], 20))
+                else:
+                    released = await self._resources.breaker.release(store)
+                    log.warning(Event.CREDENTIALS_ACCEPTED, released=released)
+                    return
+            except Exception as error:
+                raise requeue(ctx, error) from error
+            raise Retry(defer=defer)
+
+    async def _probe_order(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
+        """Attempt one parked order; returns whether the store's credentials are accepted."""
+        with structlog.contextvars.bound_contextvars(order_id=order_id):
+            entry, _ = await self._resources.transitions.begin_attempt(store, order_id)
+            configured = self._resources.configuration.stores.get(store)
+            if configured is None or entry.status.is_final:
+                return configured is not None
+            result = await self._lifecycle(ctx, entry, configured).run()
+            if isinstance(result, AwaitingCredentials):
+                await self._resources.transitions.save(entry)
+                return False
+            # If the order needs another attempt, it is released with the other parked orders.
+            await self._apply(entry, result)
+        return True
+
+    async def _attempt(self, ctx: dict[str, Any], entry: Entry) -> RetryLater | AwaitingValues | None:
+        """Make an attempt and apply its result; returns it if the order needs another attempt."""
+        configured = self._resources.configuration.stores.get(entry.store)
+        if configured is None:
+            return await self._apply(entry, RetryLater("the store is not in the stores file"))
+        while True:
+            async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
+                result = await self._lifecycle(ctx, entry, configured).run()
+            if not isinstance(result, AwaitingStatus):
+                return await self._apply(entry, result)
+            if await self._await_status(entry):
+                log.info(Event.ORDER_WAITING)
+                return None
+            # The status has changed during the attempt: make another one.
+
+    async def _apply(self, entry: Entry, result: AttemptResult) -> RetryLater | AwaitingValues | None:
+        match result:
+            case AwaitingValues():
+                return result
+            case Written():
+                await self._resources.transitions.to_verification(entry, self._verify_delay(entry))
+            case AwaitingCredentials(refused):
+                await order_completion.open_breaker(self._resources, entry.store, refused)
+                if not await order_completion.park(self._resources, entry):
+                    return RetryLater(str(refused), 0.0)
+            case RetryLater(trouble) as later:
+                entry.trouble = trouble
+                if not self._has_timed_out(entry):
+                    return later
+                await order_completion.finish(self._resources, entry, Finished(Status.FAILED, trouble))
+            case Finished() as finished:
+                await order_completion.finish(self._resources, entry, finished)
+            case AwaitingStatus():
+                await self._await_status(entry)
+        return None
+
+    async def _await_status(self, entry: Entry) -> bool:
+        """Let the order wait for its status to change; False if it has just changed."""
+        age = self._resources.transport.upstream_clock.now() - entry.times.get(Stage.CREATED, 0.0)
+        # In case the webhook of the change is lost. At each check the order is about twice as old.
+        ask_in = min(max(age, STATUS_CHECK_AFTER_S), STATUS_CHECK_MAX_INTERVAL_S) if age < STATUS_CHECK_FOR_S else None
+        return await self._resources.transitions.await_status(entry, ask_in=ask_in)
+
+    def _lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Lifecycle:
+        resources, store = self._resources, configured.store
+        account = Account(store.hash, store.access_tokens)
+        is_old = entry.source == BACKFILL
+        # A restarted order must not use what was cached before. What its own attempts cache is used, or an order that
+        # waits for quota would read everything each time. A backfill clears the cache itself, once, when it starts.
+        not_before = _restarted_at(entry) if entry.start_over and not is_old else 0.0
+        return Lifecycle(
+            entry,
+            configured,
+            StoreApi(resources.transport, account),
+            self._loader(account, is_old=is_old),
+            resources.transitions,
+            Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock),
+            resources.transport.upstream_clock,
+            resources.late,
+            ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
+            clock=self._clock,
+        )
+
+    def _loader(self, account: Account, *, is_old: bool) -> OrderLoader:
+        """The loader of the account. Old orders have one of their own, so that new ones never wait for them."""
+        loader = self._loaders.get((account.store_hash, is_old))
+        if loader is None or loader.account != account:  # its access tokens have been replaced
+            loader = self._loaders[account.store_hash, is_old] = OrderLoader(self._resources.transport, account)
+        return loader
+
+    def _has_timed_out(self, entry: Entry) -> bool:
+        return entry.recovering_since is not None and self._clock() - entry.recovering_since > GIVE_UP_AFTER_S
+
+    async def _retry_delay(self, ctx: dict[str, Any], entry: Entry, later: RetryLater) -> float:
+        """Seconds until the next attempt; notes since when the order is in recovery."""
+        # All orders that wait for the same quota would return together, and most would find none left.
+        waiting = await self._resources.queue.recovering()
+        spread = random.uniform(0.0, min(MAX_BACKOFF_S, waiting / RECOVERY_RATE_PER_S))  # noqa: S311 - jitter only
+        if entry.recovering_since is None:
+            entry.recovering_since = self._clock()
+        is_old = entry.source == BACKFILL
+        if later.seconds is None:
+            delay = exponential_backoff(ctx["job_try"], longest_s=MAX_BACKFILL_BACKOFF_S if is_old else MAX_BACKOFF_S)
+        else:
+            delay = later.seconds + spread
+        # Old orders of a backfill wait for quota all the time: that is not logged.
+        if not (is_old and later.seconds is not None):
+            log_retry_later(entry, later, delay)
+        return delay
+
+    def _verify_delay(self, entry: Entry) -> float:
+        """Seconds from the write to the verification."""
+        if entry.source == BACKFILL:
+            return VERIFY_TOGETHER_S - self._clock() % VERIFY_TOGETHER_S
+        return VERIFY_AFTER_S
+
+    def _window_left(self, entry: Entry) -> float:
+        """Seconds until the order's window closes, as far as known; negative after that."""
+        opened_at = entry.times.get(Stage.CREATED) or entry.times.get(Stage.WEBHOOK_SENT)
+        if opened_at is None:
+            return WINDOW_LENGTH_S
+        return opened_at + WINDOW_LENGTH_S - self._resources.transport.upstream_clock.now()
+
+
+def _restarted_at(entry: Entry) -> float:
+    """When the order was queued again. The earlier time counts: the clock of the queueing machine may be ahead."""
+    return min(entry.times[stage] for stage in (Stage.QUEUED, Stage.PICKED_UP) if stage in entry.times)

@@ -1,0 +1,64 @@
+"""Finishing and parking orders, and opening a store's breaker: each is stored, logged and counted."""
+
+import structlog
+
+from service.errors import CredentialsRefused
+from service.logs import Event
+from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.state.order_entry import Entry, Stage
+from service.redis.client import TRANSIENT_ERRORS
+from service.transient_retry import call_with_retry
+from workers.attempt_results import Finished
+from workers.order_log import log_finished
+from workers.resources import Resources
+
+log = structlog.get_logger()
+
+# From writing to re-verification. Anything from 20 to 60 s is good; one call re-verifies many orders.
+REVERIFY_AFTER_S = 45.0
+
+# How long Redis errors are retried. After that the whole attempt is made again.
+FINISH_TIMEOUT_S = 2.0
+
+
+async def finish(resources: Resources, entry: Entry, finished: Finished) -> None:
+    """Finish the order: store its outcome, log the canonical line, and schedule re-verification of what we wrote."""
+    entry.status, entry.reason, entry.verified = finished.status, finished.reason, finished.verified
+    reverify_in = REVERIFY_AFTER_S if entry.status.is_written else None
+    # If only the answer got lost, the order is finished and no later attempt would log it.
+    await call_with_retry(
+        lambda: resources.transitions.finish(entry, reverify_in=reverify_in),
+        on=TRANSIENT_ERRORS,
+        at_most_s=FINISH_TIMEOUT_S,
+        wait_initial=0.05,
+        wait_max=0.5,
+    )
+    log_finished(entry)
+    _count(resources, entry)
+
+
+def _count(resources: Resources, entry: Entry) -> None:
+    metrics, age = resources.metrics, entry.create_age
+    metrics.orders.labels(entry.store, entry.status.value).inc()
+    if age is not None:
+        metrics.create_age.observe(age)
+        metrics.create_margin.observe(WINDOW_LENGTH_S - age)
+    ages = [(stage.value, entry.age_at(stage)) for stage in Stage]
+    metrics.stages((stage, age) for stage, age in ages if age is not None)
+    if resources.tracer:
+        resources.tracer.trace_finished(entry)
+
+
+async def park(resources: Resources, entry: Entry) -> bool:
+    """Park the order until the store's credentials are accepted. False if they are accepted already."""
+    entry.trouble = "BigCommerce refuses the store's credentials"
+    if not await resources.transitions.park(entry):
+        return False
+    log.info(Event.ORDER_PARKED)
+    return True
+
+
+async def open_breaker(resources: Resources, store: str, refused: CredentialsRefused) -> None:
+    """Stop calls for a store whose credentials BigCommerce refuses, and log that once."""
+    if await resources.breaker.open(store):
+        log.error(Event.CREDENTIALS_REFUSED, store=store, operation=refused.operation, status=refused.status)

@@ -1,0 +1,469 @@
+"""The life of an order as a state machine, told once: start reading here.
+
+    _read_order ─────▶ _resolve_values ─────▶ _create_record ─────▶ Written, then verified: created
+    GET the order      apply the rules        POST the record
+                              │                 │          ▲
+                 the window   │      the record │          │ no record yet,
+                 is closed    │  exists already │          │ and the window
+                              │   or no answer  │          │ is still open
+                              ▼                 ▼          │
+                            ┌──────────────────────────────┴─┐
+                            │        _compare_record         │────▶ Finished: unchanged, or created or updated
+                            │         GET the record         │      where an earlier write of ours succeeded
+                            └───┬────────────────────────────┘
+                   values       │               ▲  B2B Edition refuses a field
+                   are missing  ▼               │  that we only carry along
+                            _update_record ─────┴─────────────────▶ Written, then verified: updated
+                            PUT the record
+
+    Every state may also end the attempt with
+
+        Finished             skipped or failed
+        RetryLater           a transient error, or no quota: another attempt, after the window in the recovery queue
+        AwaitingValues       a rule's value may still come: another attempt, inside the window
+        AwaitingStatus       an incomplete order of a store that waits for the status to change
+        AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
+
+Each state is a method that returns the next state or the attempt's result. All jobs (enrich, recover, retry, backfill)
+enter here: the order's entry says what was sent so far, so an interrupted attempt continues where it stopped.
+When B2B Edition refuses a write, the store's field configs are read again and the values are resolved once more.
+``attempts.py`` starts attempts and applies their results; ``verification.py`` checks what was written.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from typing import Any, Protocol
+
+from service.bigcommerce import Api, StoreApi
+from service.bigcommerce.clock import UpstreamClock
+from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
+from service.configuration import ConfiguredStore
+from service.errors import (
+    AlreadyExists,
+    CredentialsRefused,
+    NotFound,
+    Refused,
+    TryAgain,
+    Unsure,
+    WaitUntil,
+)
+from service.orders.create_window import Window
+from service.orders.document.batch_loader import OrderLoader
+from service.orders.document.cache import Cache
+from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
+from service.orders.document.sources import read_sources
+from service.orders.state.late_orders import LateOrders
+from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.queue import BACKFILL
+from service.orders.state.transitions import Transitions
+from service.orders.values.field_names import FieldNames
+from service.orders.values.merge import merge, shows_all, shows_any
+from service.orders.values.skip import skip_reason
+from service.orders.values.values_to_send import (
+    ResolvedValues,
+    droppable_fields,
+    duplicate_fields,
+    fields_to_blame,
+    missing_required_field,
+    named_fields,
+    read_configs,
+    required_defaults,
+    resolve_values,
+    validate_evaluation,
+)
+from service.rules import Evaluation, pending_rules
+from workers.attempt_results import (
+    AttemptResult,
+    AwaitingCredentials,
+    AwaitingStatus,
+    AwaitingValues,
+    Finished,
+    RetryLater,
+    Written,
+)
+from workers.entry_notes import note_answered, note_dropped, note_kept, note_sending
+from workers.late_values import deadline_of, digest
+from workers.missing_record import may_still_come
+from workers.window_retry import WindowRetry
+
+DUPLICATE = "another order has this value already, and BigCommerce takes each value of this field only once."
+"""Why the value of a unique field is left out."""
+
+RESOLVED_VALUES_MAX_AGE_S = 600.0
+"""A backfilled order waits for quota many times. For so long its values are not resolved again."""
+
+
+class State(Protocol):
+    """A state of the order's life: returns the next state, or the result of the attempt."""
+
+    def __call__(self) -> Awaitable["State | AttemptResult"]: ...
+
+
+async def _no_lease() -> None:
+    return
+
+
+class Lifecycle:
+    """One attempt at one order, from where its entry says it is to a result."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        configured: ConfiguredStore,
+        api: StoreApi,
+        loader: OrderLoader,
+        transitions: Transitions,
+        cache: Cache,
+        upstream_clock: UpstreamClock,
+        late: LateOrders,
+        *,
+        ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``ensure_lease`` is awaited before each call. It raises when another worker has the order now."""
+        self.entry = entry
+        self._store = configured.store
+        self._rules = configured.rules
+        self._api = api
+        self._loader = loader
+        self._transitions = transitions
+        self._cache = cache
+        self._upstream = upstream_clock
+        self._late = late
+        self._clock = clock
+        self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
+        self._document: Document = {}
+        self._values = Values(None, {})
+        self._update_values = self._values
+        self._configs: list[ExtraFieldConfig] = []
+        self._configs_refreshed = False
+        self._not_carried: set[str] = set()
+        self._sends_defaults = False
+
+    async def run(self) -> AttemptResult:
+        """Run the states until one gives a result. Upstream errors become results; they are never raised."""
+        state: State | AttemptResult = self._first_state()
+        try:
+            while not isinstance(state, AttemptResult):
+                state = await state()
+        except WaitUntil as wait:
+            return RetryLater(str(wait), wait.seconds)
+        except CredentialsRefused as refused:
+            return AwaitingCredentials(refused)
+        except TryAgain as error:
+            return RetryLater(str(error))
+        except Refused as refused:
+            return Finished(Status.FAILED, str(refused))
+        finally:
+            self.entry.upstream_calls += self._api.calls
+            self.entry.skew = self._upstream.now() - self._clock()
+        return state
+
+    def _first_state(self) -> State:
+        sent = self.entry.sent
+        if self._are_values_current():
+            self._values = Values(self.entry.po_number, self.entry.fields)
+            return self._compare_record
+        if self.entry.start_over or Stage.CREATED not in self.entry.times:
+            return self._read_order
+        self._values = Values(self.entry.po_number, self.entry.fields)
+        if sent is None:
+            # Only quota was missing, and the window is short. After it there is time to resolve the values again.
+            return self._create_record if self.entry.composed and self._retry.can_create() else self._read_order
+        self.entry.exists |= sent.answered
+        return self._compare_record
+
+    def _are_values_current(self) -> bool:
+        """Whether a backfilled order lacks only quota: its values were resolved since it was queued, and lately."""
+        read_at, queued_at = (self.entry.times.get(stage) for stage in (Stage.READ, Stage.QUEUED))
+        return (
+            self.entry.source == BACKFILL
+            and self.entry.composed
+            and read_at is not None
+            and (queued_at or 0.0) <= read_at
+            and self._clock() - read_at < RESOLVED_VALUES_MAX_AGE_S
+        )
+
+    # ── read the order and resolve its values ───────────────────────────────────────────────────────────────
+
+    async def _read_order(self) -> State | AttemptResult:
+        self.entry.composed = False
+        if self.entry.start_over and self.entry.sent:
+            # What others have deleted since then is not put back.
+            self.entry.sent = replace(self.entry.sent, carried={})
+        created_hint = self._retry.window.opened_at or None
+        try:
+            self._document = await self._retry.call(
+                lambda: self._loader.read(self._api, self.entry.order_id, self._rules.needs, created_hint=created_hint),
+                # BigCommerce may send an order's webhook before the order can be read.
+                transient=(TryAgain, NotFound),
+            )
+        except NotFound:
+            return Finished(Status.FAILED, "order_not_found")
+        order = self._document["order"]
+        try:
+            self._retry.window = Window.of_order(str(order.get("date_created")))
+        except ValueError:
+            return Finished(Status.FAILED, "the order has no date_created that can be read")
+        self.entry.times[Stage.CREATED] = self._retry.window.opened_at
+        self.entry.times[Stage.READ] = self._clock()
+        self.entry.customer_id = to_int(order.get("customer_id"))
+        return await self._skip(order) or self._resolve_values
+
+    async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
+        reason = skip_reason(order, self._store)
+        if reason == "incomplete" and self._store.incomplete_orders == "wait":
+            return AwaitingStatus()
+        if reason:
+            return Finished(Status.SKIPPED, reason)
+        if await self._cache.is_no_company_user(self.entry.customer_id or 0):
+            return Finished(Status.SKIPPED, "not_a_company_user")
+        return None
+
+    async def _resolve_values(self) -> State | AttemptResult:
+        customer_id = self.entry.customer_id or 0
+        try:
+            people, sources, self._configs = await self._retry.call(
+                lambda: asyncio.gather(
+                    read_people(self._api, self._cache, customer_id, self._rules.needs),
+                    read_sources(self._api, self._cache, self._document["order"], self._rules.needs),
+                    read_configs(self._api, self._cache, self._store),
+                )
+            )
+        except NoCompanyUser:
+            return await self._skip_no_company_user()
+        except NotFound as missing:
+            # The Company or the field configs are missing: that does not say that the buyer has no Company.
+            return RetryLater(str(missing))
+        self._document |= people | sources
+        evaluation = self._rules.evaluate(self._document)
+        awaiting = await self._await_values(evaluation)
+        return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, self._configs))
+
+    async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
+        """Whether the order waits, inside its window, for values that apps write after it was placed."""
+        pending, late_until = pending_rules(self._rules, evaluation), self.entry.late_until
+        if self.entry.sent is not None or not self._retry.can_create() or (not pending and late_until is None):
+            return None
+        store, order_id = self.entry.store, self.entry.order_id
+        deadline = deadline_of(self._retry.window, self._store.late_values_s)
+        seconds = deadline - self._upstream.now()
+        if pending and seconds > 0 and (late_until or await self._late.is_worth_waiting(store, order_id)):
+            self.entry.late_until = deadline
+            seen = digest(self._document["metafields"], self._rules.needs.metafield_namespaces)
+            return AwaitingValues(pending, seconds, seen)
+        if late_until is not None:
+            await self._late.note_outcome(store, brought_value=not pending)
+        return None
+
+    def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:
+        note_dropped(self.entry, resolved.dropped)
+        self._values = resolved.values
+        self.entry.po_number = resolved.values.po_number
+        self.entry.fields = dict(resolved.values.extra_fields)
+        if resolved.failure:
+            return Finished(Status.FAILED, resolved.failure)
+        if resolved.values.po_number is None and not resolved.values.extra_fields:
+            return Finished(Status.SKIPPED, "no_values")
+        self.entry.composed = True
+        return self._create_record if self.entry.sent is None and self._retry.can_create() else self._compare_record
+
+    # ── create, inside the window ───────────────────────────────────────────────────────────────────────────
+
+    async def _create_record(self) -> State | AttemptResult:
+        customer_id, sent_before = self.entry.customer_id or 0, self.entry.sent
+        values = self._values
+        if self._sends_defaults:
+            values = replace(values, extra_fields={**required_defaults(self._configs, values), **values.extra_fields})
+        note_sending(self.entry, "create", values, self._names)
+        await self._transitions.save(self.entry)
+
+        async def create() -> Record:
+            self.entry.times[Stage.SENT] = self._clock()
+            self.entry.create_age = max(0.0, self._upstream.now() - self._retry.window.opened_at)
+            return await self._api.b2b.create_order(self.entry.order_id, customer_id, values)
+
+        try:
+            await self._retry.call(create)
+        except AlreadyExists as exists:
+            if duplicate_fields(self._configs, values, exists.message):
+                return await self._after_refusal(exists)
+            # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
+            self.entry.exists = True
+            self.entry.sent = sent_before
+            return self._compare_record
+        except Unsure as unsure:
+            self.entry.trouble = str(unsure)
+            if self._retry.is_open():
+                await self._retry.back_off()
+            return self._compare_record
+        except (TryAgain, WaitUntil):
+            # Nothing was sent, so the next attempt must not look for these values on the record.
+            self.entry.sent = sent_before
+            raise
+        except Refused as refused:
+            return await self._after_refusal(refused)
+        note_answered(self.entry, self._clock())
+        return Written()
+
+    # ── compare and update the record ───────────────────────────────────────────────────────────────────────
+
+    async def _compare_record(self) -> State | AttemptResult:
+        if not self._configs:
+            # This attempt starts here. It must recognize a field under both of its names.
+            try:
+                self._configs = await self._retry.call(lambda: read_configs(self._api, self._cache, self._store))
+            except NotFound as missing:
+                return RetryLater(str(missing))
+        try:
+            record = await self._retry.call(self._read_record)
+        except NotFound:
+            if not self._retry.is_open():
+                return await self._no_record()
+            if not self.entry.exists:
+                return self._create_record  # no earlier Create succeeded
+            await self._retry.back_off()  # it exists, but reads lag behind writes
+            return self._compare_record
+        if record.is_invoice_order:
+            return Finished(Status.SKIPPED, "invoice_payment")
+        if not record.company_id and not await self._is_company_user():
+            return await self._skip_no_company_user()
+        merged = merge(
+            record,
+            self._values,
+            self.entry.written,
+            self._store.existing_values,
+            names=self._names,
+            leave_out=self._not_carried,
+            restore=self._values_to_restore(),
+            defaults=required_defaults(self._configs, self._values),
+        )
+        note_kept(self.entry, merged.kept)
+        if merged.values is not None:
+            self._update_values = merged.values
+            return self._update_record
+        self.entry.times[Stage.VERIFIED] = self._clock()
+        self.entry.recorded_at = record.created_at
+        return self._already_written(record)
+
+    @property
+    def _names(self) -> FieldNames:
+        return FieldNames.of(self._configs)
+
+    def _values_to_restore(self) -> dict[str, Any]:
+        """Values that no rule gave and our last Update wrote: they are put back once if the record has lost them."""
+        sent = self.entry.sent
+        if sent is None or (sent.answered and not self.entry.repaired):
+            return {}
+        defaults = required_defaults(self._configs, self._values).keys() & sent.extra_fields.keys()
+        return {name: sent.extra_fields[name] for name in defaults} | dict(sent.carried)
+
+    async def _read_record(self) -> Record:
+        if not self._retry.can_create():
+            # An Update usually follows. Reserve quota for both calls: what was read must not grow old in between.
+            await self._api.spend_ahead(Api.B2B, 2, operation="Get an Order")
+        return await self._api.b2b.order(self.entry.order_id)
+
+    def _already_written(self, record: Record) -> Finished:
+        """The record needs no write: another app wrote the values, or a write of ours whose answer was lost."""
+        sent = self.entry.sent
+        if sent is None or not shows_any(record, sent):
+            return Finished(Status.UNCHANGED, verified=True)
+        status = Status.CREATED if sent.by == "create" else Status.UPDATED
+        return Finished(status, verified=shows_all(record, sent))
+
+    async def _no_record(self) -> AttemptResult:
+        """B2B Edition makes the record of a Company user's order by itself, and of no other order."""
+        if not await self._is_company_user():
+            return await self._skip_no_company_user()
+        order_age_s = self._upstream.now() - self._retry.window.opened_at
+        if may_still_come(self.entry, order_age_s=order_age_s, now=self._clock()):
+            return self._record_missing()
+        assign = f"enrich orders assign --customer {self.entry.customer_id}"
+        return Finished(
+            Status.FAILED, f"B2B Edition has no record of this order; if its buyer joined the Company later: `{assign}`"
+        )
+
+    async def _update_record(self) -> State | AttemptResult:
+        values, sent_before = self._update_values, self.entry.sent
+        note_sending(self.entry, "update", values, self._names)
+        await self._transitions.save(self.entry)
+
+        async def update() -> Record | None:
+            self.entry.times[Stage.SENT] = self._clock()
+            return await self._api.b2b.update_order(self.entry.order_id, values)
+
+        try:
+            await self._retry.call(update)
+        except NotFound:
+            return self._record_missing() if await self._is_company_user() else await self._skip_no_company_user()
+        except Refused as refused:
+            return await self._after_refusal(refused, values.carried)
+        except Unsure:
+            raise
+        except (TryAgain, WaitUntil):
+            self.entry.sent = sent_before
+            raise
+        note_answered(self.entry, self._clock())
+        return Written()
+
+    def _record_missing(self) -> RetryLater:
+        return RetryLater("B2B Edition has no record of the order yet")
+
+    # ── refused writes ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _after_refusal(self, refused: Refused, carried: Collection[str] = ()) -> State | AttemptResult:
+        """B2B Edition refuses the values: because of the buyer, outdated field configs, or one bad field."""
+        if not await self._is_company_user():
+            return await self._skip_no_company_user()
+        message, fields = refused.message, self._values.extra_fields
+        named = named_fields({*fields, *carried}, self._configs, message)
+        is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
+        is_ours = is_duplicate or missing_required_field(message) or (named & fields.keys() and not named & {*carried})
+        if not is_ours and (bad_carried := fields_to_blame(carried, self._configs, message)):
+            # Leave out a field of another app, so that the order gets its own values.
+            self._not_carried |= bad_carried
+            return self._compare_record
+        if not self._configs_refreshed and not is_duplicate and (fields or missing_required_field(message)):
+            self._configs_refreshed = True
+            self._configs = await self._retry.call(
+                lambda: read_configs(self._api, self._cache, self._store, refresh=True)
+            )
+            if not self._document:
+                return self._read_order  # this attempt started at the record; resolving needs the order
+            resolved = resolve_values(self._rules, self._document, self._configs)
+            if resolved.failure or resolved.values != self._values:
+                return self._after_resolving(resolved)
+        if field := missing_required_field(message):
+            if self._sends_defaults or not self._has_default(field):
+                return Finished(Status.FAILED, field)
+            self._sends_defaults = True
+            return self._write_again()
+        duplicates = duplicate_fields(self._configs, self._values, message)
+        bad = droppable_fields(self._rules, self._configs, self._values, message)
+        if not bad:
+            return Finished(Status.FAILED, f"{duplicates[0]}: {DUPLICATE}" if duplicates else message)
+        note_dropped(self.entry, dict.fromkeys(bad, DUPLICATE if duplicates else f"BigCommerce refused it: {message}"))
+        remaining = {name: value for name, value in self._values.extra_fields.items() if name not in bad}
+        self._values = replace(self._values, extra_fields=remaining)
+        self.entry.fields = remaining
+        return self._write_again()
+
+    def _write_again(self) -> State:
+        return self._create_record if self._retry.can_create() else self._compare_record
+
+    def _has_default(self, field: str) -> bool:
+        return self._names.field_name(field) in required_defaults(self._configs, self._values)
+
+    async def _is_company_user(self) -> bool:
+        try:
+            await self._retry.call(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
+        except NoCompanyUser:
+            return False
+        return True
+
+    async def _skip_no_company_user(self) -> AttemptResult:
+        await self._cache.remember_no_company_user(self.entry.customer_id or 0)
+        return Finished(Status.SKIPPED, "not_a_company_user")
