@@ -35,14 +35,14 @@ from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import log_problems
 from workers.clock_skew import keep_time
 from workers.job_leases import LeasedWorker, store_of
-from workers.late_values import LateValuePoller
 from workers.metrics_server import serve_metrics
-from workers.order_attempts import Jobs
+from workers.orders.attempts import Jobs
+from workers.orders.late_values import LateValuePoller
+from workers.orders.verification import Verifier
 from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler
 from workers.resources import Resources, open_resources
-from workers.verification import Verifier
 from workers.wakeups import listen_for_wakeups
 
 log = structlog.get_logger()

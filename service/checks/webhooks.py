@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from service.bigcommerce.core_api import Core
-from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks, redact_url
+from service.bigcommerce.clients.core_api import Core
+from service.bigcommerce.clients.hooks import Hook, read_blocked_domains, read_hooks, redact_url
 from service.checks.findings import Finding, Level
 from service.checks.upstream_errors import missing_scope_finding, upstream_error_finding
 from service.errors import CredentialsRefused, UpstreamError

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service.cli.common.output import print_json, sanitize
-from service.redis.repair import Repaired, repair
+from service.redis.embedded.repair import Repaired, repair
 from service.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)

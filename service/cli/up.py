@@ -18,7 +18,7 @@ from service.process.sighup import SighupHandler
 from service.process.sockets import listen
 from service.process.supervisor import Supervisor
 from service.process.task_cancellation import cancel_and_wait
-from service.redis.embedded import EmbeddedRedis
+from service.redis.embedded.server import EmbeddedRedis
 from service.redis.requirements import require_usable_redis
 from service.settings import Settings
 

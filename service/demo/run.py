@@ -13,8 +13,8 @@ import httpx
 import stamina
 
 from service.bigcommerce import Account, StoreApi, Transport
+from service.bigcommerce.clients.hooks import ORDER_CREATED, STATUS_UPDATED
 from service.bigcommerce.connection_pool import http_client
-from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
 from service.configuration import load_configuration
 from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
 from service.errors import EnrichError
@@ -23,7 +23,7 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.process.supervisor import Supervisor
 from service.redis.client import connect
-from service.redis.embedded import EmbeddedRedis
+from service.redis.embedded.server import EmbeddedRedis
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 
 STORE = "sandbox"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.bigcommerce.core_api import Core
-from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, redact_url
+from service.bigcommerce.clients.core_api import Core
+from service.bigcommerce.clients.hooks import Hook, host_of, read_blocked_domains, read_hooks, redact_url
 from service.hooks.problems import ProblemKind, about_orders, find_problems, first_destination, has_headers
 from service.stores import Store
 

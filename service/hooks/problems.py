@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
-from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED, Hook, host_of, redact_url
+from service.bigcommerce.clients.hooks import ORDER_CREATED, STATUS_UPDATED, Hook, host_of, redact_url
 from service.stores import Store
 
 # The path at which every receiver takes webhooks.

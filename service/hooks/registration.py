@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
+from service.bigcommerce.clients.hooks import Hook, host_of, read_blocked_domains, read_hooks, redact_url
 from service.bigcommerce.envelope import Document
-from service.bigcommerce.hooks import Hook, host_of, read_blocked_domains, read_hooks, redact_url
 from service.bigcommerce.models import to_int
 from service.errors import ConfigError, Problem, UpstreamError
 from service.hooks.problems import (

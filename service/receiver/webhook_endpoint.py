@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.bigcommerce.hooks import ORDER_CREATED, STATUS_UPDATED
+from service.bigcommerce.clients.hooks import ORDER_CREATED, STATUS_UPDATED
 from service.bigcommerce.models import to_int, to_number
 from service.errors import QueueUnavailable
 from service.logs import Event

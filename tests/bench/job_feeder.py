@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from service.bigcommerce.hooks import ORDER_CREATED
+from service.bigcommerce.clients.hooks import ORDER_CREATED
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import EnqueueResult, Webhook
 from tests.bench.fake_store import po_number

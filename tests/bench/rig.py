@@ -19,7 +19,7 @@ from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.redis.client import connect
-from service.redis.embedded import EmbeddedRedis
+from service.redis.embedded.server import EmbeddedRedis
 from tests.bench.response_templates import ACCOUNT_FIELD, PO_FIELD
 from tests.fakes.deployment import Process
 from tests.fakes.sandbox import free_port

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
+from service.bigcommerce.clients.hooks import read_blocked_domains, read_hooks
 from service.bigcommerce.connection_pool import http_client
-from service.bigcommerce.hooks import read_blocked_domains, read_hooks
 from service.bigcommerce.models import Values
 from service.errors import AlreadyExists, NotFound
 from service.orders.create_window import Window

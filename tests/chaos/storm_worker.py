@@ -8,7 +8,8 @@ import uvloop
 
 from service.startup import start
 from tests.fakes.quick_worker import INTERVALS
-from workers import backoff, order_attempts, order_completion, verification
+from workers import backoff
+from workers.orders import attempts, completion, verification
 from workers.worker_process import work
 
 MAX_BACKOFF_S = 8.0
@@ -20,9 +21,9 @@ CREDENTIALS_RETRY_S = 4.0
 def shorten_waits() -> None:
     """Replace the constants of the workers, wherever they are imported."""
     for module, name, seconds in (
-        (order_attempts, "MAX_BACKOFF_S", MAX_BACKOFF_S),
-        (order_attempts, "LONGEST_PROBE_S", MAX_BACKOFF_S),
-        (order_completion, "REVERIFY_AFTER_S", REVERIFY_AFTER_S),
+        (attempts, "MAX_BACKOFF_S", MAX_BACKOFF_S),
+        (attempts, "LONGEST_PROBE_S", MAX_BACKOFF_S),
+        (completion, "REVERIFY_AFTER_S", REVERIFY_AFTER_S),
         (verification, "REVERIFY_AHEAD_S", REVERIFY_AHEAD_S),
         (verification, "CREDENTIALS_RETRY_S", CREDENTIALS_RETRY_S),
     ):

@@ -20,8 +20,8 @@ from service.receiver.authentication import Refusal
 from tests.fakes.log_table import SHARED, TABLE, Row
 from tests.fakes.logs import restore_logging
 from tests.fakes.pages import OPERATIONS
-from workers.attempt_results import RetryLater
-from workers.order_log import log_finished, log_retry_later
+from workers.orders.order_log import log_finished, log_retry_later
+from workers.orders.result_types import RetryLater
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from service.logs import Event
 from service.orders.state.order_entry import Entry, Status
 from tests.fakes.log_table import SHARED, TABLE, read_table
 from tests.fakes.pages import OPERATIONS, ROOT, names
-from workers.attempt_results import RetryLater
-from workers.order_log import log_finished, log_retry_later
+from workers.orders.order_log import log_finished, log_retry_later
+from workers.orders.result_types import RetryLater
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 

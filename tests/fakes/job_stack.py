@@ -33,10 +33,10 @@ from service.orders.state.transitions import Transitions
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
-from workers.late_values import LateValuePoller
-from workers.order_attempts import Jobs
+from workers.orders.attempts import Jobs
+from workers.orders.late_values import LateValuePoller
+from workers.orders.verification import Verifier
 from workers.resources import Resources
-from workers.verification import Verifier
 from workers.worker_process import _worklist_key
 
 ORDER = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from redis.exceptions import AuthenticationError, ResponseError
 
-from service.redis.server_binary import find_server
+from service.redis.embedded.server_binary import find_server
 from tests.fakes.redis_sentinel import HOST, _ask, _free_ports, _wait_until
 from tests.fakes.redis_server import RedisServer
 

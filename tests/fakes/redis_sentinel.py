@@ -14,7 +14,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from service.redis.server_binary import find_server
+from service.redis.embedded.server_binary import find_server
 from tests.fakes.redis_server import RedisServer
 
 HOST = "127.0.0.1"

@@ -14,7 +14,7 @@ from redis import Redis
 from service.bigcommerce import quota_budget
 from service.orders.state import queue
 from service.redis.client import connect
-from service.redis.embedded import EmbeddedRedis
+from service.redis.embedded.server import EmbeddedRedis
 
 TIMEOUT_S = 30.0
 

@@ -22,10 +22,10 @@ from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Endpoints
 from tests.fakes.job_stack import resources_on
 from tests.fakes.sandbox import RunningSandbox, StillClock
-from workers.attempt_results import AttemptResult, Finished, Written
-from workers.order_lifecycle import Lifecycle
+from workers.orders.lifecycle import Lifecycle
+from workers.orders.result_types import AttemptResult, Finished, Written
+from workers.orders.verification import compare
 from workers.resources import Resources
-from workers.verification import compare
 
 RULES = r"""
 [po_number]

@@ -16,9 +16,9 @@ from service.gauges import State
 from service.orders.state.order_entry import Entry, Stage, Status
 from tests.fakes.redis_server import running_redis
 from tests.fakes.sandbox import free_port
-from workers import order_completion
-from workers.attempt_results import Finished
 from workers.metrics_server import serve_metrics
+from workers.orders import completion
+from workers.orders.result_types import Finished
 from workers.resources import Resources, open_resources
 
 STORES = """
@@ -64,7 +64,7 @@ def created(age: float) -> Entry:
 
 async def test_finished_order_is_counted_with_its_age_and_stages(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
-        await order_completion.finish(resources, created(0.9), Finished(Status.CREATED, verified=True))
+        await completion.finish(resources, created(0.9), Finished(Status.CREATED, verified=True))
         served = await metrics(client)
     assert served['enrich_orders_total{outcome="created",store="abc123"}'] == 1
     assert served['enrich_create_age_seconds_bucket{le="1.0"}'] == 1
@@ -94,7 +94,7 @@ async def test_writing_metrics_does_not_block_the_event_loop(
 
 async def test_gauges_from_redis_are_included(tmp_path: Path, redis_url: str) -> None:
     async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
-        await order_completion.finish(resources, Entry("abc123", 7), Finished(Status.FAILED, "po_number"))
+        await completion.finish(resources, Entry("abc123", 7), Finished(Status.FAILED, "po_number"))
         await resources.queue.heartbeat("me", 0)
         served = await metrics(client)
     assert served['enrich_failed_orders{store="abc123"}'] == 1

@@ -8,9 +8,9 @@ from arq import Retry
 from service.orders.state.job_kinds import RECOVERY, REVERIFY, VERIFY
 from service.orders.state.order_entry import Entry
 from tests.workers.stack import Stack, job_context
-from workers.attempt_results import Written
-from workers.order_attempts import Jobs
-from workers.verification import Verifier
+from workers.orders.attempts import Jobs
+from workers.orders.result_types import Written
+from workers.orders.verification import Verifier
 
 
 class VerifierStack:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from service.bigcommerce.core_api import PER_PAGE
+from service.bigcommerce.clients.core_api import PER_PAGE
 from service.bigcommerce.models import to_int
 from service.orders.create_window import Window
 from workers.periodic.periodic_task import State

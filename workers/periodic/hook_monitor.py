@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 
 from service.bigcommerce import Account, Priority, QuotaWaitingApi, StoreApi
-from service.bigcommerce.hooks import Hook, read_blocked_domains, read_hooks
+from service.bigcommerce.clients.hooks import Hook, read_blocked_domains, read_hooks
 from service.errors import Refused
 from service.hooks import (
     HookProblem,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from service.errors import ConfigError, Problem
-from service.redis.embedded import running_url
+from service.redis.embedded.server import running_url
 from service.settings import Settings
 from service.stores import nearest
 

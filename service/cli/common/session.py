@@ -14,7 +14,7 @@ from service.cli.common.options import choose_store, find_redis
 from service.configuration import Configuration, ConfiguredStore, load_configuration
 from service.orders.state.job_kinds import from_json, to_json
 from service.redis.client import connect
-from service.redis.embedded import running_url
+from service.redis.embedded.server import running_url
 from service.settings import Settings
 
 # Of one call; longer than the workers' timeouts, as no order's window depends on a command.

@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 from rich.text import Text
 
 from service import hooks
-from service.bigcommerce.core_api import Core
-from service.bigcommerce.hooks import Hook, redact_url
+from service.bigcommerce.clients.core_api import Core
+from service.bigcommerce.clients.hooks import Hook, redact_url
 from service.cli.common.options import AnyStoreOption, StoreOption, YesOption, choose_stores, confirm
 from service.cli.common.output import open_console, print_json, sanitize, with_cure
 from service.cli.common.session import Session, open_session

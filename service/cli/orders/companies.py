@@ -11,7 +11,7 @@ import typer
 from redis.asyncio import Redis
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.core_api import PER_PAGE, Core
+from service.bigcommerce.clients.core_api import PER_PAGE, Core
 from service.bigcommerce.models import to_int
 from service.cli.common.options import DryRunOption, StoreOption, YesOption, confirm
 from service.cli.common.output import print_json

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 
 from service.bigcommerce import QuotaWaitingApi
-from service.bigcommerce.core_api import PER_PAGE
+from service.bigcommerce.clients.core_api import PER_PAGE
 from service.errors import Refused
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary, ListedOrder
 from service.orders.backfill.retry import FIRST_CALL_TIMEOUT_S, UPSTREAM_TIMEOUT_S, retry_redis, retry_upstream

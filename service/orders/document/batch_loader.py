@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from service.bigcommerce import Account, Priority, StoreApi, Transport
+from service.bigcommerce.clients.core_api import PER_PAGE, Core
 from service.bigcommerce.complete_answers import is_complete_order
-from service.bigcommerce.core_api import PER_PAGE, Core
 from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Caller
 from service.errors import Refused

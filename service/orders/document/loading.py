@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.models import to_int
 from service.errors import EnrichError, NotFound
 from service.orders.document.cache import COMPANY_TTL_S, CUSTOMER_TTL_S, Cache

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.core_api import Core
 from service.bigcommerce.models import to_int
 from service.errors import Refused
 from service.orders.create_window import Window

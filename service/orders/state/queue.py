@@ -14,7 +14,7 @@ from enum import StrEnum
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.bigcommerce.hooks import STATUS_UPDATED
+from service.bigcommerce.clients.hooks import STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.bigcommerce.hooks import Hook
+from service.bigcommerce.clients.hooks import Hook
 from service.checks.webhooks import check_webhooks, webhook_findings
 from service.stores import Endpoints
 from tests.fakes.checks import configured, lines

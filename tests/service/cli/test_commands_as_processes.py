@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from service.orders.state.order_entry import Entry, Status
-from service.redis.embedded import EmbeddedRedis
+from service.redis.embedded.server import EmbeddedRedis
 from tests.fakes.cli import COMMAND, Keep
 from tests.fakes.redis_failover import redis_on_tcp
 

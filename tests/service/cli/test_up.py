@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from service.cli import up
 from service.errors import ConfigError, Problem
 from service.process.background_loops import LoopFailed
-from service.redis.embedded import EmbeddedRedis
+from service.redis.embedded.server import EmbeddedRedis
 from tests.fakes.cli import Enrich
 from tests.fakes.sandbox import free_port
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from service.bigcommerce.hooks import Hook
+from service.bigcommerce.clients.hooks import Hook
 from service.hooks import HookProblem, ProblemKind, find_problems, is_receiver
 from tests.fakes.webhooks import a_store
 

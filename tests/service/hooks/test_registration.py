@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.errors import ConfigError, CredentialsRefused, Refused
 from service.hooks import ChangeKind, HookChange, StoreChanges, destination_of, find_ours, register, remove, repair
 from service.sandbox.demo import DEMO_STORE_HASH

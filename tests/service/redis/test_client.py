@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.redis.client import TRANSIENT_ERRORS, connect
-from service.redis.server_binary import find_server
+from service.redis.embedded.server_binary import find_server
 from tests.fakes.redis_server import running_redis
 
 

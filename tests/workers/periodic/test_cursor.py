@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.orders.state.keys import cursor_key
 from service.orders.state.queue import Queue
 from service.sandbox.demo import DEMO_STORE_HASH as STORE

@@ -8,7 +8,7 @@ from arq import Retry
 from structlog.testing import capture_logs
 
 from service.bigcommerce import Account, Api, Priority
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.errors import CredentialsRefused, OutOfBudget, Refused
 from service.hooks import HookState, has_delivery_problem, set_destination
 from service.orders.state.keys import hook_key, polling_key, webhook_seen_key

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.orders.state.job_kinds import RECONCILE
 from service.orders.state.keys import cursor_key, hook_key
 from service.orders.state.queue import Webhook

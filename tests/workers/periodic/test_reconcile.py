@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.bigcommerce import Account, Api, Priority
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.errors import OutOfBudget
 from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import cursor_key, waiting_key

@@ -239,7 +239,7 @@ async def test_an_invalid_time_is_not_shown(stack: HooksStack, monkeypatch: pyte
     async def hooks(*_: object, **__: object) -> list[dict[str, Any]]:
         return [{"scope": "[red]x[/nothing]", "destination": OURS, "updated_at": 10**20}]
 
-    monkeypatch.setattr("service.bigcommerce.core_api.Core.hooks", hooks)
+    monkeypatch.setattr("service.bigcommerce.clients.core_api.Core.hooks", hooks)
     ran = await stack.enrich("list")
     assert ran.code == 0
     assert "[red]x[/nothing]" in ran.out

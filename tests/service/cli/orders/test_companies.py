@@ -11,7 +11,7 @@ import httpx
 import pytest
 from arq import ArqRedis
 
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.cli.orders import companies
 from service.orders.document.cache import Cache
 from service.orders.state.ledger import Ledger

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.errors import CredentialsRefused, Refused, TryAgain
 from service.orders.backfill import runner as backfill
 from service.orders.backfill.runner import MAX_IN_FLIGHT, Backfill

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bigcommerce import Priority, StoreApi
-from service.bigcommerce.core_api import PER_PAGE
+from service.bigcommerce.clients.core_api import PER_PAGE
 from service.configuration import load_configuration
 from service.demo.orders import STORES_FILE, demo_orders
 from service.errors import NotFound

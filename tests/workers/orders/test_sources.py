@@ -6,7 +6,7 @@ import pytest
 
 from service.orders.state.order_entry import Status
 from tests.workers.stack import ADA, RULES, ZOE, Stack
-from workers.attempt_results import Finished, RetryLater
+from workers.orders.result_types import Finished, RetryLater
 
 FIELD = '[extra_fields]\n"Account No" = { from = \'company.extraFields."ERP Account"\' }\n'
 CREATED = Finished(Status.CREATED, verified=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.errors import NotFound, TryAgain
 from tests.fakes.upstream import FakeUpstream
 

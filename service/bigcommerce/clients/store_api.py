@@ -4,10 +4,10 @@ import asyncio
 import random
 from functools import cached_property
 
-from service.bigcommerce.b2b_api import B2B
-from service.bigcommerce.core_api import Core
-from service.bigcommerce.quotes_api import Quotes
-from service.bigcommerce.storefront_api import Storefront
+from service.bigcommerce.clients.b2b_api import B2B
+from service.bigcommerce.clients.core_api import Core
+from service.bigcommerce.clients.quotes_api import Quotes
+from service.bigcommerce.clients.storefront_api import Storefront
 from service.bigcommerce.transport import Answer, Call, Caller
 from service.errors import WaitUntil
 

@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from service.redis.lock_file import open_private
+from service.redis.embedded.lock_file import open_private
 
 # With what was moved aside, at most twice this much. Redis logs warnings only, so it is many weeks.
 MAX_LOG_BYTES = 1_000_000

@@ -10,7 +10,7 @@ from service.orders.state.order_entry import Status
 from service.stores import Endpoints
 from tests.workers.stack import OpenStack
 from tests.workers.verifier_stack import VerifierStack
-from workers.attempt_results import Finished
+from workers.orders.result_types import Finished
 
 ALL = {"Account No": "ERP-10001"}
 

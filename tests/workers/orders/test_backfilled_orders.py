@@ -15,10 +15,10 @@ from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
 from service.sandbox.demo import DEMO_STORE_HASH
 from tests.workers.stack import ZOE, OpenStack, Stack, job_context
-from workers.attempt_results import Finished, RetryLater
 from workers.backoff import MAX_BACKFILL_BACKOFF_S
-from workers.order_attempts import VERIFY_TOGETHER_S, Jobs
-from workers.verification import Verifier
+from workers.orders.attempts import VERIFY_TOGETHER_S, Jobs
+from workers.orders.result_types import Finished, RetryLater
+from workers.orders.verification import Verifier
 
 DAY = 86_400.0
 NO_RECORD = Finished(
@@ -154,7 +154,7 @@ async def test_old_orders_are_verified_together(stack: Stack) -> None:
 
 async def test_new_orders_are_verified_by_a_list_of_their_own(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list that starts at the old orders would end before the new ones."""
-    monkeypatch.setattr("workers.record_loader.MAX_PAGES", 1)
+    monkeypatch.setattr("workers.orders.record_loader.MAX_PAGES", 1)
     resources = stack.resources()
     verifier = Verifier(resources, clock=stack.clock)
     old = [await stack.place(age=DAY) for _ in range(3)]

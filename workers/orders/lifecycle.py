@@ -74,7 +74,10 @@ from service.orders.values.values_to_send import (
     validate_evaluation,
 )
 from service.rules import Evaluation, pending_rules
-from workers.attempt_results import (
+from workers.orders.entry_notes import note_answered, note_dropped, note_kept, note_sending
+from workers.orders.late_values import deadline_of, digest
+from workers.orders.missing_record import may_still_come
+from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
     AwaitingStatus,
@@ -83,10 +86,7 @@ from workers.attempt_results import (
     RetryLater,
     Written,
 )
-from workers.entry_notes import note_answered, note_dropped, note_kept, note_sending
-from workers.late_values import deadline_of, digest
-from workers.missing_record import may_still_come
-from workers.window_retry import WindowRetry
+from workers.orders.window_retry import WindowRetry
 
 DUPLICATE = "another order has this value already, and BigCommerce takes each value of this field only once."
 """Why the value of a unique field is left out."""

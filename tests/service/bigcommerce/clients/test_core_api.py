@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.core_api import MAX_PAGES, Core
+from service.bigcommerce.clients.core_api import MAX_PAGES, Core
 from service.errors import NotFound, TryAgain
 from tests.fakes.upstream import FakeUpstream
 

@@ -5,7 +5,7 @@ import structlog
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Entry, Stage, Status
-from workers.attempt_results import RetryLater
+from workers.orders.result_types import RetryLater
 
 log = structlog.get_logger()
 

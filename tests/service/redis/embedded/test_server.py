@@ -17,8 +17,8 @@ import pytest
 from redis import Redis
 
 from service.errors import ConfigError
-from service.redis import embedded as embedded_redis
-from service.redis.embedded import EmbeddedRedis, running_url
+from service.redis.embedded import server as embedded_redis
+from service.redis.embedded.server import EmbeddedRedis, running_url
 from tests.fakes.webhooks import raising
 
 pytestmark = pytest.mark.integration
@@ -176,7 +176,7 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from service.redis.embedded import EmbeddedRedis
+from service.redis.embedded.server import EmbeddedRedis
 with EmbeddedRedis(Path(sys.argv[1])) as server:
     print(server.pid, flush=True)
     time.sleep(60)

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.orders.state.order_entry import Entry, Stage, Status
-from workers.attempt_results import RetryLater
-from workers.order_log import log_finished, log_retry_later
+from workers.orders.order_log import log_finished, log_retry_later
+from workers.orders.result_types import RetryLater
 
 CREATED = 1_768_078_800.0
 """When the order was created, on BigCommerce's clock, which is 0.25 s ahead of ours."""

@@ -10,8 +10,8 @@ from service.orders.state.keys import verify_key
 from service.orders.state.order_entry import Entry, Status
 from tests.fakes.job_stack import ORDER, RECORD, JobStack, failure
 from tests.fakes.upstream import STORE_HASH
-from workers.order_attempts import GIVE_UP_AFTER_S
-from workers.order_lifecycle import Lifecycle
+from workers.orders.attempts import GIVE_UP_AFTER_S
+from workers.orders.lifecycle import Lifecycle
 
 
 async def test_order_is_created_verified_and_reverified(job_stack: JobStack) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import ConfigError, Problem
-from service.redis.lock_file import LockFile, open_private
-from service.redis.server_binary import find_server
+from service.redis.embedded.lock_file import LockFile, open_private
+from service.redis.embedded.server_binary import find_server
 
 # What redis-check-aof says of a snapshot at the beginning of the file, where the commands begin after it, and of a file
 # in which Redis can read everything.

@@ -8,8 +8,8 @@ from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Entry, Stage
 from service.redis.client import TRANSIENT_ERRORS
 from service.transient_retry import call_with_retry
-from workers.attempt_results import Finished
-from workers.order_log import log_finished
+from workers.orders.order_log import log_finished
+from workers.orders.result_types import Finished
 from workers.resources import Resources
 
 log = structlog.get_logger()

@@ -19,10 +19,10 @@ from service.logs import Event
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import has_lost_values, lost_carried, shows_all
-from workers import order_completion
-from workers.attempt_results import Finished
 from workers.backoff import requeue
-from workers.record_loader import CreatedRange, RecordLoader
+from workers.orders import completion
+from workers.orders.record_loader import CreatedRange, RecordLoader
+from workers.orders.result_types import Finished
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -120,8 +120,8 @@ class Verifier:
         try:
             records = await self._loader.read(api, entries, ranges)
         except CredentialsRefused as refused:
-            await order_completion.open_breaker(self._resources, api.account.store_hash, refused)
-            await self._each(entries, lambda entry: order_completion.park(self._resources, entry))
+            await completion.open_breaker(self._resources, api.account.store_hash, refused)
+            await self._each(entries, lambda entry: completion.park(self._resources, entry))
             return
 
         async def verify_one(entry: Entry) -> None:
@@ -209,7 +209,7 @@ class Verifier:
                     log.warning(Event.VALUES_LOST, outcome=finished.status.value, carried=lost)
                 entry.times[Stage.VERIFIED] = self._clock()
                 entry.recorded_at = record.created_at if record else None
-                await order_completion.finish(self._resources, entry, finished)
+                await completion.finish(self._resources, entry, finished)
             case ReadAgain(seconds):
                 await self._resources.transitions.to_verification(entry, seconds)
             case Repair():

@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 
 from service.errors import ConfigError
-from service.redis import log_file
-from service.redis.embedded import EmbeddedRedis
-from service.redis.repair import repair
+from service.redis.embedded import log_file
+from service.redis.embedded.repair import repair
+from service.redis.embedded.server import EmbeddedRedis
 
 pytestmark = pytest.mark.integration
 

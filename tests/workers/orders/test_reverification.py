@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.bigcommerce.b2b_api import B2B
+from service.bigcommerce.clients.b2b_api import B2B
 from service.bigcommerce.models import Page, Record
 from service.orders.state.order_entry import Status
 from tests.workers.stack import OpenStack
@@ -17,7 +17,7 @@ ALL = {"Account No": "ERP-10001"}
 async def test_neighbouring_orders_are_reverified_by_one_call(
     verifier: VerifierStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.record_loader.MAX_PAGES", 1)
+    monkeypatch.setattr("workers.orders.record_loader.MAX_PAGES", 1)
     orders = [await verifier.write(po_number=f"A-{number}") for number in range(5)]
     await verifier.verify()
     verifier.stack.clock.tick(30)

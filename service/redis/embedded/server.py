@@ -21,9 +21,9 @@ from typing import Self
 from urllib.parse import quote, unquote
 
 from service.errors import ConfigError, Problem
-from service.redis.lock_file import LockFile
-from service.redis.log_file import LogFile
-from service.redis.server_binary import find_server
+from service.redis.embedded.lock_file import LockFile
+from service.redis.embedded.log_file import LogFile
+from service.redis.embedded.server_binary import find_server
 
 # The kernel's limit on a socket's path is 104 to 108 bytes.
 _MAX_SOCKET_PATH_BYTES = 100

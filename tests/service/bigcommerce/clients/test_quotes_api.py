@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.quotes_api import PER_PAGE
+from service.bigcommerce.clients.quotes_api import PER_PAGE
 from service.errors import NotFound, TryAgain, UpstreamError
 from tests.fakes.upstream import FakeUpstream
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.bigcommerce.b2b_api import B2B
+from service.bigcommerce.clients.b2b_api import B2B
 from service.bigcommerce.models import Page, Record
 from service.errors import Refused, TryAgain, UpstreamError, WaitUntil
 from service.orders.state.job_kinds import RECOVERY
@@ -55,7 +55,7 @@ async def test_record_listed_without_extra_fields_is_read_singly(
 async def test_records_verified_late_are_found_among_newer_ones(
     verifier: VerifierStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.record_loader.MAX_PAGES", 1)
+    monkeypatch.setattr("workers.orders.record_loader.MAX_PAGES", 1)
     orders = [await verifier.write(po_number=f"A-{number}") for number in range(5)]
     verifier.stack.clock.tick(300.0)
     for _ in range(210):

@@ -4,8 +4,8 @@ import pytest
 from pydantic import SecretStr
 
 from service.bigcommerce import StoreApi
+from service.bigcommerce.clients.storefront_api import Storefront
 from service.bigcommerce.models import Values
-from service.bigcommerce.storefront_api import Storefront
 from service.errors import CredentialsRefused, Refused, TryAgain
 from tests.fakes.upstream import FakeUpstream
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from service.bigcommerce.core_api import Core
+from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.models import to_int, to_text
 from service.errors import CredentialsRefused, Refused
 

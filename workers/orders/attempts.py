@@ -24,8 +24,12 @@ from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
 from service.redis.client import TRANSIENT_ERRORS
-from workers import order_completion
-from workers.attempt_results import (
+from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
+from workers.job_leases import LeaseLost
+from workers.orders import completion
+from workers.orders.lifecycle import Lifecycle
+from workers.orders.order_log import log_retry_later
+from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
     AwaitingStatus,
@@ -34,12 +38,8 @@ from workers.attempt_results import (
     RetryLater,
     Written,
 )
-from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
-from workers.job_leases import LeaseLost
-from workers.order_lifecycle import Lifecycle
-from workers.order_log import log_retry_later
+from workers.orders.verification import VERIFY_AFTER_S
 from workers.resources import Resources
-from workers.verification import VERIFY_AFTER_S
 
 log = structlog.get_logger()
 
@@ -109,7 +109,7 @@ class Jobs:
             entry, _ = await self._resources.transitions.begin_attempt(store, order_id)
             if not entry.status.is_final:
                 finished = Finished(Status.FAILED, f"internal error: {type(error).__name__}")
-                await order_completion.finish(self._resources, entry, finished)
+                await completion.finish(self._resources, entry, finished)
         except Exception:
             return False  # the job is requeued
         return True
@@ -120,7 +120,7 @@ class Jobs:
             return None
         if entry.webhook_id:
             structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
-        if refused and await order_completion.park(self._resources, entry):
+        if refused and await completion.park(self._resources, entry):
             return None
         return await attempt(ctx, entry)
 
@@ -213,16 +213,16 @@ class Jobs:
             case Written():
                 await self._resources.transitions.to_verification(entry, self._verify_delay(entry))
             case AwaitingCredentials(refused):
-                await order_completion.open_breaker(self._resources, entry.store, refused)
-                if not await order_completion.park(self._resources, entry):
+                await completion.open_breaker(self._resources, entry.store, refused)
+                if not await completion.park(self._resources, entry):
                     return RetryLater(str(refused), 0.0)
             case RetryLater(trouble) as later:
                 entry.trouble = trouble
                 if not self._has_timed_out(entry):
                     return later
-                await order_completion.finish(self._resources, entry, Finished(Status.FAILED, trouble))
+                await completion.finish(self._resources, entry, Finished(Status.FAILED, trouble))
             case Finished() as finished:
-                await order_completion.finish(self._resources, entry, finished)
+                await completion.finish(self._resources, entry, finished)
             case AwaitingStatus():
                 await self._await_status(entry)
         return None

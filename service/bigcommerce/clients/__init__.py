@@ -1,0 +1,1 @@
+"""The APIs' clients: one documented call a method."""

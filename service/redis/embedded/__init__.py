@@ -1,0 +1,1 @@
+"""The Redis server that `enrich up`, the demo and the tests bring along."""

@@ -1,0 +1,1 @@
+"""The life of an order: its state machine, its jobs, verification."""
