@@ -54,7 +54,11 @@ served.run()
 """
 
 HEAD_TIMEOUT_S = 1.0
-SHORT = {"protocol.HEAD_TIMEOUT_S": HEAD_TIMEOUT_S, "protocol.DRAIN_TIMEOUT_S": 1.0, "protocol.WRITE_TIMEOUT_S": 1.0}
+SHORT = {
+    "http_protocol.HEAD_TIMEOUT_S": HEAD_TIMEOUT_S,
+    "http_protocol.DRAIN_TIMEOUT_S": 1.0,
+    "http_protocol.WRITE_TIMEOUT_S": 1.0,
+}
 
 
 class Receiver:

@@ -27,7 +27,7 @@ def short() -> Iterator[Receiver]:
 @pytest.fixture
 def full() -> Iterator[Receiver]:
     """One that holds twenty connections."""
-    with receiver(SHORT | {"connections.CONNECTIONS_MAX": 20, "protocol.HEAD_TIMEOUT_S": 30}) as process:
+    with receiver(SHORT | {"connections.CONNECTIONS_MAX": 20, "http_protocol.HEAD_TIMEOUT_S": 30}) as process:
         yield process
 
 
@@ -40,7 +40,7 @@ def test_keep_alive_is_longer_than_any_proxys() -> None:
 
 
 async def test_idle_connection_is_closed_after_the_keep_alive_and_not_before() -> None:
-    with receiver(SHORT | {"protocol.KEEP_ALIVE_S": 2.5}) as server:
+    with receiver(SHORT | {"http_protocol.KEEP_ALIVE_S": 2.5}) as server:
         client = await server.connect()
         for _ in range(2):
             await client.send(webhook())
@@ -152,7 +152,7 @@ async def test_body_that_trickles_after_the_answer_is_cut_off(short: Receiver, r
 
 
 async def test_empty_lines_between_requests_do_not_keep_a_connection_open() -> None:
-    with receiver(SHORT | {"protocol.KEEP_ALIVE_S": 1}) as server:
+    with receiver(SHORT | {"http_protocol.KEEP_ALIVE_S": 1}) as server:
         client = await server.connect()
         await client.send(webhook())
         assert status_of(await client.read_head()) == 200
