@@ -213,19 +213,23 @@ class LeasedWorker(Worker):
     async def serve(self) -> None:
         """Poll the queue until ``drain``. Outages of Redis do not end it; running jobs continue meanwhile."""
         renewing = asyncio.create_task(self._renew_leases())
-        while not self._stopping:
-            try:
-                await self.async_run()
-            except asyncio.CancelledError:
-                break
-            except _REDIS_LOST as error:
-                if not self._redis_is_lost:
-                    log.warning(Event.REDIS_LOST, queue=self.queue_name, error=str(diagnose(error)))
-                self._redis_is_lost = True
-            except Exception:
-                log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
-            await asyncio.sleep(RENEW_INTERVAL_S)
-        renewing.cancel()
+        # Without renewal every longer job would run twice: if it ends, polling ends, and this loop is restarted.
+        renewing.add_done_callback(lambda _: self.main_task and self.main_task.cancel())
+        try:
+            while not self._stopping:
+                try:
+                    await self.async_run()
+                except asyncio.CancelledError:
+                    break
+                except _REDIS_LOST as error:
+                    if not self._redis_is_lost:
+                        log.warning(Event.REDIS_LOST, queue=self.queue_name, error=str(diagnose(error)))
+                    self._redis_is_lost = True
+                except Exception:
+                    log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
+                await asyncio.sleep(RENEW_INTERVAL_S)
+        finally:
+            renewing.cancel()
 
     async def drain(self, timeout_s: float) -> int:
         """Claim no more jobs, wait for the running ones, and end ``serve``.

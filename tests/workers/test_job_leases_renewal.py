@@ -17,6 +17,7 @@ from tests.fakes.leased_worker import (
     is_renewed,
     is_so,
     until,
+    worker_for,
     working,
 )
 from workers import job_leases, lua
@@ -155,3 +156,18 @@ async def test_a_lease_of_the_wrong_type_does_not_stop_renewal(
         await until(lambda: exists(redis, key))
         go.set()
         await until(lambda: is_empty(redis))
+
+
+async def test_polling_ends_with_the_renewal_of_leases(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the loop is restarted as a whole: a worker that polls without renewing would run jobs twice."""
+
+    async def job(_: int) -> None:
+        return
+
+    async def ends(_: job_leases.LeasedWorker) -> None:
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(job_leases.LeasedWorker, "_renew_leases", ends)
+    worker = worker_for(redis, job)
+    async with asyncio.timeout(10):
+        await worker.serve()
