@@ -1,8 +1,7 @@
 """Whether an answer is complete and about what was asked: what an answer does not show is unknown, not empty.
 
-Values that somebody else wrote on a record, and the end of an order, depend on what these answers show. So a record
-without its PO number, an order without its customer or an error page of a proxy decides nothing: the call is made
-again. Each judgement of that kind has its place here.
+These answers decide whether values of other apps are kept, and how an order ends. So a record without its PO number, an
+order without its customer, or a proxy's error page decides nothing: the call is repeated. All such checks are here.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ import httpx
 from service.checks.findings import Finding, Level
 from service.errors import CredentialsRefused, NotFound, TryAgain, UpstreamError, WaitUntil
 
-SCOPES_AT = "in the store's control panel, Settings, API accounts"
+SCOPES_AT = "in the store's control panel, Settings, Store-level API accounts"
 
 
 def upstream_error_finding(error: UpstreamError, store: str, subject: str, url: str) -> Finding:

@@ -44,7 +44,7 @@ def _finding(store: str, problem: HookProblem, blocked: Mapping[str, int | None]
     webhook, repair = f"webhook {problem.what}", f"`enrich hooks repair --store {store}`"
     match problem.kind:
         case ProblemKind.MISSING:
-            message = "does not exist: new orders are found only by polling, often too late for their ten seconds."
+            message = "does not exist: new orders are found only by polling, and some will miss their ten seconds."
             cure = f"Run `enrich hooks register --store {store} --url https://…` with the receiver's public address."
             return Finding(Level.ERROR, store, webhook, message, cure)
         case ProblemKind.INACTIVE:

@@ -66,7 +66,7 @@ def check(
 
     Checks the stores file first (ENRICH_CONFIG, default stores.toml) and shows all its problems at once. Then checks
     each store at BigCommerce: access tokens and their scopes, extra fields against the rules, webhooks, and the API
-    quota that is left. Then checks this machine's clock, and Redis if REDIS_URL is set.
+    quota that is left. Then checks this machine's clock, and Redis: that of REDIS_URL, or of a running `enrich up`.
 
     Changes nothing: keys that are written to test Redis are deleted. Each finding is one line. "error": orders cannot
     be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses about

@@ -49,7 +49,7 @@ ATTEMPT_TIMEOUT_S = 60.0
 # A stale attempt is repeated after so long.
 STALE_ATTEMPT_RETRY_S = 0.05
 
-# Retries of orders that wait for quota are spread, so that about so many a second ask for it.
+# Retries of orders that wait for quota are spread over time: about this many per second.
 RECOVERY_RATE_PER_S = 5.0
 
 # Old orders are not urgent: those written within the same interval are verified together, in one call.

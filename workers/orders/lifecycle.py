@@ -24,8 +24,8 @@
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
 
-Each state is a method that returns the next state or the attempt's result. All jobs (enrich, recover, retry, backfill)
-enter here: the order's entry says what was sent so far, so an interrupted attempt continues where it stopped.
+Each state is a method that returns the next state or the attempt's result. Both kinds of jobs for orders, window and
+recover, enter here: the order's entry says what was sent so far, so an interrupted attempt continues where it stopped.
 When B2B Edition refuses a write, the store's field configs are read again and the values are resolved once more.
 ``attempts.py`` starts attempts and applies their results; ``verification.py`` checks what was written.
 """
@@ -92,7 +92,7 @@ DUPLICATE = "another order has this value already, and BigCommerce takes each va
 """Why the value of a unique field is left out."""
 
 RESOLVED_VALUES_MAX_AGE_S = 600.0
-"""A backfilled order waits for quota many times. For so long its values are not resolved again."""
+"""How long resolved values are reused: a backfilled order waits for quota many times."""
 
 
 class State(Protocol):

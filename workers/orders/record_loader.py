@@ -22,8 +22,8 @@ MAX_SINGLE_READS = 10
 # After so many failed reads the fault is with B2B Edition, not with the records.
 MAX_READ_ERRORS = 3
 
-# Lists were seen without extra fields, or without the PO number. For so long the records that need what the lists of
-# a store leave out are read one by one.
+# Some lists lack the extra fields or the PO number. When a store's lists do, its records that need them are read one by
+# one for this long.
 LISTS_OFF_S = 3600.0
 
 

@@ -37,7 +37,7 @@ REVERIFY_AHEAD_S = 20.0
 BATCH_LIMIT = 200
 """The page size of Get All Orders."""
 LARGE_BATCH = 20
-"""From so many orders on, one call is worth a higher priority in the quota."""
+"""A list call that verifies at least this many orders gets a higher priority in the quota."""
 
 # How far the clocks of B2B Edition, the store and this machine may differ on when a record was made.
 CLOCK_TOLERANCE_S = 180.0

@@ -242,7 +242,7 @@ class Reconciler(PeriodicTask):
                 run.store, polling, missed_webhook=run.missed_webhook, found_order_at=found_order_at
             )
         elif run.missed_webhook:
-            await self._polling.start(run.store, "no webhook told of an order")
+            await self._polling.start(run.store, "an order came without a webhook")
         if run.missed_at is not None:
             await request_check(self._resources.redis, run.store, missed_at=run.missed_at, now=self._clock())
         elif run.is_silent and not run.awaits_webhook:

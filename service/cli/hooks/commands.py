@@ -24,8 +24,8 @@ from service.stores import Store
 
 HELP = """Show, register, repair and remove the stores' webhooks.
 
-BigCommerce announces new orders through webhooks. Without them the service finds new orders only by polling, about
-every minute: too late for most orders' windows.
+BigCommerce announces new orders through webhooks. Without them the service polls each store for new orders:
+this is slower, and some orders miss their window.
 
 Example: enrich hooks register --url https://enrich.example.com
 """
@@ -137,8 +137,7 @@ def remove(
 ) -> None:
     """Delete a store's webhooks about orders.
 
-    Without webhooks the service finds new orders only by polling, about every minute: too late for most orders'
-    windows.
+    Without webhooks the service polls the store for new orders: this is slower, and some orders miss their window.
 
     Example: enrich hooks remove --store abc123 --url https://old.example.com
     """

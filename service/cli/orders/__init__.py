@@ -12,7 +12,8 @@ __all__ = ["COLOURS", "app"]
 
 HELP = """Show what happened to each order, and retry orders.
 
-Orders are kept for 30 days after they are finished, failed orders for 90 days. The README explains the outcomes.
+Orders are kept for 30 days after they are finished, failed orders for 90 days. deploy/docs/commands.md explains the
+outcomes.
 
 Example: enrich orders list --status failed --since 7d
 """

@@ -1,7 +1,7 @@
 """Orders that wait inside their window for values that an app writes after the order was placed.
 
 An order that waits takes no worker slot: its window job is due again at the deadline, whatever dies until then, or as
-soon as something wakes it: the metafield's own webhook, or the store's poll.
+soon as the store's poll finds a new metafield and wakes it.
 """
 
 from collections.abc import Mapping

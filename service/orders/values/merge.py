@@ -1,7 +1,7 @@
 """Merges the wanted values with a B2B Edition record: what to write, what to keep. Pure.
 
-Values that somebody else wrote stay, unless the store has ``existing_values = "replace"``. BigCommerce's own checkout
-writes PO numbers too, and what a buyer typed must not be overwritten.
+Values that another app or a person wrote stay, unless the store has ``existing_values = "replace"``. BigCommerce's own
+checkout writes PO numbers too, and what a buyer typed must not be overwritten.
 """
 
 import re
@@ -50,8 +50,8 @@ def merge(
 
     An extra field is one field under its fieldName and under its label (``names``), and under a repeated name.
     ``written`` holds every value that we have sent, by name; such a value on the record counts as ours. Extra fields
-    in ``leave_out`` are not carried. ``restore`` are fields of somebody else that an Update of ours carried: they are
-    written where the record has lost them. ``defaults`` fill empty fields of an Update that is necessary anyway.
+    in ``leave_out`` are not carried. ``restore`` are fields of other apps that our last Update sent along: they are
+    written again if the record has lost them. ``defaults`` fill empty fields of an Update that is necessary anyway.
     """
     kept: list[str] = []
 

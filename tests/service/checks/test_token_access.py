@@ -38,7 +38,7 @@ CAN_READ = "ok  orders  can be read (scope Orders: read-only)."
 ANSWERS = "ok  B2B Edition  answers: orders have 1 extra field."
 MAY_WRITE = "ok  B2B Edition, writing  is allowed (scope B2B Edition: modify)."
 
-AT = "in the store's control panel, Settings, API accounts"
+AT = "in the store's control panel, Settings, Store-level API accounts"
 OF_THIS_STORE = "Check that B2B Edition is installed in this store and the token belongs to this store."
 PROXY = "Check for a proxy in between, and check [bigcommerce] in the stores file."
 

@@ -32,7 +32,7 @@ async def test_webhook_missing_after_ten_seconds_starts_polling(store: Reconcile
             "event": "polling_started",
             "log_level": "warning",
             "store": STORE,
-            "reason": "no webhook told of an order",
+            "reason": "an order came without a webhook",
         }
     ]
 
@@ -118,7 +118,7 @@ async def test_polling_ends_when_webhooks_arrive_in_time_again(store: Reconciled
         await store.run_for(20.0)
     assert not await store.is_polled()
     ended = [line for line in logs if line["event"] == "polling_ended"]
-    assert [(line["log_level"], line["reason"]) for line in ended] == [("info", "no webhook told of an order")]
+    assert [(line["log_level"], line["reason"]) for line in ended] == [("info", "an order came without a webhook")]
     assert 60 <= ended[0]["lasted_s"] <= 75
     assert await store.run() == 60.0
 
