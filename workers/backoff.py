@@ -24,7 +24,7 @@ def exponential_backoff(tries: int, *, longest_s: float = MAX_BACKOFF_S) -> floa
     return min(longest_s, 2.0 ** min(tries, 20)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
-def requeue(ctx: dict[str, Any], error: Exception) -> Retry:
+def requeue(ctx: dict[str, Any], error: Exception, *, longest_s: float = MAX_BACKOFF_S) -> Retry:
     """Log the error of a job and requeue it with exponential backoff; returns the Retry to raise."""
     if isinstance(error, LeaseLost):
         log.warning(Event.LEASE_LOST, job=ctx["job_id"])
@@ -32,4 +32,4 @@ def requeue(ctx: dict[str, Any], error: Exception) -> Retry:
         log.warning(Event.JOB_REQUEUED, job=ctx["job_id"], error=type(error).__name__)
     else:
         log.error(Event.JOB_CRASHED, job=ctx["job_id"], error=type(error).__name__, exc_info=error)
-    return Retry(defer=exponential_backoff(ctx["job_try"]))
+    return Retry(defer=exponential_backoff(ctx["job_try"], longest_s=longest_s))

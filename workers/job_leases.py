@@ -229,7 +229,7 @@ class LeasedWorker(Worker):
                     log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
                 await asyncio.sleep(RENEW_INTERVAL_S)
         finally:
-            renewing.cancel()
+            await cancel_and_wait([renewing])
 
     async def drain(self, timeout_s: float) -> int:
         """Claim no more jobs, wait for the running ones, and end ``serve``.

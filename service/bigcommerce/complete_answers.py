@@ -4,7 +4,7 @@ These answers decide whether values of other apps are kept, and how an order end
 order without its customer, or a proxy's error page decides nothing: the call is repeated. All such checks are here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -47,10 +47,14 @@ def _are_extra_fields(fields: Any) -> bool:
     )
 
 
-def is_complete_order(document: Mapping[str, Any]) -> bool:
-    """Whether a V2 order shows its id, its customer, its status and its time: they decide whether it is enriched."""
+def is_complete_order(document: Mapping[str, Any], *, consignments: bool = False) -> bool:
+    """Whether a V2 order shows its id, its customer, its status and its time: they decide whether it is enriched.
+
+    With ``consignments``, it must show these too.
+    """
     return (
         bool(to_int(document.get("id")))
+        and (not consignments or "consignments" in document)
         and all(to_int(document.get(key)) is not None for key in ("customer_id", "status_id"))
         and _is_time(document.get("date_created"))
     )
@@ -82,20 +86,18 @@ def is_complete_user(row: Mapping[str, Any], customer_id: int) -> bool:
 
 
 def is_company(row: Mapping[str, Any], company_id: int) -> bool:
-    """Whether the answer is this Company: it shows this id or, without an id, what only a Company has.
+    """Whether the answer is this Company, with its extra fields: most rules that read a Company read those.
 
     Users of the Company and records of its orders show its id too.
     """
     if {"bcOrderId", "customerId", "role", "email"} & row.keys():
         return False
-    if "companyId" in row:
-        return to_int(row["companyId"]) == company_id
-    return bool({"companyName", "extraFields"} & row.keys())
+    return to_int(row.get("companyId", company_id)) == company_id and "extraFields" in row
 
 
-def is_customer(row: Mapping[str, Any], customer_id: int) -> bool:
-    """Whether the answer is this V3 customer."""
-    return to_int(row.get("id")) == customer_id
+def is_customer(row: Mapping[str, Any], customer_id: int, *, parts: Collection[str] = ()) -> bool:
+    """Whether the answer is this V3 customer, with the ``parts`` that were asked for."""
+    return to_int(row.get("id")) == customer_id and all(part in row for part in parts)
 
 
 def is_metafield(row: Mapping[str, Any]) -> bool:

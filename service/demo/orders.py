@@ -27,7 +27,7 @@ from  = [
 match = '\bPO[\s#:]+([A-Z0-9-]+)'
 
 [stores.sandbox.extra_fields]
-"Cost Center" = {{ from = "metafields.checkout.cost_center", default = "UNASSIGNED" }}
+"Cost Center" = {{ from = "metafields.checkout.cost_center", default = "UNASSIGNED", wait = false }}
 "Ship Window" = {{ from = "order.customer_message", match = 'ship:(\S+)' }}
 "Source"      = {{ value = "web" }}
 "Account No"  = {{ from = 'company.extraFields."ERP Account"', required = true }}

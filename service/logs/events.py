@@ -48,6 +48,7 @@ class Event(StrEnum):
     ORDER_FAILED = "order_failed"
     ORDER_WAITING = "order_waiting"
     ORDER_AWAITING_VALUES = "order_awaiting_values"
+    LATE_VALUES_STOPPED = "late_values_stopped"
     ORDER_RECOVERING = "order_recovering"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"

@@ -46,6 +46,10 @@ log = structlog.get_logger()
 # Much longer than any attempt takes: it only ends an attempt that hangs.
 ATTEMPT_TIMEOUT_S = 60.0
 
+# After an error of ours or of Redis, an order whose window may be open is tried again within so long. arq counts waits
+# for values and quota as tries, too, so that the usual backoff would soon last longer than the window.
+WINDOW_BACKOFF_S = 0.5
+
 # A stale attempt is repeated after so long.
 STALE_ATTEMPT_RETRY_S = 0.05
 
@@ -77,13 +81,15 @@ class Jobs:
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
         """Enrich an order while its create window is open; after that it goes to recovery."""
-        await self._run(ctx, store, order_id, self._in_window)
+        await self._run(ctx, store, order_id, self._in_window, max_backoff_s=WINDOW_BACKOFF_S)
 
     async def recover(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
         """Retry an order after its window, until it is finished."""
-        await self._run(ctx, store, order_id, self._in_recovery)
+        await self._run(ctx, store, order_id, self._in_recovery, max_backoff_s=MAX_BACKOFF_S)
 
-    async def _run(self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt) -> None:
+    async def _run(
+        self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt, *, max_backoff_s: float
+    ) -> None:
         """Make an attempt. ``attempt`` returns in how many seconds the job runs again; None if the job is done."""
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             try:
@@ -93,7 +99,7 @@ class Jobs:
                 # begun late, for a worker that has given up the job: then no other worker has the order.
                 again = STALE_ATTEMPT_RETRY_S
             except Exception as error:
-                back = requeue(ctx, error)
+                back = requeue(ctx, error, longest_s=max_backoff_s)
                 if not await self._give_up(ctx, store, order_id, error):
                     raise back from error
                 return
@@ -137,7 +143,8 @@ class Jobs:
         left = self._window_left(entry)
         if isinstance(later, AwaitingValues):
             await self._resources.transitions.save(entry)
-            await self._resources.late.wait(entry.store, entry.order_id, seconds=later.seconds, seen=later.seen)
+            if later.seen is not None:
+                await self._resources.late.wait(entry.store, entry.order_id, seen=later.seen)
             log.debug(Event.ORDER_AWAITING_VALUES, rules=list(later.rules), retry_in_ms=round(later.seconds * 1000))
             return later.seconds
         if later.seconds and later.seconds < left:
@@ -152,6 +159,7 @@ class Jobs:
         if later is None:
             return None
         if isinstance(later, AwaitingValues):
+            await self._resources.transitions.save(entry)
             return later.seconds
         delay = await self._retry_delay(ctx, entry, later)
         await self._resources.transitions.save(entry)
@@ -224,7 +232,8 @@ class Jobs:
             case Finished() as finished:
                 await completion.finish(self._resources, entry, finished)
             case AwaitingStatus():
-                await self._await_status(entry)
+                if await self._await_status(entry):
+                    log.info(Event.ORDER_WAITING)
         return None
 
     async def _await_status(self, entry: Entry) -> bool:

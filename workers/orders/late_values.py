@@ -61,7 +61,7 @@ class LateValuePoller:
         """Whether orders wait."""
         configured = self._resources.configuration.stores.get(store)
         waiting = await self._resources.late.waiting(store)
-        if configured is None or not waiting:
+        if configured is None or not waiting or not configured.rules.needs.metafields:
             return False
         namespaces = sorted(configured.rules.needs.metafield_namespaces)
         clock = self._resources.transport.upstream_clock

@@ -251,11 +251,13 @@ class Lifecycle:
         deadline = deadline_of(self._retry.window, self._store.late_values_s)
         seconds = deadline - self._upstream.now()
         if pending and seconds > 0 and (late_until or await self._late.is_worth_waiting(store, order_id)):
-            self.entry.late_until = deadline
-            seen = digest(self._document["metafields"], self._rules.needs.metafield_namespaces)
+            if late_until is None:
+                self.entry.late_until, self.entry.late_rules = deadline, list(pending)
+            needs = self._rules.needs
+            seen = digest(self._document["metafields"], needs.metafield_namespaces) if needs.metafields else None
             return AwaitingValues(pending, seconds, seen)
         if late_until is not None:
-            await self._late.note_outcome(store, brought_value=not pending)
+            await self._late.note_outcome(store, brought_value=bool(set(self.entry.late_rules) - set(pending)))
         return None
 
     def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:

@@ -32,12 +32,13 @@ class AwaitingStatus:
 class AwaitingValues:
     """Rules have no value yet, and it may still come: another attempt in ``seconds``, inside the window.
 
-    ``seen`` identifies the metafields that this attempt saw: other ones are a reason to try again at once.
+    ``seen`` identifies the metafields that this attempt saw: other ones are a reason to try again at once. None: no
+    rule reads metafields.
     """
 
     rules: tuple[str, ...]
     seconds: float
-    seen: str
+    seen: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,12 +149,17 @@ class B2B:
         operation = "Reassign Orders to a Different Company"
         return _total(await self._call(Call(operation, Api.B2B, "PUT", path, json={"bcGroupId": group_id})))
 
-    async def user_of_customer(self, customer_id: int) -> Document:
-        """The Company user with this customer id. Raises NotFound when the customer is not a Company user."""
+    async def user_of_customer(self, customer_id: int, *, extra_fields: bool = False) -> Document:
+        """The Company user with this customer id. Raises NotFound when the customer is not a Company user.
+
+        With ``extra_fields``, an answer that does not show them is tried again.
+        """
         # B2B Edition API, Users, Get User Details by BigCommerce Customer ID
         path = f"/v3/io/users/customer/{customer_id:d}"
         return await self._one(
-            "Get User Details by BigCommerce Customer ID", path, lambda row: is_complete_user(row, customer_id)
+            "Get User Details by BigCommerce Customer ID",
+            path,
+            lambda row: is_complete_user(row, customer_id) and (not extra_fields or "extraFields" in row),
         )
 
     async def company(self, company_id: int) -> Document:

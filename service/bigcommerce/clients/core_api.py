@@ -42,7 +42,7 @@ class Core:
         operation = "Get an Order"
         answer = await self._get(operation, f"/v2/orders/{order_id:d}", _consignments(consignments))
         for order in rows_of(operation, answer.body):
-            if is_complete_order(order) and to_int(order["id"]) == order_id:
+            if is_complete_order(order, consignments=consignments) and to_int(order["id"]) == order_id:
                 return order
         raise unexpected_shape(operation)
 
@@ -134,7 +134,8 @@ class Core:
         operation = "Get All Customers"
         answer = await self._get(operation, "/v3/customers", params)
         rows = rows_of(operation, data_of(operation, answer.body))
-        if not all(is_customer(row, customer_id) for row in rows):
+        parts = [part for part, wanted in (("attributes", attributes), ("form_fields", form_fields)) if wanted]
+        if not all(is_customer(row, customer_id, parts=parts) for row in rows):
             raise unexpected_shape(operation)
         return next(iter(rows), None)
 

@@ -217,7 +217,7 @@ async def _list_orders(caller: Caller, group: _Group) -> dict[int | None, Docume
         orders = await Core(caller).orders(min_id=group.ids[0], max_id=group.ids[-1], consignments=consignments)
     except Refused:
         return {}
-    return {to_int(order["id"]): order for order in orders if is_complete_order(order)}
+    return {to_int(order["id"]): order for order in orders if is_complete_order(order, consignments=consignments)}
 
 
 def _resolve(

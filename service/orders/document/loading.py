@@ -59,18 +59,21 @@ async def read_people(api: StoreApi, cache: Cache, customer_id: int, needs: Need
     """
     customer, user = await asyncio.gather(
         _customer(api, cache, customer_id, needs) if needs.customer else _known({}),
-        read_user(api, cache, customer_id) if needs.user or needs.company else _known({}),
+        read_user(api, cache, customer_id, extra_fields=needs.user) if needs.user or needs.company else _known({}),
     )
     company_id = to_int(user.get("companyId"))
     company = await _company(api, cache, company_id) if needs.company and company_id else {}
     return {"customer": customer, "user": by_name(user), "company": by_name(company)}
 
 
-async def read_user(api: StoreApi, cache: Cache, customer_id: int) -> dict[str, Any]:
-    """Load the Company user of a customer. Raises NoCompanyUser when there is none."""
+async def read_user(api: StoreApi, cache: Cache, customer_id: int, *, extra_fields: bool = False) -> dict[str, Any]:
+    """Load the Company user of a customer, with ``extra_fields`` if need be. Raises NoCompanyUser without one."""
     try:
         user: dict[str, Any] = await cache.get_or_read(
-            f"user:{customer_id}", lambda: api.b2b.user_of_customer(customer_id), fresh_s=CUSTOMER_TTL_S
+            f"user:{customer_id}",
+            lambda: api.b2b.user_of_customer(customer_id, extra_fields=extra_fields),
+            fresh_s=CUSTOMER_TTL_S,
+            accepts=lambda user: not extra_fields or "extraFields" in user,
         )
     except NotFound as missing:
         raise NoCompanyUser(f"customer {customer_id} is no Company user") from missing

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import to_int
-from service.errors import NotFound, TryAgain
+from service.errors import Refused, TryAgain
 from service.orders.create_window import Window
 from service.orders.document.cache import QUOTES_TTL_S, Cache
 from service.orders.document.loading import Document, by_name
@@ -62,7 +62,7 @@ async def read_quote(api: StoreApi, cache: Cache, order: Document) -> Document:
         return {}
     try:
         quote = await api.quotes.quote(to_int(listed["quoteId"]) or 0, order_id, to_int(listed.get("createdAt")))
-    except NotFound:
+    except Refused:
         quote = listed  # the list shows that there is one, and most of it
     return by_name(quote)
 

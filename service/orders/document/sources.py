@@ -6,7 +6,7 @@ from typing import Any
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import to_int
-from service.errors import NotFound
+from service.errors import NotFound, Refused, TryAgain
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, by_namespace
 from service.orders.document.quote_search import read_quote
@@ -47,6 +47,8 @@ async def _read_cart(api: StoreApi, order: Document) -> Document:
         return {"metafields": by_namespace(await api.core.cart_metafields(cart_id))}
     except NotFound:
         return {}
+    except Refused as refused:
+        raise _not_the_orders_fault(refused) from refused
 
 
 async def _read_transactions(api: StoreApi, order: Document) -> list[Document]:
@@ -55,3 +57,10 @@ async def _read_transactions(api: StoreApi, order: Document) -> list[Document]:
         return await api.core.transactions(to_int(order.get("id")) or 0)
     except NotFound:
         return []
+    except Refused as refused:
+        raise _not_the_orders_fault(refused) from refused
+
+
+def _not_the_orders_fault(refused: Refused) -> TryAgain:
+    """A read that BigCommerce refuses says nothing about the order: it is tried again, and never fails the order."""
+    return TryAgain(refused.operation, refused.message, status=refused.status)

@@ -39,7 +39,7 @@ def waiting_key(store: str) -> str:
 
 
 def late_key(store: str) -> str:
-    """The store's orders that wait for late values, by when they wait no longer (ms): a sorted set."""
+    """The store's orders that wait for late metafields, by when they began to wait (ms): a sorted set."""
     return f"enrich:late:{store}"
 
 

@@ -5,14 +5,18 @@ soon as the store's poll finds a new metafield and wakes it.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
+import structlog
 from arq.constants import in_progress_key_prefix
 from redis.asyncio import Redis
 
+from service.logs import Event
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
 from service.orders.state.job_kinds import POLL_VALUES, WINDOW
-from service.orders.state.keys import late_key, late_misses_key, late_seen_key
+from service.orders.state.keys import entry_key, late_key, late_misses_key, late_seen_key
+from service.redis.errors import TRANSIENT_ERRORS
 
 POLL_INTERVAL_S = 1.0
 """How often the metafields of a store's waiting orders are listed: one call for all of them."""
@@ -25,6 +29,11 @@ SAMPLE = 20
 
 MAX_LISTED = 250
 
+LONGEST_WAIT_MS = 8000
+"""No order waits longer: its window would close. (``workers.orders.late_values``)"""
+
+log = structlog.get_logger()
+
 
 class LateOrders:
     """The waiting orders of all stores. Errors are Redis's own. Times are Redis's, unless a ``clock`` is given."""
@@ -35,18 +44,22 @@ class LateOrders:
 
     async def is_worth_waiting(self, store: str, order_id: int) -> bool:
         """Whether the store's last waits brought anything, or this order is the sample that finds out."""
-        misses = int(await self._redis.get(late_misses_key(store)) or 0)
+        try:
+            misses = int(await self._redis.get(late_misses_key(store)) or 0)
+        except TRANSIENT_ERRORS:
+            return True
         return misses < MAX_MISSES or order_id % SAMPLE == 0
 
     async def note_outcome(self, store: str, *, brought_value: bool) -> None:
-        """Count a wait that has ended."""
-        if brought_value:
-            await self._redis.delete(late_misses_key(store))
-        else:
-            await self._redis.incr(late_misses_key(store))
+        """Count a wait that has ended. A count that Redis does not take now is not worth an order's window."""
+        with suppress(*TRANSIENT_ERRORS):
+            if brought_value:
+                await self._redis.delete(late_misses_key(store))
+            elif await self._redis.incr(late_misses_key(store)) == MAX_MISSES:
+                log.warning(Event.LATE_VALUES_STOPPED, store=store, waits=MAX_MISSES)
 
-    async def wait(self, store: str, order_id: int, *, seconds: float, seen: str) -> None:
-        """Let the order wait for at most so long; ``seen`` identifies the metafields that its attempt saw."""
+    async def wait(self, store: str, order_id: int, *, seen: str) -> None:
+        """Wake the order as soon as it has other metafields than its attempt has ``seen``."""
         await lua.await_values(
             self._redis,
             late=late_key(store),
@@ -55,7 +68,6 @@ class LateOrders:
             queue=POLL_VALUES.queue,
             now_ms=script_time(self._clock),
             order_id=order_id,
-            wait_ms=int(seconds * 1000),
             digest=seen,
             job_id=POLL_VALUES.id(store),
             body=POLL_VALUES.open_body(store),
@@ -68,6 +80,7 @@ class LateOrders:
             self._redis,
             late=late_key(store),
             seen=late_seen_key(store),
+            entry=entry_key(store, order_id),
             lease=in_progress_key_prefix + WINDOW.id(store, order_id),
             queue=WINDOW.queue,
             now_ms=script_time(self._clock),
@@ -77,13 +90,13 @@ class LateOrders:
         return woken == 1
 
     async def waiting(self, store: str) -> Mapping[int, str]:
-        """The orders that wait, each with what its attempt saw; without those whose deadline has passed."""
+        """The orders that wait for metafields, each with what its attempt saw."""
         now_ms = script_time(self._clock)
         if now_ms is None:
             seconds, microseconds = await self._redis.time()
             now_ms = seconds * 1000 + microseconds // 1000
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zremrangebyscore(late_key(store), "-inf", now_ms)
+            pipe.zremrangebyscore(late_key(store), "-inf", now_ms - LONGEST_WAIT_MS)
             pipe.zrange(late_key(store), 0, MAX_LISTED - 1)
             pipe.hgetall(late_seen_key(store))
             _, orders, seen = await pipe.execute()

@@ -96,6 +96,7 @@ class Entry:
     create_age: float | None = None
     recorded_at: int | None = None
     late_until: float | None = None
+    late_rules: list[str] = field(default_factory=list)
     composed: bool = False
     exists: bool = False
     start_over: bool = False

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.orders.state.job_kinds import WINDOW
 from service.orders.state.keys import late_misses_key
 from service.orders.state.late_orders import MAX_MISSES
 from service.orders.state.order_entry import Entry, Status
@@ -148,3 +149,35 @@ async def test_a_wait_that_brings_a_value_is_a_reason_to_wait_again(stack: JobSt
 async def test_a_wait_that_brings_nothing_is_counted(stack: JobStack) -> None:
     await enriched(stack)
     assert await stack.redis.get(late_misses_key(STORE_HASH)) == b"1"
+
+
+async def test_a_value_that_came_counts_though_another_rule_never_gets_one(stack: JobStack) -> None:
+    configs = [{"fieldName": name, "fieldType": 0, "labelName": name} for name in ("F", "Late", "Opt")]
+    stack.upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": configs, "meta": {}})
+    stack.configure(fields=LATE % "" + '\n"Opt" = "metafields.checkout.optional"')
+    metafields_appear_at(stack, 2.0)
+
+    entry = await enriched(stack)
+
+    assert entry.fields == {"F": "fv", "Late": "A-26"}
+    assert await stack.redis.get(late_misses_key(STORE_HASH)) is None
+
+
+async def test_rules_that_read_no_metafields_are_not_polled_for(stack: JobStack) -> None:
+    stack.configure(fields='"Late" = { from = "order.external_id", wait = true }')
+
+    entry = await enriched(stack)
+
+    assert entry.status is Status.CREATED
+    assert stack.upstream.asked.count(LIST) == 0
+    assert stack.upstream.asked.count("GET /v2/orders/1") == 2
+
+
+async def test_a_woken_order_goes_before_younger_ones(stack: JobStack) -> None:
+    await stack.webhook()
+    await stack.run_next()
+    stack.clock.tick(4.0)
+    assert await stack.resources.late.wake(STORE_HASH, ORDER)
+    due = await stack.redis.zscore(WINDOW.queue, WINDOW.id(STORE_HASH, ORDER))
+    assert due is not None
+    assert due / 1000 < stack.clock() - 3.0

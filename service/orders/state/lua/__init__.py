@@ -127,13 +127,12 @@ async def await_values(
     queue: Key,
     now_ms: Arg[int | None],
     order_id: Arg[int],
-    wait_ms: Arg[int],
     digest: Arg[str],
     job_id: Arg[str],
     body: Arg[bytes],
     poll_ms: Arg[int],
 ) -> Literal[1]:
-    """Let an order wait for late values, and have them polled for."""
+    """Let an order wait for late values, and have its metafields polled for."""
 
 
 @redis_script
@@ -142,6 +141,7 @@ async def wake_order(
     *,
     late: Key,
     seen: Key,
+    entry: Key,
     lease: Key,
     queue: Key,
     now_ms: Arg[int | None],

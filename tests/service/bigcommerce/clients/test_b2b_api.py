@@ -328,8 +328,25 @@ async def test_user_that_is_incomplete_is_tried_again(b2b: B2B, upstream: FakeUp
 
 
 async def test_company_is_returned_unchanged(b2b: B2B, upstream: FakeUpstream) -> None:
-    upstream.on("GET /api/v3/io/companies/7", success({"companyName": "Great Buys"}))
-    assert await b2b.company(7) == {"companyName": "Great Buys"}
+    company = {"companyName": "Great Buys", "extraFields": []}
+    upstream.on("GET /api/v3/io/companies/7", success(company))
+    assert await b2b.company(7) == company
+
+
+@pytest.mark.parametrize(
+    "company", [{"companyName": "Great Buys"}, {"companyId": 8, "extraFields": []}, {"email": "x", "extraFields": []}]
+)
+async def test_company_that_is_incomplete_is_tried_again(b2b: B2B, upstream: FakeUpstream, company: Any) -> None:
+    upstream.on("GET /api/v3/io/companies/7", success(company))
+    with pytest.raises(TryAgain):
+        await b2b.company(7)
+
+
+async def test_user_without_the_extra_fields_that_rules_read_is_tried_again(b2b: B2B, upstream: FakeUpstream) -> None:
+    upstream.on("GET /api/v3/io/users/customer/321", success({"id": 1, "companyId": 7}))
+    assert await b2b.user_of_customer(321)
+    with pytest.raises(TryAgain):
+        await b2b.user_of_customer(321, extra_fields=True)
 
 
 OF_NO_COMPANY = [

@@ -39,9 +39,11 @@ async def test_order_is_returned_unchanged(core: Core, upstream: FakeUpstream) -
 
 
 async def test_order_comes_with_consignments_when_they_are_wanted(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v2/orders/7", order_7())
+    upstream.on("GET /v2/orders/7", order_7(consignments={}), order_7())
     await core.order(7, consignments=True)
     assert query(upstream) == {"include": "consignments.line_items", "consignment_structure": "object"}
+    with pytest.raises(TryAgain):
+        await core.order(7, consignments=True)
 
 
 async def test_order_in_a_list_of_one_is_unwrapped(core: Core, upstream: FakeUpstream) -> None:
@@ -172,11 +174,14 @@ async def test_metafields_of_many_orders_are_queried_by_time_and_namespace(core:
 
 
 async def test_customer_comes_with_the_requested_parts(core: Core, upstream: FakeUpstream) -> None:
-    upstream.on("GET /v3/customers", {"data": [{"id": 11}]})
-    assert await core.customer(11, attributes=True, form_fields=True) == {"id": 11}
+    customer = {"id": 11, "attributes": [], "form_fields": []}
+    upstream.on("GET /v3/customers", {"data": [customer]}, {"data": [{"id": 11}]})
+    assert await core.customer(11, attributes=True, form_fields=True) == customer
     assert query(upstream) == {"id:in": "11", "include": "attributes,formfields"}
     await core.customer(11)
     assert query(upstream) == {"id:in": "11"}
+    with pytest.raises(TryAgain):
+        await core.customer(11, attributes=True)
 
 
 async def test_missing_customer_is_none(core: Core, upstream: FakeUpstream) -> None:
