@@ -58,6 +58,7 @@ def test_created_order_logs_its_age_and_margin() -> None:
         "kept": [],
         "age_ms": 1750,
         "margin_ms": 8250,
+        "in_window": True,
         "attempts": 1,
         "upstream_calls": 4,
         "queue_ms": 18,
@@ -68,7 +69,11 @@ def test_created_order_logs_its_age_and_margin() -> None:
 def test_create_after_the_window_has_a_negative_margin() -> None:
     line = line_of(replace(ENRICHED, create_age=10.04))
 
-    assert (line["age_ms"], line["margin_ms"]) == (10_040, -40)
+    assert (line["age_ms"], line["margin_ms"], line["in_window"]) == (10_040, -40, False)
+
+
+def test_created_order_whose_age_is_unknown_counts_as_outside_the_window() -> None:
+    assert line_of(replace(ENRICHED, create_age=None))["in_window"] is False
 
 
 def test_updated_order_logs_the_age_of_its_create_not_of_the_update() -> None:
@@ -78,6 +83,7 @@ def test_updated_order_logs_the_age_of_its_create_not_of_the_update() -> None:
     assert line_of(updated) == {
         **line_of(ENRICHED),
         "outcome": "updated",
+        "in_window": None,
         "kept": ["po_number"],
         "attempts": 3,
     }
@@ -90,6 +96,7 @@ def test_order_without_create_has_no_age_and_margin(status: Status) -> None:
     assert line_of(without) == {
         **line_of(ENRICHED),
         "outcome": status.value,
+        "in_window": None,
         "age_ms": None,
         "margin_ms": None,
     }
@@ -117,6 +124,7 @@ def test_skipped_order_logs_the_reason() -> None:
         "kept": [],
         "age_ms": None,
         "margin_ms": None,
+        "in_window": None,
         "attempts": 1,
         "upstream_calls": 1,
         "queue_ms": 500,
@@ -146,6 +154,7 @@ def test_failed_order_is_an_error() -> None:
         "kept": [],
         "age_ms": None,
         "margin_ms": None,
+        "in_window": None,
         "attempts": 2,
         "upstream_calls": 3,
         "queue_ms": None,
