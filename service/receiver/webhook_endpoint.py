@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.bigcommerce.clients.hooks import ORDER_CREATED, STATUS_UPDATED
+from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_CREATED, STATUS_UPDATED
 from service.bigcommerce.models import to_int, to_number
 from service.errors import QueueUnavailable
 from service.logs import Event
@@ -103,9 +103,15 @@ class Payload(BaseModel):
         return self.scope in (ORDER_CREATED, STATUS_UPDATED)
 
     @property
+    def is_metafield(self) -> bool:
+        """Whether the event is a new or changed metafield of an order."""
+        return self.scope in METAFIELD_WRITTEN
+
+    @property
     def order_id(self) -> int | None:
-        """The id in the event's data; None when it is not a positive integer."""
-        order_id = to_int(self.data.get("id")) if isinstance(self.data, dict) else None
+        """The order's id in the event's data; None when it is not a positive integer."""
+        key = "resource_id" if self.is_metafield else "id"
+        order_id = to_int(self.data.get(key)) if isinstance(self.data, dict) else None
         return order_id if order_id is not None and 0 < order_id < 2**63 else None
 
     @property
@@ -159,7 +165,7 @@ class Receiver:
         webhook_id = _sanitize(request.headers.get("webhook-id") or payload.hash or "")
         webhook_log = log.bind(store=store.hash, webhook_id=webhook_id)
         order_id = payload.order_id
-        if not payload.is_order or order_id is None:
+        if not (payload.is_order or payload.is_metafield) or order_id is None:
             webhook_log.debug(Event.WEBHOOK_IGNORED, scope=_sanitize(payload.scope), ms=_ms(started))
             return Answer.IGNORED
         webhook_log = webhook_log.bind(order_id=order_id)

@@ -13,6 +13,8 @@ from service.errors import CredentialsRefused, Refused
 ORDER_CREATED = "store/order/created"
 STATUS_UPDATED = "store/order/statusUpdated"
 ALL_ORDER_EVENTS = "store/order/*"
+METAFIELD_WRITTEN = ("store/order/metafield/created", "store/order/metafield/updated")
+"""Their data name the order as ``resource_id``, in text."""
 
 
 @dataclass(frozen=True, slots=True)

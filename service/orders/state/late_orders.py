@@ -1,7 +1,7 @@
 """Orders that wait inside their window for values that an app writes after the order was placed.
 
-An order that waits takes no worker slot: its window job is due again at the deadline, whatever dies until then, or as
-soon as the store's poll finds a new metafield and wakes it.
+An order that waits takes no worker slot: its window job is due again at the deadline, whatever dies until then. Two
+things wake it sooner: the store's poll that finds a new metafield, and the metafield's own webhook.
 """
 
 from collections.abc import Mapping

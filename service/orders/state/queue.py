@@ -7,14 +7,13 @@ after a broken connection is harmless.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.bigcommerce.clients.hooks import STATUS_UPDATED
+from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
@@ -30,6 +29,7 @@ from service.orders.state.keys import (
     webhook_pace_key,
     webhook_seen_key,
 )
+from service.orders.state.late_orders import LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
 from service.redis.client import TRANSIENT_ERRORS
@@ -80,18 +80,22 @@ class Queue:
     def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
         self._redis = redis
         self._clock = clock
+        self._late = LateOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
-        """Enqueue the order of a webhook.
+        """Enqueue the order of a webhook; for a metafield, wake the order if it waits for its values.
 
         Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
         times = {} if webhook.created_at is None else {Stage.WEBHOOK_SENT: webhook.created_at}
         clock = self._clock or time.time
 
-        def enqueue() -> Awaitable[EnqueueResult]:
-            return self._enqueue(
+        async def enqueue() -> EnqueueResult:
+            if webhook.scope in METAFIELD_WRITTEN:
+                woken = await self._late.wake(webhook.store_hash, webhook.order_id)
+                return EnqueueResult.QUEUED if woken else EnqueueResult.IGNORED
+            return await self._enqueue(
                 webhook.store_hash,
                 webhook.order_id,
                 trigger="status" if webhook.scope == STATUS_UPDATED else "webhook",

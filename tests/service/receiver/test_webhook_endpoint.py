@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from starlette.types import Message
 from structlog.testing import capture_logs
 
+from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN
 from service.errors import QueueUnavailable
 from service.hooks import WEBHOOK_PATH
 from service.orders.state.queue import EnqueueResult, Webhook
@@ -135,6 +136,8 @@ async def test_webhooks_that_the_queue_ignores_are_acknowledged(
         {"scope": "store/app/uninstalled", "created_at": "2019-06-25"},
         {"scope": "store/channel/settings/updated", "data": []},
         {"scope": "store/order/updated", "data": {"type": "order", "id": "none"}, "hash": {}},
+        {"scope": "store/order/metafield/created", "data": {"type": "order", "metafield_id": 9, "id": 270}},
+        {"scope": "store/order/metafield/deleted", "data": {"metafield_id": 9, "resource_id": "270"}},
     ],
 )
 async def test_other_authentic_events_are_acknowledged_and_not_queued(
@@ -146,6 +149,15 @@ async def test_other_authentic_events_are_acknowledged_and_not_queued(
         assert await count_of(client, "ignored") == 1
     assert queue.webhooks == []
     assert [(line["event"], line["log_level"]) for line in logs] == [("webhook_ignored", "debug")]
+
+
+@pytest.mark.parametrize("scope", METAFIELD_WRITTEN)
+async def test_a_written_metafield_is_for_the_order_that_it_belongs_to(queue: FakeQueue, scope: str) -> None:
+    body = a_body(scope=scope, data={"type": "order", "metafield_id": 9, "resource_id": "270"})
+    async with receiver(queue) as client:
+        assert (await post(client, body)).status_code == 200
+    (webhook,) = queue.webhooks
+    assert (webhook.order_id, webhook.scope) == (270, scope)
 
 
 @pytest.mark.parametrize("incomplete_orders", ["wait", "enrich", "skip"])

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN
 from service.orders.state.job_kinds import WINDOW
 from service.orders.state.keys import late_misses_key
 from service.orders.state.late_orders import MAX_MISSES
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.queue import EnqueueResult, Webhook
 from tests.fakes.job_stack import ORDER, JobStack
 from tests.fakes.upstream import STORE_HASH
 
@@ -118,14 +120,17 @@ async def test_the_job_comes_back_by_itself_when_the_poll_is_lost(stack: JobStac
     assert (entry.status, entry.fields["Late"]) == (Status.CREATED, "A-26")
 
 
-async def test_an_order_is_woken_by_the_metafields_own_webhook(stack: JobStack) -> None:
+@pytest.mark.parametrize("scope", METAFIELD_WRITTEN)
+async def test_an_order_is_woken_by_the_metafields_own_webhook(stack: JobStack, scope: str) -> None:
     await stack.webhook()
     await stack.run_next()
     metafields_appear_at(stack, 0.0)
     stack.clock.tick(0.5)
+    now = stack.clock()
+    webhook = Webhook(STORE_HASH, ORDER, "msg_2", scope, float(int(now)), now)
 
-    assert await stack.resources.late.wake(STORE_HASH, ORDER)
-    assert not await stack.resources.late.wake(STORE_HASH, ORDER)
+    assert await stack.resources.queue.accept(webhook) is EnqueueResult.QUEUED
+    assert await stack.resources.queue.accept(webhook) is EnqueueResult.IGNORED
     await stack.run_next()
 
     (body,) = stack.upstream.bodies(CREATE)
