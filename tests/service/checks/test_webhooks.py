@@ -17,7 +17,7 @@ OURS = "https://me.example/webhooks/bigcommerce"
 FOREIGN = "https://erp.example/hook"
 
 MISSING = (
-    f"error  webhook {CREATED}  does not exist: new orders are found only by polling, often too late for their ten"
+    f"error  webhook {CREATED}  does not exist: new orders are found only by polling, and some will miss their ten"
     " seconds. Run `enrich hooks register --store abc123 --url https://…` with the receiver's public address."
 )
 OTHER = (
