@@ -12,6 +12,7 @@ from service.bigcommerce.models import ExtraFieldConfig
 from service.checks.environment import check_quotas
 from service.checks.extra_fields import check_fields
 from service.checks.findings import Finding
+from service.checks.late_values import check_late_values
 from service.checks.token_access import merge_tokens, try_token
 from service.checks.webhooks import check_webhooks
 from service.configuration import ConfiguredStore
@@ -73,6 +74,7 @@ async def check_store(
         findings += check_fields(store.hash, rules, main.configs, earlier)
     if main.is_accepted:
         findings += await check_webhooks(main.api.core, store, endpoints, destination)
+    findings += await check_late_values(redis, configured)
     return [*findings, *check_quotas(store.hash, main.api.quotas)]
 
 

@@ -12,7 +12,12 @@ def pending_rules(rules: RuleSet, evaluation: Evaluation) -> tuple[str, ...]:
     These are the rules that read metafields or transactions. ``wait`` in a rule decides otherwise.
     """
     without_value = {trace.name for trace in evaluation.traces if trace.kind in ("default", "none")}
-    return tuple(rule.name for rule in rules.rules if rule.name in without_value and _may_wait(rule))
+    return tuple(name for name in waiting_rules(rules) if name in without_value)
+
+
+def waiting_rules(rules: RuleSet) -> tuple[str, ...]:
+    """The rules that wait for a value that comes late: names in their order."""
+    return tuple(rule.name for rule in rules.rules if _may_wait(rule))
 
 
 def _may_wait(rule: CompiledRule) -> bool:

@@ -45,10 +45,13 @@ class LateOrders:
     async def is_worth_waiting(self, store: str, order_id: int) -> bool:
         """Whether the store's last waits brought anything, or this order is the sample that finds out."""
         try:
-            misses = int(await self._redis.get(late_misses_key(store)) or 0)
+            return not await self.is_stopped(store) or order_id % SAMPLE == 0
         except TRANSIENT_ERRORS:
             return True
-        return misses < MAX_MISSES or order_id % SAMPLE == 0
+
+    async def is_stopped(self, store: str) -> bool:
+        """Whether so many waits in a row found nothing that the store's orders, but for the sample, do not wait."""
+        return int(await self._redis.get(late_misses_key(store)) or 0) >= MAX_MISSES
 
     async def note_outcome(self, store: str, *, brought_value: bool) -> None:
         """Count a wait that has ended. A count that Redis does not take now is not worth an order's window."""
