@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 MAX_SAMPLES = 64
 TOLERANCE_S = 0.1
@@ -51,6 +52,7 @@ class UpstreamClock:
         self._clock = clock
         self._samples: deque[Bounds] = deque(maxlen=MAX_SAMPLES)
         self._outliers: list[Bounds] = []
+        self._agreed: Bounds | None = None  # what all samples allow
         self._skew = 0.0
 
     @property
@@ -73,13 +75,13 @@ class UpstreamClock:
         if date is None or answered_at < sent_at:
             return
         sample = Bounds(date - answered_at, date + 1 - sent_at)
-        agreed = Bounds.intersection(self._samples) if self._samples else sample
+        agreed = self._agreed or sample
         if sample.agrees_with(agreed):
             self._samples.append(sample)
             self._outliers = []
         else:
             self._add_outlier(sample, agreed)
-        bounds = Bounds.intersection(self._samples)
+        bounds = self._agreed = Bounds.intersection(self._samples)
         self._skew = (bounds.low + bounds.high) / 2
 
     def _add_outlier(self, outlier: Bounds, agreed: Bounds) -> None:
@@ -93,6 +95,7 @@ class UpstreamClock:
             self._outliers = []
 
 
+@lru_cache(maxsize=16)  # all answers of a second have the same header
 def _seconds(date_header: str | None) -> float | None:
     try:
         date = parsedate_to_datetime(date_header) if date_header else None

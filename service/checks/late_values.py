@@ -6,12 +6,11 @@ from redis.exceptions import RedisError
 from service.checks.findings import Finding, Level
 from service.configuration import ConfiguredStore
 from service.orders.state.late_orders import MAX_MISSES, SAMPLE, LateOrders
-from service.rules import waiting_rules
 
 
 async def check_late_values(redis: Redis | None, configured: ConfiguredStore) -> list[Finding]:
     """A warning where the orders stopped waiting; no finding when no rule waits, or Redis does not answer."""
-    store, rules = configured.store, waiting_rules(configured.rules)
+    store, rules = configured.store, configured.rules.late
     if redis is None or not rules or not store.late_values_s:
         return []
     try:

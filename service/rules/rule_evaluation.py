@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from service.errors import ConfigError, Problem
@@ -11,6 +12,9 @@ from service.rules.value_search import Search
 from service.stores import Rule, Store, rule_place
 
 PO_NUMBER = ("po_number",)
+LATE_ROOTS = (("metafields",), ("transactions",))
+"""Roots that apps write only once the order exists, a moment or minutes later. (Orders V3, metafields)"""
+
 Kind = Literal["from", "value", "default", "none"]
 
 
@@ -108,6 +112,18 @@ class CompiledRule:
     rule: Rule
     search: Search
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether it waits for a value that comes late: it reads such roots, unless its ``wait`` decides otherwise."""
+        if self.rule.wait is not None:
+            return self.rule.wait and bool(self.search.expressions)
+        return any(root in reads for reads in self.reads for root in LATE_ROOTS)
+
+    @property
+    def reads(self) -> tuple[Reads, ...]:
+        """What its expressions read."""
+        return tuple(expression.reads for expression in self.search.expressions)
+
     def apply(self, document: Mapping[str, Any]) -> tuple[Trace, str | None]:
         """Evaluate the rule: its value as a trace, and why expressions failed when none of them gave a value."""
         if self.rule.value is not None:
@@ -124,18 +140,30 @@ class CompiledRule:
         return Trace(self.name, source, kind, raw, (one_line(text) if self.is_po_number else text) or None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RuleSet:
-    """The compiled rules of one store."""
+    """The compiled rules of one store. What follows from the rules alone is worked out once, not for each order."""
 
     rules: tuple[CompiledRule, ...]
 
-    @property
+    @cached_property
     def needs(self) -> Needs:
         """Which parts of the order document these rules read."""
-        return Needs.of([expression.reads for rule in self.rules for expression in rule.search.expressions])
+        return Needs.of([reads for rule in self.rules for reads in rule.reads])
 
-    @property
+    @cached_property
+    def late(self) -> tuple[str, ...]:
+        """The rules that wait for a value that comes late: names in their order."""
+        return tuple(rule.name for rule in self.rules if rule.may_wait)
+
+    def pending(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """The rules that found nothing, or only their default, and whose value may still come: names in their order."""
+        if not self.late:
+            return ()
+        without_value = {trace.name for trace in evaluation.traces if trace.kind in ("default", "none")}
+        return tuple(name for name in self.late if name in without_value)
+
+    @cached_property
     def required(self) -> frozenset[str]:
         """The keys of the extra fields whose rule says ``required``."""
         return frozenset(rule.name for rule in self.rules if rule.rule.required and not rule.is_po_number)

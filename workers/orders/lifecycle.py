@@ -73,7 +73,7 @@ from service.orders.values.values_to_send import (
     resolve_values,
     validate_evaluation,
 )
-from service.rules import Evaluation, pending_rules
+from service.rules import Evaluation
 from workers.orders.entry_notes import note_answered, note_dropped, note_kept, note_sending
 from workers.orders.late_values import deadline_of, digest
 from workers.orders.missing_record import may_still_come
@@ -244,7 +244,7 @@ class Lifecycle:
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
         """Whether the order waits, inside its window, for values that apps write after it was placed."""
-        pending, late_until = pending_rules(self._rules, evaluation), self.entry.late_until
+        pending, late_until = self._rules.pending(evaluation), self.entry.late_until
         if self.entry.sent is not None or not self._retry.can_create() or (not pending and late_until is None):
             return None
         store, order_id = self.entry.store, self.entry.order_id

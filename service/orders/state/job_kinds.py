@@ -7,10 +7,12 @@ from typing import Any
 from arq.constants import job_key_prefix
 from arq.jobs import serialize_job as arq_serialize
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def to_json(job: dict[str, Any]) -> bytes:
     """arq's serializer. JSON instead of pickle: write access to Redis is not enough to run code in a worker."""
-    return json.dumps(job, separators=(",", ":")).encode()
+    return _encode(job).encode()
 
 
 def from_json(raw: bytes) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -104,6 +104,7 @@ class Entry:
     repaired: bool = False
     recovering_since: float | None = None
     trouble: str | None = None
+    _stored: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def age_at(self, stage: Stage) -> float | None:
         """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either time is unknown.
@@ -116,19 +117,27 @@ class Entry:
         return max(0.0, time - created + (0.0 if stage in _UPSTREAM_STAGES else self.skew))
 
     def to_hash(self) -> dict[str, str]:
-        """The entry as a Redis hash: a field for each attribute, and ``t:<stage>`` for each stage."""
-        values = {name: getattr(self, name) for name in _PLAIN}
+        """The entry as a Redis hash: a field for each attribute, and ``t:<stage>`` for each stage.
+
+        Attributes that have had their default ever since the entry was read are left out: most of them.
+        """
+        stored = self._stored
+        values = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
         plain = {
-            name: _encode(value) for name, value in values.items() if value is not None or name not in _NEVER_RESET
+            name: _encode(value)
+            for name, value, default in values
+            if value != default or (name in stored and (value is not None or name not in _NEVER_RESET))
         }
+        stored.update(plain)
         return plain | {f"t:{stage}": f"{time:.3f}" for stage, time in self.times.items()}
 
     @classmethod
     def from_hash(cls, store: str, order_id: int, stored: Mapping[str, str]) -> Self:
         """Read what ``to_hash`` wrote. Fields of a newer version are ignored."""
         entry = cls(store, order_id)
-        for name in _PLAIN:
+        for name, _ in _DEFAULTS:
             if name in stored:
+                entry._stored.add(name)
                 setattr(entry, name, _DECODERS.get(name, json.loads)(stored[name]))
         entry.times = {stage: float(stored[f"t:{stage}"]) for stage in Stage if f"t:{stage}" in stored}
         return entry
@@ -139,17 +148,31 @@ _NEVER_RESET = frozenset(
     {"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at", "late_until"}
 )
 _SENT = tuple(f.name for f in fields(Sent))
-_PLAIN = tuple(f.name for f in fields(Entry) if f.name not in ("store", "order_id", "times"))
+_DEFAULTS: tuple[tuple[str, Any], ...] = (
+    ("status", None),  # always written: scripts rely on it
+    *(
+        (f.name, f.default if f.default_factory is MISSING else f.default_factory())
+        for f in fields(Entry)
+        if f.name not in ("store", "order_id", "status", "times", "_stored")
+    ),
+)
+
+
+# As ASCII: half a surrogate pair, which a shopper can type, is not valid UTF-8.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _encode(value: Any) -> str:
-    # Most values are one of these, and json.dumps costs more than all the rest.
+    # Most values are one of these, and an encoder costs more than all the rest.
     if value is None:
         return "null"
     if value is True or value is False:
         return "true" if value else "false"
-    if isinstance(value, Status):
-        return value.value
+    kind = type(value)
+    if kind is int or kind is float:
+        return repr(value)
+    if kind is Status:
+        return value.value  # type: ignore[no-any-return]
     if value == []:
         return "[]"
     if value == {}:
@@ -157,8 +180,7 @@ def _encode(value: Any) -> str:
     if isinstance(value, Sent):
         parts = (getattr(value, name) for name in _SENT)
         value = [dict(part) if isinstance(part, Mapping) else part for part in parts]
-    # As ASCII: half a surrogate pair, which a shopper can type, is not valid UTF-8.
-    return json.dumps(value, separators=(",", ":"))
+    return _to_json(value)
 
 
 def _decode_sent(text: str) -> Sent | None:

@@ -4,7 +4,6 @@ An order is in one state at a time, and each transition is one script. An attemp
 (``attempts``), and only the newest attempt may write: the writes of a worker that was taken for dead are refused.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from redis.asyncio import Redis
 from service.errors import EnrichError
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
-from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind
+from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind, to_json
 from service.orders.state.keys import (
     breaker_key,
     entry_key,
@@ -123,7 +122,7 @@ class Transitions:
             attempt=entry.attempts,
             order_id=entry.order_id,
             delay_ms=None if delay is None else round(delay * 1000),
-            context=json.dumps(_context(state, store, entry.order_id)),
+            context=to_json(_context(state, store, entry.order_id)),
             fields=entry.to_hash(),
         )
         if answer == "stale":
@@ -131,7 +130,7 @@ class Transitions:
         return now_ms, answer
 
 
-def _context(state: State, store: str, order_id: int) -> Mapping[str, Any]:
+def _context(state: State, store: str, order_id: int) -> dict[str, Any]:
     """The job, key prefixes and retention that the script needs to move an order to this state."""
     if state == "here":
         return {}

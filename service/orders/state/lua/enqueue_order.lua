@@ -41,9 +41,10 @@ if (trigger == 'webhook' or trigger == 'status') and not is_late then
     if pace[1] and not status then
       local gap = math.max(0, math.min(now - pace[1], 60000))
       local gaps, mean = math.min((pace[2] or 0) + 1, 16), pace[3] or 0
-      redis.call('HSET', webhook_pace, 'gaps', gaps, 'mean_ms', mean + (gap - mean) / gaps)
+      redis.call('HSET', webhook_pace, 'last_ms', now, 'gaps', gaps, 'mean_ms', mean + (gap - mean) / gaps)
+    else
+      redis.call('HSET', webhook_pace, 'last_ms', now)
     end
-    redis.call('HSET', webhook_pace, 'last_ms', now)
   end
 end
 
@@ -86,10 +87,11 @@ if requeued then
   redis.call('ZREM', awaiting_status, order_id)
   redis.call('HDEL', entry, 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
 end
-redis.call('HSET', entry, 'status', 'queued', 't:queued', string.format('%.3f', now / 1000), unpack(fields))
 if received_ago_ms ~= '' then
-  redis.call('HSET', entry, 't:received', string.format('%.3f', received / 1000))
+  fields[#fields + 1] = 't:received'
+  fields[#fields + 1] = string.format('%.3f', received / 1000)
 end
+redis.call('HSET', entry, 'status', 'queued', 't:queued', string.format('%.3f', now / 1000), unpack(fields))
 redis.call('PERSIST', entry)
 redis.call('ZADD', index, now, order_id)
 -- Workers poll as well: for a Redis user that may not publish, orders only wait for the next poll.

@@ -41,6 +41,10 @@ if state == 'parked' and redis.call('EXISTS', breaker) == 0 then
   return { now, 'open' }
 end
 
+if state == 'ended' then
+  fields[#fields + 1] = 'ended_at'
+  fields[#fields + 1] = string.format('%.3f', now / 1000)
+end
 redis.call('HSET', entry, unpack(fields))
 if state == 'here' then
   return { now, 'moved' }
@@ -78,9 +82,6 @@ elseif state == 'parked' then
 else
   local status = redis.call('HGET', entry, 'status')
   redis.call('HDEL', entry, 'again')
-  if state == 'ended' then
-    redis.call('HSET', entry, 'ended_at', string.format('%.3f', now / 1000))
-  end
   redis.call('PEXPIRE', entry, status == 'failed' and known.keep.failed or known.keep.ended)
   redis.call('ZADD', index, now, order_id)
   redis.call('ZREM', failed, order_id)
