@@ -12,6 +12,7 @@ from service.bigcommerce.connection_pool import http_client
 from service.bigcommerce.quota_budget import Budget
 from service.configuration import Configuration
 from service.metrics import WorkerMetrics
+from service.orders.state.changed_orders import ChangedOrders
 from service.orders.state.clocks import RedisClock, steady_clock
 from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.due_orders import DueOrders
@@ -20,6 +21,7 @@ from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
+from service.orders.state.rules_archive import RulesArchive
 from service.orders.state.transitions import Transitions
 from service.redis.client import TRANSIENT_ERRORS, connect
 from workers.tracing import Tracer, open_tracer
@@ -43,6 +45,8 @@ class Resources:
     awaiting_status: DueOrders
     breaker: Breaker
     late: LateOrders
+    changed: ChangedOrders
+    rules_archive: RulesArchive
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
@@ -79,6 +83,8 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             DueOrders(redis, waiting_key),
             Breaker(redis),
             LateOrders(redis),
+            ChangedOrders(redis),
+            RulesArchive(redis),
             metrics,
             tracer,
         )

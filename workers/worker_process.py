@@ -19,6 +19,7 @@ from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
 from service.orders.state.clocks import Clock
 from service.orders.state.job_kinds import (
+    FOLLOW,
     MONITOR_HOOKS,
     POLL_VALUES,
     PROBE,
@@ -29,7 +30,7 @@ from service.orders.state.job_kinds import (
     WINDOW,
     JobKind,
 )
-from service.orders.state.keys import late_key, parked_key, reverify_key, verify_key
+from service.orders.state.keys import changed_key, late_key, parked_key, reverify_key, verify_key
 from service.process.background_loops import Loops
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import log_problems
@@ -37,6 +38,7 @@ from workers.clock_skew import keep_time
 from workers.job_leases import LeasedWorker, store_of
 from workers.metrics_server import serve_metrics
 from workers.orders.attempts import Jobs
+from workers.orders.follow import Follower
 from workers.orders.late_values import LateValuePoller
 from workers.orders.verification import Verifier
 from workers.periodic.hook_monitor import HookMonitor
@@ -141,6 +143,7 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
         _worker(resources, {POLL_VALUES: LateValuePoller(resources).poll}, STORE_JOBS, POLL_INTERVAL_S),
+        _worker(resources, {FOLLOW: Follower(resources, clock=clock).follow}, STORE_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(resources, {VERIFY: verifier.verify}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(
@@ -185,6 +188,8 @@ def _worklist_key(job_id: str) -> str | None:
             return verify_key(store_of(job_id))
         case REVERIFY.function:
             return reverify_key(store_of(job_id))
+        case FOLLOW.function:
+            return changed_key(store_of(job_id))
         case POLL_VALUES.function:
             return late_key(store_of(job_id))
         case PROBE.function:

@@ -50,6 +50,7 @@ class Event(StrEnum):
     ORDER_AWAITING_VALUES = "order_awaiting_values"
     LATE_VALUES_STOPPED = "late_values_stopped"
     ORDER_RECOVERING = "order_recovering"
+    FOLLOW_STOPPED = "follow_stopped"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"
     VALUES_LOST = "values_lost"

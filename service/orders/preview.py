@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_text
+from service.bigcommerce.models import ExtraFieldConfig, Record, Values
 from service.configuration import ConfiguredStore
 from service.orders.document.loading import Document
 from service.orders.document.partial_loader import LoadedOrder
 from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
-from service.orders.values.merge import PO_NUMBER, Merged, merge, same
+from service.orders.values.merge import Merged, merge
+from service.orders.values.record_root import without_own_values
 from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import ResolvedValues, validate_evaluation
 from service.rules import Evaluation, Trace
@@ -89,7 +90,7 @@ def preview(
     ``record`` is the existing B2B Edition record; ``written`` holds every value that we have sent, by name.
     """
     rules, store = configured.rules, configured.store
-    evaluation = rules.evaluate(_without_own_values(loaded.document, written or {}))
+    evaluation = rules.evaluate(without_own_values(loaded.document, written or {}))
     resolved = validate_evaluation(rules, evaluation, configs)
     results = tuple(
         _result(rule, trace, evaluation, resolved, configs)
@@ -116,23 +117,6 @@ def preview(
         record=record,
         merged=merged,
     )
-
-
-def _without_own_values(document: Document, written: Mapping[str, Sequence[str]]) -> Document:
-    """The document whose record does not show the values that we wrote: no rule may read what a rule gave."""
-    record = document.get("record")
-    if not record:
-        return document
-
-    def is_ours(name: str, value: Any) -> bool:
-        return any(same(ours, to_text(value)) for ours in written.get(name, ()))
-
-    po_number, fields = record["poNumber"], record["extraFields"]
-    others = {
-        "poNumber": None if is_ours(PO_NUMBER, po_number) else po_number,
-        "extraFields": {name: value for name, value in fields.items() if not is_ours(name, value)},
-    }
-    return document | {"record": record | others}
 
 
 def _outcome(

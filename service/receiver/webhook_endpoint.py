@@ -176,6 +176,7 @@ class Receiver:
             scope=payload.scope,
             created_at=payload.created_at,
             received_at=received_at,
+            follow_s=store.follow_s,
         )
         try:
             accepted = await self._queue.accept(webhook)

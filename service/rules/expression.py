@@ -57,6 +57,12 @@ class Reads:
     named: Paths
     whole: Paths
 
+    @property
+    def roots(self) -> frozenset[str]:
+        """The top-level keys that are read; all of them when the whole document is."""
+        paths = self.named | self.whole
+        return frozenset(ROOTS) if () in self.whole else frozenset(path[0] for path in paths if path)
+
     def __contains__(self, path: Path) -> bool:
         return path in self.named or any(path[:length] in self.whole for length in range(len(path) + 1))
 

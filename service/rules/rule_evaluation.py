@@ -1,5 +1,7 @@
 """Compiles a store's rules, and evaluates them on an order document."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +79,8 @@ class Needs:
 class Trace:
     """How a rule got its value: ``source`` is the expression that gave it, ``kind`` the key of the rule.
 
-    ``raw`` is the value as found, ``text`` the value as sent. Both may be personal data of the shopper.
+    ``raw`` is the value as found, ``text`` the value as sent. Both may be personal data of the shopper. ``place`` is
+    the expression's place in ``from``, from 0; the default comes after all of them.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Trace:
     kind: Kind
     raw: Any
     text: str | None
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +134,18 @@ class CompiledRule:
             return self._trace("value", None, self.rule.value, clean(self.rule.value)), None
         found, failure = self.search.run(document)
         if found:
-            return self._trace("from", found.source, found.raw, found.text), None
+            return self._trace("from", found.source, found.raw, found.text, found.place), None
         if self.rule.default is not None:
-            return self._trace("default", None, self.rule.default, clean(self.rule.default)), failure
+            last = len(self.search.expressions)
+            return self._trace("default", None, self.rule.default, clean(self.rule.default), last), failure
         return self._trace("none", None, None, ""), failure
 
-    def _trace(self, kind: Kind, source: str | None, raw: Any, text: str) -> Trace:
-        # An extra field may have several lines; a PO number has one.
-        return Trace(self.name, source, kind, raw, (one_line(text) if self.is_po_number else text) or None)
+    def text(self, text: str) -> str | None:
+        """The text as sent: an extra field may have several lines, a PO number has one. None without any."""
+        return (one_line(text) if self.is_po_number else text) or None
+
+    def _trace(self, kind: Kind, source: str | None, raw: Any, text: str, place: int = 0) -> Trace:
+        return Trace(self.name, source, kind, raw, self.text(text), place)
 
 
 @dataclass(frozen=True)
@@ -152,9 +160,39 @@ class RuleSet:
         return Needs.of([reads for rule in self.rules for reads in rule.reads])
 
     @cached_property
+    def version(self) -> str:
+        """Identifies the rules: an order is followed with those that it was written with."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    @cached_property
+    def from_record(self) -> frozenset[str]:
+        """The rules that read the record, which is there only after the Create: they may get their value then."""
+        return frozenset(rule.name for rule in self.rules if any(("record",) in reads for reads in rule.reads))
+
+    @cached_property
     def late(self) -> tuple[str, ...]:
         """The rules that wait for a value that comes late: names in their order."""
         return tuple(rule.name for rule in self.rules if rule.may_wait)
+
+    def to_json(self) -> str:
+        """The rules as written, for ``from_json``."""
+        return json.dumps(
+            [
+                [rule.name, rule.is_po_number, rule.rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)]
+                for rule in self.rules
+            ],
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Compile the rules again. Raises ValueError and ConfigError when this version cannot read them."""
+        rules = [(name, is_po_number, Rule.model_validate(written)) for name, is_po_number, written in json.loads(text)]
+        return cls(
+            tuple(
+                CompiledRule(name, is_po_number, rule, Search.compile(rule, name)) for name, is_po_number, rule in rules
+            )
+        )
 
     def pending(self, evaluation: Evaluation) -> tuple[str, ...]:
         """The rules that found nothing, or only their default, and whose value may still come: names in their order."""

@@ -1,6 +1,6 @@
 """Compiles ``from`` and ``match`` of a rule, and searches an order document with them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,9 +13,10 @@ from service.stores import Rule
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A found value: the expression that gave it, the value as found, and its text."""
+    """A found value: the expression that gave it and its place in ``from``, the value as found, and its text."""
 
     source: str
+    place: int
     raw: Any
     text: str
 
@@ -47,10 +48,17 @@ class Search:
             raise ConfigError(*problems)
         return cls(tuple(expressions), pattern)
 
-    def run(self, document: Mapping[str, Any]) -> tuple[Found | None, str | None]:
-        """The first value that an expression gives; when none does, why expressions failed. All of them are tried."""
+    def run(
+        self, document: Mapping[str, Any], *, only: Callable[[Expression], bool] = lambda _: True
+    ) -> tuple[Found | None, str | None]:
+        """The first value that an expression gives; when none does, why expressions failed.
+
+        All of them are tried, or ``only`` some.
+        """
         failures: list[str] = []
-        for expression in self.expressions:
+        for place, expression in enumerate(self.expressions):
+            if not only(expression):
+                continue
             try:
                 raw = expression.search(document)
                 text = self._match(to_text(raw))
@@ -58,7 +66,7 @@ class Search:
                 failures.append(f"{expression.source}: {error}")
                 continue
             if text:
-                return Found(expression.source, raw, text), None
+                return Found(expression.source, place, raw, text), None
         return None, "; ".join(failures) or None
 
     def _match(self, text: str | None) -> str | None:

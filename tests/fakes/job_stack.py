@@ -21,19 +21,22 @@ from service.bigcommerce import Transport
 from service.configuration import Configuration, load_configuration
 from service.metrics import WorkerMetrics
 from service.orders.document.cache import Cache
+from service.orders.state.changed_orders import ChangedOrders
 from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.due_orders import DueOrders
-from service.orders.state.job_kinds import POLL_VALUES, PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
+from service.orders.state.job_kinds import FOLLOW, POLL_VALUES, PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
+from service.orders.state.rules_archive import RulesArchive
 from service.orders.state.transitions import Transitions
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
 from workers.orders.attempts import Jobs
+from workers.orders.follow import Follower
 from workers.orders.late_values import LateValuePoller
 from workers.orders.verification import Verifier
 from workers.resources import Resources
@@ -44,7 +47,7 @@ CUSTOMER = 7
 CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
 """Half a second before a still clock starts."""
 
-QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue, POLL_VALUES.queue)
+QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue, POLL_VALUES.queue, FOLLOW.queue)
 
 STORES = """
 [stores.abc123]
@@ -83,6 +86,8 @@ def resources_on(configuration: Configuration, redis: ArqRedis, transport: Trans
         DueOrders(redis, waiting_key, clock=clock),
         Breaker(redis, clock=clock),
         LateOrders(redis, clock=clock),
+        ChangedOrders(redis, clock=clock),
+        RulesArchive(redis, clock=clock),
     )
 
 
@@ -181,9 +186,13 @@ class JobStack:
 
     async def webhook(self, *, status: bool = False) -> EnqueueResult:
         """The order's webhook arrives now."""
-        scope = "store/order/statusUpdated" if status else "store/order/created"
-        now = self.clock()
-        return await self.resources.queue.accept(Webhook(STORE_HASH, ORDER, "msg_1", scope, float(int(now)), now))
+        return await self.event("store/order/statusUpdated" if status else "store/order/created")
+
+    async def event(self, scope: str) -> EnqueueResult:
+        """A webhook of this scope about the order arrives now."""
+        now, store = self.clock(), self.resources.configuration.stores[STORE_HASH].store
+        webhook = Webhook(STORE_HASH, ORDER, "msg_1", scope, float(int(now)), now, follow_s=store.follow_s)
+        return await self.resources.queue.accept(webhook)
 
     async def retry(self) -> EnqueueResult:
         return await self.resources.queue.retry(STORE_HASH, ORDER)
@@ -220,6 +229,7 @@ class JobStack:
             "check": self._verifier.verify,
             "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
+            "follow": Follower(self.resources, clock=self.clock).follow,
             "poll_values": LateValuePoller(self.resources).poll,
         }
         is_done, delay_ms = True, None

@@ -204,6 +204,7 @@ class Jobs:
         configured = self._resources.configuration.stores.get(entry.store)
         if configured is None:
             return await self._apply(entry, RetryLater("the store is not in the stores file"))
+        await self._resources.rules_archive.keep(entry.store, configured.rules)
         while True:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 result = await self._lifecycle(ctx, entry, configured).run()

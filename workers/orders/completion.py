@@ -5,7 +5,8 @@ import structlog
 from service.errors import CredentialsRefused
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.order_entry import Entry, Stage
+from service.orders.state.changed_orders import Change
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.redis.client import TRANSIENT_ERRORS
 from service.transient_retry import call_with_retry
 from workers.orders.order_log import log_finished
@@ -16,6 +17,9 @@ log = structlog.get_logger()
 
 # From writing to re-verification. Anything from 20 to 60 s is good; one call re-verifies many orders.
 REVERIFY_AFTER_S = 45.0
+
+KEPT_S = 30 * 86_400.0
+"""The ledger keeps entries for so long."""
 
 # How long Redis errors are retried. After that the whole attempt is made again.
 FINISH_TIMEOUT_S = 2.0
@@ -33,8 +37,24 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
         wait_initial=0.05,
         wait_max=0.5,
     )
+    await _mark_for_record(resources, entry)
     log_finished(entry)
     _count(resources, entry)
+
+
+async def _mark_for_record(resources: Resources, entry: Entry) -> None:
+    """Have the record read for rules that name it: before our write, it could not be waited for."""
+    configured = resources.configuration.stores.get(entry.store)
+    if configured is None or not configured.rules.needs.record or entry.follows:
+        return
+    if entry.status.is_written or entry.status is Status.UNCHANGED or entry.reason == "no_values":
+        await call_with_retry(
+            lambda: resources.changed.mark(entry.store, entry.order_id, Change.RECORD, follow_s=KEPT_S),
+            on=TRANSIENT_ERRORS,
+            at_most_s=FINISH_TIMEOUT_S,
+            wait_initial=0.05,
+            wait_max=0.5,
+        )
 
 
 def _count(resources: Resources, entry: Entry) -> None:

@@ -20,8 +20,7 @@ def note_sending(entry: Entry, by: Literal["create", "update"], values: Values, 
     labels = names.only((*values.extra_fields, *values.carried)).labels
     entry.sent = Sent(by, values.po_number, values.extra_fields, carried=values.carried, labels=labels)
     entry.start_over = False
-    ours = {**values.extra_fields, **({PO_NUMBER: values.po_number} if values.po_number is not None else {})}
-    for name, value in ours.items():
+    for name, value in _values_of(entry.sent).items():
         earlier = entry.written.setdefault(name, [])
         if value not in earlier:
             earlier.append(value)
@@ -30,8 +29,32 @@ def note_sending(entry: Entry, by: Literal["create", "update"], values: Values, 
 def note_answered(entry: Entry, at: float) -> None:
     """Note that BigCommerce accepted the write, at this time on our clock."""
     assert entry.sent is not None
+    if entry.sent.by == "update":
+        entry.updates += 1
     entry.sent = replace(entry.sent, answered=True)
     entry.times[Stage.ANSWERED] = at
+
+
+def note_verified(entry: Entry) -> None:
+    """Note that the record shows all that was sent: of the values that we ever sent, only these still count as ours."""
+    assert entry.sent is not None
+    for name, value in _values_of(entry.sent).items():
+        entry.written[name] = [value]
+        if name not in entry.settled:
+            entry.settled.append(name)
+
+
+def followed_values(entry: Entry) -> Values:
+    """The values of a later change, without those that the record has lost twice: they were put back once."""
+    left_out = [] if entry.repaired else entry.put_back
+    return Values(
+        None if PO_NUMBER in left_out else entry.po_number,
+        {name: value for name, value in entry.fields.items() if name not in left_out},
+    )
+
+
+def _values_of(sent: Sent) -> dict[str, str]:
+    return {**sent.extra_fields, **({PO_NUMBER: sent.po_number} if sent.po_number is not None else {})}
 
 
 def note_dropped(entry: Entry, dropped: Mapping[str, str]) -> None:

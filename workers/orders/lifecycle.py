@@ -73,8 +73,8 @@ from service.orders.values.values_to_send import (
     resolve_values,
     validate_evaluation,
 )
-from service.rules import Evaluation
-from workers.orders.entry_notes import note_answered, note_dropped, note_kept, note_sending
+from service.rules import Evaluation, given_by
+from workers.orders.entry_notes import followed_values, note_answered, note_dropped, note_kept, note_sending
 from workers.orders.late_values import deadline_of, digest
 from workers.orders.missing_record import may_still_come
 from workers.orders.result_types import (
@@ -163,6 +163,9 @@ class Lifecycle:
 
     def _first_state(self) -> State:
         sent = self.entry.sent
+        if self.entry.follows:
+            self._values = followed_values(self.entry)
+            return self._compare_record
         if self._are_values_current():
             self._values = Values(self.entry.po_number, self.entry.fields)
             return self._compare_record
@@ -239,6 +242,10 @@ class Lifecycle:
             return RetryLater(str(missing))
         self._document |= people | sources
         evaluation = self._rules.evaluate(self._document)
+        still_missing = tuple(name for name in evaluation.missing if name not in self._rules.from_record)
+        evaluation = replace(evaluation, missing=still_missing)
+        self.entry.given = {name: (given.text, given.place) for name, given in given_by(evaluation).items()}
+        self.entry.rules_version = self._rules.version
         awaiting = await self._await_values(evaluation)
         return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, self._configs))
 
@@ -341,6 +348,7 @@ class Lifecycle:
             leave_out=self._not_carried,
             restore=self._values_to_restore(),
             defaults=required_defaults(self._configs, self._values),
+            settled=self.entry.settled,
         )
         note_kept(self.entry, merged.kept)
         if merged.values is not None:
@@ -433,9 +441,9 @@ class Lifecycle:
             self._configs = await self._retry.call(
                 lambda: read_configs(self._api, self._cache, self._store, refresh=True)
             )
-            if not self._document:
+            if not self._document and not self.entry.follows:
                 return self._read_order  # this attempt started at the record; resolving needs the order
-            resolved = resolve_values(self._rules, self._document, self._configs)
+            resolved = self._resolve_again()
             if resolved.failure or resolved.values != self._values:
                 return self._after_resolving(resolved)
         if field := missing_required_field(message):
@@ -452,6 +460,11 @@ class Lifecycle:
         self._values = replace(self._values, extra_fields=remaining)
         self.entry.fields = remaining
         return self._write_again()
+
+    def _resolve_again(self) -> ResolvedValues:
+        if self.entry.follows:
+            return ResolvedValues(self._values, {}, None)
+        return resolve_values(self._rules, self._document, self._configs)
 
     def _write_again(self) -> State:
         return self._create_record if self._retry.can_create() else self._compare_record

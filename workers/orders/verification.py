@@ -16,11 +16,12 @@ from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import Record
 from service.errors import CredentialsRefused, UpstreamError, WaitUntil
 from service.logs import Event
-from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.transitions import StaleAttempt
-from service.orders.values.merge import has_lost_values, lost_carried, shows_all
+from service.orders.values.merge import lost_carried, lost_values, shows_all
 from workers.backoff import requeue
 from workers.orders import completion
+from workers.orders.entry_notes import note_verified
 from workers.orders.record_loader import CreatedRange, RecordLoader
 from workers.orders.result_types import Finished
 from workers.resources import Resources
@@ -147,9 +148,9 @@ class Verifier:
 
         async def reverify_one(entry: Entry) -> None:
             record = records.found.get(entry.order_id)
-            if record and entry.sent and has_lost_values(record, entry.sent):
+            if record and entry.sent and _is_worth_putting_back(entry, record, entry.sent):
                 log.warning(Event.VALUES_LOST, outcome=entry.status.value)
-                await self._repair(entry)
+                await self._repair(entry, record)
 
         await self._each(entries, reverify_one)
         given_up = [
@@ -207,15 +208,19 @@ class Verifier:
             case Finished() as finished:
                 if record and entry.sent and (lost := lost_carried(record, entry.sent)):
                     log.warning(Event.VALUES_LOST, outcome=finished.status.value, carried=lost)
+                if finished.verified:
+                    note_verified(entry)
                 entry.times[Stage.VERIFIED] = self._clock()
                 entry.recorded_at = record.created_at if record else None
                 await completion.finish(self._resources, entry, finished)
             case ReadAgain(seconds):
                 await self._resources.transitions.to_verification(entry, seconds)
             case Repair():
-                await self._repair(entry)
+                await self._repair(entry, record)
 
-    async def _repair(self, entry: Entry) -> None:
+    async def _repair(self, entry: Entry, record: Record | None) -> None:
+        if record and entry.sent:
+            entry.put_back = sorted({*entry.put_back, *lost_values(record, entry.sent)})
         entry.repaired, entry.checks = True, 0
         await self._resources.transitions.to_recovery(entry, 0.0)
 
@@ -223,6 +228,11 @@ class Verifier:
 def _is_repairable(entry: Entry) -> bool:
     """Whether we wrote values on the order's record and have not repaired them yet."""
     return entry.status.is_written and entry.sent is not None and not entry.repaired
+
+
+def _is_worth_putting_back(entry: Entry, record: Record, sent: Sent) -> bool:
+    """Whether the record has lost a value that was not put back before: no two programs write in turns."""
+    return bool(set(lost_values(record, sent)) - set(entry.put_back) or lost_carried(record, sent))
 
 
 def _written_at(entry: Entry) -> float:

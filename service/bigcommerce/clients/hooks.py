@@ -12,6 +12,7 @@ from service.errors import CredentialsRefused, Refused
 
 ORDER_CREATED = "store/order/created"
 STATUS_UPDATED = "store/order/statusUpdated"
+ORDER_UPDATED = "store/order/updated"
 ALL_ORDER_EVENTS = "store/order/*"
 METAFIELD_WRITTEN = ("store/order/metafield/created", "store/order/metafield/updated")
 """Their data name the order as ``resource_id``, in text."""

@@ -53,6 +53,26 @@ def late_misses_key(store: str) -> str:
     return f"enrich:late-misses:{store}"
 
 
+def changed_key(store: str) -> str:
+    """The store's orders that have changed since they ended, by when to read them again (ms): a sorted set."""
+    return f"enrich:changed:{store}"
+
+
+def changes_key(store: str) -> str:
+    """What has changed in each of those orders: a hash, by order."""
+    return f"enrich:changes:{store}"
+
+
+def changes_cursor_key(store: str) -> str:
+    """Up to when changes of the store's orders have been listed: JSON."""
+    return f"enrich:changes-cursor:{store}"
+
+
+def rules_key(store: str, version: str) -> str:
+    """Rules that orders of the store were written with: JSON."""
+    return f"enrich:rules:{store}:{version}"
+
+
 def parked_key(store: str) -> str:
     """The store's parked orders, by when they were parked (ms): a sorted set."""
     return f"enrich:parked:{store}"

@@ -67,6 +67,11 @@ class Sent:
 class Entry:
     """One order in the ledger. Stage times are seconds since the epoch; ``skew`` is BigCommerce's clock minus Redis's.
 
+    ``given`` holds, by rule, the value and its place in the rule (``service.rules.later_changes``), and
+    ``rules_version`` the rules that gave them; ``follows`` is true while the values are those of a later change, which
+    are not resolved again; ``settled`` names the values that were verified at least once, ``put_back`` those that
+    were written again because the record had lost them; ``updates`` counts our Updates.
+
     ``attempts`` is the number of the last attempt; ``composed`` is true once ``po_number`` and ``fields`` are the
     values to send; ``exists`` is true once its record is known to exist, so that Create an Order is not needed;
     ``written`` holds, for ``po_number`` and each extra field, all values that we have sent; ``create_age`` is the
@@ -97,6 +102,12 @@ class Entry:
     recorded_at: int | None = None
     late_until: float | None = None
     late_rules: list[str] = field(default_factory=list)
+    given: dict[str, tuple[str, int]] = field(default_factory=dict)
+    rules_version: str | None = None
+    follows: bool = False
+    settled: list[str] = field(default_factory=list)
+    put_back: list[str] = field(default_factory=list)
+    updates: int = 0
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -188,4 +199,8 @@ def _decode_sent(text: str) -> Sent | None:
     return Sent(*sent[: len(_SENT)]) if (sent := json.loads(text)) else None
 
 
-_DECODERS: dict[str, Any] = {"status": Status, "sent": _decode_sent}
+def _decode_given(text: str) -> dict[str, tuple[str, int]]:
+    return {name: (value, place) for name, (value, place) in json.loads(text).items()}
+
+
+_DECODERS: dict[str, Any] = {"status": Status, "sent": _decode_sent, "given": _decode_given}

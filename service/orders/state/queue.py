@@ -7,16 +7,18 @@ after a broken connection is harmless.
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, STATUS_UPDATED
+from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_CREATED, ORDER_UPDATED, STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
+from service.orders.state.changed_orders import Change, ChangedOrders
 from service.orders.state.clocks import Clock, script_time
 from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.job_kinds import RECOVERY, WINDOW
@@ -43,6 +45,14 @@ BACKFILL = "backfill"
 """The source of backfilled orders, which use the lowest priority of the quota."""
 
 
+CHANGES: Mapping[str, Change] = {
+    ORDER_UPDATED: Change.ORDER,
+    STATUS_UPDATED: Change.STATUS,
+    **dict.fromkeys(METAFIELD_WRITTEN, Change.METAFIELD),
+}
+"""What webhooks of these scopes say has changed."""
+
+
 class EnqueueResult(StrEnum):
     """What enqueueing an order did."""
 
@@ -61,6 +71,8 @@ class Webhook:
     scope: str
     created_at: float | None
     received_at: float
+    follow_s: float = 0.0
+    """Up to which age later changes of the store's orders are followed; 0 for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +93,11 @@ class Queue:
         self._redis = redis
         self._clock = clock
         self._late = LateOrders(redis, clock=clock)
+        self._changed = ChangedOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
-        """Enqueue the order of a webhook; for a metafield, wake the order if it waits for its values.
+        """Enqueue the order of a webhook, wake it if it waits for its values, or note that it has changed.
 
         Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
@@ -92,13 +105,31 @@ class Queue:
         clock = self._clock or time.time
 
         async def enqueue() -> EnqueueResult:
-            if webhook.scope in METAFIELD_WRITTEN:
-                woken = await self._late.wake(webhook.store_hash, webhook.order_id)
-                return EnqueueResult.QUEUED if woken else EnqueueResult.IGNORED
+            if webhook.scope in METAFIELD_WRITTEN and await self._late.wake(webhook.store_hash, webhook.order_id):
+                return EnqueueResult.QUEUED
+            change = CHANGES.get(webhook.scope)
+            if webhook.scope in (ORDER_CREATED, STATUS_UPDATED):
+                queued = await enqueue_as("status" if webhook.scope == STATUS_UPDATED else "webhook")
+                if change is None or queued is EnqueueResult.QUEUED:
+                    return queued
+            if change is None or not webhook.follow_s:
+                return EnqueueResult.IGNORED
+            marked = await self._changed.mark(
+                webhook.store_hash,
+                webhook.order_id,
+                change,
+                follow_s=webhook.follow_s,
+                changed_at=webhook.created_at,
+            )
+            if marked == "new":
+                return await enqueue_as("webhook")
+            return EnqueueResult.QUEUED if marked == "marked" else EnqueueResult.IGNORED
+
+        async def enqueue_as(trigger: Trigger) -> EnqueueResult:
             return await self._enqueue(
                 webhook.store_hash,
                 webhook.order_id,
-                trigger="status" if webhook.scope == STATUS_UPDATED else "webhook",
+                trigger=trigger,
                 reported_at=webhook.created_at,
                 received_ago_s=max(0.0, clock() - webhook.received_at),
                 times=times,
@@ -140,9 +171,31 @@ class Queue:
             "checks": 0,
             "repaired": False,
             "trouble": None,
+            "follows": False,
+            "put_back": [],
         }
         return await self._enqueue(
             store, order_id, trigger="retry", reported_at=None, times={}, fields=reset | {"source": source}
+        )
+
+    async def rewrite(self, store: str, order_id: int, *, source: str, fields: Mapping[str, object]) -> EnqueueResult:
+        """Requeue a finished order with new values, which are not resolved again (``fields`` of its entry).
+
+        It is compared with its record, and updated if need be. Errors are Redis's own.
+        """
+        reset: dict[str, object] = {
+            "follows": True,
+            "start_over": False,
+            "composed": True,
+            "reason": None,
+            "verified": None,
+            "kept": [],
+            "checks": 0,
+            "repaired": False,
+            "trouble": None,
+        }
+        return await self._enqueue(
+            store, order_id, trigger="retry", reported_at=None, times={}, fields={**reset, **fields, "source": source}
         )
 
     async def _enqueue(

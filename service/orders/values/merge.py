@@ -45,12 +45,15 @@ def merge(
     leave_out: Collection[str] = (),
     restore: Mapping[str, Any] = _NOTHING,
     defaults: Mapping[str, str] = _NOTHING,
+    settled: Collection[str] = (),
 ) -> Merged:
     """Compare a record with the wanted values, and decide what an Update must send.
 
     An extra field is one field under its fieldName and under its label (``names``), and under a repeated name.
-    ``written`` holds every value that we have sent, by name; such a value on the record counts as ours. Extra fields
-    in ``leave_out`` are not carried. ``restore`` are fields of other apps that our last Update sent along: they are
+    ``written`` holds, by name, the value that we last saw verified and all that we have sent since; such a value on
+    the record counts as ours. What replaces a value that was verified once (``settled``) is somebody else's, and stays
+    whatever ``existing_values`` says: that is about what was there before our first write. Extra fields in
+    ``leave_out`` are not carried. ``restore`` are fields of other apps that our last Update sent along: they are
     written again if the record has lost them. ``defaults`` fill empty fields of an Update that is necessary anyway.
     """
     kept: list[str] = []
@@ -60,9 +63,8 @@ def merge(
         if any(same(value, each, exact=exact) for each in existing or [""]):
             return False
         ours = written.get(name, ())
-        if existing_values == "keep" and any(
-            not any(same(earlier, each, exact=exact) for earlier in ours) for each in existing
-        ):
+        keeps_others = existing_values == "keep" or name in settled
+        if keeps_others and any(not any(same(earlier, each, exact=exact) for earlier in ours) for each in existing):
             kept.append(name)
             return False
         return True
@@ -113,13 +115,11 @@ def shows_any(record: Record, sent: Sent) -> bool:
     )
 
 
-def has_lost_values(record: Record, sent: Sent) -> bool:
-    """Whether a sent value is empty on the record now. A value that somebody changed is not lost."""
+def lost_values(record: Record, sent: Sent) -> list[str]:
+    """The sent values that are empty on the record now. A value that somebody changed is not lost."""
     names = FieldNames(sent.labels)
     lost = [name for name in sent.extra_fields if not names.values_on(record, name)]
-    return bool(lost or lost_carried(record, sent)) or (
-        sent.po_number is not None and not has_content(record.po_number)
-    )
+    return [PO_NUMBER, *lost] if sent.po_number is not None and not has_content(record.po_number) else lost
 
 
 def lost_carried(record: Record, sent: Sent) -> list[str]:

@@ -140,9 +140,9 @@ def test_traces_show_where_each_value_came_from() -> None:
         c="order.lines",
     ).evaluate({"order": {"note": "PO 17", "lines": ["x", "y"]}})
     assert evaluation.traces == (
-        Trace("po_number", "order.note", "from", "PO 17", "17"),
+        Trace("po_number", "order.note", "from", "PO 17", "17", place=1),
         Trace("a", None, "value", "web", "web"),
-        Trace("b", None, "default", "-", "-"),
+        Trace("b", None, "default", "-", "-", place=1),
         Trace("c", "order.lines", "from", ["x", "y"], "x, y"),
     )
 

@@ -1,7 +1,7 @@
 # mypy: disable-error-code="empty-body"
 """The scripts that change an order's state. Each is one step in Redis; its Lua text lies beside this file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from redis.asyncio import Redis
@@ -115,6 +115,58 @@ async def release_parked(
     body: Arg[bytes],
 ) -> Literal[0, 1]:
     """Move a parked order to recovery; close the breaker, and answer 1, when none is left."""
+
+
+@redis_script
+async def mark_changed(
+    redis: Redis,
+    *,
+    entry: Key,
+    changed: Key,
+    changes: Key,
+    cursor: Key,
+    job: Key,
+    queue: Key,
+    now_ms: Arg[int | None],
+    order_id: Arg[int],
+    change: Arg[str],
+    changed_ms: Arg[int | None],
+    follow_ms: Arg[int],
+    pause_ms: Arg[int],
+    job_id: Arg[str],
+    body: Arg[bytes],
+) -> Literal["marked", "old", "read", "unknown", "new"]:
+    """Note that an order has changed, and have it read again."""
+
+
+@redis_script
+async def take_changed(
+    redis: Redis,
+    *,
+    changed: Key,
+    changes: Key,
+    now_ms: Arg[int | None],
+    lease_ms: Arg[int],
+    prefix: Arg[str],
+    most: Arg[int],
+    names: Rest[Sequence[str]],
+) -> tuple[str, ...]:
+    """Take the store's changed orders that are due: order, ``change:ms,…``, end of the lease (ms), order, …"""
+
+
+@redis_script
+async def finish_changed(
+    redis: Redis,
+    *,
+    changed: Key,
+    changes: Key,
+    now_ms: Arg[int | None],
+    order_id: Arg[int],
+    lease: Arg[int],
+    again_ms: Arg[int | None],
+    names: Rest[Sequence[str]],
+) -> Literal[0, 1]:
+    """Take a changed order that was read out of the list, unless it has changed again; 1 when it is out."""
 
 
 @redis_script
