@@ -68,7 +68,7 @@ class Stack:
         path = self.folder / "stores.toml"
         lines = [f"[stores.{DEMO_STORE_HASH}]", 'access_token = "sandbox-access-token"', 'client_secret = "s"']
         # Late values have tests of their own: here, nothing waits for them.
-        lines += [f"{key} = {value!r}" for key, value in ({"late_values": "0s"} | keys).items()]
+        lines += [f"{key} = {value!r}" for key, value in ({"late_values": "0s", "follow": "0s"} | keys).items()]
         tables = rules.replace("[po_number]", f"[stores.{DEMO_STORE_HASH}.po_number]")
         tables = tables.replace("[extra_fields]", f"[stores.{DEMO_STORE_HASH}.extra_fields]")
         path.write_text("\n".join([*lines, tables]))

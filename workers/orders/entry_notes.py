@@ -66,7 +66,12 @@ def note_dropped(entry: Entry, dropped: Mapping[str, str]) -> None:
 
 
 def note_kept(entry: Entry, kept: Sequence[str]) -> None:
-    """Note which values of others stay on the record. Logs each name once."""
+    """Note which values of others stay on the record. Logs each name once.
+
+    From now on they are theirs, even if they set back what we wrote before.
+    """
+    for name in kept:
+        entry.written[name] = []
     if new := [name for name in kept if name not in entry.kept]:
         log.warning(Event.VALUES_KEPT, kept=new)
     entry.kept = list(kept)

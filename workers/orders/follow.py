@@ -47,15 +47,6 @@ ERROR_RETRY_S = 5.0
 RECORD_RETRY_S = 15.0
 RECORD_COMES_WITHIN_S = 180.0
 
-ORDER_ROOTS = frozenset({"order", "products", "shipping_addresses"})
-ROOTS: Mapping[Change, frozenset[str]] = {
-    Change.ORDER: ORDER_ROOTS,
-    Change.STATUS: ORDER_ROOTS,
-    Change.METAFIELD: frozenset({"metafields"}),
-    Change.RECORD: frozenset({"record"}),
-}
-"""The parts of the document that a change is about. The others count as last read."""
-
 _WRITTEN = (Status.CREATED, Status.UPDATED, Status.UNCHANGED)
 _SKIPPED_FOR_ITSELF = ("no_values", "incomplete", "guest", "channel", "deleted")
 
@@ -120,7 +111,7 @@ class Follower:
         if not entry.given or entry.rules_version is None:
             return  # an older version of this program wrote it
         rules = await self._rules_of(configured, entry)
-        roots = frozenset().union(*(ROOTS[change] for change in order.changes))
+        roots = frozenset().union(*(change.roots for change in order.changes))
         needs = needs_of_change(rules, roots) if rules else None
         if entry.updates >= MAX_UPDATES or rules is None:
             await self._stop(entry, "updates" if rules else "rules")
@@ -150,7 +141,7 @@ class Follower:
         await self._resources.queue.rewrite(
             entry.store,
             entry.order_id,
-            source=min(order.changes, key=list(Change).index),
+            source=_source(order),
             fields={
                 **_fields(changed, resolved.values),
                 "dropped": {**entry.dropped, **resolved.dropped},
@@ -176,7 +167,7 @@ class Follower:
         resolved = validate_evaluation(rules, evaluation, configs)
         if resolved.failure or (resolved.values.po_number is None and not resolved.values.extra_fields):
             return
-        source = min(order.changes, key=list(Change).index)
+        source = _source(order)
         if record:  # a new start would not read the record before its Create
             fields = _fields(given_by(evaluation), resolved.values) | {"rules_version": rules.version}
             await self._resources.queue.rewrite(entry.store, entry.order_id, source=source, fields=fields)
@@ -227,6 +218,10 @@ def _may_be_taken_up(entry: Entry, rules: RuleSet) -> bool:
     if entry.status is Status.SKIPPED:
         return entry.reason in _SKIPPED_FOR_ITSELF
     return entry.reason in {rule.name for rule in rules.rules if rule.rule.required}
+
+
+def _source(order: ChangedOrder) -> str:
+    return min(order.changes, key=list(Change).index).source
 
 
 def _fields(given: Mapping[str, Given], values: Values) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Reconciling: finds the orders whose webhook was lost in the store's list of orders, and queues them.
 
 The list is read from a cursor, with an overlap, because an order may appear in it some time after its creation.
+Later changes whose webhook was lost are found in the same run (``missed_changes.py``).
 Orders that wait for their status are checked now and then, in case the webhook of the change was lost.
 Where webhooks fail altogether, the newest orders are polled every few seconds (``polling.py``).
 
@@ -27,6 +28,7 @@ from service.orders.state.order_entry import Status
 from service.orders.state.queue import EnqueueResult
 from service.stores import Store
 from workers.periodic.cursor import Cursor, ListedOrder, OrderPage
+from workers.periodic.missed_changes import MissedChanges
 from workers.periodic.periodic_task import PeriodicTask
 from workers.periodic.polling import PollingFallback, PollingState
 from workers.periodic.webhook_pace import LATE_AFTER_S, WebhookPace
@@ -90,6 +92,7 @@ class Reconciler(PeriodicTask):
         self._polling_every_s = polling_every_s
         self._spread = spread
         self._polling = PollingFallback(resources.redis, clock=clock)
+        self._missed_changes = MissedChanges(resources, clock=clock)
 
     async def run_once(self, store: Store) -> float:
         """Queue the orders whose webhook was lost; returns in how many seconds the next run is due."""
@@ -109,6 +112,8 @@ class Reconciler(PeriodicTask):
             run.reads_list = True
             has_more = await self._read_list(run)
             await self._check_statuses(store.hash)
+            if configured := self._resources.configuration.stores.get(store.hash):
+                await self._missed_changes.find(api, configured)
         elif polling or is_silent:
             has_more = await self._read_newest(run)
         if run.reads_list or polling or is_silent:

@@ -53,6 +53,7 @@ class Core:
         max_id: int | None = None,
         min_date_created: datetime | None = None,
         max_date_created: datetime | None = None,
+        min_date_modified: datetime | None = None,
         customer_id: int | None = None,
         limit: int = PER_PAGE,
         page: int = 1,
@@ -66,6 +67,7 @@ class Core:
             "max_id": max_id,
             "min_date_created": _iso(min_date_created),
             "max_date_created": _iso(max_date_created),
+            "min_date_modified": _iso(min_date_modified),
             "customer_id": customer_id,
             "limit": limit,
             "page": page,
@@ -98,14 +100,17 @@ class Core:
         return await self._list("Get Order Metafields", f"/v3/orders/{order_id:d}/metafields", {}, is_metafield)
 
     async def orders_metafields(
-        self, *, created_since: datetime | None, namespaces: Collection[str] = ()
+        self,
+        *,
+        created_since: datetime | None = None,
+        modified_since: datetime | None = None,
+        namespaces: Collection[str] = (),
     ) -> list[Document]:
-        """The metafields of many orders (``resource_id`` is the order) that were created since then."""
+        """The metafields of many orders (``resource_id`` is the order) that were created or modified since then."""
         # Orders V3, Get All Order Metafields
         params = {
-            "date_created:min": None
-            if created_since is None
-            else created_since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+            "date_created:min": _iso_utc(created_since),
+            "date_modified:min": _iso_utc(modified_since),
             "namespace:in": ",".join(namespaces) or None,
         }
         return await self._list("Get All Order Metafields", "/v3/orders/metafields", params, _is_metafield_of_an_order)
@@ -223,6 +228,11 @@ class Core:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
+def _iso_utc(moment: datetime | None) -> str | None:
+    """Without the zone: a ``+`` in it would need escaping that not every filter understands."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _consignments(wanted: bool) -> dict[str, str]:

@@ -25,12 +25,36 @@ LEASE_S = 30.0
 
 
 class Change(StrEnum):
-    """What has changed, as told by a webhook or a list. It is the source of the write that comes of it."""
+    """What has changed, as told by a webhook; or missed, as told by a list that shows what no webhook told."""
 
     METAFIELD = "metafield"
     ORDER = "order_updated"
     STATUS = "status"
     RECORD = "record"
+    MISSED_METAFIELD = "missed_metafield"
+    MISSED_ORDER = "missed_order"
+
+    @property
+    def source(self) -> str:
+        """The source, in the log and the ledger, of a write that comes of it."""
+        return "reconcile" if self in (Change.MISSED_METAFIELD, Change.MISSED_ORDER) else self.value
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """The roots of the order document that it is about. The others count as last read."""
+        return _ROOTS[self]
+
+
+_ORDER_ROOTS = frozenset({"order", "products", "shipping_addresses"})
+_METAFIELD_ROOTS = frozenset({"metafields"})
+_ROOTS = {
+    Change.METAFIELD: _METAFIELD_ROOTS,
+    Change.ORDER: _ORDER_ROOTS,
+    Change.STATUS: _ORDER_ROOTS,
+    Change.RECORD: frozenset({"record"}),
+    Change.MISSED_METAFIELD: _METAFIELD_ROOTS,
+    Change.MISSED_ORDER: _ORDER_ROOTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +102,7 @@ class ChangedOrders:
             pause_ms=int(PAUSE_S * 1000),
             job_id=FOLLOW.id(store),
             body=FOLLOW.open_body(store),
+            alike=[other.value for other in Change if other.roots == change.roots],
         )
 
     async def take(self, store: str, *, most: int) -> list[ChangedOrder]:

@@ -1,6 +1,9 @@
 """Later changes of an order are carried to its record; what is right there survives."""
 
+import random
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pytest
@@ -257,3 +260,79 @@ async def test_a_rule_that_reads_the_record_is_resolved_after_the_create(job_sta
     assert job_stack.record.po_number == "TYPED"
     assert job_stack.record.fields == {"Many": "M-7", "F": "fv", "Kept": "M-7"}
     assert (entry.verified, entry.source) == (True, "record")
+
+
+class Course:
+    """A random course of changes, with a simple model of what the record must show at its end."""
+
+    def __init__(self, stack: JobStack, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.shop, self.stack = Shop(stack), stack
+        self.many = Model([None, stack.order["external_id"], stack.order["staff_notes"]])
+        self.po_number = Model([stack.order["customer_message"]])
+        self.theirs: dict[str, str] = {}
+        self.shown: dict[str, None] = {}
+        self.fresh = (f"V{number}" for number in count())
+
+    async def step(self) -> None:
+        await self.random.choice([self.staff, self.staff, self.app, self.somebody_writes, self.rules_change])()
+        assert (await self.shop.settle()).status.is_final
+
+    async def staff(self) -> None:
+        field = self.random.choice(["customer_message", "external_id", "staff_notes"])
+        value = self.random.choice(["", next(self.fresh)])
+        await self.shop.staff_change(**{field: value})
+        self.po_number.change([self.stack.order["customer_message"]], [0])
+        self.many.change([None, self.stack.order["external_id"], self.stack.order["staff_notes"]], [1, 2])
+
+    async def app(self) -> None:
+        value = self.random.choice([None, next(self.fresh)])
+        await self.shop.app_writes(value)
+        self.many.change([value], [0])
+
+    async def somebody_writes(self) -> None:
+        record, value = self.stack.record, self.random.choice([next(self.fresh), *self.shown])
+        name = self.random.choice(["po_number", "Many"])
+        if value in (await self.stack.entry()).written.get(name, ()):
+            return  # the record says nothing about who wrote it
+        self.theirs[name] = value
+        if name == "po_number":
+            record.po_number = value
+        else:
+            record.fields[name] = value
+
+    async def rules_change(self) -> None:
+        rules = self.random.choice([SEVERAL, '"Many" = { value = "other rules" }'])
+        self.stack.configure(fields=rules, keys='late_values = "0s"\nexisting_values = "replace"')
+
+    def check(self) -> None:
+        record = self.stack.record
+        assert record.po_number == self.theirs.get("po_number", self.po_number.value)
+        assert record.fields["Many"] == self.theirs.get("Many", self.many.value)
+        self.shown |= {str(record.po_number): None, record.fields["Many"]: None}
+
+
+class Model:
+    """The value of one rule: the first source that gave one, and what replaced it."""
+
+    def __init__(self, sources: list[str | None]) -> None:
+        self.value, self.place = "NONE", len(sources)
+        self.change(sources, range(len(sources)))
+
+    def change(self, sources: list[str | None], read: Iterable[int]) -> None:
+        """These sources were read again: the first of them that gives a value counts, if it is no later one."""
+        found = next((place for place in read if sources[place]), None)
+        if found is not None and found <= self.place:
+            self.value, self.place = str(sources[found]), found
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_in_any_course_no_right_value_is_lost(job_stack: JobStack, seed: int) -> None:
+    write_metafield(job_stack, None)
+    job_stack.order["external_id"] = "E-1" if seed % 2 else ""
+    await enriched(job_stack, fields=SEVERAL, keys=f'existing_values = "{"keep" if seed % 3 else "replace"}"')
+    course = Course(job_stack, seed)
+
+    for _ in range(8):  # less than ten Updates
+        await course.step()
+        course.check()

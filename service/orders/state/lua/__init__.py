@@ -135,6 +135,7 @@ async def mark_changed(
     pause_ms: Arg[int],
     job_id: Arg[str],
     body: Arg[bytes],
+    alike: Rest[Sequence[str]],
 ) -> Literal["marked", "old", "read", "unknown", "new"]:
     """Note that an order has changed, and have it read again."""
 

@@ -13,16 +13,16 @@
 --       queue        the job's queue
 -- ARGV: now_ms       '' for Redis's own time
 --       order_id
---       change       what has changed: metafield, order_updated, status, record
+--       change       what has changed: metafield, order_updated, status, record ...
 --       changed_ms   when, by BigCommerce's clock; '' for now
 --       follow_ms    how old an order may be
 --       pause_ms     the pause between two readings of an order
 --       job_id
 --       body         the job up to its enqueue time
+--       alike        the changes for which the same is read
 local time = redis.call('TIME')
 local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
-local read_field = 'read_ms:' .. change
-local known = redis.call('HMGET', entry, 'status', 't:created', 't:queued', 't:read', read_field, 'skew')
+local known = redis.call('HMGET', entry, 'status', 't:created', 't:queued', 't:read', 'skew')
 if not known[1] then
   local kept = redis.call('GET', cursor)
   local highest = kept and cjson.decode(kept).highest_id
@@ -33,10 +33,13 @@ if created and now - created * 1000 > tonumber(follow_ms) then
   return 'old'
 end
 -- BigCommerce's times have whole seconds, and its clock is known to about a second.
-local last_read = tonumber(known[5] or '') or 0
+local last_read = 0
+for _, name in ipairs(alike) do
+  last_read = math.max(last_read, tonumber(redis.call('HGET', entry, 'read_ms:' .. name) or '') or 0)
+end
 local seen_until = math.max(last_read, (tonumber(known[4] or '') or 0) * 1000)
 if change ~= 'record' and changed_ms ~= '' and seen_until > 0 then
-  if seen_until + (tonumber(known[6] or '') or 0) * 1000 >= changed_ms + 2000 then
+  if seen_until + (tonumber(known[5] or '') or 0) * 1000 >= changed_ms + 2000 then
     return 'read'
   end
 end
