@@ -76,6 +76,7 @@ async def test_an_authentic_webhook_is_queued_with_all_its_fields(queue: FakeQue
             scope="store/order/created",
             created_at=1561479335,
             received_at=NOW,
+            follow_s=86_400.0,
         )
     ]
     assert without_ms(logs) == [
@@ -135,7 +136,6 @@ async def test_webhooks_that_the_queue_ignores_are_acknowledged(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"scope": "store/order/updated"},
         {"scope": "store/cart/created", "data": {"type": "cart", "id": "2cb2-uuid"}},
         {"scope": "store/app/uninstalled", "data": {}},
         {"scope": "store/app/uninstalled", "data": None},

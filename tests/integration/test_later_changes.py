@@ -1,0 +1,57 @@
+"""Values that change or come after the order was enriched, with real processes."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from service.orders.state.order_entry import Entry, Status
+from tests.fakes.deployment import Deployment, deployed
+
+pytestmark = pytest.mark.integration
+
+RULES = r"""
+[stores.{store}]
+access_token  = "env:TEST_ACCESS_TOKEN"
+client_secret = "env:TEST_CLIENT_SECRET"
+late_values   = "0s"
+po_number     = {{ from = ["metafields.checkout.po", "order.external_id"], default = "NONE" }}
+
+[stores.{store}.extra_fields]
+"Account No" = 'company.extraFields."ERP Account"'
+"""
+
+
+async def record_shows(deployment: Deployment, order_id: int, po_number: str) -> Entry:
+    """Wait until the record shows this PO and the order is finished again."""
+    async with asyncio.timeout(30.0):
+        while True:
+            record = (await deployment.sandbox.order(order_id))["record"]
+            entry = await deployment.ledger.get("sandbox", order_id)
+            if record and record["po_number"] == po_number and entry and entry.status.is_final:
+                return entry
+            await asyncio.sleep(0.1)
+
+
+async def test_later_values_are_carried_to_the_record(tmp_path: Path) -> None:
+    async with deployed(tmp_path, rules=RULES, workers=2) as deployment:
+        for scope in ("store/order/updated", "store/order/metafield/created", "store/order/metafield/updated"):
+            hook = {"scope": scope, "destination": f"{deployment.url}/webhooks/bigcommerce", "is_active": True}
+            (await deployment.sandbox.api.post("/stores/sandbox/v3/hooks", json=hook)).raise_for_status()
+        order_id = await deployment.place(1)
+        entry = (await deployment.wait_until_finished([order_id]))[order_id]
+        assert (entry.status, entry.po_number) == (Status.CREATED, "NONE")
+
+        await deployment.sandbox.edit_order(order_id, external_id="E-1")
+        entry = await record_shows(deployment, order_id, "E-1")
+        assert (entry.status, entry.source, entry.verified) == (Status.UPDATED, "order_updated", True)
+
+        await deployment.sandbox.write_metafields(order_id, {"checkout": {"po": "A-26"}})
+        entry = await record_shows(deployment, order_id, "A-26")
+        assert (entry.source, entry.verified) == ("metafield", True)
+
+        before = (await deployment.sandbox.order(order_id))["updates"]
+        await deployment.sandbox.edit_order(order_id, external_id="E-2")  # a later source than the metafield
+        await deployment.sandbox.edit_order(order_id, staff_notes="shipped")
+        await asyncio.sleep(7.0)  # more than the pause between two readings
+        assert (await deployment.sandbox.order(order_id))["updates"] == before
