@@ -28,6 +28,7 @@ EXAMPLES: dict[int | str, str] = {
     "wait": "wait = false",
     "late_values": 'late_values = "6s"',
     "follow": 'follow = "24h"',
+    "strategy": 'strategy = "merge"',
 }
 
 

@@ -204,6 +204,7 @@ class Store(Table):
     incomplete_orders: Literal["enrich", "wait", "skip"] = "enrich"
     channels: Annotated[frozenset[Annotated[int, Field(ge=1)]], Strict(False)] | None = None
     existing_values: Literal["keep", "replace"] = "keep"
+    strategy: Literal["create", "merge"] = "create"
     late_values_s: Annotated[Seconds, Field(alias="late_values", le=7.0)] = 6.0
     follow_s: Annotated[Seconds, AfterValidator(_follow), Field(alias="follow")] = 86_400.0
     """For how long after an order was placed its later changes are carried to its record; 0: never."""

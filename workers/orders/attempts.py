@@ -26,12 +26,13 @@ from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
 from service.redis.client import TRANSIENT_ERRORS
 from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
 from workers.job_leases import LeaseLost
-from workers.orders import completion
+from workers.orders import completion, settling
 from workers.orders.lifecycle import Lifecycle
 from workers.orders.order_log import log_retry_later
 from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
+    AwaitingRecord,
     AwaitingStatus,
     AwaitingValues,
     Finished,
@@ -219,7 +220,7 @@ class Jobs:
         match result:
             case AwaitingValues():
                 return result
-            case Written():
+            case Written() | AwaitingRecord():
                 await self._resources.transitions.to_verification(entry, self._verify_delay(entry))
             case AwaitingCredentials(refused):
                 await completion.open_breaker(self._resources, entry.store, refused)
@@ -292,7 +293,9 @@ class Jobs:
         return delay
 
     def _verify_delay(self, entry: Entry) -> float:
-        """Seconds from the write to the verification."""
+        """Seconds until the record is read: from the write to its verification, or to the first look for it."""
+        if entry.sent is None:
+            return settling.LOOK_EVERY_S
         if entry.source == BACKFILL:
             return VERIFY_TOGETHER_S - self._clock() % VERIFY_TOGETHER_S
         return VERIFY_AFTER_S

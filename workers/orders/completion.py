@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 # From writing to re-verification. Anything from 20 to 60 s is good; one call re-verifies many orders.
 REVERIFY_AFTER_S = 45.0
+REVERIFY_MERGED_AFTER_S = 60.0
 
 KEPT_S = 30 * 86_400.0
 """The ledger keeps entries for so long."""
@@ -28,7 +29,8 @@ FINISH_TIMEOUT_S = 2.0
 async def finish(resources: Resources, entry: Entry, finished: Finished) -> None:
     """Finish the order: store its outcome, log the canonical line, and schedule re-verification of what we wrote."""
     entry.status, entry.reason, entry.verified = finished.status, finished.reason, finished.verified
-    reverify_in = REVERIFY_AFTER_S if entry.status.is_written else None
+    later = REVERIFY_MERGED_AFTER_S if entry.awaits_record else REVERIFY_AFTER_S
+    reverify_in = later if entry.status.is_written else None
     # If only the answer got lost, the order is finished and no later attempt would log it.
     await call_with_retry(
         lambda: resources.transitions.finish(entry, reverify_in=reverify_in),

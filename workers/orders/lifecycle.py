@@ -21,6 +21,7 @@
         Finished             skipped or failed
         RetryLater           a transient error, or no quota: another attempt, after the window in the recovery queue
         AwaitingValues       a rule's value may still come: another attempt, inside the window
+        AwaitingRecord       a store that lets B2B Edition make the record first (``settling.py``)
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
 
@@ -80,6 +81,7 @@ from workers.orders.missing_record import may_still_come
 from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
+    AwaitingRecord,
     AwaitingStatus,
     AwaitingValues,
     Finished,
@@ -163,7 +165,7 @@ class Lifecycle:
 
     def _first_state(self) -> State:
         sent = self.entry.sent
-        if self.entry.follows:
+        if self._keeps_values:
             self._values = followed_values(self.entry)
             return self._compare_record
         if self._are_values_current():
@@ -277,6 +279,9 @@ class Lifecycle:
         if resolved.values.po_number is None and not resolved.values.extra_fields:
             return Finished(Status.SKIPPED, "no_values")
         self.entry.composed = True
+        if self._store.strategy == "merge" and self.entry.sent is None and self._retry.can_create():
+            self.entry.awaits_record = True
+            return AwaitingRecord()
         return self._create_record if self.entry.sent is None and self._retry.can_create() else self._compare_record
 
     # ── create, inside the window ───────────────────────────────────────────────────────────────────────────
@@ -441,7 +446,7 @@ class Lifecycle:
             self._configs = await self._retry.call(
                 lambda: read_configs(self._api, self._cache, self._store, refresh=True)
             )
-            if not self._document and not self.entry.follows:
+            if not self._document and not self._keeps_values:
                 return self._read_order  # this attempt started at the record; resolving needs the order
             resolved = self._resolve_again()
             if resolved.failure or resolved.values != self._values:
@@ -461,8 +466,13 @@ class Lifecycle:
         self.entry.fields = remaining
         return self._write_again()
 
+    @property
+    def _keeps_values(self) -> bool:
+        """Whether the values are not resolved again: they are those of a later change, or wait for the record."""
+        return self.entry.follows or self.entry.awaits_record
+
     def _resolve_again(self) -> ResolvedValues:
-        if self.entry.follows:
+        if not self._document and self._keeps_values:
             return ResolvedValues(self._values, {}, None)
         return resolve_values(self._rules, self._document, self._configs)
 

@@ -23,6 +23,7 @@ def log_finished(entry: Entry) -> None:
         "age_ms": _ms(age),
         "margin_ms": _ms(WINDOW_LENGTH_S - age) if age is not None else None,
         "in_window": _in_window(entry),
+        "source": entry.source,
         "attempts": entry.attempts,
         "upstream_calls": entry.upstream_calls,
         "queue_ms": _between(entry, Stage.QUEUED, entry.times.get(Stage.PICKED_UP)),

@@ -105,6 +105,11 @@ async def _list_clusters(
             raise
         except UpstreamError as error:  # single reads may succeed
             records.error = error
+        else:
+            # An order that waits for its record to come is not worth a call of its own each time.
+            records.found |= {
+                order_id: None for order_id in cluster - records.found.keys() if wanted[order_id].sent is None
+            }
 
 
 async def _list(

@@ -42,6 +42,11 @@ class AwaitingValues:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitingRecord:
+    """The values are resolved. The store lets B2B Edition make the record first, and fills in what it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """BigCommerce accepted the write. The record must still be verified."""
 
@@ -53,4 +58,4 @@ class AwaitingCredentials:
     refused: CredentialsRefused
 
 
-AttemptResult = Finished | RetryLater | AwaitingStatus | AwaitingValues | Written | AwaitingCredentials
+AttemptResult = Finished | RetryLater | AwaitingStatus | AwaitingValues | AwaitingRecord | Written | AwaitingCredentials

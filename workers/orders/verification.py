@@ -20,7 +20,7 @@ from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import lost_carried, lost_values, shows_all
 from workers.backoff import requeue
-from workers.orders import completion
+from workers.orders import completion, settling
 from workers.orders.entry_notes import note_verified
 from workers.orders.record_loader import CreatedRange, RecordLoader
 from workers.orders.result_types import Finished
@@ -204,6 +204,9 @@ class Verifier:
 
     async def _apply(self, entry: Entry, record: Record | None) -> None:
         entry.upstream_calls += 1
+        if entry.sent is None:
+            await self._settle(entry, record)
+            return
         match compare(entry, record):
             case Finished() as finished:
                 if record and entry.sent and (lost := lost_carried(record, entry.sent)):
@@ -217,6 +220,15 @@ class Verifier:
                 await self._resources.transitions.to_verification(entry, seconds)
             case Repair():
                 await self._repair(entry, record)
+
+    async def _settle(self, entry: Entry, record: Record | None) -> None:
+        """Let the order wait for its record to settle; recovery then fills it in."""
+        now = self._resources.transport.upstream_clock.now()
+        age = now - entry.times.get(Stage.CREATED, now)
+        if settling.is_settled(record, order_age_s=age, now=now):
+            await self._resources.transitions.to_recovery(entry, 0.0)
+        else:
+            await self._resources.transitions.to_verification(entry, settling.LOOK_EVERY_S)
 
     async def _repair(self, entry: Entry, record: Record | None) -> None:
         if record and entry.sent:

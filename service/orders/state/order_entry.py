@@ -69,7 +69,8 @@ class Entry:
 
     ``given`` holds, by rule, the value and its place in the rule (``service.rules.later_changes``), and
     ``rules_version`` the rules that gave them; ``follows`` is true while the values are those of a later change, which
-    are not resolved again; ``settled`` names the values that were verified at least once, ``put_back`` those that
+    are not resolved again; ``awaits_record`` is true where they wait for the record that B2B Edition makes by itself
+    (``strategy = "merge"``); ``settled`` names the values that were verified at least once, ``put_back`` those that
     were written again because the record had lost them; ``updates`` counts our Updates.
 
     ``attempts`` is the number of the last attempt; ``composed`` is true once ``po_number`` and ``fields`` are the
@@ -105,6 +106,7 @@ class Entry:
     given: dict[str, tuple[str, int]] = field(default_factory=dict)
     rules_version: str | None = None
     follows: bool = False
+    awaits_record: bool = False
     settled: list[str] = field(default_factory=list)
     put_back: list[str] = field(default_factory=list)
     updates: int = 0

@@ -172,6 +172,7 @@ class Queue:
             "repaired": False,
             "trouble": None,
             "follows": False,
+            "awaits_record": False,
             "put_back": [],
         }
         return await self._enqueue(
