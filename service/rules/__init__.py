@@ -1,6 +1,6 @@
 """Rules: compute a PO number and extra fields from an order document. Pure: nothing here does I/O."""
 
-from service.rules.later_changes import Given, apply_change, evaluation_of, given_by, needs_of_change
+from service.rules.later_changes import Given, apply_change, evaluation_of, given_by, keep_earlier, needs_of_change
 from service.rules.rule_evaluation import Evaluation, Needs, RuleSet, Trace, compile_rules
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "compile_rules",
     "evaluation_of",
     "given_by",
+    "keep_earlier",
     "needs_of_change",
 ]

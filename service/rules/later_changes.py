@@ -10,7 +10,7 @@ For the same reason an expression is evaluated again only if it reads nothing bu
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.rules.expression import Expression
@@ -28,6 +28,30 @@ class Given:
 def given_by(evaluation: Evaluation) -> dict[str, Given]:
     """The values of a first evaluation, by rule."""
     return {trace.name: Given(trace.text, trace.place) for trace in evaluation.traces if trace.text is not None}
+
+
+def keep_earlier(rules: RuleSet, evaluation: Evaluation, given: Mapping[str, Given]) -> Evaluation:
+    """A new evaluation of an order that was written before, with the values of ``given`` that it may not replace.
+
+    A source that is gone does not take its value along.
+    """
+    new = given_by(evaluation)
+    kept = {name: old for name, old in given.items() if name not in new or new[name].place > old.place}
+    if not kept:
+        return evaluation
+    merged = evaluation_of(rules, new | kept)
+    return replace(
+        evaluation,
+        po_number=merged.po_number,
+        fields=merged.fields,
+        missing=tuple(name for name in evaluation.missing if name not in kept),
+        traces=tuple(
+            replace(trace, source=None, text=kept[trace.name].text, place=kept[trace.name].place)
+            if trace.name in kept
+            else trace
+            for trace in evaluation.traces
+        ),
+    )
 
 
 def needs_of_change(rules: RuleSet, roots: Collection[str]) -> Needs | None:

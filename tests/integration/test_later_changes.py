@@ -55,3 +55,38 @@ async def test_later_values_are_carried_to_the_record(tmp_path: Path) -> None:
         await deployment.sandbox.edit_order(order_id, staff_notes="shipped")
         await asyncio.sleep(7.0)  # more than the pause between two readings
         assert (await deployment.sandbox.order(order_id))["updates"] == before
+
+
+async def test_fresh_orders_do_not_notice_that_an_erp_touches_hundreds(tmp_path: Path) -> None:
+    async with deployed(tmp_path, rules=RULES) as deployment:
+        hook = {
+            "scope": "store/order/updated",
+            "destination": f"{deployment.url}/webhooks/bigcommerce",
+            "is_active": True,
+        }
+        old = [await deployment.place(number) for number in range(30)]
+        await deployment.wait_until_finished(old, within_s=90.0)
+        (await deployment.sandbox.api.post("/stores/sandbox/v3/hooks", json=hook)).raise_for_status()
+        before = await deployment.sandbox.calls()
+
+        fresh = []
+        for touched in range(0, 30, 6):
+            for _ in range(5):  # an ERP writes an order in several steps
+                for order_id in old[touched : touched + 6]:
+                    await deployment.sandbox.edit_order(order_id, staff_notes=f"exported {touched}")
+            fresh.append(await deployment.place(100 + touched))
+        entries = await deployment.wait_until_finished(fresh)
+        async with asyncio.timeout(60.0):
+            while await deployment.queue._redis.zcard("enrich:changed:sandbox"):  # noqa: ASYNC110 - the marks are read
+                await asyncio.sleep(0.1)
+        calls = await deployment.sandbox.calls()
+
+    assert {entry.status for entry in entries.values()} == {Status.CREATED}
+    assert all(entry.create_age is not None and entry.create_age < 10.0 for entry in entries.values())
+    writes = [
+        sum(each["b2b"].get(name, {}).get("200", 0) for name in ("Create an Order", "Update an Order"))
+        for each in (before, calls)
+    ]
+    assert writes[1] - writes[0] == len(fresh), "nothing is written for what did not change a value"
+    reads = [sum(each["core"].get("Get an Order", {}).values()) for each in (before, calls)]
+    assert reads[1] - reads[0] < 30, "150 events are read in lists"

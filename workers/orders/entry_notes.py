@@ -11,6 +11,7 @@ from service.logs import Event
 from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import PO_NUMBER
+from service.rules import Given
 
 log = structlog.get_logger()
 
@@ -42,6 +43,11 @@ def note_verified(entry: Entry) -> None:
         entry.written[name] = [value]
         if name not in entry.settled:
             entry.settled.append(name)
+
+
+def given_of(entry: Entry) -> dict[str, Given]:
+    """What the rules gave for the order."""
+    return {name: Given(text, place) for name, (text, place) in entry.given.items()}
 
 
 def followed_values(entry: Entry) -> Values:

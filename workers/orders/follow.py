@@ -31,6 +31,7 @@ from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import read_configs, validate_evaluation
 from service.rules import Given, Needs, RuleSet, apply_change, evaluation_of, given_by, needs_of_change
 from workers.backoff import requeue
+from workers.orders.entry_notes import given_of
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -60,7 +61,7 @@ class Follower:
         self._loaders: dict[str, OrderLoader] = {}
         self._locks = Locks()
 
-    async def follow(self, _: dict[str, Any], store: str) -> None:
+    async def follow(self, ctx: dict[str, Any], store: str) -> None:
         """Read the orders that are due. The job comes back when the next one is."""
         with structlog.contextvars.bound_contextvars(store=store):
             try:
@@ -82,7 +83,7 @@ class Follower:
             except Retry:
                 raise
             except Exception as error:
-                raise requeue({"job_try": 1}, error) from error
+                raise requeue(ctx, error) from error
 
     async def _read_order(self, configured: ConfiguredStore, order: ChangedOrder, entry: Entry) -> float | None:
         """Follow the order's changes; returns in how many seconds to try again, None when that is not needed."""
@@ -121,7 +122,7 @@ class Follower:
         document = await self._load(configured, entry, needs)
         if document.get("order", {}).get("is_deleted") is True:
             return
-        given = {name: Given(*each) for name, each in entry.given.items()}
+        given = given_of(entry)
         changed = apply_change(rules, document, given, roots)
         if changed == given:
             return

@@ -74,8 +74,8 @@ from service.orders.values.values_to_send import (
     resolve_values,
     validate_evaluation,
 )
-from service.rules import Evaluation, given_by
-from workers.orders.entry_notes import followed_values, note_answered, note_dropped, note_kept, note_sending
+from service.rules import Evaluation, given_by, keep_earlier
+from workers.orders.entry_notes import followed_values, given_of, note_answered, note_dropped, note_kept, note_sending
 from workers.orders.late_values import deadline_of, digest
 from workers.orders.missing_record import may_still_come
 from workers.orders.result_types import (
@@ -244,6 +244,8 @@ class Lifecycle:
             return RetryLater(str(missing))
         self._document |= people | sources
         evaluation = self._rules.evaluate(self._document)
+        if self.entry.rules_version == self._rules.version and self.entry.written:
+            evaluation = keep_earlier(self._rules, evaluation, given_of(self.entry))
         still_missing = tuple(name for name in evaluation.missing if name not in self._rules.from_record)
         evaluation = replace(evaluation, missing=still_missing)
         self.entry.given = {name: (given.text, given.place) for name, given in given_by(evaluation).items()}

@@ -209,7 +209,7 @@ class Verifier:
             return
         match compare(entry, record):
             case Finished() as finished:
-                if record and entry.sent and (lost := lost_carried(record, entry.sent)):
+                if record and (lost := lost_carried(record, entry.sent)):
                     log.warning(Event.VALUES_LOST, outcome=finished.status.value, carried=lost)
                 if finished.verified:
                     note_verified(entry)

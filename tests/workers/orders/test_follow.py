@@ -204,6 +204,28 @@ async def test_changes_are_followed_as_long_as_the_stores_file_says(
     assert job_stack.record.po_number == "PO1"
 
 
+async def test_a_retry_does_not_take_a_value_off_whose_source_is_gone(job_stack: JobStack) -> None:
+    write_metafield(job_stack, "M-1")
+    shop = await enriched(job_stack, fields=SEVERAL)
+    assert job_stack.record.fields["Many"] == "M-1"
+    write_metafield(job_stack, None)
+
+    await job_stack.retry()
+    await shop.settle()
+
+    assert job_stack.record.fields["Many"] == "M-1"
+
+
+async def test_a_retry_applies_changed_rules(job_stack: JobStack) -> None:
+    shop = await enriched(job_stack, fields='"Many" = { value = "old" }')
+    job_stack.configure(fields='"Many" = { value = "new" }')
+
+    await job_stack.retry()
+    await shop.settle()
+
+    assert job_stack.record.fields["Many"] == "new"
+
+
 async def test_an_order_without_values_is_taken_up_when_it_gets_one(job_stack: JobStack) -> None:
     job_stack.order |= {"customer_message": "", "staff_notes": ""}
     stack, shop = job_stack, Shop(job_stack)
