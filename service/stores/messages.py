@@ -27,6 +27,7 @@ EXAMPLES: dict[int | str, str] = {
     "required": "required = true",
     "wait": "wait = false",
     "late_values": 'late_values = "6s"',
+    "follow": 'follow = "24h"',
 }
 
 

@@ -26,6 +26,9 @@ from service.stores.secrets import HeaderSecrets, Secrets, listed
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
+# The ledger keeps an order's entry for 30 days. What is not known any more cannot be followed.
+MAX_FOLLOW_S = 30 * 86_400.0
+
 
 def plain_number(number: float | Decimal) -> str | None:
     """Format a number as plain decimal text: no exponent, no extra zeros, no ``-0``. None if it is not finite."""
@@ -63,6 +66,13 @@ def _seconds(written: Any) -> float:
     if match is None:
         raise refused("expected a duration in quotes", 'For example: "6s", "500ms" or "24h".')
     return float(match[1]) * _UNIT_S[match[2]]
+
+
+def _follow(seconds: float) -> float:
+    if seconds > MAX_FOLLOW_S:
+        cure = f"The service forgets an order after 30 days. For example: {EXAMPLES['follow']}."
+        raise refused("expected 30 days or less", cure)
+    return seconds
 
 
 def _header_name(name: str) -> str:
@@ -195,6 +205,8 @@ class Store(Table):
     channels: Annotated[frozenset[Annotated[int, Field(ge=1)]], Strict(False)] | None = None
     existing_values: Literal["keep", "replace"] = "keep"
     late_values_s: Annotated[Seconds, Field(alias="late_values", le=7.0)] = 6.0
+    follow_s: Annotated[Seconds, AfterValidator(_follow), Field(alias="follow")] = 86_400.0
+    """For how long after an order was placed its later changes are carried to its record; 0: never."""
     extra_fields: Mapping[FieldKey, Rule] = {}
     po_number: Rule | None = Field(default=None, validate_default=True)
 

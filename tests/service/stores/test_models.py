@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.stores import Endpoints, plain_number
-from tests.fakes.stores_file import STORE, folder, problem, store_with
+from tests.fakes.stores_file import STORE, folder, load, problem, store_with
 
 __all__ = ["folder"]
 
@@ -66,6 +66,10 @@ class TestStores:
             ("channels = [true]", "channels (item 1): expected a whole number. For"),
             ("channels = [0]", "channels (item 1): expected 1 or more. For"),
             ("channels = []", "channels: the list is empty, so no order would be enriched. Remove the key"),
+            ("follow = 24", 'follow: expected a duration in quotes. For example: "6s"'),
+            ("follow = '-1h'", 'follow: expected a duration in quotes. For example: "6s"'),
+            ("follow = '31d'", "follow: expected 30 days or less. The service forgets an order after 30 days. For"),
+            ("follow = '720.1h'", "follow: expected 30 days or less."),
             ("po_number = 3", "po_number: expected a JMESPath expression in quotes, or a table. For"),
             ("po_number = ['a']", "po_number: expected a JMESPath expression in quotes, or a table. For"),
             ("extra_fields = 'a'", "extra_fields: expected a table. For example: extra_fields = {"),
@@ -73,6 +77,13 @@ class TestStores:
     )
     def test_a_value_of_another_type_is_refused(self, line: str, message: str) -> None:
         assert problem(store_with(line)).startswith(f"stores.toml: [stores.abc123] {message}")
+
+    @pytest.mark.parametrize(
+        ("line", "seconds"),
+        [("", 86_400.0), ("follow = '0s'", 0.0), ("follow = '90m'", 5400.0), ("follow = '30d'", 2_592_000.0)],
+    )
+    def test_later_changes_are_followed_for_a_day_unless_told_otherwise(self, line: str, seconds: float) -> None:
+        assert load(store_with(line)).stores["abc123"].follow_s == seconds
 
 
 class TestRules:
