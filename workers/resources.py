@@ -21,6 +21,7 @@ from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
+from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS, connect
 from workers.tracing import Tracer, open_tracer
 
@@ -43,6 +44,7 @@ class Resources:
     awaiting_status: DueOrders
     breaker: Breaker
     late: LateOrders
+    waiting: WaitingOrders
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
@@ -79,6 +81,7 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             DueOrders(redis, waiting_key),
             Breaker(redis),
             LateOrders(redis),
+            WaitingOrders(redis),
             metrics,
             tracer,
         )

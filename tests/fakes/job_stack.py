@@ -30,12 +30,14 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import Transitions
+from service.orders.state.waiting_orders import WaitingOrders
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
 from workers.orders.attempts import Jobs
 from workers.orders.late_values import LateValuePoller
 from workers.orders.verification import Verifier
+from workers.orders.waiting_orders import WaitingOrdersWaker
 from workers.resources import Resources
 from workers.worker_process import _worklist_key
 
@@ -83,6 +85,7 @@ def resources_on(configuration: Configuration, redis: ArqRedis, transport: Trans
         DueOrders(redis, waiting_key, clock=clock),
         Breaker(redis, clock=clock),
         LateOrders(redis, clock=clock),
+        WaitingOrders(redis, clock=clock),
     )
 
 
@@ -221,6 +224,7 @@ class JobStack:
             "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
             "poll_values": LateValuePoller(self.resources).poll,
+            "wake_waiting": WaitingOrdersWaker(self.resources).wake,
         }
         is_done, delay_ms = True, None
         try:

@@ -42,6 +42,15 @@ class AwaitingValues:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitingRequired:
+    """A required rule gave no value, so nothing is sent: the order waits. An attempt in ``seconds`` at the latest."""
+
+    rule: str
+    seconds: float
+    is_window_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """BigCommerce accepted the write. The record must still be verified."""
 
@@ -53,4 +62,6 @@ class AwaitingCredentials:
     refused: CredentialsRefused
 
 
-AttemptResult = Finished | RetryLater | AwaitingStatus | AwaitingValues | Written | AwaitingCredentials
+AttemptResult = (
+    Finished | RetryLater | AwaitingStatus | AwaitingValues | AwaitingRequired | Written | AwaitingCredentials
+)

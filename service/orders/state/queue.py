@@ -21,6 +21,7 @@ from service.orders.state.clocks import Clock, script_time
 from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import (
+    awaiting_value_key,
     entry_key,
     index_key,
     parked_key,
@@ -29,9 +30,10 @@ from service.orders.state.keys import (
     webhook_pace_key,
     webhook_seen_key,
 )
-from service.orders.state.late_orders import LateOrders
+from service.orders.state.late_orders import METAFIELD, LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
+from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
 from service.transient_retry import call_with_retry
@@ -81,10 +83,11 @@ class Queue:
         self._redis = redis
         self._clock = clock
         self._late = LateOrders(redis, clock=clock)
+        self._waiting = WaitingOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
-        """Enqueue the order of a webhook; for a metafield, wake the order if it waits for its values.
+        """Enqueue the order of a webhook; for a metafield, wake the order if it waits for values.
 
         Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
@@ -93,7 +96,7 @@ class Queue:
 
         async def enqueue() -> EnqueueResult:
             if webhook.scope in METAFIELD_WRITTEN:
-                woken = await self._late.wake(webhook.store_hash, webhook.order_id)
+                woken = await self._wake_by_metafield(webhook.store_hash, webhook.order_id)
                 return EnqueueResult.QUEUED if woken else EnqueueResult.IGNORED
             return await self._enqueue(
                 webhook.store_hash,
@@ -129,11 +132,23 @@ class Queue:
         """Enqueue an order that waits for its status, in case a webhook was lost. Errors are Redis's own."""
         return await self._enqueue(store, order_id, trigger="status", reported_at=0.0, times={}, fields={})
 
+    async def wake_waiting(self, store: str, order_id: int, *, source: str) -> bool:
+        """Enqueue an order that waits for the value of a required rule; False where it does not: nothing is done.
+
+        ``source`` says what told of the change. Errors are Redis's own.
+        """
+        return await self._waiting.wake(store, order_id, source=source)
+
+    async def _wake_by_metafield(self, store: str, order_id: int) -> bool:
+        is_late = await self._late.wake(store, order_id, source=METAFIELD)
+        return is_late or await self.wake_waiting(store, order_id, source=METAFIELD)
+
     async def retry(self, store: str, order_id: int, source: str = "retry") -> EnqueueResult:
         """Requeue a finished order. What was sent is kept, its result is reset. Errors are Redis's own."""
         reset: dict[str, object] = {
             "start_over": True,
             "reason": None,
+            "woken_by": None,
             "verified": None,
             "kept": [],
             "dropped": {},
@@ -171,6 +186,7 @@ class Queue:
             webhook_seen=webhook_seen_key(store),
             webhook_pace=webhook_pace_key(store),
             awaiting_status=waiting_key(store),
+            awaiting_value=awaiting_value_key(store),
             now_ms=script_time(self._clock),
             reported_ms=None if reported_at is None else int(reported_at * 1000),
             received_ago_ms=None if received_ago_s is None else int(received_ago_s * 1000),

@@ -182,7 +182,7 @@ async def test_a_woken_order_goes_before_younger_ones(stack: JobStack) -> None:
     await stack.webhook()
     await stack.run_next()
     stack.clock.tick(4.0)
-    assert await stack.resources.late.wake(STORE_HASH, ORDER)
+    assert await stack.resources.late.wake(STORE_HASH, ORDER, source="list")
     due = await stack.redis.zscore(WINDOW.queue, WINDOW.id(STORE_HASH, ORDER))
     assert due is not None
     assert due / 1000 < stack.clock() - 3.0
