@@ -4,8 +4,9 @@ While it waits, it is attempted when something tells of a change, when its windo
 in case nothing tells. When the store's ``follow`` is over, it fails.
 """
 
-from service.orders.create_window import WINDOW_LENGTH_S, Window
+from service.orders.create_window import Window
 from service.orders.state.order_entry import Entry, Status
+from service.orders.values.required import fails_at
 from service.redis.client import TRANSIENT_ERRORS
 from service.transient_retry import call_with_retry
 from workers.orders.order_log import log_waiting
@@ -25,16 +26,15 @@ WAIT_TIMEOUT_S = 2.0
 
 def without_value(rule: str, window: Window, *, now: float, follow_s: float) -> AwaitingRequired | Finished:
     """What becomes of an order without a value of this rule. ``now`` is on BigCommerce's clock."""
-    age = now - window.opened_at
-    fails_at = max(follow_s, WINDOW_LENGTH_S)
-    if age >= fails_at:
+    left = fails_at(window, follow_s) - now
+    if left <= 0:
         return Finished(Status.FAILED, rule)
-    closed_for = age - WINDOW_LENGTH_S
+    closed_for = now - window.closes_at
     if closed_for < 0:
         return AwaitingRequired(rule, CLOSED_S - closed_for, is_window_closed=False)
     # 1, 2, 4, 8 and then each 15 minutes: at each attempt but the last ones, the order has waited twice as long.
     pause = min(FIRST_PAUSE_S + closed_for, LONGEST_PAUSE_S)
-    return AwaitingRequired(rule, min(pause, fails_at - age + CLOSED_S), is_window_closed=True)
+    return AwaitingRequired(rule, min(pause, left + CLOSED_S), is_window_closed=True)
 
 
 async def await_value(resources: Resources, entry: Entry, awaiting: AwaitingRequired) -> bool:
