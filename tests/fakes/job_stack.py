@@ -200,6 +200,11 @@ class JobStack:
         """The ids of all jobs."""
         return [job_id for job_id, _, _ in await self._due()]
 
+    async def due_at(self) -> float | None:
+        """When the job that is due first is due, in seconds since the epoch; None without a job."""
+        due = await self._due()
+        return due[0][2] / 1000 if due else None
+
     async def run_next(self) -> str:
         """Move the clock to the job that is due first, and run it; returns its id."""
         self._runs += 1
