@@ -17,7 +17,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_CREATED, STATUS_UPDATED
+from service.bigcommerce.clients.hooks import (
+    COMPANY_CHANGED,
+    METAFIELD_WRITTEN,
+    ORDER_CREATED,
+    ORDER_UPDATED,
+    STATUS_UPDATED,
+)
 from service.bigcommerce.models import to_int, to_number
 from service.errors import QueueUnavailable
 from service.logs import Event
@@ -103,16 +109,38 @@ class Payload(BaseModel):
         return self.scope in (ORDER_CREATED, STATUS_UPDATED)
 
     @property
+    def is_order_change(self) -> bool:
+        """Whether the event is any change of an order, also of its status."""
+        return self.scope == ORDER_UPDATED
+
+    @property
     def is_metafield(self) -> bool:
         """Whether the event is a new or changed metafield of an order."""
         return self.scope in METAFIELD_WRITTEN
 
     @property
+    def is_company(self) -> bool:
+        """Whether the event may change who buys for a Company. It names no order."""
+        return self.scope in COMPANY_CHANGED
+
+    @property
     def order_id(self) -> int | None:
-        """The order's id in the event's data; None when it is not a positive integer."""
-        key = "resource_id" if self.is_metafield else "id"
-        order_id = to_int(self.data.get(key)) if isinstance(self.data, dict) else None
-        return order_id if order_id is not None and 0 < order_id < 2**63 else None
+        """The order's id in the event's data; None when it is not a positive integer, or when there is no order."""
+        return None if self.is_company else self._id("resource_id" if self.is_metafield else "id")
+
+    @property
+    def company_id(self) -> int | None:
+        """The Company of an event about one; None when it is not a positive integer."""
+        return self._id("company_id") if self.is_company else None
+
+    @property
+    def user_id(self) -> int | None:
+        """The Company user of an event about one: B2B Edition's id, not the customer's."""
+        return self._id("user_id") if self.is_company else None
+
+    def _id(self, key: str) -> int | None:
+        number = to_int(self.data.get(key)) if isinstance(self.data, dict) else None
+        return number if number is not None and 0 < number < 2**63 else None
 
     @property
     def store_hash(self) -> str:

@@ -15,7 +15,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from service.sandbox.options import Faults
-from service.sandbox.specs import HooksChange, Placement, RecordWrite, StatusChange, StoreSpec
+from service.sandbox.specs import (
+    CompanyChange,
+    HooksChange,
+    Membership,
+    MetafieldsWrite,
+    OrderEdit,
+    Placement,
+    RecordWrite,
+    StatusChange,
+    StoreSpec,
+    User,
+)
 from service.sandbox.state import Order, Sandbox, Store
 from service.sandbox.storefront import Storefront
 
@@ -45,8 +56,12 @@ class Control:
                     Route("/stores/{store_hash}/hooks", self.put_hooks, methods=["PUT"]),
                     Route("/stores/{store_hash}/orders", self.place_order, methods=["POST"]),
                     Route("/stores/{store_hash}/orders/{order_id:int}", self.order, methods=["GET"]),
+                    Route("/stores/{store_hash}/orders/{order_id:int}", self.edit_order, methods=["PUT"]),
+                    Route("/stores/{store_hash}/orders/{order_id:int}/metafields", self.metafields, methods=["PUT"]),
                     Route("/stores/{store_hash}/orders/{order_id:int}/status", self.put_status, methods=["PUT"]),
                     Route("/stores/{store_hash}/orders/{order_id:int}/record", self.put_record, methods=["PUT"]),
+                    Route("/stores/{store_hash}/users/{customer_id:int}", self.put_user, methods=["PUT"]),
+                    Route("/stores/{store_hash}/companies/{company_id:int}/status", self.put_company, methods=["PUT"]),
                 ],
             )
         ]
@@ -122,6 +137,43 @@ class Control:
                 "webhooks": [asdict(attempt) for attempt in order.attempts],
             }
         )
+
+    async def edit_order(self, request: Request) -> Response:
+        """Change fields of an order as staff do (``specs.OrderEdit``)."""
+        store = self._store(request)
+        order = self._order(store, request)
+        self._storefront.edit_order(store, order, await _read(request, OrderEdit))
+        return JSONResponse({"id": order.id, "modified_at": order.modified_at})
+
+    async def metafields(self, request: Request) -> Response:
+        """Write metafields of an order as an app does (``specs.MetafieldsWrite``)."""
+        store = self._store(request)
+        order = self._order(store, request)
+        write = await _read(request, MetafieldsWrite)
+        for namespace, values in write.metafields.items():
+            for key, value in values.items():
+                self._storefront.write_metafield(store, order, namespace, key, value, is_told=not write.drop_webhook)
+        return JSONResponse({"id": order.id, "metafields": [asdict(each) for each in order.metafields]})
+
+    async def put_user(self, request: Request) -> Response:
+        """Make a customer a Company user, or change one (``specs.Membership``)."""
+        store, member = self._store(request), await _read(request, Membership)
+        if store.company(member.company_id) is None:
+            raise HTTPException(400, f"company_id: there is no company {member.company_id}")
+        customer_id, fields = request.path_params["customer_id"], member.model_dump(exclude={"drop_webhook"})
+        present = store.user(customer_id)
+        user = User(**{**fields, "customer_id": customer_id, "id": present.id if present else None})
+        self._storefront.put_user(store, user, is_told=not member.drop_webhook)
+        return JSONResponse({"customer_id": user.customer_id, "user_id": user.user_id})
+
+    async def put_company(self, request: Request) -> Response:
+        """Change a Company's status, as its approval does (``specs.CompanyChange``)."""
+        store, change = self._store(request), await _read(request, CompanyChange)
+        company = store.company(request.path_params["company_id"])
+        if company is None:
+            raise HTTPException(404, f"there is no company {request.path_params['company_id']}")
+        self._storefront.change_company_status(store, company, change.status, is_told=not change.drop_webhook)
+        return JSONResponse({"id": company.id, "status": change.status})
 
     async def put_status(self, request: Request) -> Response:
         """Change an order's status, as a payment does."""

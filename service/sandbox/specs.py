@@ -80,12 +80,23 @@ class CustomerGroup(Spec):
     name: str
 
 
+class CompanyStatus(IntEnum):
+    """The status of a Company account. ("Company Status" in B2B Edition's documentation of Companies)"""
+
+    PENDING = 0
+    APPROVED = 1
+    REJECTED = 2
+    INACTIVE = 3
+
+
 class Company(Spec):
     """A Company of B2B Edition."""
 
     id: PositiveId
     name: str
     customer_group_id: int | None = None
+    status: CompanyStatus = CompanyStatus.APPROVED
+    """Shown by Get Company Details; nothing else depends on it."""
     extra_fields: dict[str, str] = {}
 
 
@@ -98,6 +109,11 @@ class User(Spec):
     email: str = "buyer@example.com"
     role: Annotated[int, Field(ge=0, le=2)] = 1
     extra_fields: dict[str, str] = {}
+
+    @property
+    def user_id(self) -> int:
+        """B2B Edition's ID of the user."""
+        return self.id or 9_000_000 + self.customer_id
 
 
 class StoreSpec(Spec):
@@ -137,10 +153,20 @@ class Quote(Spec):
     """How many seconds before the order it was created."""
 
 
-class Placement(BaseModel):
-    """An order to place: these keys, and any field of a V2 order, which overrides the default."""
+class OrderFields(BaseModel):
+    """Any field of a V2 order, beside the keys of the class."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+    @model_validator(mode="after")
+    def _only_order_fields(self) -> Self:
+        if unknown := set(self.model_extra or {}) - ORDER_FIELDS:
+            raise ValueError(f"not a field of an order: {', '.join(sorted(unknown))}")
+        return self
+
+
+class Placement(OrderFields):
+    """An order to place: these keys, and any field of a V2 order, which overrides the default."""
 
     customer_id: Annotated[int, Field(ge=0)] = 0
     status_id: Annotated[int, Field(ge=0, le=14)] = 11
@@ -174,11 +200,46 @@ class Placement(BaseModel):
         """The fields of the V2 order."""
         return {**(self.model_extra or {}), "customer_id": self.customer_id, "status_id": self.status_id}
 
-    @model_validator(mode="after")
-    def _only_order_fields(self) -> Self:
-        if unknown := set(self.model_extra or {}) - ORDER_FIELDS:
-            raise ValueError(f"not a field of an order: {', '.join(sorted(unknown))}")
-        return self
+
+class OrderEdit(OrderFields):
+    """A change of an order by staff: these keys, and any field of a V2 order. What is left out stays unchanged."""
+
+    status_id: Annotated[int, Field(ge=0, le=14)] | None = None
+    products: tuple[dict[str, Any], ...] | None = None
+    """The new line items."""
+    shipping_addresses: tuple[dict[str, Any], ...] | None = None
+    drop_webhook: bool = False
+    """Lose the webhooks of this change."""
+
+    @property
+    def order_fields(self) -> dict[str, Any]:
+        """The fields of the V2 order, without its status."""
+        return dict(self.model_extra or {})
+
+
+class MetafieldsWrite(Spec):
+    """Metafields of an order that an app writes, by namespace and key; null deletes one."""
+
+    metafields: dict[str, dict[str, Annotated[str, Field(min_length=1)] | None]]
+    drop_webhook: bool = False
+    """Lose the webhooks of this change."""
+
+
+class Membership(Spec):
+    """A customer's membership in a Company."""
+
+    company_id: PositiveId
+    email: str = "buyer@example.com"
+    role: Annotated[int, Field(ge=0, le=2)] = 1
+    extra_fields: dict[str, str] = {}
+    drop_webhook: bool = False
+
+
+class CompanyChange(Spec):
+    """A Company's new status."""
+
+    status: CompanyStatus
+    drop_webhook: bool = False
 
 
 class StatusChange(Spec):

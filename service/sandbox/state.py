@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 from zlib import crc32
 
 from service.sandbox.apis.documents import (
+    merged,
     order_document,
     product_document,
     shipping_document,
@@ -21,10 +22,21 @@ from service.sandbox.apis.documents import (
 from service.sandbox.fault_injection import FaultInjector
 from service.sandbox.options import ApiName, Faults, Options
 from service.sandbox.quota import Quota
-from service.sandbox.specs import Company, Customer, CustomerGroup, ExtraFieldConfig, Placement, Quote, StoreSpec, User
+from service.sandbox.specs import (
+    Company,
+    Customer,
+    CustomerGroup,
+    ExtraFieldConfig,
+    OrderEdit,
+    Placement,
+    Quote,
+    StoreSpec,
+    User,
+)
 
 FIRST_ORDER_ID = 1001
 FIRST_HOOK_ID = 20_000_001
+FIRST_METAFIELD_ID = 300_001
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,18 @@ class Attempt:
     error: str | None
 
 
+@dataclass(slots=True, eq=False)
+class Metafield:
+    """A metafield of an order or a cart. Times are Unix seconds."""
+
+    id: int
+    namespace: str
+    key: str
+    value: str
+    created_at: float
+    modified_at: float
+
+
 @dataclass(slots=True)
 class Order:
     """An order and all versions of its record. Times are Unix seconds."""
@@ -83,8 +107,8 @@ class Order:
     document: dict[str, Any]
     products: list[dict[str, Any]]
     shipping_addresses: list[dict[str, Any]]
-    metafields: dict[str, dict[str, str]]
-    cart_metafields: dict[str, dict[str, str]] | None
+    metafields: list[Metafield]
+    cart_metafields: list[Metafield] | None
     """None: the cart is gone."""
     quote: Quote | None
     transactions: list[dict[str, Any]]
@@ -102,6 +126,10 @@ class Order:
     def customer_id(self) -> int:
         """The customer's ID; 0 for a guest."""
         return int(self.document["customer_id"])
+
+    def metafield(self, namespace: str, key: str) -> Metafield | None:
+        """Its metafield of this name, or None."""
+        return next((each for each in self.metafields if (each.namespace, each.key) == (namespace, key)), None)
 
     def record(self, at: float) -> Record | None:
         """The record at that time. The default record needs no timer: the time says whether it exists."""
@@ -142,6 +170,7 @@ class Store:
     hooks: dict[int, Hook] = field(default_factory=dict)
     calls: Counter[tuple[ApiName, str, str]] = field(default_factory=Counter)
     next_hook_id: int = FIRST_HOOK_ID
+    next_metafield_id: int = FIRST_METAFIELD_ID
 
     @property
     def store_id(self) -> str:
@@ -190,8 +219,10 @@ class Store:
             document=order_document({"cart_id": self._cart_id(order_id), **placement.order_fields}),
             products=products,
             shipping_addresses=addresses,
-            metafields=placement.metafields,
-            cart_metafields=placement.cart_metafields,
+            metafields=self._metafields(placement.metafields, placed_at),
+            cart_metafields=(
+                None if placement.cart_metafields is None else self._metafields(placement.cart_metafields, placed_at)
+            ),
             quote=placement.quote,
             transactions=[
                 transaction_document(order_id, i, fields) for i, fields in enumerate(placement.transactions, start=1)
@@ -206,6 +237,41 @@ class Store:
         )
         self.orders[order_id] = order
         return order
+
+    def new_metafield(self, namespace: str, key: str, value: str, now: float) -> Metafield:
+        """A metafield with the store's next ID."""
+        metafield = Metafield(self.next_metafield_id, namespace, key, value, created_at=now, modified_at=now)
+        self.next_metafield_id += 1
+        return metafield
+
+    def _metafields(self, values: Mapping[str, Mapping[str, str]], now: float) -> list[Metafield]:
+        return [
+            self.new_metafield(namespace, key, value, now)
+            for namespace, keys in values.items()
+            for key, value in keys.items()
+        ]
+
+    def edit_order(self, order: Order, edit: OrderEdit, now: float) -> None:
+        """Change an order's fields. Lists of products and of shipping addresses replace the present ones."""
+        order.document = merged(order.document, edit.order_fields)
+        if edit.products is not None:
+            order.products = [product_document(order.id, i, fields) for i, fields in enumerate(edit.products, start=1)]
+        if edit.shipping_addresses is not None:
+            addresses = enumerate(edit.shipping_addresses)
+            order.shipping_addresses = [shipping_document(order.id, i, fields) for i, fields in addresses]
+        order.modified_at = now
+
+    def put_user(self, user: User) -> bool:
+        """Make the customer this Company user; whether the customer was none before."""
+        others = tuple(each for each in self.spec.users if each.customer_id != user.customer_id)
+        is_new = len(others) == len(self.spec.users)
+        self.spec = self.spec.model_copy(update={"users": (*others, user)})
+        return is_new
+
+    def put_company(self, company: Company) -> None:
+        """Replace a Company."""
+        companies = tuple(company if each.id == company.id else each for each in self.spec.companies)
+        self.spec = self.spec.model_copy(update={"companies": companies})
 
     def _cart_id(self, order_id: int) -> str:
         return str(uuid5(NAMESPACE_URL, f"https://cart.example/{self.hash}/{order_id}"))

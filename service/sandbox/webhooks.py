@@ -31,16 +31,23 @@ MAX_CONCURRENT = 100
 
 ORDER_CREATED = "store/order/created"
 STATUS_UPDATED = "store/order/statusUpdated"
+ORDER_UPDATED = "store/order/updated"
+METAFIELD_CREATED = "store/order/metafield/created"
+METAFIELD_UPDATED = "store/order/metafield/updated"
+METAFIELD_DELETED = "store/order/metafield/deleted"
+COMPANY_USER_CREATED = "store/company/user/created"
+COMPANY_USER_UPDATED = "store/company/user/updated"
+COMPANY_STATUS_UPDATED = "store/company/statusUpdated"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of an order; ``body`` is the same in every copy of its webhook."""
+    """An event of a store; ``body`` is the same in every copy of its webhook. ``order``: the order that it is about."""
 
     store: Store
-    order: Order
+    order: Order | None
     scope: str
     body: str
 
@@ -72,6 +79,11 @@ class Domain:
         self.block = Block(now, now + blocked_for, failures)
         self.recent.clear()
         return True
+
+
+def covers(hook_scope: str, scope: str) -> bool:
+    """Whether a hook of that scope is sent for events of this one. A scope that ends in ``/*`` covers all below it."""
+    return hook_scope == scope or (hook_scope.endswith("/*") and scope.startswith(hook_scope[:-1]))
 
 
 class Webhooks:
@@ -110,26 +122,42 @@ class Webhooks:
             if store_hash == store.hash and domain.block and domain.block.until > now
         }
 
-    def notify(
+    def notify_order(
         self, store: Store, order: Order, scope: str, *, delay: float = 0.0, duplicate: bool = False, **data: Any
     ) -> None:
-        """Send an event to every active hook of the scope. ``delay`` and ``duplicate`` add to the active faults."""
+        """Send an event that names the order as ``id``. ``delay`` and ``duplicate`` as of ``notify``."""
+        self.notify(store, scope, {"type": "order", "id": order.id, **data}, order, delay=delay, duplicate=duplicate)
+
+    def notify(
+        self,
+        store: Store,
+        scope: str,
+        data: dict[str, Any],
+        order: Order | None = None,
+        *,
+        delay: float = 0.0,
+        duplicate: bool = False,
+    ) -> None:
+        """Send an event to every active hook that covers the scope.
+
+        ``delay`` and ``duplicate`` add to the active faults. The attempts are noted on the order, if there is one.
+        """
         faults, injector = self._sandbox.faults, self._sandbox.injector
         if injector.happens(faults.webhook_drop_rate):
             return
-        event = Event(store, order, scope, self._body(store, order, scope, data))
+        event = Event(store, order, scope, self._body(store, scope, data))
         copies = 2 if duplicate or injector.happens(faults.webhook_duplicate_rate) else 1
         for hook in store.hooks.values():
-            if hook.is_active and hook.scope in {scope, "store/order/*"}:
+            if hook.is_active and covers(hook.scope, scope):
                 for _ in range(copies):
                     self.spawn(self._deliver(hook, event, delay + faults.webhook_delay))
 
-    def _body(self, store: Store, order: Order, scope: str, data: dict[str, Any]) -> str:
+    def _body(self, store: Store, scope: str, data: dict[str, Any]) -> str:
         happened_at = self._sandbox.shown(self._sandbox.now())
         payload = {
             "scope": scope,
             "store_id": store.store_id,
-            "data": {"type": "order", "id": order.id, **data},
+            "data": data,
             "created_at": int(happened_at),
             "producer": f"stores/{store.hash}",
         }
@@ -157,12 +185,13 @@ class Webhooks:
         async with self._slots:
             sent_at = self._sandbox.now()
             status, failure = await self._post(hook, event, webhook_id)
-        event.order.attempts.append(Attempt(event.scope, hook.id, webhook_id, attempt, sent_at, status, failure))
+        if event.order:
+            event.order.attempts.append(Attempt(event.scope, hook.id, webhook_id, attempt, sent_at, status, failure))
         if failure:
             log.warning(
                 logs.Event.SANDBOX_WEBHOOK_NOT_ACKNOWLEDGED,
                 store=event.store.hash,
-                order_id=event.order.id,
+                order_id=event.order.id if event.order else None,
                 webhook_id=webhook_id,
                 attempt=attempt,
                 reason=failure,

@@ -45,6 +45,34 @@ class RunningSandbox:
     async def set_status(self, order_id: int, status_id: int, store: str = DEMO_STORE_HASH) -> None:
         await self._call("PUT", f"/stores/{store}/orders/{order_id}/status", {"status_id": status_id})
 
+    async def edit_order(self, order_id: int, store: str = DEMO_STORE_HASH, **fields: Any) -> dict[str, Any]:
+        """Change fields of an order, as staff do."""
+        return await self._call("PUT", f"/stores/{store}/orders/{order_id}", fields)
+
+    async def write_metafields(
+        self,
+        order_id: int,
+        metafields: dict[str, dict[str, str | None]],
+        store: str = DEMO_STORE_HASH,
+        *,
+        drop_webhook: bool = False,
+    ) -> dict[str, Any]:
+        """Write metafields of an order, as an app does; None deletes one."""
+        body = {"metafields": metafields, "drop_webhook": drop_webhook}
+        return await self._call("PUT", f"/stores/{store}/orders/{order_id}/metafields", body)
+
+    async def put_user(
+        self, customer_id: int, company_id: int, store: str = DEMO_STORE_HASH, **fields: Any
+    ) -> dict[str, Any]:
+        """Make a customer a Company user, or change one."""
+        return await self._call("PUT", f"/stores/{store}/users/{customer_id}", {"company_id": company_id, **fields})
+
+    async def set_company_status(
+        self, company_id: int, status: int, store: str = DEMO_STORE_HASH, **fields: Any
+    ) -> dict[str, Any]:
+        body = {"status": status, **fields}
+        return await self._call("PUT", f"/stores/{store}/companies/{company_id}/status", body)
+
     async def write_record(self, order_id: int, store: str = DEMO_STORE_HASH, **values: Any) -> dict[str, Any]:
         return await self._call("PUT", f"/stores/{store}/orders/{order_id}/record", values)
 

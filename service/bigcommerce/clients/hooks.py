@@ -12,9 +12,18 @@ from service.errors import CredentialsRefused, Refused
 
 ORDER_CREATED = "store/order/created"
 STATUS_UPDATED = "store/order/statusUpdated"
-ALL_ORDER_EVENTS = "store/order/*"
-METAFIELD_WRITTEN = ("store/order/metafield/created", "store/order/metafield/updated")
+ORDER_UPDATED = "store/order/updated"
+"""Sent for any change of an order, also for a new status. Its data are those of the others: the order's ``id``."""
+METAFIELD_CREATED = "store/order/metafield/created"
+METAFIELD_UPDATED = "store/order/metafield/updated"
+METAFIELD_WRITTEN = (METAFIELD_CREATED, METAFIELD_UPDATED)
 """Their data name the order as ``resource_id``, in text."""
+COMPANY_USER_CREATED = "store/company/user/created"
+COMPANY_USER_UPDATED = "store/company/user/updated"
+COMPANY_STATUS_UPDATED = "store/company/statusUpdated"
+COMPANY_CHANGED = (COMPANY_USER_CREATED, COMPANY_USER_UPDATED, COMPANY_STATUS_UPDATED)
+"""B2B Edition's: who may buy for a Company. Their data have ``company_id`` and, for a user, ``user_id``; no order."""
+ALL_ORDER_EVENTS = "store/order/*"
 
 
 @dataclass(frozen=True, slots=True)

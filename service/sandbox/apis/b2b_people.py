@@ -61,7 +61,7 @@ def user(call: Call) -> Done:
         raise Refusal(404, "User does not exist.")
     return done(
         {
-            "id": user.id or 9_000_000 + user.customer_id,
+            "id": user.user_id,
             "firstName": customer.first_name if customer else "",
             "lastName": customer.last_name if customer else "",
             "email": user.email,
@@ -86,7 +86,7 @@ def company(call: Call) -> Done:
             "companyName": company.name,
             "companyEmail": "office@example.com",
             "companyPhone": "",
-            "companyStatus": "1",
+            "companyStatus": str(company.status.value),
             "bcGroupId": str(company.customer_group_id or ""),
             "extraFields": pairs(company.extra_fields),
         }

@@ -121,7 +121,12 @@ _PRODUCT: dict[str, Any] = {
 
 def order_document(fields: dict[str, Any]) -> dict[str, Any]:
     """An order's own fields: the defaults with these fields. Objects such as ``billing_address`` are merged."""
-    document = deepcopy(_ORDER)
+    return merged(_ORDER, fields)
+
+
+def merged(order: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """A copy of an order's own fields with these fields changed. Objects such as ``billing_address`` are merged."""
+    document = deepcopy(order)
     for key, value in fields.items():
         both = isinstance(document[key], dict) and isinstance(value, dict)
         document[key] = {**document[key], **value} if both else value

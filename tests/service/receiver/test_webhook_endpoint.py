@@ -14,13 +14,20 @@ from pydantic import SecretStr
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN
+from service.bigcommerce.clients.hooks import (
+    COMPANY_CHANGED,
+    COMPANY_STATUS_UPDATED,
+    METAFIELD_CREATED,
+    METAFIELD_WRITTEN,
+    ORDER_UPDATED,
+)
 from service.errors import QueueUnavailable
 from service.hooks import WEBHOOK_PATH
 from service.orders.state.queue import EnqueueResult, Webhook
 from service.receiver import webhook_endpoint
 from service.receiver.app import create_app
 from service.receiver.authentication import StoreRegistry
+from service.receiver.webhook_endpoint import Payload
 from service.stores import Store
 from tests.fakes.webhooks import FakeQueue, a_body, a_store, client_of, raising, signed
 
@@ -149,6 +156,38 @@ async def test_other_authentic_events_are_acknowledged_and_not_queued(
         assert await count_of(client, "ignored") == 1
     assert queue.webhooks == []
     assert [(line["event"], line["log_level"]) for line in logs] == [("webhook_ignored", "debug")]
+
+
+@pytest.mark.parametrize("scope", COMPANY_CHANGED)
+@pytest.mark.parametrize("data", [{"company_id": 5001, "user_id": 7}, {"company_id": "x"}, {"id": 250}, [], None])
+async def test_events_about_companies_are_acknowledged_whatever_their_data(
+    queue: FakeQueue, scope: str, data: Any
+) -> None:
+    async with receiver(queue) as client:
+        assert (await post(client, a_body(scope=scope, data=data))).status_code == 200
+    assert queue.webhooks == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "data", "order_id", "company_id", "user_id"),
+    [
+        (ORDER_UPDATED, {"type": "order", "id": 250}, 250, None, None),
+        (ORDER_UPDATED, {"type": "order", "id": "none"}, None, None, None),
+        (METAFIELD_CREATED, {"metafield_id": 9, "resource_id": "270"}, 270, None, None),
+        *((scope, {"company_id": 5001, "user_id": "7"}, None, 5001, 7) for scope in COMPANY_CHANGED),
+        (COMPANY_STATUS_UPDATED, {"type": "company", "id": 250, "company_id": 5001}, None, 5001, None),
+        (COMPANY_STATUS_UPDATED, {"company_id": 0, "user_id": 2**63}, None, None, None),
+        (COMPANY_STATUS_UPDATED, [], None, None, None),
+    ],
+)
+def test_an_event_names_an_order_or_a_company(
+    scope: str, data: Any, order_id: int | None, company_id: int | None, user_id: int | None
+) -> None:
+    payload = Payload.model_validate_json(a_body(scope=scope, data=data))
+
+    assert (payload.order_id, payload.company_id, payload.user_id) == (order_id, company_id, user_id)
+    kinds = (payload.is_order, payload.is_order_change, payload.is_metafield, payload.is_company)
+    assert kinds == (False, scope == ORDER_UPDATED, scope == METAFIELD_CREATED, scope in COMPANY_CHANGED)
 
 
 @pytest.mark.parametrize("scope", METAFIELD_WRITTEN)

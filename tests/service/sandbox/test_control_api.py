@@ -34,6 +34,9 @@ async def sandbox(clock: StillClock) -> AsyncIterator[RunningSandbox]:
         ("PUT", "/faults", {"operations": ["Fly"]}, "there is no Fly"),
         ("PUT", "/faults", {"nonsense_as": ["poem"]}, "nonsense_as"),
         ("PUT", "/stores/sandbox/hooks", {"active": True}, "is_active"),
+        ("PUT", "/stores/sandbox/users/199", {"company_id": 1}, "company_id: there is no company 1"),
+        ("PUT", "/stores/sandbox/users/199", {}, "company_id"),
+        ("PUT", "/stores/sandbox/companies/5001/status", {"status": 9}, "status"),
     ],
 )
 async def test_a_mistake_is_400_and_named(
@@ -150,6 +153,69 @@ async def test_others_can_change_one_extra_field_or_wipe_all_values(sandbox: Run
 
     assert (changed["po_number"], changed["extra_fields"]) == ("A-1", {"Source": "web", "Cost Center": "CC-9"})
     assert (wiped["po_number"], wiped["extra_fields"]) == ("", {})
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "names"),
+    [
+        ("", {"colour": "red"}, "not a field of an order: colour"),
+        ("", {"status_id": 15}, "status_id"),
+        ("/metafields", {"checkout": {"po_number": "A-1"}}, "metafields"),
+        ("/metafields", {"metafields": {"checkout": {"po_number": ""}}}, "metafields.checkout.po_number"),
+    ],
+)
+async def test_a_mistaken_change_of_an_order_is_400_and_named(
+    sandbox: RunningSandbox, path: str, body: dict[str, Any], names: str
+) -> None:
+    order_id = (await sandbox.place_order())["id"]
+
+    response = await sandbox.control.put(f"/stores/sandbox/orders/{order_id}{path}", json=body)
+
+    assert response.status_code == 400
+    assert names in response.json()["error"]
+
+
+async def test_a_change_in_an_unknown_company_is_404(sandbox: RunningSandbox) -> None:
+    response = await sandbox.control.put("/stores/sandbox/companies/1/status", json={"status": 1})
+
+    assert (response.status_code, response.json()) == (404, {"error": "there is no company 1"})
+
+
+async def test_staff_can_edit_an_order(sandbox: RunningSandbox) -> None:
+    order_id = (await sandbox.place_order(billing_address={"city": "Waco"}, products=[{"sku": "A"}]))["id"]
+
+    await sandbox.edit_order(order_id, staff_notes="PO 4711", billing_address={"zip": "76701"}, status_id=2)
+    document = (await sandbox.order(order_id))["order"]
+    await sandbox.edit_order(order_id, products=[{"sku": "B"}, {"sku": "C"}], shipping_addresses=[{"city": "Bonn"}])
+    products = (await sandbox.api.get(f"/stores/sandbox/v2/orders/{order_id}/products")).json()
+    (address,) = (await sandbox.api.get(f"/stores/sandbox/v2/orders/{order_id}/shipping_addresses")).json()
+
+    assert (document["staff_notes"], document["status_id"]) == ("PO 4711", 2)
+    assert (document["billing_address"]["city"], document["billing_address"]["zip"]) == ("Waco", "76701")
+    assert ([product["sku"] for product in products], address["city"]) == (["B", "C"], "Bonn")
+
+
+async def test_a_customer_becomes_a_company_user_and_stays_the_same_user(sandbox: RunningSandbox) -> None:
+    user = "/api/v3/io/users/customer/199"
+    before = await sandbox.api.get(user)
+
+    joined = await sandbox.put_user(199, 5002)
+    found = (await sandbox.api.get(user)).json()["data"]
+    await sandbox.put_user(199, 5003, extra_fields={"Desk": "7"})
+    changed = (await sandbox.api.get(user)).json()["data"]
+
+    assert before.status_code == 404
+    assert (found["id"], found["companyId"]) == (joined["user_id"], 5002)
+    assert (changed["id"], changed["companyId"]) == (joined["user_id"], 5003)
+    assert changed["extraFields"] == [{"fieldName": "Desk", "fieldValue": "7"}]
+
+
+async def test_the_status_of_a_company_is_shown(sandbox: RunningSandbox) -> None:
+    await sandbox.set_company_status(5001, 0)
+
+    shown = (await sandbox.api.get("/api/v3/io/companies/5001")).json()["data"]
+
+    assert shown["companyStatus"] == "0"
 
 
 async def test_all_webhooks_can_be_switched_off_and_on(sandbox: RunningSandbox) -> None:

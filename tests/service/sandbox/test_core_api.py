@@ -148,6 +148,88 @@ async def test_metafields_of_one_order_and_across_orders(sandbox: RunningSandbox
     assert [field["resource_id"] for field in recent["data"]] == [second]
 
 
+async def test_an_order_changes_its_date_with_each_change_but_not_with_its_metafields(
+    sandbox: RunningSandbox, clock: StillClock
+) -> None:
+    first, second, third = [await placed(sandbox) for _ in range(3)]
+
+    async def changed_since(moment: str) -> list[int]:
+        query = {"min_date_modified": moment, "sort": "date_modified:asc"}
+        response = await sandbox.api.get(f"{V2}/orders", params=query)
+        return [order["id"] for order in response.json()] if response.content else []
+
+    clock.tick(10)
+    await sandbox.set_status(third, 2)
+    clock.tick(10)
+    await sandbox.edit_order(first, staff_notes="PO 4711")
+    clock.tick(10)
+    await sandbox.write_metafields(second, {"checkout": {"po_number": "A-1"}})
+
+    assert await changed_since("Sat, 10 Jan 2026 21:00:01 +0000") == [third, first]
+    assert await changed_since("2026-01-10T21:00:20Z") == [first]
+    assert await changed_since("2026-01-10T21:00:21Z") == []
+    order = await get(sandbox, f"{V2}/orders/{first}")
+    assert order["date_created"] == "Sat, 10 Jan 2026 21:00:00 +0000"
+    assert order["date_modified"] == "Sat, 10 Jan 2026 21:00:20 +0000"
+
+
+async def test_metafields_of_an_order_are_written_read_and_deleted(sandbox: RunningSandbox, clock: StillClock) -> None:
+    order_id = await placed(sandbox, metafields={"erp": {"site": "7"}})
+    path = f"{V3}/orders/{order_id}/metafields"
+    clock.tick(10)
+
+    body = {"namespace": "checkout", "key": "po_number", "value": "A-26", "permission_set": "app_only"}
+    created = (await sandbox.api.post(path, json=body)).json()["data"]
+    clock.tick(10)
+    updated = (await sandbox.api.put(f"{path}/{created['id']}", json={"value": "A-27"})).json()["data"]
+
+    assert created["date_created"] == created["date_modified"] == "2026-01-10T21:00:10+00:00"
+    assert (created["resource_id"], created["resource_type"], created["value"]) == (order_id, "order", "A-26")
+    assert updated == created | {"value": "A-27", "date_modified": "2026-01-10T21:00:20+00:00"}
+    assert (await get(sandbox, f"{path}/{created['id']}"))["data"] == updated
+    modified = await get(sandbox, f"{V3}/orders/metafields", **{"date_modified:min": "2026-01-10T21:00:20+00:00"})
+    assert modified["data"] == [updated]
+    older = await get(sandbox, f"{V3}/orders/metafields", **{"date_modified:max": "2026-01-10T21:00:19+00:00"})
+    assert [each["key"] for each in older["data"]] == ["site"]
+    assert (await sandbox.api.delete(f"{path}/{created['id']}")).status_code == 204
+    assert (await sandbox.api.get(f"{path}/{created['id']}")).status_code == 404
+    assert [each["key"] for each in (await get(sandbox, path))["data"]] == ["site"]
+
+
+async def test_an_app_writes_metafields_by_name(sandbox: RunningSandbox) -> None:
+    order_id = await placed(sandbox, metafields={"erp": {"site": "7", "desk": "1"}})
+
+    written = await sandbox.write_metafields(order_id, {"erp": {"site": "8", "desk": None, "gone": None, "door": "2"}})
+
+    assert {each["key"]: each["value"] for each in written["metafields"]} == {"site": "8", "door": "2"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"key": "site"}, 409),
+        ({"key": ""}, 422),
+        ({"namespace": 7}, 422),
+        ({"value": ""}, 422),
+        ({"value": "x" * 65_536}, 422),
+        ({"key": "other"}, 200),
+    ],
+)
+async def test_an_invalid_or_doubled_metafield_is_refused(
+    sandbox: RunningSandbox, changes: dict[str, Any], status: int
+) -> None:
+    path = f"{V3}/orders/{await placed(sandbox, metafields={'erp': {'site': '7', 'desk': '1'}})}/metafields"
+    desk = (await get(sandbox, path, key="desk"))["data"][0]
+    body = {"namespace": "erp", "key": "new", "value": "1", **changes}
+
+    assert (await sandbox.api.post(path, json=body)).status_code == status
+    if status != 200:
+        assert (await sandbox.api.put(f"{path}/{desk['id']}", json=changes)).status_code == status
+    assert (await sandbox.api.post(path, json={"namespace": "erp", "value": "1"})).status_code == 422
+    assert (await sandbox.api.put(f"{path}/1", json={"value": "2"})).status_code == 404
+    assert (await sandbox.api.post(f"{V3}/orders/7/metafields", json=body)).status_code == 404
+
+
 async def test_v3_lists_have_pagination(sandbox: RunningSandbox) -> None:
     order_id = await placed(sandbox, metafields={"erp": {str(number): "x" for number in range(5)}})
 
