@@ -12,7 +12,7 @@ from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import ProblemKind, parse_problems
 from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.job_kinds import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
-from service.orders.state.keys import failed_key, hook_key, parked_key, polling_key
+from service.orders.state.keys import awaiting_value_key, failed_key, hook_key, parked_key, polling_key
 from service.orders.state.queue import Queue
 
 QUEUES = {
@@ -37,13 +37,17 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """A store. ``failed`` orders wait for a person, ``parked`` ones until BigCommerce accepts the credentials."""
+    """A store. ``failed`` orders wait for a person, ``parked`` ones until BigCommerce accepts the credentials.
+
+    ``waiting`` ones wait for the value of a required rule.
+    """
 
     failed: int
     parked: int
     is_polled: bool
     hook_problems: frozenset[ProblemKind]
     quota: Mapping[Api, BudgetState]
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,10 @@ class Gauges:
                 pipe.zcard(parked_key(store))
                 pipe.exists(polling_key(store))
                 pipe.hget(hook_key(store), "troubles")
+                pipe.zcard(awaiting_value_key(store))
             answers = await pipe.execute()
         quotas = await self._budget.left_of(stores)
-        by_store = zip(stores, zip(*[iter(answers)] * 4, strict=True), strict=True)
+        by_store = zip(stores, zip(*[iter(answers)] * 5, strict=True), strict=True)
         return {
             store: StoreState(
                 failed,
@@ -114,8 +119,9 @@ class Gauges:
                 bool(polled),
                 frozenset(problem.kind for problem in parse_problems(problems)),
                 quotas[store],
+                waiting,
             )
-            for store, (failed, parked, polled, problems) in by_store
+            for store, (failed, parked, polled, problems, waiting) in by_store
         }
 
 
@@ -137,6 +143,7 @@ def metrics_text(state: State) -> bytes:
         overdue.labels(name).set(queue.overdue_s)
 
     failed = gauge("failed_orders", "Failed orders, which wait for a person.", "store")
+    waiting = gauge("waiting_orders", "Orders that wait for the value of a required rule.", "store")
     parked = gauge("parked_orders", "Orders that wait until BigCommerce accepts the store's credentials.", "store")
     polling = gauge("polling", "1 while a store's orders are polled because its webhooks fail.", "store")
     problem = gauge("hook_trouble", "1 while a store's webhooks have this kind of problem.", "store", "kind")
@@ -144,6 +151,7 @@ def metrics_text(state: State) -> bytes:
     limit = gauge("quota_limit", "Calls in each window of a store's quota.", "store", "api")
     for store, at in state.stores.items():
         failed.labels(store).set(at.failed)
+        waiting.labels(store).set(at.waiting)
         parked.labels(store).set(at.parked)
         polling.labels(store).set(at.is_polled)
         for kind in ProblemKind:

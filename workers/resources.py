@@ -23,6 +23,7 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.orders.state.rules_archive import RulesArchive
 from service.orders.state.transitions import Transitions
+from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS, connect
 from workers.tracing import Tracer, open_tracer
 
@@ -47,6 +48,7 @@ class Resources:
     late: LateOrders
     changed: ChangedOrders
     rules_archive: RulesArchive
+    waiting: WaitingOrders
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
@@ -85,6 +87,7 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             LateOrders(redis),
             ChangedOrders(redis),
             RulesArchive(redis),
+            WaitingOrders(redis),
             metrics,
             tracer,
         )

@@ -27,10 +27,18 @@ from service.orders.state.job_kinds import (
     RECOVERY,
     REVERIFY,
     VERIFY,
+    WAKE_WAITING,
     WINDOW,
     JobKind,
 )
-from service.orders.state.keys import changed_key, late_key, parked_key, reverify_key, verify_key
+from service.orders.state.keys import (
+    awaiting_value_key,
+    changed_key,
+    late_key,
+    parked_key,
+    reverify_key,
+    verify_key,
+)
 from service.process.background_loops import Loops
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import log_problems
@@ -41,6 +49,7 @@ from workers.orders.attempts import Jobs
 from workers.orders.follow import Follower
 from workers.orders.late_values import LateValuePoller
 from workers.orders.verification import Verifier
+from workers.orders.waiting_orders import WaitingOrdersWaker
 from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler
@@ -148,7 +157,12 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
         _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(
             resources,
-            {RECONCILE: reconciler.run, MONITOR_HOOKS: hook_monitor.run, PROBE: jobs.probe},
+            {
+                RECONCILE: reconciler.run,
+                MONITOR_HOOKS: hook_monitor.run,
+                PROBE: jobs.probe,
+                WAKE_WAITING: WaitingOrdersWaker(resources).wake,
+            },
             STORE_JOBS,
             POLL_INTERVAL_S,
         ),
@@ -192,6 +206,8 @@ def _worklist_key(job_id: str) -> str | None:
             return changed_key(store_of(job_id))
         case POLL_VALUES.function:
             return late_key(store_of(job_id))
+        case WAKE_WAITING.function:
+            return awaiting_value_key(store_of(job_id))
         case PROBE.function:
             return parked_key(store_of(job_id))
         case _:

@@ -19,7 +19,7 @@ from service.bigcommerce import error_mapping
 from service.bigcommerce.apis import Api
 from service.bigcommerce.clock import UpstreamClock
 from service.bigcommerce.complete_answers import is_api_error
-from service.bigcommerce.quota_budget import Budget, Priority, Spent
+from service.bigcommerce.quota_budget import Budget, BudgetState, Priority, Spent
 from service.bigcommerce.quota_headers import Quota
 from service.errors import CredentialsRefused, UpstreamError
 from service.logs import Event
@@ -118,6 +118,10 @@ class Transport:
     def remember(self, account: Account, token: SecretStr) -> None:
         """Remember that BigCommerce accepted this token, to try it first from now on."""
         self._accepted[account.store_hash] = token
+
+    async def quota_left(self, store: str, api: Api) -> BudgetState | None:
+        """What is left of a store's quota; None when nothing is known of it. Errors are Redis's own."""
+        return await self._budget.left(store, api) if self._budget else None
 
     async def spend(
         self, account: Account, api: Api, priority: Priority, *, operation: str, calls: int = 1

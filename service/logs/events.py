@@ -47,6 +47,7 @@ class Event(StrEnum):
     ORDER_SKIPPED = "order_skipped"
     ORDER_FAILED = "order_failed"
     ORDER_WAITING = "order_waiting"
+    ORDER_INCOMPLETE = "order_incomplete"
     ORDER_AWAITING_VALUES = "order_awaiting_values"
     LATE_VALUES_STOPPED = "late_values_stopped"
     ORDER_RECOVERING = "order_recovering"
@@ -90,4 +91,6 @@ class Event(StrEnum):
 
 
 # One line for each order that finishes or has to wait: what an admin searches for, so the last lines to be dropped.
-CANONICAL = frozenset(map(Event, ("order_enriched", "order_skipped", "order_failed", "order_waiting")))
+CANONICAL = frozenset(
+    map(Event, ("order_enriched", "order_skipped", "order_failed", "order_waiting", "order_incomplete"))
+)

@@ -7,12 +7,15 @@ from typing import Any
 
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values
 from service.configuration import ConfiguredStore
+from service.orders.create_window import Window
 from service.orders.document.loading import Document
 from service.orders.document.partial_loader import LoadedOrder
+from service.orders.state.transitions import INCOMPLETE, NO_VALUE
 from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import Merged, merge
 from service.orders.values.record_root import without_own_values
+from service.orders.values.required import fails_at
 from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import ResolvedValues, validate_evaluation
 from service.rules import Evaluation, Trace
@@ -20,6 +23,7 @@ from service.rules.expression import Expression, ExpressionError
 from service.rules.pattern import Pattern
 from service.rules.rule_evaluation import CompiledRule
 from service.rules.value_search import Search
+from service.stores import Store
 
 
 class Outcome(StrEnum):
@@ -54,15 +58,16 @@ class RuleResult:
 class Preview:
     """The preview of one order.
 
-    ``values`` are what would be sent; ``reason`` is why nothing would be sent. ``unfilled`` are the fields that
-    BigCommerce requires and that neither a rule nor a default fills. ``record`` is the existing B2B Edition record, if
-    any, and ``merged`` the Update that it needs.
+    ``values`` are what would be sent; ``reason`` is why nothing would be sent, and ``rule`` the required rule whose
+    value the order would wait for. ``unfilled`` are the fields that BigCommerce requires and that neither a rule nor a
+    default fills. ``record`` is the existing B2B Edition record, if any, and ``merged`` the Update that it needs.
     """
 
     loaded: LoadedOrder
     is_company_user: bool
     outcome: Outcome
     reason: str | None
+    rule: str | None
     values: Values
     results: tuple[RuleResult, ...]
     unfilled: tuple[str, ...]
@@ -84,10 +89,13 @@ def preview(
     configs: list[ExtraFieldConfig],
     record: Record | None = None,
     written: Mapping[str, Sequence[str]] | None = None,
+    *,
+    now: float,
 ) -> Preview:
     """Apply the store's rules to a loaded order. The document must have been loaded with at least the ``user``.
 
-    ``record`` is the existing B2B Edition record; ``written`` holds every value that we have sent, by name.
+    ``record`` is the existing B2B Edition record; ``written`` holds every value that we have sent, by name. ``now`` is
+    in seconds since the epoch.
     """
     rules, store = configured.rules, configured.store
     evaluation = rules.evaluate(without_own_values(loaded.document, written or {}))
@@ -96,7 +104,7 @@ def preview(
         _result(rule, trace, evaluation, resolved, configs)
         for rule, trace in zip(rules.rules, evaluation.traces, strict=True)
     )
-    outcome, reason = _outcome(configured, loaded, resolved, record)
+    outcome, reason = _outcome(configured, loaded, resolved, record, now)
     values = Values(None, {}) if resolved.failure else resolved.values
     fields = {result.field for result in results if result.sent is not None}
     names, merged = FieldNames.of(configs), None
@@ -107,6 +115,7 @@ def preview(
         is_company_user="user" not in loaded.gaps,
         outcome=outcome,
         reason=reason,
+        rule=resolved.missing if reason == NO_VALUE else None,
         values=values,
         results=results,
         unfilled=tuple(
@@ -120,7 +129,7 @@ def preview(
 
 
 def _outcome(
-    configured: ConfiguredStore, loaded: LoadedOrder, resolved: ResolvedValues, record: Record | None
+    configured: ConfiguredStore, loaded: LoadedOrder, resolved: ResolvedValues, record: Record | None, now: float
 ) -> tuple[Outcome, str | None]:
     """Decide the outcome and its reason, in the same order of checks as the worker's lifecycle."""
     store, needs = configured.store, configured.rules.needs
@@ -128,10 +137,13 @@ def _outcome(
     if loaded.trouble:
         return Outcome.UNREAD, str(loaded.trouble)
     if reason := skip_reason(loaded.order, store):
-        waits = reason == "incomplete" and store.incomplete_orders == "wait"
+        waits = reason == INCOMPLETE and store.incomplete_orders == "wait"
         return Outcome.WAITING if waits else Outcome.SKIPPED, reason
     if no_user and (needs.user or needs.company):
         return Outcome.SKIPPED, "not_a_company_user"
+    if resolved.missing:
+        waits = _may_wait(loaded.order, store, now)
+        return (Outcome.WAITING, NO_VALUE) if waits else (Outcome.FAILED, resolved.missing)
     if resolved.failure:
         return Outcome.FAILED, resolved.failure
     if not resolved.values.body():
@@ -141,6 +153,14 @@ def _outcome(
     if record and record.is_invoice_order:
         return Outcome.SKIPPED, "invoice_payment"
     return Outcome.SENT, None
+
+
+def _may_wait(order: Mapping[str, Any], store: Store, now: float) -> bool:
+    try:
+        window = Window.of_order(str(order.get("date_created")))
+    except ValueError:
+        return False
+    return now < fails_at(window, store.follow_s)
 
 
 def _result(

@@ -32,6 +32,7 @@ from service.orders.state.order_entry import Entry
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.rules_archive import RulesArchive
 from service.orders.state.transitions import Transitions
+from service.orders.state.waiting_orders import WaitingOrders
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
@@ -39,6 +40,7 @@ from workers.orders.attempts import Jobs
 from workers.orders.follow import Follower
 from workers.orders.late_values import LateValuePoller
 from workers.orders.verification import Verifier
+from workers.orders.waiting_orders import WaitingOrdersWaker
 from workers.resources import Resources
 from workers.worker_process import _worklist_key
 
@@ -88,6 +90,7 @@ def resources_on(configuration: Configuration, redis: ArqRedis, transport: Trans
         LateOrders(redis, clock=clock),
         ChangedOrders(redis, clock=clock),
         RulesArchive(redis, clock=clock),
+        WaitingOrders(redis, clock=clock),
     )
 
 
@@ -206,6 +209,11 @@ class JobStack:
         """The ids of all jobs."""
         return [job_id for job_id, _, _ in await self._due()]
 
+    async def due_at(self) -> float | None:
+        """When the job that is due first is due, in seconds since the epoch; None without a job."""
+        due = await self._due()
+        return due[0][2] / 1000 if due else None
+
     async def run_next(self) -> str:
         """Move the clock to the job that is due first, and run it; returns its id."""
         self._runs += 1
@@ -231,6 +239,7 @@ class JobStack:
             "probe": self.jobs.probe,
             "follow": Follower(self.resources, clock=self.clock).follow,
             "poll_values": LateValuePoller(self.resources).poll,
+            "wake_waiting": WaitingOrdersWaker(self.resources).wake,
         }
         is_done, delay_ms = True, None
         try:

@@ -23,16 +23,19 @@ from service.orders.state.credentials_breaker import LONGEST_PROBE_S
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
+from service.orders.state.waiting_orders import POLL
 from service.redis.client import TRANSIENT_ERRORS
 from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
 from workers.job_leases import LeaseLost
 from workers.orders import completion, settling
 from workers.orders.lifecycle import Lifecycle
 from workers.orders.order_log import log_retry_later
+from workers.orders.required_values import await_value
 from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
     AwaitingRecord,
+    AwaitingRequired,
     AwaitingStatus,
     AwaitingValues,
     Finished,
@@ -209,12 +212,11 @@ class Jobs:
         while True:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 result = await self._lifecycle(ctx, entry, configured).run()
-            if not isinstance(result, AwaitingStatus):
+            if not isinstance(result, AwaitingStatus | AwaitingRequired):
                 return await self._apply(entry, result)
-            if await self._await_status(entry):
-                log.info(Event.ORDER_WAITING)
+            if await self._wait(entry, result):
                 return None
-            # The status has changed during the attempt: make another one.
+            # The order has changed during the attempt: make another one.
 
     async def _apply(self, entry: Entry, result: AttemptResult) -> RetryLater | AwaitingValues | None:
         match result:
@@ -233,17 +235,21 @@ class Jobs:
                 await completion.finish(self._resources, entry, Finished(Status.FAILED, trouble))
             case Finished() as finished:
                 await completion.finish(self._resources, entry, finished)
-            case AwaitingStatus():
-                if await self._await_status(entry):
-                    log.info(Event.ORDER_WAITING)
+            case AwaitingStatus() | AwaitingRequired():
+                await self._wait(entry, result)
         return None
 
-    async def _await_status(self, entry: Entry) -> bool:
-        """Let the order wait for its status to change; False if it has just changed."""
+    async def _wait(self, entry: Entry, awaiting: AwaitingStatus | AwaitingRequired) -> bool:
+        """Let the order wait until it changes; False if it has just changed."""
+        if isinstance(awaiting, AwaitingRequired):
+            return await await_value(self._resources, entry, awaiting)
         age = self._resources.transport.upstream_clock.now() - entry.times.get(Stage.CREATED, 0.0)
         # In case the webhook of the change is lost. At each check the order is about twice as old.
         ask_in = min(max(age, STATUS_CHECK_AFTER_S), STATUS_CHECK_MAX_INTERVAL_S) if age < STATUS_CHECK_FOR_S else None
-        return await self._resources.transitions.await_status(entry, ask_in=ask_in)
+        if not await self._resources.transitions.await_status(entry, ask_in=ask_in):
+            return False
+        log.info(Event.ORDER_INCOMPLETE)
+        return True
 
     def _lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Lifecycle:
         resources, store = self._resources, configured.store
@@ -256,7 +262,7 @@ class Jobs:
             entry,
             configured,
             StoreApi(resources.transport, account),
-            self._loader(account, is_old=is_old),
+            self._loader(account, is_old=is_old or entry.woken_by == POLL),
             resources.transitions,
             Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,

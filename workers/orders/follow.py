@@ -166,7 +166,11 @@ class Follower:
         configs = await read_configs(api, cache, configured.store)
         evaluation = rules.evaluate(document | people | sources | record)
         resolved = validate_evaluation(rules, evaluation, configs)
-        if resolved.failure or (resolved.values.po_number is None and not resolved.values.extra_fields):
+        if (
+            resolved.missing
+            or resolved.failure
+            or (resolved.values.po_number is None and not resolved.values.extra_fields)
+        ):
             return
         source = _source(order)
         if record:  # a new start would not read the record before its Create

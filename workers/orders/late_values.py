@@ -12,25 +12,21 @@ from arq import Retry
 from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import to_int
 from service.errors import UpstreamError
-from service.orders.create_window import WINDOW_LENGTH_S, Window
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.document.loading import Metafields, by_namespace
-from service.orders.state.late_orders import POLL_INTERVAL_S
+from service.orders.state.late_orders import LIST
 from workers.backoff import requeue
+from workers.orders.create_turns import CreateTurns
 from workers.resources import Resources
 
 log = structlog.get_logger()
 
-CREATE_NEEDS_S = 3.0
-"""The Create and its retries need so much of the window: nothing waits beyond that."""
+MIN_WAIT_S = 0.25
+"""Nothing waits for less: another attempt would cost more than it could bring."""
 
 # The list is asked for metafields that were written a little before the oldest waiting order was placed.
 MARGIN_S = 5.0
 POLL_TIMEOUT_S = 3.0
-
-
-def deadline_of(window: Window, late_values_s: float) -> float:
-    """Until when an order may wait for values, on BigCommerce's clock."""
-    return window.opened_at + min(late_values_s, WINDOW_LENGTH_S - CREATE_NEEDS_S)
 
 
 def digest(metafields: Metafields, namespaces: Collection[str]) -> str:
@@ -52,10 +48,10 @@ class LateValuePoller:
                 if not await self._poll(store):
                     return
             except UpstreamError:
-                pass  # in the log as `upstream_call`; the next poll is due in a second
+                pass  # in the log as `upstream_call`; the next poll is due soon
             except Exception as error:
                 raise requeue(ctx, error) from error
-        raise Retry(defer=POLL_INTERVAL_S)
+        raise Retry(defer=await self._resources.late.poll_interval_s(store))
 
     async def _poll(self, store: str) -> bool:
         """Whether orders wait."""
@@ -63,6 +59,9 @@ class LateValuePoller:
         waiting = await self._resources.late.waiting(store)
         if configured is None or not waiting or not configured.rules.needs.metafields:
             return False
+        await CreateTurns(
+            self._resources.late, self._resources.transport, store, configured.store.late_values_s
+        ).move_up()
         namespaces = sorted(configured.rules.needs.metafield_namespaces)
         clock = self._resources.transport.upstream_clock
         api = StoreApi(
@@ -78,5 +77,5 @@ class LateValuePoller:
         for order_id, seen in waiting.items():
             now = digest(by_namespace(found.get(order_id, [])), namespaces)
             if now and now != seen:
-                await self._resources.late.wake(store, order_id)
+                await self._resources.late.wake(store, order_id, source=LIST)
         return True

@@ -22,6 +22,7 @@
         RetryLater           a transient error, or no quota: another attempt, after the window in the recovery queue
         AwaitingValues       a rule's value may still come: another attempt, inside the window
         AwaitingRecord       a store that lets B2B Edition make the record first (``settling.py``)
+        AwaitingRequired     a required rule has no value, and its time is over: the order waits until it has one
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
 
@@ -75,9 +76,11 @@ from service.orders.values.values_to_send import (
     validate_evaluation,
 )
 from service.rules import Evaluation, given_by, keep_earlier
+from workers.orders.create_turns import CreateTurns
 from workers.orders.entry_notes import followed_values, given_of, note_answered, note_dropped, note_kept, note_sending
-from workers.orders.late_values import deadline_of, digest
+from workers.orders.late_values import MIN_WAIT_S, digest
 from workers.orders.missing_record import may_still_come
+from workers.orders.required_values import without_value
 from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
@@ -171,7 +174,8 @@ class Lifecycle:
         if self._are_values_current():
             self._values = Values(self.entry.po_number, self.entry.fields)
             return self._compare_record
-        if self.entry.start_over or Stage.CREATED not in self.entry.times:
+        is_unresolved = sent is not None and not self.entry.composed
+        if self.entry.start_over or is_unresolved or Stage.CREATED not in self.entry.times:
             return self._read_order
         self._values = Values(self.entry.po_number, self.entry.fields)
         if sent is None:
@@ -258,17 +262,21 @@ class Lifecycle:
         pending, late_until = self._rules.pending(evaluation), self.entry.late_until
         if self.entry.sent is not None or not self._retry.can_create() or (not pending and late_until is None):
             return None
-        store, order_id = self.entry.store, self.entry.order_id
-        deadline = deadline_of(self._retry.window, self._store.late_values_s)
+        store, order_id, window = self.entry.store, self.entry.order_id, self._retry.window
+        turns = CreateTurns(self._late, self._api.transport, store, self._store.late_values_s)
+        deadline = await turns.last_moment(order_id, window) if pending else 0.0
         seconds = deadline - self._upstream.now()
-        if pending and seconds > 0 and (late_until or await self._late.is_worth_waiting(store, order_id)):
+        if pending and seconds > MIN_WAIT_S and (late_until or await self._late.is_worth_waiting(store, order_id)):
             if late_until is None:
                 self.entry.late_until, self.entry.late_rules = deadline, list(pending)
+            self.entry.woken_by = None
+            await turns.join(order_id, window)
             needs = self._rules.needs
             seen = digest(self._document["metafields"], needs.metafield_namespaces) if needs.metafields else None
             return AwaitingValues(pending, seconds, seen)
         if late_until is not None:
-            await self._late.note_outcome(store, brought_value=bool(set(self.entry.late_rules) - set(pending)))
+            brought = bool(set(self.entry.late_rules) - set(pending))
+            await self._late.note_outcome(store, brought_value=brought, woken_by=self.entry.woken_by)
         return None
 
     def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:
@@ -276,6 +284,9 @@ class Lifecycle:
         self._values = resolved.values
         self.entry.po_number = resolved.values.po_number
         self.entry.fields = dict(resolved.values.extra_fields)
+        if resolved.missing:
+            now, follow_s = self._upstream.now(), self._store.follow_s
+            return without_value(resolved.missing, self._retry.window, now=now, follow_s=follow_s)
         if resolved.failure:
             return Finished(Status.FAILED, resolved.failure)
         if resolved.values.po_number is None and not resolved.values.extra_fields:
@@ -451,7 +462,7 @@ class Lifecycle:
             if not self._document and not self._keeps_values:
                 return self._read_order  # this attempt started at the record; resolving needs the order
             resolved = self._resolve_again()
-            if resolved.failure or resolved.values != self._values:
+            if resolved.missing or resolved.failure or resolved.values != self._values:
                 return self._after_resolving(resolved)
         if field := missing_required_field(message):
             if self._sends_defaults or not self._has_default(field):

@@ -1,5 +1,7 @@
 """Log lines of an order: one canonical line when it finishes, a short one when it is retried later."""
 
+from typing import Any
+
 import structlog
 
 from service.logs import Event
@@ -12,8 +14,24 @@ log = structlog.get_logger()
 
 def log_finished(entry: Entry) -> None:
     """Log the canonical line of a finished order."""
+    line = _canonical(entry)
+    match entry.status:
+        case Status.FAILED:
+            log.error(Event.ORDER_FAILED, **line)
+        case Status.SKIPPED:
+            log.info(Event.ORDER_SKIPPED, **line)
+        case _:
+            log.info(Event.ORDER_ENRICHED, **line)
+
+
+def log_waiting(entry: Entry) -> None:
+    """Log the canonical line of an order whose window closed while the value of a required rule was missing."""
+    log.warning(Event.ORDER_WAITING, rule=entry.rule, **_canonical(entry))
+
+
+def _canonical(entry: Entry) -> dict[str, Any]:
     age = entry.create_age
-    line = {
+    return {
         "outcome": entry.status.value,
         "verified": entry.verified,
         "reason": entry.reason,
@@ -29,13 +47,6 @@ def log_finished(entry: Entry) -> None:
         "queue_ms": _between(entry, Stage.QUEUED, entry.times.get(Stage.PICKED_UP)),
         "duration_ms": _between(entry, Stage.PICKED_UP, entry.ended_at),
     }
-    match entry.status:
-        case Status.FAILED:
-            log.error(Event.ORDER_FAILED, **line)
-        case Status.SKIPPED:
-            log.info(Event.ORDER_SKIPPED, **line)
-        case _:
-            log.info(Event.ORDER_ENRICHED, **line)
 
 
 def log_retry_later(entry: Entry, later: RetryLater, delay: float) -> None:

@@ -47,6 +47,15 @@ class AwaitingRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitingRequired:
+    """A required rule gave no value, so nothing is sent: the order waits. An attempt in ``seconds`` at the latest."""
+
+    rule: str
+    seconds: float
+    is_window_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """BigCommerce accepted the write. The record must still be verified."""
 
@@ -58,4 +67,13 @@ class AwaitingCredentials:
     refused: CredentialsRefused
 
 
-AttemptResult = Finished | RetryLater | AwaitingStatus | AwaitingValues | AwaitingRecord | Written | AwaitingCredentials
+AttemptResult = (
+    Finished
+    | RetryLater
+    | AwaitingStatus
+    | AwaitingValues
+    | AwaitingRecord
+    | AwaitingRequired
+    | Written
+    | AwaitingCredentials
+)

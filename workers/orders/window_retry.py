@@ -15,6 +15,7 @@ from service.errors import TryAgain, Unsure, WaitUntil
 from service.orders.create_window import Window
 from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.queue import BACKFILL
+from service.orders.state.waiting_orders import POLL
 from service.transient_retry import call_with_retry
 
 T = TypeVar("T")
@@ -82,7 +83,8 @@ class WindowRetry:
         """Orders that can still be created go first; everything else has time."""
         if self.can_create():
             return Priority.CREATE
-        return Priority.BACKGROUND if self._entry.source == BACKFILL else Priority.RECOVER
+        is_poll = self._entry.woken_by == POLL and not self._entry.composed
+        return Priority.BACKGROUND if is_poll or self._entry.source == BACKFILL else Priority.RECOVER
 
 
 def _expected_window(entry: Entry) -> Window:

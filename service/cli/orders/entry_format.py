@@ -25,6 +25,7 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "order_id": entry.order_id,
         "outcome": entry.status.value,
         "reason": entry.reason,
+        "rule": entry.rule,
         "verified": entry.verified,
         "po_number": entry.po_number,
         "fields": entry.fields,
@@ -79,7 +80,9 @@ def as_table(entries: Iterable[Entry]) -> Table:
 
 
 def why(entry: Entry) -> str:
-    """Why the order has its status: its reason, or the problem that delays it."""
+    """Why the order has its status: its reason, with the rule whose value is missing, or the problem that delays it."""
+    if entry.reason and entry.rule:
+        return f"{entry.reason}: {entry.rule}"
     return entry.reason or ("" if entry.status.is_final else entry.trouble or "")
 
 

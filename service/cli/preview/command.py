@@ -1,6 +1,7 @@
 """``enrich preview``: show what would be sent for real orders, and why. Read-only."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -184,13 +185,13 @@ class Reader:
         configs, record, written = await asyncio.gather(
             self.api.b2b.extra_field_configs(), self._record(loaded), self._written(order_id)
         )
-        return preview(self.configured, loaded, configs, record, written)
+        return preview(self.configured, loaded, configs, record, written, now=time.time())
 
     async def previews(self, count: int) -> list[Preview]:
         """The previews of the newest orders, without their records."""
         configs = await self.api.b2b.extra_field_configs()
         found = await self.newest(count, self._needs)
-        return [preview(self.configured, loaded, configs) for loaded in found]
+        return [preview(self.configured, loaded, configs, now=time.time()) for loaded in found]
 
     @property
     def _needs(self) -> Needs:

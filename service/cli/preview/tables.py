@@ -23,7 +23,7 @@ _COLOURS = {Outcome.SENT: "green", Outcome.WAITING: "yellow", Outcome.SKIPPED: "
 
 _OUTCOMES = {
     Outcome.SENT: "would be sent",
-    Outcome.WAITING: "would wait until its status changes",
+    Outcome.WAITING: "would wait",
     Outcome.SKIPPED: "would be skipped",
     Outcome.FAILED: "would fail",
     Outcome.UNREAD: "could not be read",
@@ -46,6 +46,7 @@ def as_dict(preview: Preview, store: str) -> dict[str, Any]:
         "company_user": preview.is_company_user,
         "outcome": preview.outcome.value,
         "reason": preview.reason,
+        "rule": preview.rule,
         "payload": preview.payload,
         "rules": [_result_as_dict(result) for result in preview.results],
         "required_by_bigcommerce": list(preview.unfilled),
@@ -114,7 +115,7 @@ def tried_facts(tried: TriedExpression, *, with_pattern: bool) -> Table:
 
 def _preview_facts(preview: Preview, store: str) -> dict[str, Text]:
     loaded = preview.loaded
-    outcome = _OUTCOMES[preview.outcome] + (f": {preview.reason}" if preview.reason else "")
+    outcome = ": ".join(filter(None, (_outcome(preview), preview.rule or preview.reason)))
     rows = {
         "order": Text(f"{loaded.order_id} of {store}, {_time(loaded) or 'no date'}"),
         "buyer": Text(_buyer(preview)),
@@ -123,6 +124,12 @@ def _preview_facts(preview: Preview, store: str) -> dict[str, Text]:
     if preview.unfilled and preview.payload:
         rows["note"] = Text(_unfilled(preview.unfilled), "yellow")
     return rows
+
+
+def _outcome(preview: Preview) -> str:
+    if preview.outcome is not Outcome.WAITING:
+        return _OUTCOMES[preview.outcome]
+    return "would wait for a value" if preview.rule else "would wait until its status changes"
 
 
 def _results_table(preview: Preview) -> Table:
@@ -197,7 +204,7 @@ def _column(result: RuleResult) -> str:
 
 def _order_notes(preview: Preview) -> Iterator[str]:
     if preview.outcome is not Outcome.SENT:
-        yield f"{preview.outcome.value}: {preview.reason}"
+        yield ": ".join(filter(None, (preview.outcome.value, preview.reason, preview.rule)))
     # The reason is shown only in the preview of one order.
     if dropped := [result.trace.name for result in preview.results if result.dropped]:
         yield f"not sent: {', '.join(dropped)}"
@@ -221,6 +228,8 @@ def summary(previews: Sequence[Preview]) -> str:
         parts.append(_unfilled(unfilled))
     if counts[Outcome.FAILED]:
         parts.append(f"{counts[Outcome.FAILED]} would fail")
+    if counts[Outcome.WAITING]:
+        parts.append(f"{counts[Outcome.WAITING]} would wait")
     if counts[Outcome.SKIPPED]:
         parts.append(f"{counts[Outcome.SKIPPED]} of {len(previews)} orders would be skipped")
     if counts[Outcome.UNREAD]:

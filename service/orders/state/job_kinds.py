@@ -68,6 +68,8 @@ REVERIFY = JobKind("second_look", "enrich:queue:second-looks")
 POLL_VALUES = JobKind("poll_values", "enrich:queue:late-values")
 # Reading a store's changed orders again.
 FOLLOW = JobKind("follow", "enrich:queue:changes")
+# Tries a store's orders again that wait for the value of a required rule.
+WAKE_WAITING = JobKind("wake_waiting", "enrich:queue:chores")
 # A store's periodic tasks, and the probe of refused credentials.
 RECONCILE = JobKind("reconcile", "enrich:queue:chores")
 MONITOR_HOOKS = JobKind("guard", "enrich:queue:chores")

@@ -38,6 +38,11 @@ def waiting_key(store: str) -> str:
     return f"enrich:waiting:{store}"
 
 
+def awaiting_value_key(store: str) -> str:
+    """The store's orders that wait for the value of a required rule, by when to try them again (ms): a sorted set."""
+    return f"enrich:waiting-values:{store}"
+
+
 def late_key(store: str) -> str:
     """The store's orders that wait for late metafields, by when they began to wait (ms): a sorted set."""
     return f"enrich:late:{store}"
@@ -71,6 +76,16 @@ def changes_cursor_key(store: str) -> str:
 def rules_key(store: str, version: str) -> str:
     """Rules that orders of the store were written with: JSON."""
     return f"enrich:rules:{store}:{version}"
+
+
+def late_told_key(store: str) -> str:
+    """How many late values in a row a webhook told of before anything else found them: a number."""
+    return f"enrich:late-told:{store}"
+
+
+def late_turns_key(store: str) -> str:
+    """When each order was placed that waits inside its window, on BigCommerce's clock (ms): a sorted set."""
+    return f"enrich:late-turns:{store}"
 
 
 def parked_key(store: str) -> str:

@@ -77,13 +77,15 @@ class Entry:
     values to send; ``exists`` is true once its record is known to exist, so that Create an Order is not needed;
     ``written`` holds, for ``po_number`` and each extra field, all values that we have sent; ``create_age`` is the
     order's age in seconds when Create an Order was last sent; ``recorded_at`` is when its record was made, on B2B
-    Edition's clock, once we have read it.
+    Edition's clock, once we have read it; ``rule`` is the required rule whose value it waits for; ``woken_by`` is what
+    ended its last wait for a value; ``wait_logged`` is true once the log says that it waits for a person.
     """
 
     store: str
     order_id: int
     status: Status = Status.QUEUED
     reason: str | None = None
+    rule: str | None = None
     verified: bool | None = None
     po_number: str | None = None
     fields: dict[str, str] = field(default_factory=dict)
@@ -110,6 +112,8 @@ class Entry:
     settled: list[str] = field(default_factory=list)
     put_back: list[str] = field(default_factory=list)
     updates: int = 0
+    woken_by: str | None = None
+    wait_logged: bool = False
     composed: bool = False
     exists: bool = False
     start_over: bool = False

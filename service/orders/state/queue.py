@@ -23,6 +23,7 @@ from service.orders.state.clocks import Clock, script_time
 from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import (
+    awaiting_value_key,
     entry_key,
     index_key,
     parked_key,
@@ -34,6 +35,7 @@ from service.orders.state.keys import (
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
+from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
 from service.transient_retry import call_with_retry
@@ -94,6 +96,7 @@ class Queue:
         self._clock = clock
         self._late = LateOrders(redis, clock=clock)
         self._changed = ChangedOrders(redis, clock=clock)
+        self._waiting = WaitingOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
@@ -105,14 +108,16 @@ class Queue:
         clock = self._clock or time.time
 
         async def enqueue() -> EnqueueResult:
-            if webhook.scope in METAFIELD_WRITTEN and await self._late.wake(webhook.store_hash, webhook.order_id):
-                return EnqueueResult.QUEUED
             change = CHANGES.get(webhook.scope)
             if webhook.scope in (ORDER_CREATED, STATUS_UPDATED):
                 queued = await enqueue_as("status" if webhook.scope == STATUS_UPDATED else "webhook")
                 if change is None or queued is EnqueueResult.QUEUED:
                     return queued
-            if change is None or not webhook.follow_s:
+            if change is None:
+                return EnqueueResult.IGNORED
+            if await self._wake(webhook.store_hash, webhook.order_id, change):
+                return EnqueueResult.QUEUED
+            if not webhook.follow_s:
                 return EnqueueResult.IGNORED
             marked = await self._changed.mark(
                 webhook.store_hash,
@@ -160,11 +165,24 @@ class Queue:
         """Enqueue an order that waits for its status, in case a webhook was lost. Errors are Redis's own."""
         return await self._enqueue(store, order_id, trigger="status", reported_at=0.0, times={}, fields={})
 
+    async def wake_waiting(self, store: str, order_id: int, *, source: str) -> bool:
+        """Enqueue an order that waits for the value of a required rule; False where it does not: nothing is done.
+
+        ``source`` says what told of the change. Errors are Redis's own.
+        """
+        return await self._waiting.wake(store, order_id, source=source)
+
+    async def _wake(self, store: str, order_id: int, change: Change) -> bool:
+        """Enqueue the order now, if it waits for a value, inside its window or after it."""
+        is_late = change is Change.METAFIELD and await self._late.wake(store, order_id, source=change.source)
+        return is_late or await self.wake_waiting(store, order_id, source=change.source)
+
     async def retry(self, store: str, order_id: int, source: str = "retry") -> EnqueueResult:
         """Requeue a finished order. What was sent is kept, its result is reset. Errors are Redis's own."""
         reset: dict[str, object] = {
             "start_over": True,
             "reason": None,
+            "woken_by": None,
             "verified": None,
             "kept": [],
             "dropped": {},
@@ -225,6 +243,7 @@ class Queue:
             webhook_seen=webhook_seen_key(store),
             webhook_pace=webhook_pace_key(store),
             awaiting_status=waiting_key(store),
+            awaiting_value=awaiting_value_key(store),
             now_ms=script_time(self._clock),
             reported_ms=None if reported_at is None else int(reported_at * 1000),
             received_ago_ms=None if received_ago_s is None else int(received_ago_s * 1000),

@@ -1,4 +1,6 @@
-"""The state transitions of an order: queued, in recovery, to be verified, parked, waiting for its status, or finished.
+"""The state transitions of an order: queued, in recovery, to be verified, parked, waiting, or finished.
+
+An order waits for its status to change (reason ``incomplete``), or for the value of a required rule (``value``).
 
 An order is in one state at a time, and each transition is one script. An attempt gets a number when it begins
 (``attempts``), and only the newest attempt may write: the writes of a worker that was taken for dead are refused.
@@ -13,8 +15,9 @@ from redis.asyncio import Redis
 from service.errors import EnrichError
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
-from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, JobKind, to_json
+from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WAKE_WAITING, WINDOW, JobKind, to_json
 from service.orders.state.keys import (
+    awaiting_value_key,
     breaker_key,
     entry_key,
     entry_prefix,
@@ -35,11 +38,22 @@ KEEP_MS = 30 * DAY_MS
 # this is 100 MB of Redis for the store.
 MOST_ENTRIES = 100_000
 
+INCOMPLETE = "incomplete"
+"""The reason of an order that waits for its status to change."""
+NO_VALUE = "value"
+"""The reason of an order that waits for the value of a required rule. The scripts know it, too."""
+
 FIRST_PROBE_S = 5.0
 """The delay before the first probe of refused credentials."""
 
 # The job that an order needs in a state, or shares with others there. A finished one needs the re-verification.
-_JOBS: Mapping[str, JobKind] = {"recovery": RECOVERY, "checks": VERIFY, "parked": PROBE, "ended": REVERIFY}
+_JOBS: Mapping[str, JobKind] = {
+    "recovery": RECOVERY,
+    "checks": VERIFY,
+    "parked": PROBE,
+    "awaiting_value": WAKE_WAITING,
+    "ended": REVERIFY,
+}
 
 
 class StaleAttempt(EnrichError):
@@ -85,14 +99,27 @@ class Transitions:
 
         When no change is reported within ``ask_in`` seconds, the status is polled.
         """
+        entry.reason, entry.rule = INCOMPLETE, None
+        return await self._await(entry, "waiting", ask_in)
+
+    async def await_value(self, entry: Entry, rule: str, *, retry_in: float) -> bool:
+        """Let the order wait for the value of a required rule; False when it has just changed: begin a new attempt.
+
+        The next attempt is due in ``retry_in`` seconds, if nothing wakes the order before.
+        """
+        entry.reason, entry.rule, entry.woken_by = NO_VALUE, rule, None
+        return await self._await(entry, "awaiting_value", retry_in)
+
+    async def _await(self, entry: Entry, state: State, delay: float | None) -> bool:
         entry.status, entry.recovering_since = Status.WAITING, None
-        if (await self._transition(entry, "waiting", ask_in))[1] == "moved":
+        if (await self._transition(entry, state, delay))[1] == "moved":
             return True
-        entry.status = Status.QUEUED
+        entry.status, entry.reason, entry.rule = Status.QUEUED, None, None
         return False
 
     async def finish(self, entry: Entry, *, reverify_in: float | None = None) -> None:
         """Finish the order with the status of its entry, and schedule a re-verification in ``reverify_in`` seconds."""
+        entry.rule = None
         ended_at_ms, _ = await self._transition(entry, "ended", reverify_in)
         entry.ended_at = ended_at_ms / 1000
 
@@ -102,7 +129,7 @@ class Transitions:
         """Returns Redis's time (ms) and the result."""
         store = entry.store
         if state in ("recovery", "checks", "parked"):
-            entry.status = Status.QUEUED
+            entry.status, entry.rule = Status.QUEUED, None
         now_ms, answer = await lua.transition(
             self._redis,
             entry=entry_key(store, entry.order_id),
@@ -113,10 +140,12 @@ class Transitions:
             breaker=breaker_key(store),
             to_reverify=reverify_key(store),
             awaiting_status=waiting_key(store),
+            awaiting_value=awaiting_value_key(store),
             recovery_queue=RECOVERY.queue,
             verify_queue=VERIFY.queue,
             probe_queue=PROBE.queue,
             reverify_queue=REVERIFY.queue,
+            wake_queue=WAKE_WAITING.queue,
             now_ms=script_time(self._clock),
             state=state,
             attempt=entry.attempts,

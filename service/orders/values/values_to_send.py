@@ -27,11 +27,15 @@ _ORDER_EXISTS = re.compile(r"\border\s+already\s+exist", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ResolvedValues:
-    """An order's values. ``dropped`` maps each left-out field to its reason; ``failure`` is why nothing may be sent."""
+    """An order's values. ``dropped`` maps each left-out field to its reason; ``failure`` is why nothing may be sent.
+
+    ``missing`` is the required rule that gave no value: then nothing may be sent yet.
+    """
 
     values: Values
     dropped: dict[str, str]
     failure: str | None
+    missing: str | None = None
 
 
 def resolve_values(rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> ResolvedValues:
@@ -48,7 +52,7 @@ def validate_evaluation(rules: RuleSet, evaluation: Evaluation, configs: list[Ex
         if name not in evaluation.fields and not (name == PO_NUMBER and evaluation.po_number is not None)
     }
     if evaluation.missing:
-        return ResolvedValues(Values(None, {}), dropped, evaluation.missing[0])
+        return ResolvedValues(Values(None, {}), dropped, None, missing=evaluation.missing[0])
     validated = validate_fields(evaluation.fields, rules.required, configs)
     dropped |= {field.name: field.reason for field in validated.dropped}
     failure = f"{validated.refused.name}: {validated.refused.reason}" if validated.refused else None

@@ -1,6 +1,7 @@
 """The preview of an order: its outcome, and the result of each rule."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from service.orders.preview import Outcome, Preview, TriedExpression, preview, t
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
 
+CREATED = datetime(2026, 1, 10, 21, tzinfo=UTC).timestamp()
 PO = 'po_number = "order.customer_message"'
 NO_USER = {"user": NoCompanyUser("customer 7 is no Company user")}
 
 
 def loaded(gaps: Mapping[str, EnrichError] | None = None, **order: Any) -> LoadedOrder:
     usual = {"id": 1, "customer_id": 7, "status_id": 11, "channel_id": 1, "customer_message": "PO1", "staff_notes": ""}
+    usual["date_created"] = "Sat, 10 Jan 2026 21:00:00 +0000"
     document = {"order": usual | order, "user": {}, "company": {"extraFields": {}}, "metafields": {}}
     return LoadedOrder(1, document, gaps or {})
 
@@ -31,11 +34,12 @@ def previewed(
     found: LoadedOrder,
     *known: ExtraFieldConfig,
     record: Record | None = None,
+    now: float = CREATED + 3600.0,
     **written: list[str],
 ) -> Preview:
     path = folder / "stores.toml"
     path.write_text(f'[stores.abc123]\naccess_token = "t"\nclient_secret = "s"\n{keys}')
-    return preview(load_configuration(path).stores["abc123"], found, list(known), record, written)
+    return preview(load_configuration(path).stores["abc123"], found, list(known), record, written, now=now)
 
 
 def config(name: str, **answer: Any) -> ExtraFieldConfig:
@@ -58,8 +62,8 @@ BOTH = 'po_number = "order.customer_message"\n[stores.abc123.extra_fields]\n'
         (PO, loaded(customer_message=""), Outcome.SKIPPED, "no_values"),
         (PO, loaded(NO_USER, customer_message=""), Outcome.SKIPPED, "no_values"),
         (f'{BOTH}A = "company.id"', loaded(NO_USER, customer_message=""), Outcome.SKIPPED, "not_a_company_user"),
-        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', loaded(), Outcome.FAILED, "A"),
-        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', loaded(NO_USER), Outcome.FAILED, "A"),
+        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', loaded(), Outcome.WAITING, "value"),
+        (f'{BOTH}A = {{ from = "order.staff_notes", required = true }}', loaded(NO_USER), Outcome.WAITING, "value"),
         (
             f'{BOTH}A = {{ from = "order.id", required = true }}',
             loaded(),
@@ -76,7 +80,25 @@ def test_the_outcome_is_the_first_that_the_lifecycle_would_reach(
 ) -> None:
     got = previewed(tmp_path, keys, found)
     assert (got.outcome, got.reason) == (outcome, reason)
-    assert (got.payload is not None) is (outcome in (Outcome.SENT, Outcome.WAITING))
+    assert (got.payload is not None) is (outcome is Outcome.SENT or (outcome is Outcome.WAITING and reason != "value"))
+    assert got.rule == ("A" if reason == "value" else None)
+
+
+@pytest.mark.parametrize(
+    ("follow", "age_s", "outcome", "reason"),
+    [
+        ("24h", 86_399.0, Outcome.WAITING, "value"),
+        ("24h", 86_400.0, Outcome.FAILED, "po_number"),
+        ("0s", 9.9, Outcome.WAITING, "value"),
+        ("0s", 10.0, Outcome.FAILED, "po_number"),
+    ],
+)
+def test_without_a_required_value_an_order_waits_until_the_end_of_follow(
+    tmp_path: Path, follow: str, age_s: float, outcome: Outcome, reason: str
+) -> None:
+    keys = f'follow = "{follow}"\npo_number = {{ from = "order.staff_notes", required = true }}'
+    got = previewed(tmp_path, keys, loaded(), now=CREATED + age_s)
+    assert (got.outcome, got.reason, got.payload) == (outcome, reason, None)
 
 
 def test_a_waiting_order_without_values_has_no_payload(tmp_path: Path) -> None:
@@ -196,5 +218,5 @@ def test_rules_do_not_read_our_own_values_on_the_record(
         'po_number = "record.poNumber"\n[stores.abc123.extra_fields]\n'
         """A = 'record.extraFields."Cost Center"'\nB = "record.referenceNumber"\n"""
     )
-    shown = previewed(tmp_path, rules, found, config("A"), config("B"), record=None, **written)
+    shown = previewed(tmp_path, rules, found, config("A"), config("B"), record=None, now=CREATED, **written)
     assert [result.sent for result in shown.results] == [po_number, field, "55-A"]

@@ -1,5 +1,7 @@
 """Values that apps write after the order was placed: they are in the Create, if they come in time."""
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -156,6 +158,54 @@ async def test_a_wait_that_brings_nothing_is_counted(stack: JobStack) -> None:
     assert await stack.redis.get(late_misses_key(STORE_HASH)) == b"1"
 
 
+async def order_is_placed(stack: JobStack, *, told: bool, comes: bool = True) -> list[float]:
+    """A new order whose value comes after 0.6 s, with its webhook or without; returns when the list was read (s)."""
+    await stack.redis.delete(f"enrich:order:{STORE_HASH}:{ORDER}")
+    stack.record.po_number = None
+    stack.order["date_created"] = format_datetime(datetime.fromtimestamp(stack.clock(), UTC))
+    metafields_appear_at(stack, 0.6 if comes else None)
+    await stack.webhook()
+    began, read = stack.clock(), list[float]()
+    await stack.run_next()
+    if told:
+        stack.clock.tick(0.7)
+        now = stack.clock()
+        await stack.resources.queue.accept(Webhook(STORE_HASH, ORDER, "m", METAFIELD_WRITTEN[0], float(int(now)), now))
+    for _ in range(100):
+        if (await stack.entry()).status.is_final:
+            break
+        before = stack.upstream.asked.count(LIST)
+        await stack.run_next()
+        read += [round(stack.clock() - began)] * (stack.upstream.asked.count(LIST) - before)
+    stack.clock.tick(100.0)
+    while await stack.queued():
+        await stack.run_next()
+    return read
+
+
+@pytest.mark.parametrize(
+    ("told", "reads"),
+    [
+        ([], [1, 2, 3, 4, 5]),
+        ([True, True], [1, 2, 3, 4, 5]),
+        ([True, True, True], [3]),
+        ([True, True, True, True], [3]),
+        ([True, True, False], [1, 2, 3, 4, 5]),
+        ([True, True, True, False], [1, 2, 3, 4, 5]),
+        ([False, True, True, True], [3]),
+    ],
+)
+async def test_the_list_is_read_seldom_where_webhooks_have_told_of_each_value_first(
+    stack: JobStack, told: list[bool], reads: list[int]
+) -> None:
+    for each in told:
+        await order_is_placed(stack, told=each)
+
+    found = await order_is_placed(stack, told=False, comes=False)
+
+    assert [second for second in found if second < 6] == reads
+
+
 async def test_a_value_that_came_counts_though_another_rule_never_gets_one(stack: JobStack) -> None:
     configs = [{"fieldName": name, "fieldType": 0, "labelName": name} for name in ("F", "Late", "Opt")]
     stack.upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": configs, "meta": {}})
@@ -182,7 +232,7 @@ async def test_a_woken_order_goes_before_younger_ones(stack: JobStack) -> None:
     await stack.webhook()
     await stack.run_next()
     stack.clock.tick(4.0)
-    assert await stack.resources.late.wake(STORE_HASH, ORDER)
+    assert await stack.resources.late.wake(STORE_HASH, ORDER, source="list")
     due = await stack.redis.zscore(WINDOW.queue, WINDOW.id(STORE_HASH, ORDER))
     assert due is not None
     assert due / 1000 < stack.clock() - 3.0

@@ -4,7 +4,7 @@ import pytest
 
 from service.orders.state.order_entry import Sent, Stage, Status
 from tests.workers.stack import ADA, RULES, ZOE, OpenStack, Stack
-from workers.orders.result_types import AwaitingCredentials, AwaitingStatus, Finished, RetryLater
+from workers.orders.result_types import AwaitingCredentials, AwaitingRequired, AwaitingStatus, Finished, RetryLater
 
 PO_ONLY = RULES.partition("[extra_fields]")[0]
 ALL = {"Account No": "ERP-10001"}
@@ -95,18 +95,21 @@ async def test_order_without_values_is_skipped(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "reason"),
+    ("rules", "rule"),
     [
         ('[po_number]\nfrom = "order.staff_notes"\nrequired = true\n', "po_number"),
         (RULES.replace('metafields.checkout.cost_center" }', 'order.staff_notes", required = true }'), "Cost Center"),
     ],
 )
-async def test_required_rule_without_value_fails_the_order_and_sends_nothing(
-    stack: Stack, rules: str, reason: str
+async def test_without_the_value_of_a_required_rule_nothing_is_sent_and_the_order_waits(
+    stack: Stack, rules: str, rule: str
 ) -> None:
     order_id = await stack.place()
 
-    assert await stack.finish(stack.entry(order_id), rules) == Finished(Status.FAILED, reason)
+    awaiting = await stack.attempt(stack.entry(order_id), rules)
+
+    assert isinstance(awaiting, AwaitingRequired)
+    assert (awaiting.rule, awaiting.is_window_closed) == (rule, False)
     assert await stack.writes(order_id) == (0, 0)
 
 

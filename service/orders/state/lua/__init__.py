@@ -11,7 +11,7 @@ from service.redis.scripts import Arg, Key, Rest, redis_script
 Trigger = Literal["webhook", "status", "found", "retry"]
 """What reports an order: a webhook, a change of its status, a task that found it, or a retry."""
 
-State = Literal["here", "recovery", "checks", "parked", "waiting", "ended"]
+State = Literal["here", "recovery", "checks", "parked", "waiting", "awaiting_value", "ended"]
 """Where an order goes; ``here`` keeps it in its state."""
 
 
@@ -30,6 +30,7 @@ async def enqueue_order(
     webhook_seen: Key,
     webhook_pace: Key,
     awaiting_status: Key,
+    awaiting_value: Key,
     now_ms: Arg[int | None],
     reported_ms: Arg[int | None],
     received_ago_ms: Arg[int | None],
@@ -43,6 +44,30 @@ async def enqueue_order(
     fields: Rest[Mapping[str, str]],
 ) -> Literal["queued", "duplicate", "ignored"]:
     """Queue an order once, however many webhooks and tasks report it."""
+
+
+@redis_script
+async def wake_waiting(
+    redis: Redis,
+    *,
+    entry: Key,
+    window_job: Key,
+    recovery_job: Key,
+    window_queue: Key,
+    recovery_queue: Key,
+    index: Key,
+    awaiting_value: Key,
+    now_ms: Arg[int | None],
+    window_ms: Arg[int],
+    window_id: Arg[str],
+    recovery_id: Arg[str],
+    window_body: Arg[bytes],
+    recovery_body: Arg[bytes],
+    order_id: Arg[int],
+    source: Arg[str],
+    is_news: Arg[bool],
+) -> Literal[0, 1]:
+    """Queue an order that waits for the value of a required rule."""
 
 
 @redis_script
@@ -64,10 +89,12 @@ async def transition(
     breaker: Key,
     to_reverify: Key,
     awaiting_status: Key,
+    awaiting_value: Key,
     recovery_queue: Key,
     verify_queue: Key,
     probe_queue: Key,
     reverify_queue: Key,
+    wake_queue: Key,
     now_ms: Arg[int | None],
     state: Arg[State],
     attempt: Arg[int],
@@ -176,6 +203,7 @@ async def await_values(
     *,
     late: Key,
     seen: Key,
+    told: Key,
     job: Key,
     queue: Key,
     now_ms: Arg[int | None],
@@ -184,6 +212,8 @@ async def await_values(
     job_id: Arg[str],
     body: Arg[bytes],
     poll_ms: Arg[int],
+    told_ms: Arg[int],
+    told_often: Arg[int],
 ) -> Literal[1]:
     """Let an order wait for late values, and have its metafields polled for."""
 
@@ -200,5 +230,6 @@ async def wake_order(
     now_ms: Arg[int | None],
     order_id: Arg[int],
     job_id: Arg[str],
+    source: Arg[str],
 ) -> Literal[0, 1]:
     """Make the window job of an order that waits for late values due now."""

@@ -14,6 +14,7 @@
 --       webhook_seen     when a webhook of the store was last received in time
 --       webhook_pace     the mean gap between its webhooks for new orders: last_ms, gaps, mean_ms
 --       awaiting_status  its orders that wait for their status to change
+--       awaiting_value   its orders that wait for the value of a required rule
 -- ARGV: now_ms           '' for Redis's own time
 --       reported_ms      when the order was created or changed, by BigCommerce's clock; '' for when it was received
 --       received_ago_ms  how long ago the report was received; '' for now
@@ -85,7 +86,8 @@ if requeued then
   -- An older version may have left the order among those to verify.
   redis.call('ZREM', to_verify, order_id)
   redis.call('ZREM', awaiting_status, order_id)
-  redis.call('HDEL', entry, 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
+  redis.call('ZREM', awaiting_value, order_id)
+  redis.call('HDEL', entry, 'reason', 'rule', 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
 end
 if received_ago_ms ~= '' then
   fields[#fields + 1] = 't:received'

@@ -1,9 +1,9 @@
 -- Write an order's entry and move the order to its next state. It is in one state at a time: in one of the two queues,
--- to be verified, parked, waiting for its status, or finished.
+-- to be verified, parked, waiting for its status or for a value, or finished.
 -- Returns Redis's time (ms) and
 --   'moved'
 --   'stale'  a newer attempt at the order has begun: nothing was written
---   'again'  (to waiting) its status has just changed: begin a new attempt
+--   'again'  (to waiting, awaiting_value) it has just changed: begin a new attempt
 --   'open'   (to parked) the store's credentials are accepted again: it need not be parked
 -- KEYS: entry
 --       index            the store's orders by the time of their last change
@@ -13,16 +13,18 @@
 --       breaker          there while the store's credentials are refused
 --       to_reverify      its finished orders whose records are to be re-verified
 --       awaiting_status  its orders that wait for their status to change
+--       awaiting_value   its orders that wait for the value of a required rule
 --       recovery_queue
 --       verify_queue
 --       probe_queue
 --       reverify_queue
+--       wake_queue
 -- ARGV: now_ms    '' for Redis's own time
---       state     here (no move), recovery, checks, parked, waiting or ended
+--       state     here (no move), recovery, checks, parked, waiting, awaiting_value or ended
 --       attempt   the number of the attempt that writes
 --       order_id
 --       delay_ms  in how long the next step is due; to ended: the re-verification; to waiting: the request for the
---                 status; '' for never
+--                 status; to awaiting_value: the next attempt; '' for never
 --       context   JSON: the job that the new state needs, the order's jobs, prefixes of keys, and retention
 --       fields    fields of the entry: name, value, ...
 local time = redis.call('TIME')
@@ -34,7 +36,7 @@ local latest = redis.call('HGET', entry, 'attempts')
 if latest and latest ~= attempt then
   return { now, 'stale' }
 end
-if state == 'waiting' and redis.call('HDEL', entry, 'again') == 1 then
+if (state == 'waiting' or state == 'awaiting_value') and redis.call('HDEL', entry, 'again') == 1 then
   return { now, 'again' }
 end
 if state == 'parked' and redis.call('EXISTS', breaker) == 0 then
@@ -62,6 +64,7 @@ if state ~= 'parked' then
   redis.call('ZREM', parked, order_id)
 end
 redis.call('ZREM', awaiting_status, order_id)
+redis.call('ZREM', awaiting_value, order_id)
 
 local function ensure_job(queue, mode)
   redis.call('SET', known.prefixes.job .. known.job.id, known.job.body .. string.format('%.0f}', now), 'NX')
@@ -90,6 +93,9 @@ else
   end
   if due and state == 'waiting' then
     redis.call('ZADD', awaiting_status, due, order_id)
+  elseif due and state == 'awaiting_value' then
+    redis.call('ZADD', awaiting_value, due, order_id)
+    ensure_job(wake_queue, 'LT')
   elseif due then
     redis.call('ZADD', to_reverify, due, order_id)
     ensure_job(reverify_queue, 'LT')

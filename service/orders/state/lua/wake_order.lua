@@ -8,6 +8,7 @@
 -- ARGV: now_ms      '' for Redis's own time
 --       order_id
 --       job_id      the order's window job
+--       source      what woke it, as JSON
 if not redis.call('ZSCORE', late, order_id) or redis.call('EXISTS', lease) == 1 then
   return 0
 end
@@ -15,6 +16,7 @@ local time = redis.call('TIME')
 local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREM', late, order_id)
 redis.call('HDEL', seen, order_id)
+redis.call('HSET', entry, 'woken_by', source)
 -- Its own time sorts the queue, so that it does not go behind younger orders.
 local created = tonumber(redis.call('HGET', entry, 't:created') or '')
 redis.call('ZADD', queue, 'XX', 'LT', math.min(now, created and created * 1000 or now), job_id)

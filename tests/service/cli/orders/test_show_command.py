@@ -54,6 +54,7 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "order_id": 250,
         "outcome": "created",
         "reason": None,
+        "rule": None,
         "verified": True,
         "po_number": "PO-4711",
         "fields": {"Cost Center": "CC-210"},

@@ -59,13 +59,13 @@ def test_a_store_without_orders_says_so(enrich: Enrich, sandbox: ServedSandbox) 
     assert enrich("preview", "--last", "20", "--json") == CommandResult(0, "[]\n", "")
 
 
-def test_an_order_that_would_fail_is_counted(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
+def test_an_order_that_would_wait_is_counted(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
     configure(folder, sandbox, 'po_number = { from = "order.customer_message", required = true }')
     sandbox.place(customer_message="A-1")
     sandbox.place()
     ran = enrich("preview", "--last", "20")
-    assert shown(ran)[1][-1] == "failed: po_number"
-    assert ran.out.endswith("\n1 of 2 have a PO; BigCommerce requires Account No, which no rule fills; 1 would fail.\n")
+    assert shown(ran)[1][-1] == "waiting: value: po_number"
+    assert ran.out.endswith("\n1 of 2 have a PO; BigCommerce requires Account No, which no rule fills; 1 would wait.\n")
 
 
 def test_a_rule_that_failed_is_noted(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:

@@ -60,6 +60,7 @@ def test_json_is_for_scripts(enrich: Enrich, sandbox: ServedSandbox) -> None:
         "company_user": True,
         "outcome": "sent",
         "reason": None,
+        "rule": None,
         "payload": {
             "bcOrderId": order,
             "customerId": ADA,
@@ -129,16 +130,19 @@ def test_the_reason_for_not_sending_an_order_is_shown(
         )
 
 
-def test_a_required_rule_without_a_value_is_the_failure(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:
+def test_without_the_value_of_a_required_rule_an_order_would_wait(
+    enrich: Enrich, sandbox: ServedSandbox, folder: Path
+) -> None:
     configure(folder, sandbox, 'po_number = { from = "order.customer_message", required = true }')
     order = sandbox.place()
 
     ran = enrich("preview", str(order))
-    assert ["outcome", "would fail: po_number"] in shown(ran)
+    assert ["outcome", "would wait for a value: po_number"] in shown(ran)
     assert ["po_number", "—", "no value (required)"] in shown(ran)
     assert "Create an Order" not in ran.out
     # Nobody asks who the buyer is before the rules have given something.
-    assert outcome(enrich("preview", str(sandbox.place(ZOE)), "--json")) == ("failed", "po_number")
+    assert outcome(enrich("preview", str(sandbox.place(ZOE)), "--json")) == ("waiting", "value")
+    assert read(enrich("preview", str(order), "--json"))["rule"] == "po_number"
 
 
 def test_a_required_field_that_no_rule_fills_is_shown(enrich: Enrich, sandbox: ServedSandbox, folder: Path) -> None:

@@ -181,7 +181,7 @@ async def test_an_order_that_waits_for_its_status_counts_as_done(stack: Backfill
     await Transitions(stack.redis).await_status((await Transitions(stack.redis).begin_attempt(STORE, order_id))[0])
     await running
 
-    assert run.course.outcomes == {(Status.WAITING, ""): 1}
+    assert run.course.outcomes == {(Status.WAITING, "incomplete"): 1}
 
 
 async def test_an_order_that_redis_has_lost_is_queued_again(stack: BackfillStack) -> None:

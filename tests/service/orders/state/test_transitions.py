@@ -9,12 +9,21 @@ from arq.constants import in_progress_key_prefix
 
 from service.orders.state import transitions as module
 from service.orders.state.credentials_breaker import Breaker
-from service.orders.state.job_kinds import PROBE, RECOVERY, VERIFY, WINDOW
-from service.orders.state.keys import entry_key, failed_key, index_key, parked_key, verify_key, waiting_key
+from service.orders.state.job_kinds import PROBE, RECOVERY, VERIFY, WAKE_WAITING, WINDOW
+from service.orders.state.keys import (
+    awaiting_value_key,
+    entry_key,
+    failed_key,
+    index_key,
+    parked_key,
+    verify_key,
+    waiting_key,
+)
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt, Transitions
+from service.orders.state.waiting_orders import POLL, WaitingOrders
 
 NOW = 1_700_000_000.0
 STORE, ORDER = "abc123", 250
@@ -33,6 +42,7 @@ MOVES: dict[str, Move] = {
     "check": lambda transitions, entry: transitions.to_verification(entry, 0.5),
     "park": lambda transitions, entry: transitions.park(entry),
     "wait": lambda transitions, entry: transitions.await_status(entry, ask_in=900.0),
+    "lack": lambda transitions, entry: transitions.await_value(entry, "Cost Center", retry_in=60.0),
     "finish": finish,
 }
 
@@ -62,8 +72,10 @@ async def states_of(redis: ArqRedis, order_id: int = ORDER) -> list[str]:
         found += [name] if await redis.zscore(key, str(order_id)) is not None else []
     status = await redis.hget(entry_key(STORE, order_id), "status")  # type: ignore[misc]
     found += [] if status in (None, b"queued") else ["waiting" if status == b"waiting" else "ended"]
-    is_polled = await redis.zscore(waiting_key(STORE), str(order_id)) is not None
-    assert is_polled == (found == ["waiting"]), found
+    reason = await redis.hget(entry_key(STORE, order_id), "reason")  # type: ignore[misc]
+    for key, why in ((waiting_key(STORE), b'"incomplete"'), (awaiting_value_key(STORE), b'"value"')):
+        is_polled = await redis.zscore(key, str(order_id)) is not None
+        assert is_polled == (found == ["waiting"] and reason == why), (found, reason)
     return found
 
 
@@ -152,6 +164,7 @@ async def test_a_stale_attempt_does_not_reopen_a_finished_order(redis: ArqRedis,
         ("check", "checks"),
         ("park", "parked"),
         ("wait", "waiting"),
+        ("lack", "waiting"),
         ("finish", "ended"),
     ],
 )
@@ -175,10 +188,15 @@ async def test_an_order_is_in_one_state_after_any_transitions(redis: ArqRedis, s
     now = NOW
     transitions = Transitions(redis, clock=lambda: now)
     queue, breaker = Queue(redis, clock=lambda: now), Breaker(redis, clock=lambda: now)
+    later = WaitingOrders(redis, clock=lambda: now + 120.0)
     await queue.accept(webhook())
     for _ in range(60):
         now += chance.random()
-        match chance.choice([*MOVES, "webhook", "status", "retry", "release"]):
+        match chance.choice([*MOVES, "webhook", "status", "retry", "release", "metafield", "due"]):
+            case "metafield":
+                await queue.wake_waiting(STORE, ORDER, source="metafield")
+            case "due":
+                await later.wake_due(STORE, most=10)
             case "webhook":
                 await queue.accept(webhook())
             case "status":
@@ -270,6 +288,55 @@ async def test_a_waiting_order_starts_over_when_its_status_changes(redis: ArqRed
     requeued, _ = await transitions_on(redis, NOW + 5).begin_attempt(STORE, ORDER)
     assert (requeued.status, requeued.recovering_since) == (Status.QUEUED, None)
     assert requeued.times[Stage.PICKED_UP] == NOW + 5
+
+
+async def test_orders_that_wait_for_a_value_share_a_job_that_is_due_with_the_first(redis: ArqRedis) -> None:
+    transitions = transitions_on(redis)
+    await transitions.await_value(Entry(STORE, 1), "Cost Center", retry_in=60.0)
+    await transitions.await_value(Entry(STORE, 2), "po_number", retry_in=4.0)
+    await transitions.await_value(Entry(STORE, 3), "po_number", retry_in=120.0)
+
+    due = await redis.zrange(WAKE_WAITING.queue, 0, -1, withscores=True)
+    assert due == [(WAKE_WAITING.id(STORE).encode(), (NOW + 4) * 1000)]
+    assert await redis.exists(WAKE_WAITING.key(STORE))
+    entry = await Ledger(redis).get(STORE, 1)
+    assert entry is not None
+    assert (entry.status, entry.reason, entry.rule) == (Status.WAITING, "value", "Cost Center")
+
+
+@pytest.mark.parametrize(("age_s", "state"), [(9.9, "window"), (10.0, "recover"), (3600.0, "recover")])
+async def test_a_woken_order_goes_to_the_queue_of_its_age(redis: ArqRedis, age_s: float, state: str) -> None:
+    queue, transitions = queue_on(redis, NOW + age_s), transitions_on(redis, NOW + age_s)
+    entry = Entry(STORE, ORDER, times={Stage.CREATED: NOW})
+    await transitions.await_value(entry, "Cost Center", retry_in=60.0)
+
+    assert await queue.wake_waiting(STORE, ORDER, source="order_updated")
+    assert not await queue.wake_waiting(STORE, ORDER, source="order_updated"), "it is queued already"
+
+    assert await states_of(redis) == [state]
+    woken = await Ledger(redis).get(STORE, ORDER)
+    assert woken is not None
+    assert (woken.status, woken.reason, woken.rule, woken.woken_by) == (Status.QUEUED, None, None, "order_updated")
+
+
+async def test_a_change_during_an_attempt_that_finds_no_value_leads_to_another_one(redis: ArqRedis) -> None:
+    queue, transitions = queue_on(redis), transitions_on(redis)
+    await queue.accept(webhook())
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
+    assert not await queue.wake_waiting(STORE, ORDER, source="metafield")
+
+    assert not await transitions.await_value(entry, "Cost Center", retry_in=60.0)
+    assert (entry.status, entry.reason, entry.rule) == (Status.QUEUED, None, None)
+    assert await transitions.await_value(entry, "Cost Center", retry_in=60.0)
+    assert await states_of(redis) == ["waiting"]
+
+
+async def test_a_poll_that_comes_during_an_attempt_changes_nothing(redis: ArqRedis) -> None:
+    queue, transitions = queue_on(redis), transitions_on(redis)
+    await queue.accept(webhook())
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
+    assert not await queue.wake_waiting(STORE, ORDER, source=POLL)
+    assert await transitions.await_value(entry, "Cost Center", retry_in=60.0)
 
 
 # ── retention ───────────────────────────────────────────────────────────────────────────────────────────────────

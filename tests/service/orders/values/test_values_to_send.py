@@ -59,9 +59,9 @@ def test_a_broken_po_rule_with_a_default_is_not_dropped(tmp_path: Path) -> None:
     assert got == ResolvedValues(Values("none given", {}), {}, None)
 
 
-def test_a_required_rule_without_a_value_is_the_failure(tmp_path: Path) -> None:
+def test_without_the_value_of_a_required_rule_nothing_is_sent(tmp_path: Path) -> None:
     got = resolved(tmp_path, '"A" = { from = "order.staff_notes", required = true }', configs("A"))
-    assert (got.values, got.failure) == (Values(None, {}), "A")
+    assert (got.values, got.failure, got.missing) == (Values(None, {}), None, "A")
 
 
 def test_an_invalid_field_is_dropped_and_the_po_stays(tmp_path: Path) -> None:
