@@ -14,6 +14,13 @@ from service.stores import Endpoints
 # Named for a 403 only: by the documentation webhooks need no scope of their own.
 INFORMATION = "Information & Settings: read-only"
 
+_OPTIONAL = {
+    ProblemKind.MISSING: "not registered.",
+    ProblemKind.INACTIVE: "deactivated by BigCommerce.",
+    ProblemKind.HEADERS: "without the webhook_headers of the stores file, so the receiver refuses the deliveries.",
+}
+"""What optional webhooks can have, in words that follow their scopes."""
+
 
 async def check_webhooks(
     core: Core, configured: ConfiguredStore, endpoints: Endpoints, destination: str | None
@@ -72,13 +79,6 @@ def _optional_findings(store: str, problems: Sequence[HookProblem]) -> list[Find
         for kind, scopes in by_kind.items()
         if scopes
     ]
-
-
-_OPTIONAL = {
-    ProblemKind.MISSING: "not registered.",
-    ProblemKind.INACTIVE: "deactivated by BigCommerce.",
-    ProblemKind.HEADERS: "without the webhook_headers of the stores file, so the receiver refuses the deliveries.",
-}
 
 
 def _register(store: str) -> str:

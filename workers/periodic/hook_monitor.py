@@ -12,11 +12,12 @@ import structlog
 from service.bigcommerce import Account, Priority, QuotaWaitingApi, StoreApi
 from service.bigcommerce.clients.hooks import Hook, read_blocked_domains, read_hooks
 from service.configuration import ConfiguredStore
-from service.errors import Refused
+from service.errors import CredentialsRefused, Refused
 from service.hooks import (
     HookProblem,
     HookState,
     ProblemKind,
+    Scopes,
     find_problems,
     first_destination,
     needed_hooks,
@@ -80,7 +81,7 @@ class HookMonitor(PeriodicTask):
         if blocking:
             await self._polling.start(store.hash, f"webhook {blocking[0].kind}")
             api.priority = Priority.VERIFY
-        refusals = await _reactivate(api, ours)
+        refusals = await _reactivate(api, ours, scopes_of(configured))
         touched_at = await self._touch_idle(api, configured, ours, known)
         _log_changes(known.problems, problems, blocked, refusals)
         await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at, checked_at=began)
@@ -98,31 +99,39 @@ class HookMonitor(PeriodicTask):
             event_at = webhook_at if scopes.is_essential(hook) else 0.0
             return now - max(event_at, touched_at, hook.updated_at) > MAX_IDLE_S
 
-        active = [hook for hook in hooks if hook.is_active and hook.id is not None]
+        active = [hook for hook in hooks if hook.is_active]
         if not any(map(is_idle, active)):
             return known.touched_at
         # All at once, because there is one time for all of them.
         for hook in active:
-            if hook.id is not None:
-                await api.core.update_hook(hook.id, is_active=True)
+            if await _switch_on(api, hook, scopes) is None:
                 log.info(Event.HOOK_IDLE, store=store, scope=hook.scope, hook_id=hook.id)
         return now
 
 
-async def _reactivate(api: StoreApi, hooks: Iterable[Hook]) -> dict[str, str]:
+async def _reactivate(api: StoreApi, hooks: Iterable[Hook], scopes: Scopes) -> dict[str, str]:
     """Switch on inactive webhooks; returns, by scope, why BigCommerce refused."""
-    refusals = {}
-    for hook in hooks:
-        if hook.is_active:
-            continue
-        if hook.id is None:
-            refusals[hook.scope] = "it has no id"
-            continue
-        try:
-            await api.core.update_hook(hook.id, is_active=True)
-        except Refused as refused:
-            refusals[hook.scope] = refused.message
-    return refusals
+    inactive = [hook for hook in hooks if not hook.is_active]
+    reasons = {hook.scope: await _switch_on(api, hook, scopes) for hook in sorted(inactive, key=scopes.is_optional)}
+    return {scope: reason for scope, reason in reasons.items() if reason is not None}
+
+
+async def _switch_on(api: StoreApi, hook: Hook, scopes: Scopes) -> str | None:
+    """Update a webhook as active; returns why BigCommerce refused. Raises other UpstreamErrors.
+
+    An optional webhook may need an OAuth scope that the token lacks: that is a refusal, and says nothing of the others.
+    """
+    if hook.id is None:
+        return "it has no id"
+    try:
+        await api.core.update_hook(hook.id, is_active=True)
+    except Refused as refused:
+        return refused.message
+    except CredentialsRefused as refused:
+        if refused.status == 403 and scopes.is_optional(hook):
+            return refused.message
+        raise
+    return None
 
 
 def _log_changes(

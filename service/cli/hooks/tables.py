@@ -124,7 +124,8 @@ def result_as_dict(store: str, result: StoreChanges | EnrichError) -> dict[str, 
     """The changes for a store, or its error."""
     if isinstance(result, EnrichError):
         return {"store": store, "error": str(result)}
-    return {"store": store, **asdict(result), "steps": [step_as_dict(step) for step in result.steps]}
+    steps = [step_as_dict(step) | {"optional": step.is_optional} for step in result.steps]
+    return {"store": store, **asdict(result), "steps": steps}
 
 
 def step_as_dict(step: HookChange) -> dict[str, Any]:
@@ -135,7 +136,6 @@ def step_as_dict(step: HookChange) -> dict[str, Any]:
         "id": step.hook_id,
         "destination": step.destination,
         "reason": step.reason,
-        "optional": step.is_optional,
     }
 
 

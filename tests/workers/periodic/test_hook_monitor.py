@@ -179,18 +179,73 @@ async def test_deactivated_optional_webhook_is_reactivated_without_polling(stack
     assert not await store.is_polled()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused("Update a Webhook", "Not now.", status=422),
+        CredentialsRefused("Update a Webhook", "Not now.", status=403),
+    ],
+)
 async def test_optional_webhook_that_cannot_be_reactivated_is_a_warning(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    store = MonitoredStore(stack, follow="24h")
+    await store.hook("store/company/*", is_active=False)
+    await store.hook("store/order/*")
+    monkeypatch.setattr(Core, "update_hook", raising(error))
+
+    pause, logs = await store.run()
+
+    line = {"event": "hook_not_reactivated", "log_level": "warning", "scope": "store/company/*", "reason": "Not now."}
+    assert (pause, logs) == (600.0, [line])
+    assert await store.run(600.0) == (600.0, []), "it is logged once"
+    assert not await store.is_polled()
+
+
+async def test_refused_optional_webhook_does_not_keep_others_from_being_reactivated(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MonitoredStore(stack, follow="24h")
+    refused = await store.hook("store/company/*", is_active=False)
+    needed = await store.hook("store/order/*", is_active=False)
+    update_hook = Core.update_hook
+
+    async def update(core: Core, hook_id: int, **changes: Any) -> Any:
+        if hook_id == refused:
+            raise CredentialsRefused("Update a Webhook", "Scope.", status=403)
+        return await update_hook(core, hook_id, **changes)
+
+    monkeypatch.setattr(Core, "update_hook", update)
+    _, logs = await store.run()
+
+    assert {(line["event"], line["scope"]) for line in events(logs)} == {
+        ("hook_reactivated", "store/order/*"),
+        ("hook_not_reactivated", "store/company/*"),
+    }
+    assert (await store.hooks())[needed]["is_active"] is True
+
+
+async def test_idle_optional_webhook_that_is_refused_does_not_keep_others_from_being_touched(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MonitoredStore(stack, follow="24h")
+    await store.hook("store/company/*")
     await store.hook("store/order/*")
-    await store.hook("store/company/*", is_active=False)
-    monkeypatch.setattr(Core, "update_hook", raising(Refused("Update a Webhook", "Not now.", status=403)))
-    pause, logs = await store.run()
-    assert (pause, [(line["event"], line["log_level"]) for line in logs]) == (
-        600.0,
-        [("hook_not_reactivated", "warning")],
-    )
+    await store.run()
+    refused = CredentialsRefused("Update a Webhook", "Scope.", status=403)
+    touched: list[int] = []
+
+    async def update(_: Core, hook_id: int, **changes: Any) -> Any:
+        touched.append(hook_id)
+        if len(touched) == 1:
+            raise refused
+        return {}
+
+    monkeypatch.setattr(Core, "update_hook", update)
+    pause, logs = await store.run(81 * DAY_S)
+
+    assert (pause, [(line["event"], line["scope"]) for line in logs]) == (600.0, [("hook_idle", "store/order/*")])
+    assert len(touched) == 2
 
 
 async def test_rare_optional_webhook_is_touched_while_orders_come(stack: Stack) -> None:
