@@ -73,7 +73,7 @@ async def check_store(
     if main.configs is not None:
         findings += check_fields(store.hash, rules, main.configs, earlier)
     if main.is_accepted:
-        findings += await check_webhooks(main.api.core, store, endpoints, destination)
+        findings += await check_webhooks(main.api.core, configured, endpoints, destination)
     findings += await check_late_values(redis, configured)
     return [*findings, *check_quotas(store.hash, main.api.quotas)]
 

@@ -1,43 +1,88 @@
-"""Checks that the store's webhooks for orders are in place."""
+"""Checks that the store's webhooks are in place."""
 
 from collections.abc import Mapping, Sequence
 
 from service.bigcommerce.clients.core_api import Core
-from service.bigcommerce.clients.hooks import Hook, read_blocked_domains, read_hooks, redact_url
+from service.bigcommerce.clients.hooks import METAFIELD_CREATED, Hook, read_blocked_domains, read_hooks, redact_url
 from service.checks.findings import Finding, Level
 from service.checks.upstream_errors import missing_scope_finding, upstream_error_finding
+from service.configuration import ConfiguredStore
 from service.errors import CredentialsRefused, UpstreamError
-from service.hooks import HookProblem, ProblemKind, about_orders, find_problems, first_destination
-from service.stores import Endpoints, Store
+from service.hooks import HookProblem, ProblemKind, find_problems, first_destination, needed_hooks, scopes_of
+from service.stores import Endpoints
 
 # Named for a 403 only: by the documentation webhooks need no scope of their own.
 INFORMATION = "Information & Settings: read-only"
 
+_OPTIONAL = {
+    ProblemKind.MISSING: "not registered.",
+    ProblemKind.INACTIVE: "deactivated by BigCommerce.",
+    ProblemKind.HEADERS: "without the webhook_headers of the stores file, so the receiver refuses the deliveries.",
+}
+"""What optional webhooks can have, in words that follow their scopes."""
 
-async def check_webhooks(core: Core, store: Store, endpoints: Endpoints, destination: str | None) -> list[Finding]:
+
+async def check_webhooks(
+    core: Core, configured: ConfiguredStore, endpoints: Endpoints, destination: str | None
+) -> list[Finding]:
     """Check the webhooks. ``destination`` is the known destination of ours, None when it is unknown."""
+    store = configured.store
     try:
-        hooks = about_orders(await read_hooks(core), store)
+        hooks = needed_hooks(await read_hooks(core), configured)
         blocked = await read_blocked_domains(core)
     except UpstreamError as error:
         if isinstance(error, CredentialsRefused) and error.status == 403:
             return [missing_scope_finding(store.hash, "webhooks", INFORMATION, error)]
         return [upstream_error_finding(error, store.hash, "webhooks", endpoints.api_url)]
-    return webhook_findings(store, hooks, destination or first_destination(hooks), blocked)
+    return webhook_findings(configured, hooks, destination or first_destination(hooks, configured), blocked)
 
 
 def webhook_findings(
-    store: Store, hooks: Sequence[Hook], destination: str | None, blocked: Mapping[str, int | None]
+    configured: ConfiguredStore, hooks: Sequence[Hook], destination: str | None, blocked: Mapping[str, int | None]
 ) -> list[Finding]:
-    """One finding for each problem, and one for each webhook without a problem."""
-    problems = find_problems(hooks, store, destination, blocked)
+    """One finding for each problem, one for all optional webhooks with the same problem, one for each other webhook."""
+    store = configured.store.hash
+    problems = find_problems(hooks, configured, destination, blocked)
     affected = {problem.what for problem in problems}
-    healthy = [
-        Finding(Level.OK, store.hash, f"webhook {hook.scope}", f"goes to {redact_url(hook.destination)}.")
-        for hook in hooks
-        if hook.destination == destination and hook.scope not in affected
+    return [
+        *(_finding(store, problem, blocked) for problem in problems if not problem.is_optional),
+        *_optional_findings(store, problems),
+        *(
+            _healthy(configured, hook)
+            for hook in hooks
+            if hook.destination == destination and hook.scope not in affected
+        ),
     ]
-    return [*(_finding(store.hash, problem, blocked) for problem in problems), *healthy]
+
+
+def _healthy(configured: ConfiguredStore, hook: Hook) -> Finding:
+    message = f"goes to {redact_url(hook.destination)}."
+    if hook.is_wildcard and hook.covers(METAFIELD_CREATED) and METAFIELD_CREATED in scopes_of(configured).optional:
+        message += " BigCommerce does not document whether it is also sent for metafields."
+    return Finding(Level.OK, configured.store.hash, f"webhook {hook.scope}", message)
+
+
+def _optional_findings(store: str, problems: Sequence[HookProblem]) -> list[Finding]:
+    """At most one warning for each kind of problem. Missing ones are left out where the same command is due anyway."""
+    by_kind = {kind: [each.what for each in problems if each.is_optional and each.kind is kind] for kind in _OPTIONAL}
+    if any(each.kind is ProblemKind.MISSING and not each.is_optional for each in problems):
+        del by_kind[ProblemKind.MISSING]
+    return [
+        Finding(
+            Level.WARNING,
+            store,
+            "webhooks",
+            f"{', '.join(scopes)}: {_OPTIONAL[kind]} Orders are enriched all the same; what comes or changes after"
+            " them is noticed later.",
+            _register(store) if kind is ProblemKind.MISSING else f"Run `enrich hooks repair --store {store}`.",
+        )
+        for kind, scopes in by_kind.items()
+        if scopes
+    ]
+
+
+def _register(store: str) -> str:
+    return f"Run `enrich hooks register --store {store} --url https://…` with the receiver's public address."
 
 
 def _finding(store: str, problem: HookProblem, blocked: Mapping[str, int | None]) -> Finding:
@@ -45,8 +90,7 @@ def _finding(store: str, problem: HookProblem, blocked: Mapping[str, int | None]
     match problem.kind:
         case ProblemKind.MISSING:
             message = "does not exist: new orders are found only by polling, and some will miss their ten seconds."
-            cure = f"Run `enrich hooks register --store {store} --url https://…` with the receiver's public address."
-            return Finding(Level.ERROR, store, webhook, message, cure)
+            return Finding(Level.ERROR, store, webhook, message, _register(store))
         case ProblemKind.INACTIVE:
             message = "BigCommerce has deactivated it, as it does after two days of failed deliveries."
             return Finding(Level.ERROR, store, webhook, message, f"Check that the receiver answers, then run {repair}.")

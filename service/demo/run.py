@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import stamina
 
+from service import hooks
 from service.bigcommerce import Account, StoreApi, Transport
-from service.bigcommerce.clients.hooks import ORDER_CREATED, STATUS_UPDATED
 from service.bigcommerce.connection_pool import http_client
 from service.configuration import load_configuration
 from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
@@ -184,12 +184,14 @@ def _client(**options: Any) -> httpx.AsyncClient:
 
 
 async def _register_hooks(stores_file: Path, environ: dict[str, str], sandbox: str, receiver: str) -> None:
-    store = load_configuration(stores_file, environ).stores[STORE].store
+    configured = load_configuration(stores_file, environ).stores[STORE]
+    store = configured.store
     async with http_client() as http:
         transport = Transport(http, core_url=sandbox, b2b_url=sandbox)
         core = StoreApi(transport, Account(store.hash, store.access_tokens)).core
-        for scope in (ORDER_CREATED, STATUS_UPDATED):
-            await core.create_hook(scope, f"{receiver}/webhooks/bigcommerce", {})
+        outcome = await hooks.register(core, configured, f"{receiver}{hooks.WEBHOOK_PATH}")
+    if not outcome.is_complete:
+        raise DemoError("The sandbox did not take the webhooks.")
 
 
 def _free_ports(count: int) -> list[int]:

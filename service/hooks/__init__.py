@@ -5,11 +5,10 @@ from service.hooks.problems import (
     WEBHOOK_PATH,
     HookProblem,
     ProblemKind,
-    about_orders,
     find_problems,
     first_destination,
     is_receiver,
-    scopes_of,
+    needed_hooks,
 )
 from service.hooks.registration import (
     ChangeKind,
@@ -21,6 +20,7 @@ from service.hooks.registration import (
     remove,
     repair,
 )
+from service.hooks.scopes import Scopes, scopes_of
 from service.hooks.state import (
     HookState,
     has_delivery_problem,
@@ -38,14 +38,15 @@ __all__ = [
     "HookState",
     "ListedHook",
     "ProblemKind",
+    "Scopes",
     "StoreChanges",
-    "about_orders",
     "destination_of",
     "find_ours",
     "find_problems",
     "first_destination",
     "has_delivery_problem",
     "is_receiver",
+    "needed_hooks",
     "parse_problems",
     "read_listed",
     "register",

@@ -1,4 +1,4 @@
-"""What a store's webhooks need, and finding their problems."""
+"""Finds the problems of a store's webhooks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
-from service.bigcommerce.clients.hooks import ORDER_CREATED, STATUS_UPDATED, Hook, host_of, redact_url
-from service.stores import Store
+from service.bigcommerce.clients.hooks import Hook, host_of, redact_url
+from service.configuration import ConfiguredStore
+from service.hooks.scopes import Scopes, scopes_of
 
 # The path at which every receiver takes webhooks.
 WEBHOOK_PATH = "/webhooks/bigcommerce"
@@ -25,25 +26,25 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HookProblem:
-    """A problem and what has it: a scope, a domain or, for a foreign webhook, its destination."""
+    """A problem and what has it: a scope, a domain or, for a foreign webhook, its destination.
+
+    ``is_optional``: orders do not need the webhook that has it.
+    """
 
     kind: ProblemKind
     what: str
+    is_optional: bool = False
 
     @property
     def blocks_delivery(self) -> bool:
-        """Whether webhooks for orders do not arrive because of it."""
-        return self.kind is not ProblemKind.FOREIGN
+        """Whether webhooks that orders cannot do without do not arrive because of it."""
+        return self.kind is not ProblemKind.FOREIGN and not self.is_optional
 
 
-def scopes_of(store: Store) -> tuple[str, ...]:
-    """The scopes that this store needs webhooks for."""
-    return (ORDER_CREATED, STATUS_UPDATED) if store.incomplete_orders == "wait" else (ORDER_CREATED,)
-
-
-def about_orders(hooks: Iterable[Hook], store: Store) -> list[Hook]:
-    """The webhooks that cover a scope that the store needs."""
-    return [hook for hook in hooks if any(map(hook.covers, scopes_of(store)))]
+def needed_hooks(hooks: Iterable[Hook], configured: ConfiguredStore) -> list[Hook]:
+    """The webhooks that are sent for an event that the store needs, to any destination."""
+    scopes = scopes_of(configured)
+    return [hook for hook in hooks if scopes.are_needed_of(hook)]
 
 
 def is_receiver(destination: str) -> bool:
@@ -51,10 +52,20 @@ def is_receiver(destination: str) -> bool:
     return redact_url(destination).rstrip("/").endswith(WEBHOOK_PATH)
 
 
-def first_destination(hooks: Sequence[Hook]) -> str | None:
-    """The first destination with our receiver's path, preferably of an active webhook; None without one."""
+def first_destination(hooks: Sequence[Hook], configured: ConfiguredStore) -> str | None:
+    """The first destination with our receiver's path, of an essential webhook or an active one if possible, or None."""
+    scopes = scopes_of(configured)
     ours = [hook for hook in hooks if is_receiver(hook.destination)]
-    return next((hook.destination for hook in sorted(ours, key=lambda hook: not hook.is_active)), None)
+    ours.sort(key=lambda hook: (not scopes.is_essential(hook), not hook.is_active))
+    return ours[0].destination if ours else None
+
+
+def is_elsewhere(hook: Hook, scopes: Scopes) -> bool:
+    """Whether a webhook that is not ours is worth a word: it is sent for new orders, or it goes to a receiver.
+
+    Other programs have their own reasons to hear of changes.
+    """
+    return scopes.is_essential(hook) or is_receiver(hook.destination)
 
 
 def has_headers(hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> bool:
@@ -67,28 +78,32 @@ def has_headers(hook: Hook, accepted: Mapping[str, Sequence[SecretStr]]) -> bool
 
 
 def find_problems(
-    hooks: Sequence[Hook], store: Store, destination: str | None, blocked: Mapping[str, int | None]
+    hooks: Sequence[Hook],
+    configured: ConfiguredStore,
+    destination: str | None,
+    blocked: Mapping[str, int | None],
 ) -> list[HookProblem]:
-    """All problems of a store's webhooks, the worst first.
+    """All problems of a store's webhooks, by kind, the worst first.
 
-    ``hooks`` are the webhooks for the store's orders, ``destination`` is the URL of ours, ``blocked`` are the domains
-    that BigCommerce blocks.
+    ``hooks`` are those that the store needs, ``destination`` is the URL of ours, ``blocked`` are the domains that
+    BigCommerce blocks.
     """
+    scopes, accepted = scopes_of(configured), configured.store.webhook_headers
     ours = [hook for hook in hooks if hook.destination == destination]
-    foreign = [hook for hook in hooks if hook.destination != destination]
+    foreign = [hook for hook in hooks if hook.destination != destination and is_elsewhere(hook, scopes)]
     host = host_of(destination or "")
+
+    def of_hook(kind: ProblemKind, hook: Hook) -> HookProblem:
+        return HookProblem(kind, hook.scope, scopes.is_optional(hook))
+
     return [
         *(
-            HookProblem(ProblemKind.MISSING, scope)
-            for scope in scopes_of(store)
+            HookProblem(ProblemKind.MISSING, scope, scope in scopes.optional)
+            for scope in scopes.needed
             if not any(hook.covers(scope) for hook in ours)
         ),
-        *(HookProblem(ProblemKind.INACTIVE, hook.scope) for hook in ours if not hook.is_active),
-        *(
-            HookProblem(ProblemKind.HEADERS, hook.scope)
-            for hook in ours
-            if not has_headers(hook, store.webhook_headers)
-        ),
+        *(of_hook(ProblemKind.INACTIVE, hook) for hook in ours if not hook.is_active),
+        *(of_hook(ProblemKind.HEADERS, hook) for hook in ours if not has_headers(hook, accepted)),
         *([HookProblem(ProblemKind.BLOCKED, host)] if host in blocked else []),
         *(
             HookProblem(ProblemKind.FOREIGN, where)

@@ -13,15 +13,17 @@ from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.clients.hooks import Hook, host_of, read_blocked_domains, read_hooks, redact_url
 from service.bigcommerce.envelope import Document
 from service.bigcommerce.models import to_int
+from service.configuration import ConfiguredStore
 from service.errors import ConfigError, Problem, UpstreamError
 from service.hooks.problems import (
     WEBHOOK_PATH,
-    about_orders,
     first_destination,
     has_headers,
+    is_elsewhere,
     is_receiver,
-    scopes_of,
+    needed_hooks,
 )
+from service.hooks.scopes import Scopes, is_of_our_kind, scopes_of
 from service.stores import Store
 
 
@@ -39,13 +41,17 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HookChange:
-    """One change of a webhook, or why it failed (``reason``). ``destination`` contains no secrets."""
+    """One change of a webhook, or why it failed (``reason``). ``destination`` contains no secrets.
+
+    ``is_optional``: orders can do without this webhook.
+    """
 
     did: ChangeKind
     scope: str
     destination: str
     hook_id: int | None = None
     reason: str | None = None
+    is_optional: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -68,8 +74,8 @@ class StoreChanges:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no change failed."""
-        return all(step.is_done for step in self.steps)
+        """Whether all webhooks are in place that orders cannot do without."""
+        return all(step.is_done or step.is_optional for step in self.steps)
 
 
 def destination_of(url: str, *, from_sandbox: bool = False) -> str:
@@ -95,37 +101,37 @@ def destination_of(url: str, *, from_sandbox: bool = False) -> str:
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port).removesuffix(':')}{path}"
 
 
-async def register(core: Core, store: Store, destination: str, *, move: bool = False) -> StoreChanges:
+async def register(core: Core, configured: ConfiguredStore, destination: str, *, move: bool = False) -> StoreChanges:
     """Make the store's webhooks go to ``destination`` with the first secret of each header.
 
     With ``move``, a webhook of another receiver is redirected here instead of creating a new one. Failed changes are
     among the steps; raises UpstreamError when the webhooks cannot be read.
     """
-    hooks = about_orders(await read_hooks(core), store)
-    first = {name: secrets[:1] for name, secrets in store.webhook_headers.items()}
-    return await _reconcile(core, store, hooks, destination, first, move=move)
+    hooks = needed_hooks(await read_hooks(core), configured)
+    first = {name: secrets[:1] for name, secrets in configured.store.webhook_headers.items()}
+    return await _reconcile(core, configured, hooks, destination, first, move=move)
 
 
-async def repair(core: Core, store: Store, known: str | None) -> StoreChanges:
+async def repair(core: Core, configured: ConfiguredStore, known: str | None) -> StoreChanges:
     """Fix the webhooks to the ``known`` destination, else to the first one with our receiver's path.
 
     Raises ConfigError when there is neither, UpstreamError as ``register`` does.
     """
-    hooks = about_orders(await read_hooks(core), store)
-    destination = known or first_destination(hooks)
+    hooks = needed_hooks(await read_hooks(core), configured)
+    destination = known or first_destination(hooks, configured)
     if destination is None:
-        cure = f"Run `enrich hooks register --store {store.hash} --url https://…`."
+        cure = f"Run `enrich hooks register --store {configured.store.hash} --url https://…`."
         raise ConfigError(Problem("webhooks", "none of them goes to a receiver of ours.", cure))
-    return await _reconcile(core, store, hooks, destination, store.webhook_headers)
+    return await _reconcile(core, configured, hooks, destination, configured.store.webhook_headers)
 
 
 async def find_ours(core: Core, known: str | None, url: str | None = None) -> list[Hook]:
-    """The webhooks for orders that go to ``url``, else to the ``known`` destination, else to the only receiver.
+    """The webhooks of our kind that go to ``url``, else to the ``known`` destination, else to the only receiver.
 
-    ``url`` may have no path, and is compared without secrets. Raises ConfigError when there are several receivers and
-    ours is unknown.
+    Whatever the store needs now: its rules may have changed. ``url`` may have no path, and is compared without
+    secrets. Raises ConfigError when there are several receivers and ours is unknown.
     """
-    hooks = [hook for hook in await read_hooks(core) if hook.is_about_orders]
+    hooks = [hook for hook in await read_hooks(core) if is_of_our_kind(hook)]
     if url is not None:
         wanted = {redact_url(url), redact_url(url).rstrip("/") + WEBHOOK_PATH}
         return [hook for hook in hooks if redact_url(hook.destination) in wanted]
@@ -147,36 +153,50 @@ async def remove(core: Core, hooks: Iterable[Hook]) -> list[HookChange]:
 
 async def _reconcile(
     core: Core,
-    store: Store,
+    configured: ConfiguredStore,
     hooks: Sequence[Hook],
     destination: str,
     accepted: Mapping[str, Sequence[SecretStr]],
     *,
     move: bool = False,
 ) -> StoreChanges:
+    store, scopes = configured.store, scopes_of(configured)
     blocked = await read_blocked_domains(core)
     ours = [hook for hook in hooks if hook.destination == destination]
     others = [hook for hook in hooks if hook.destination != destination]
-    steps = [step for hook in ours for step in await _fix(core, store, hook, accepted)]
-    for scope in scopes_of(store):
+    steps = [
+        replace(step, is_optional=scopes.is_optional(hook))
+        for hook in ours
+        for step in await _fix(core, store, hook, accepted)
+    ]
+    for scope in scopes.needed:
         if any(hook.covers(scope) for hook in ours):
             continue
         old = _hook_to_move(others, scope) if move else None
         if old is None:
-            headers = _headers(store)
-            step = HookChange(ChangeKind.CREATED, scope, redact_url(destination))
-            steps += await _attempt(core.create_hook(scope, destination, headers), step, hide=headers.values())
+            steps.append(await _create(core, store, scope, destination, is_optional=scope in scopes.optional))
             continue
         moved = replace(old, destination=destination)
         headers = _headers(store, old)
-        steps += await _update(core, moved, headers, ChangeKind.MOVED, destination=destination, is_active=True)
-        if steps[-1].is_done:
+        (step,) = await _update(core, moved, headers, ChangeKind.MOVED, destination=destination, is_active=True)
+        steps.append(replace(step, is_optional=scopes.is_optional(old)))
+        if step.is_done:
             others.remove(old)
             ours.append(moved)
-    elsewhere = sorted({redact_url(hook.destination) for hook in others})
     host = host_of(destination)
     here = {host: blocked[host]} if host in blocked else {}
-    return StoreChanges(redact_url(destination), tuple(steps), tuple(elsewhere), here)
+    return StoreChanges(redact_url(destination), tuple(steps), _elsewhere(others, scopes), here)
+
+
+def _elsewhere(others: Iterable[Hook], scopes: Scopes) -> tuple[str, ...]:
+    return tuple(sorted({redact_url(hook.destination) for hook in others if is_elsewhere(hook, scopes)}))
+
+
+async def _create(core: Core, store: Store, scope: str, destination: str, *, is_optional: bool) -> HookChange:
+    headers = _headers(store)
+    step = HookChange(ChangeKind.CREATED, scope, redact_url(destination), is_optional=is_optional)
+    (done,) = await _attempt(core.create_hook(scope, destination, headers), step, hide=headers.values())
+    return done
 
 
 def _hook_to_move(hooks: Iterable[Hook], scope: str) -> Hook | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Self
 
 from redis.asyncio import Redis
@@ -30,7 +30,7 @@ class HookState:
         destination, touched = stored.get(b"destination"), stored.get(b"touched_at")
         return cls(
             None if destination is None else destination.decode(),
-            parse_problems(stored.get(b"troubles")),
+            parse_problems(stored.get(b"troubles")) | parse_problems(stored.get(b"optional_troubles"), optional=True),
             None if touched is None else float(touched),
         )
 
@@ -70,7 +70,15 @@ async def save_hook_state(
     checked_at: float,
 ) -> None:
     """Save the result of a run that began at ``checked_at``. A destination that is saved already stays."""
-    stored = {"troubles": json.dumps([astuple(problem) for problem in problems]), "checked_at": f"{checked_at:.3f}"}
+    # Apart, so that gauges, alerts and older versions of this service see only what orders cannot do without.
+    troubles: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
+    for problem in problems:
+        troubles[problem.is_optional].append((problem.kind.value, problem.what))
+    stored = {
+        "troubles": json.dumps(troubles[False]),
+        "optional_troubles": json.dumps(troubles[True]),
+        "checked_at": f"{checked_at:.3f}",
+    }
     if touched_at is not None:
         stored["touched_at"] = f"{touched_at:.3f}"
     async with redis.pipeline(transaction=True) as pipe:
@@ -85,9 +93,10 @@ async def set_destination(redis: Redis, store: str, destination: str) -> None:
     await redis.hset(hook_key(store), "destination", destination)  # type: ignore[misc]
 
 
-def parse_problems(stored: bytes | None) -> frozenset[HookProblem]:
+def parse_problems(stored: bytes | None, *, optional: bool = False) -> frozenset[HookProblem]:
     """Parse saved problems; none when another version of this service saved them in another form."""
     try:
-        return frozenset(HookProblem(ProblemKind(kind), str(what)) for kind, what in json.loads(stored or b"[]"))
+        read = json.loads(stored or b"[]")
+        return frozenset(HookProblem(ProblemKind(kind), str(what), optional) for kind, what in read)
     except (TypeError, ValueError):
         return frozenset()

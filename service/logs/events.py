@@ -66,6 +66,7 @@ class Event(StrEnum):
     POLLING_STARTED = "polling_started"
     POLLING_ENDED = "polling_ended"
     HOOK_MISSING = "hook_missing"
+    HOOKS_NOT_REGISTERED = "hooks_not_registered"
     HOOK_FOREIGN = "hook_foreign"
     HOOK_REACTIVATED = "hook_reactivated"
     HOOK_NOT_REACTIVATED = "hook_not_reactivated"

@@ -12,7 +12,9 @@ from standardwebhooks import Webhook as Signer
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from service.configuration import ConfiguredStore
 from service.orders.state.queue import Counts, EnqueueResult, Queue, Webhook
+from service.rules import compile_rules
 from service.stores import Store
 
 SECRET = "the client secret of abc123"
@@ -27,6 +29,12 @@ def a_store(store_hash: str = "abc123", **changes: Any) -> Store:
         "po_number": "order.customer_message",
     } | changes
     return Store.model_validate({key: value for key, value in table.items() if value is not None})
+
+
+def a_configured_store(store_hash: str = "abc123", **changes: Any) -> ConfiguredStore:
+    """The same with its compiled rules. It follows no changes, unless told to: no optional webhook is needed."""
+    store = a_store(store_hash, **{"follow": "0s", **changes})
+    return ConfiguredStore(store, compile_rules(store))
 
 
 def a_body(**changes: Any) -> bytes:

@@ -11,15 +11,18 @@ import structlog
 
 from service.bigcommerce import Account, Priority, QuotaWaitingApi, StoreApi
 from service.bigcommerce.clients.hooks import Hook, read_blocked_domains, read_hooks
-from service.errors import Refused
+from service.configuration import ConfiguredStore
+from service.errors import CredentialsRefused, Refused
 from service.hooks import (
     HookProblem,
     HookState,
     ProblemKind,
-    about_orders,
+    Scopes,
     find_problems,
     first_destination,
+    needed_hooks,
     save_hook_state,
+    scopes_of,
 )
 from service.logs import Event
 from service.stores import Store
@@ -56,6 +59,9 @@ class HookMonitor(PeriodicTask):
     async def run_once(self, store: Store) -> float:
         """Check and repair the store's webhooks; returns in how many seconds the next run is due."""
         began = self._clock()
+        configured = self._resources.configuration.stores.get(store.hash)
+        if configured is None:
+            return self._every_s
         # While webhooks are missing, orders may miss their windows.
         polling = await self._polling.get(store.hash)
         api = QuotaWaitingApi(
@@ -65,48 +71,67 @@ class HookMonitor(PeriodicTask):
             priority=Priority.VERIFY if polling else Priority.BACKGROUND,
         )
         known = await HookState.read(self._resources.redis, store.hash)
-        hooks = about_orders(await read_hooks(api.core), store)
+        hooks = needed_hooks(await read_hooks(api.core), configured)
         blocked = await read_blocked_domains(api.core)
 
-        destination = known.destination or first_destination(hooks)
+        destination = known.destination or first_destination(hooks, configured)
         ours = [hook for hook in hooks if hook.destination == destination]
-        problems = find_problems(hooks, store, destination, blocked)
+        problems = find_problems(hooks, configured, destination, blocked)
         blocking = [problem for problem in problems if problem.blocks_delivery]
         if blocking:
             await self._polling.start(store.hash, f"webhook {blocking[0].kind}")
             api.priority = Priority.VERIFY
-        refusals = await _reactivate(api, ours)
-        touched_at = await self._touch_idle(api, store.hash, ours, known)
+        refusals = await _reactivate(api, ours, scopes_of(configured))
+        touched_at = await self._touch_idle(api, configured, ours, known)
         _log_changes(known.problems, problems, blocked, refusals)
         await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at, checked_at=began)
         return self._problem_every_s if blocking else self._every_s
 
-    async def _touch_idle(self, api: StoreApi, store: str, hooks: Iterable[Hook], known: HookState) -> float | None:
+    async def _touch_idle(
+        self, api: StoreApi, configured: ConfiguredStore, hooks: Iterable[Hook], known: HookState
+    ) -> float | None:
         """Update webhooks that had no event for long, so that they do not expire; returns when that was last done."""
-        now = self._clock()
-        last = max(await self._polling.webhook_at(store) or 0.0, known.touched_at or 0.0)
-        idle = [hook for hook in hooks if hook.is_active and now - max(last, hook.updated_at) > MAX_IDLE_S]
-        for hook in idle:
-            if hook.id is not None:
-                await api.core.update_hook(hook.id, is_active=True)
+        now, store, scopes = self._clock(), configured.store.hash, scopes_of(configured)
+        touched_at, webhook_at = known.touched_at or 0.0, await self._polling.webhook_at(store) or 0.0
+
+        def is_idle(hook: Hook) -> bool:
+            # When an order came tells nothing of events that are rarer.
+            event_at = webhook_at if scopes.is_essential(hook) else 0.0
+            return now - max(event_at, touched_at, hook.updated_at) > MAX_IDLE_S
+
+        active = [hook for hook in hooks if hook.is_active]
+        if not any(map(is_idle, active)):
+            return known.touched_at
+        # All at once, because there is one time for all of them.
+        for hook in active:
+            if await _switch_on(api, hook, scopes) is None:
                 log.info(Event.HOOK_IDLE, store=store, scope=hook.scope, hook_id=hook.id)
-        return now if idle else known.touched_at
+        return now
 
 
-async def _reactivate(api: StoreApi, hooks: Iterable[Hook]) -> dict[str, str]:
+async def _reactivate(api: StoreApi, hooks: Iterable[Hook], scopes: Scopes) -> dict[str, str]:
     """Switch on inactive webhooks; returns, by scope, why BigCommerce refused."""
-    refusals = {}
-    for hook in hooks:
-        if hook.is_active:
-            continue
-        if hook.id is None:
-            refusals[hook.scope] = "it has no id"
-            continue
-        try:
-            await api.core.update_hook(hook.id, is_active=True)
-        except Refused as refused:
-            refusals[hook.scope] = refused.message
-    return refusals
+    inactive = [hook for hook in hooks if not hook.is_active]
+    reasons = {hook.scope: await _switch_on(api, hook, scopes) for hook in sorted(inactive, key=scopes.is_optional)}
+    return {scope: reason for scope, reason in reasons.items() if reason is not None}
+
+
+async def _switch_on(api: StoreApi, hook: Hook, scopes: Scopes) -> str | None:
+    """Update a webhook as active; returns why BigCommerce refused. Raises other UpstreamErrors.
+
+    An optional webhook may need an OAuth scope that the token lacks: that is a refusal, and says nothing of the others.
+    """
+    if hook.id is None:
+        return "it has no id"
+    try:
+        await api.core.update_hook(hook.id, is_active=True)
+    except Refused as refused:
+        return refused.message
+    except CredentialsRefused as refused:
+        if refused.status == 403 and scopes.is_optional(hook):
+            return refused.message
+        raise
+    return None
 
 
 def _log_changes(
@@ -116,8 +141,12 @@ def _log_changes(
     refusals: Mapping[str, str],
 ) -> None:
     """Log new problems, and problems that are solved."""
-    for problem in now:
-        if problem not in before:
+    new = [problem for problem in now if problem not in before]
+    not_registered = [problem for problem in new if problem.is_optional and problem.kind is ProblemKind.MISSING]
+    if not_registered:
+        log.warning(Event.HOOKS_NOT_REGISTERED, scopes=[problem.what for problem in not_registered])
+    for problem in new:
+        if problem not in not_registered:
             _log_problem(problem, blocked, refusals)
     for problem in before:
         if problem not in now:
@@ -125,15 +154,16 @@ def _log_changes(
 
 
 def _log_problem(problem: HookProblem, blocked: Mapping[str, int | None], refusals: Mapping[str, str]) -> None:
+    log_failure = log.warning if problem.is_optional else log.error
     match problem.kind:
         case ProblemKind.MISSING:
             log.error(Event.HOOK_MISSING, scope=problem.what)
         case ProblemKind.INACTIVE if problem.what in refusals:
-            log.error(Event.HOOK_NOT_REACTIVATED, scope=problem.what, reason=refusals[problem.what])
+            log_failure(Event.HOOK_NOT_REACTIVATED, scope=problem.what, reason=refusals[problem.what])
         case ProblemKind.INACTIVE:
             log.warning(Event.HOOK_REACTIVATED, scope=problem.what)
         case ProblemKind.HEADERS:
-            log.error(Event.HOOK_HEADERS_DIFFER, scope=problem.what)
+            log_failure(Event.HOOK_HEADERS_DIFFER, scope=problem.what)
         case ProblemKind.BLOCKED:
             log.warning(Event.HOOK_BLOCKED, domain=problem.what, seconds_left=blocked[problem.what])
         case ProblemKind.FOREIGN:

@@ -23,7 +23,6 @@ COMPANY_USER_UPDATED = "store/company/user/updated"
 COMPANY_STATUS_UPDATED = "store/company/statusUpdated"
 COMPANY_CHANGED = (COMPANY_USER_CREATED, COMPANY_USER_UPDATED, COMPANY_STATUS_UPDATED)
 """B2B Edition's: who may buy for a Company. Their data have ``company_id`` and, for a user, ``user_id``; no order."""
-ALL_ORDER_EVENTS = "store/order/*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,13 @@ class Hook:
         )
 
     def covers(self, scope: str) -> bool:
-        """Whether it is sent for events of this scope."""
-        return self.scope in (scope, ALL_ORDER_EVENTS)
+        """Whether it is sent for events of this scope. One that ends in ``/*`` counts for all scopes below it."""
+        return self.scope == scope or (self.is_wildcard and scope.startswith(self.scope.removesuffix("*")))
 
     @property
-    def is_about_orders(self) -> bool:
-        """Whether it is sent when an order is created or its status changes."""
-        return self.covers(ORDER_CREATED) or self.covers(STATUS_UPDATED)
+    def is_wildcard(self) -> bool:
+        """Whether it is for all scopes below one, such as ``store/order/*``."""
+        return self.scope.endswith("/*")
 
 
 async def read_hooks(core: Core) -> list[Hook]:

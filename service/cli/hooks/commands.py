@@ -16,11 +16,10 @@ from service.cli.common.options import AnyStoreOption, StoreOption, YesOption, c
 from service.cli.common.output import open_console, print_json, sanitize, with_cure
 from service.cli.common.session import Session, open_session
 from service.cli.hooks.tables import listed_as_dicts, listed_table, notes, result_as_dict, step_as_dict, steps_table
-from service.configuration import load_configuration
+from service.configuration import ConfiguredStore, load_configuration
 from service.errors import EnrichError
 from service.hooks import HookChange, HookState, ListedHook, StoreChanges
 from service.settings import Settings
-from service.stores import Store
 
 HELP = """Show, register, repair and remove the stores' webhooks.
 
@@ -53,13 +52,16 @@ def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False) -> Non
     blocked         BigCommerce sends nothing to this domain for now
     foreign         the webhook goes to another destination
 
+    "optional" stands behind the state of a webhook that orders can do without: it tells sooner of late values, later
+    changes, and buyers who joined a Company.
+
     Exit code 1 if a store's webhooks could not be read.
 
     Example: enrich hooks list --store abc123
     """
 
-    async def work(core: Core, store: Store, destinations: _Destinations) -> list[ListedHook]:
-        return await hooks.read_listed(core, store, await destinations.destination(store.hash))
+    async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> list[ListedHook]:
+        return await hooks.read_listed(core, configured, await destinations.destination(configured.store.hash))
 
     results = _for_each_store(store, work, without_redis=UNKNOWN_DESTINATION)
     if as_json:
@@ -89,18 +91,19 @@ def register(
     """Register the stores' webhooks for this service.
 
     Creates webhooks that are missing, activates inactive ones, and sets the headers of webhook_headers (the first
-    secret of each). Does not touch webhooks that are right. Run it again after you change the URL, incomplete_orders
-    or a header's secret. Set REDIS_URL, so that the workers know the new URL. Exit code 1 if something failed.
+    secret of each). Does not touch webhooks that are right. Which ones a store needs follows from its rules and from
+    incomplete_orders, late_values and follow: run it again after you change these, the URL or a header's secret. Set
+    REDIS_URL, so that the workers know the new URL. Exit code 1 if something failed that orders cannot do without.
 
     Example: enrich hooks register --url https://enrich.example.com
     """
     endpoints = load_configuration(Settings.load().enrich_config).endpoints
     destination = hooks.destination_of(url, from_sandbox=endpoints.is_local)
 
-    async def work(core: Core, store: Store, destinations: _Destinations) -> StoreChanges:
-        outcome = await hooks.register(core, store, destination, move=move)
+    async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> StoreChanges:
+        outcome = await hooks.register(core, configured, destination, move=move)
         if outcome.is_complete:
-            await destinations.set_destination(store.hash, destination)
+            await destinations.set_destination(configured.store.hash, destination)
         return outcome
 
     results = _for_each_store(
@@ -115,13 +118,13 @@ def repair(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
 
     Activates inactive webhooks, sets headers that differ, and creates missing webhooks at the URL that was registered
     last. It cannot unblock a domain: BigCommerce does that by itself after some minutes. Exit code 1 if something
-    failed.
+    failed that orders cannot do without.
 
     Example: enrich hooks repair --store abc123
     """
 
-    async def work(core: Core, store: Store, destinations: _Destinations) -> StoreChanges:
-        return await hooks.repair(core, store, await destinations.destination(store.hash))
+    async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> StoreChanges:
+        return await hooks.repair(core, configured, await destinations.destination(configured.store.hash))
 
     _report(_for_each_store(store, work, without_redis=UNKNOWN_DESTINATION), as_json)
 
@@ -135,7 +138,7 @@ def remove(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a store's webhooks about orders.
+    """Delete a store's webhooks of this service.
 
     Without webhooks the service polls the store for new orders: this is slower, and some orders miss their window.
 
@@ -187,14 +190,14 @@ class _Destinations:
 
 
 def _for_each_store(
-    wanted: str | None, work: Callable[[Core, Store, _Destinations], Awaitable[T]], *, without_redis: str
+    wanted: str | None, work: Callable[[Core, ConfiguredStore, _Destinations], Awaitable[T]], *, without_redis: str
 ) -> Results[T]:
     """Do the work for one store or for all stores concurrently. One store's error does not stop the others."""
 
     async def one(session: Session, name: str, destinations: _Destinations) -> T | EnrichError:
         configured = session.configuration.stores[name]
         try:
-            return await work(session.api(configured).core, configured.store, destinations)
+            return await work(session.api(configured).core, configured, destinations)
         except EnrichError as error:
             return error
 

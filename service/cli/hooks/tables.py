@@ -31,11 +31,15 @@ DONE = {
 
 
 def notes(outcomes: Mapping[str, StoreChanges]) -> Iterable[str]:
-    """Notes about each store: blocked domains, and webhooks that go to other destinations."""
+    """Notes about each store: blocked domains, optional webhooks that failed, webhooks to other destinations."""
     for name, outcome in outcomes.items():
         for domain, seconds in outcome.blocked.items():
             span = "" if seconds is None else f" for {_duration(seconds)} more"
             yield f"{name}: BigCommerce sends nothing to {domain}{span}. Wait until the block ends."
+        refused = [step.scope for step in outcome.steps if step.is_optional and not step.is_done]
+        if refused:
+            cost = "Orders are enriched all the same; what comes or changes after them is noticed later."
+            yield f"{name}: warning: {', '.join(refused)}: not in place. {cost}"
         for destination in outcome.elsewhere:
             note = f"{name}: {destination} gets these events too. Its webhooks were not changed."
             cure = f" If it is no longer in use: enrich hooks remove --store {name} --url {destination}"
@@ -65,8 +69,9 @@ def listed_table(results: Mapping[str, Sequence[ListedHook] | EnrichError]) -> T
 def _state(line: ListedHook) -> Text:
     left = "" if line.blocked_s is None else f" {_duration(line.blocked_s)} left"
     words = [STATES[kind] + (left if kind is ProblemKind.BLOCKED else "") for kind in line.problems]
-    colour = "green" if not words else "yellow" if line.problems == (ProblemKind.FOREIGN,) else "red"
-    return Text(", ".join(words) or "active", colour)
+    is_minor = line.is_optional or line.problems == (ProblemKind.FOREIGN,)
+    colour = "green" if not words else "yellow" if is_minor else "red"
+    return Text(", ".join([*(words or ["active"]), *(["optional"] if line.is_optional else [])]), colour)
 
 
 def steps_table(steps: Mapping[str, Sequence[HookChange]]) -> Table:
@@ -74,8 +79,9 @@ def steps_table(steps: Mapping[str, Sequence[HookChange]]) -> Table:
     table = _table("STORE", "ID", "SCOPE", "DESTINATION", "CHANGE")
     for name, of_store in steps.items():
         for step in of_store:
-            done = f"{DONE[step.did]}: {step.reason}" if step.reason else DONE[step.did]
-            colour = "green" if step.is_done else "red"
+            words = DONE[step.did] if step.is_done or not step.is_optional else "failed (optional)"
+            done = f"{words}: {step.reason}" if step.reason else words
+            colour = "green" if step.is_done else "yellow" if step.is_optional else "red"
             table.add_row(name, str(step.hook_id or ""), Text(step.scope), Text(step.destination), Text(done, colour))
     return table
 
@@ -107,6 +113,7 @@ def listed_as_dicts(store: str, result: Sequence[ListedHook] | EnrichError) -> l
             "is_active": line.is_active,
             "troubles": line.problems,
             "blocked_s": line.blocked_s,
+            "optional": line.is_optional,
             "updated_at": f"{updated:%Y-%m-%dT%H:%M:%SZ}" if (updated := _moment(line.updated_at)) else None,
         }
         for line in result
@@ -117,7 +124,8 @@ def result_as_dict(store: str, result: StoreChanges | EnrichError) -> dict[str, 
     """The changes for a store, or its error."""
     if isinstance(result, EnrichError):
         return {"store": store, "error": str(result)}
-    return {"store": store, **asdict(result), "steps": [step_as_dict(step) for step in result.steps]}
+    steps = [step_as_dict(step) | {"optional": step.is_optional} for step in result.steps]
+    return {"store": store, **asdict(result), "steps": steps}
 
 
 def step_as_dict(step: HookChange) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def create(call: Call) -> Done:
     for name in ("scope", "destination"):
         if name not in fields:
             raise _invalid(**{name: "error.path.missing"})
+    _check_scope(call, fields["scope"])
     _check_room(call, fields["scope"], fields["destination"])
     hook = call.store.add_hook(now=call.now, **fields)
     return Done({"data": _document(call, hook), "meta": {}})
@@ -112,6 +113,12 @@ def _find(call: Call) -> Hook:
     if found is None:
         raise Refusal(404, f"Webhook with id [{call.path['hook_id']}] not found")
     return found
+
+
+def _check_scope(call: Call, scope: str) -> None:
+    """Events of B2B Edition need an OAuth scope of their own."""
+    if scope.startswith("store/company/") and "b2b_modify" in call.store.spec.missing_scopes:
+        raise Refusal(403, "You don't have a required scope to access the endpoint")
 
 
 def _check_room(call: Call, scope: str, destination: str, exclude: Hook | None = None) -> None:

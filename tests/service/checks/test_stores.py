@@ -26,6 +26,8 @@ STORE = """
 [stores.sandbox]
 access_token = "sandbox-access-token"
 client_secret = "sandbox-client-secret"
+late_values = "0s"
+follow = "0s"
 po_number = { from = ["metafields.checkout.po_number", "customer.company"] }
 [stores.sandbox.extra_fields]
 "Account No" = { from = 'company.extraFields."ERP Account"', required = true }

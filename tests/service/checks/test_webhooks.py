@@ -15,6 +15,7 @@ from tests.fakes.upstream import FakeUpstream, store_api
 CREATED, STATUS = "store/order/created", "store/order/statusUpdated"
 OURS = "https://me.example/webhooks/bigcommerce"
 FOREIGN = "https://erp.example/hook"
+FOLLOWS_NOT = 'follow = "0s"\n'
 
 MISSING = (
     f"error  webhook {CREATED}  does not exist: new orders are found only by polling, and some will miss their ten"
@@ -35,7 +36,7 @@ def hook(
 def check(
     folder: Path, *hooks: Hook, keys: str = "", destination: str | None = OURS, **blocked: int | None
 ) -> list[str]:
-    store = configured(folder, keys=keys).store
+    store = configured(folder, keys=f"{'' if 'follow' in keys else FOLLOWS_NOT}{keys}")
     by_host = {name.replace("_", "."): left for name, left in blocked.items()}
     return lines(webhook_findings(store, hooks, destination, by_host))
 
@@ -106,12 +107,55 @@ def test_secrets_in_a_destination_are_not_shown(tmp_path: Path) -> None:
     assert "pw" not in str(check(tmp_path, hook(destination=destination)))
 
 
+# ── optional webhooks ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+FOLLOWS = 'follow = "24h"\n'
+OPTIONAL = "store/order/updated, store/company/user/created, store/company/user/updated, store/company/statusUpdated"
+NOT_NEEDED = "Orders are enriched all the same; what comes or changes after them is noticed later."
+
+
+def test_missing_optional_webhooks_are_one_warning(tmp_path: Path) -> None:
+    assert check(tmp_path, hook(), keys=FOLLOWS) == [
+        f"warning  webhooks  {OPTIONAL}: not registered. {NOT_NEEDED}"
+        " Run `enrich hooks register --store abc123 --url https://…` with the receiver's public address.",
+        f"ok  webhook {CREATED}  goes to {OURS}.",
+    ]
+
+
+def test_without_any_webhook_the_error_alone_names_the_cure(tmp_path: Path) -> None:
+    assert check(tmp_path, destination=None, keys=FOLLOWS) == [MISSING]
+
+
+def test_optional_webhooks_that_do_not_work_are_a_warning_for_each_reason(tmp_path: Path) -> None:
+    header = {"X-Key": "k"}
+    hooks = [hook(headers=header), hook("store/company/*", headers=header, is_active=False)]
+    found = check(tmp_path, *hooks, hook("store/order/updated"), keys=FOLLOWS + 'webhook_headers = { X-Key = "k" }\n')
+    assert found == [
+        f"warning  webhooks  store/company/*: deactivated by BigCommerce. {NOT_NEEDED}"
+        " Run `enrich hooks repair --store abc123`.",
+        "warning  webhooks  store/order/updated: without the webhook_headers of the stores file, so the receiver"
+        f" refuses the deliveries. {NOT_NEEDED} Run `enrich hooks repair --store abc123`.",
+        f"ok  webhook {CREATED}  goes to {OURS}.",
+    ]
+
+
+def test_a_wildcard_counts_and_what_is_not_documented_is_said(tmp_path: Path) -> None:
+    store = configured(tmp_path, '"A" = "metafields.a.b"', keys=FOLLOWS)
+    found = lines(webhook_findings(store, [hook("store/order/*"), hook("store/company/*")], OURS, {}))
+    assert found == [
+        f"ok  webhook store/order/*  goes to {OURS}."
+        " BigCommerce does not document whether it is also sent for metafields.",
+        f"ok  webhook store/company/*  goes to {OURS}.",
+    ]
+
+
 # ── read from BigCommerce ───────────────────────────────────────────────────────────────────────────────────────
 
 
 async def ask(folder: Path, upstream: FakeUpstream, destination: str | None = None) -> list[str]:
     async with store_api(upstream) as api:
-        return lines(await check_webhooks(api.core, configured(folder).store, Endpoints(), destination))
+        return lines(await check_webhooks(api.core, configured(folder, keys=FOLLOWS_NOT), Endpoints(), destination))
 
 
 def answer(**hook: Any) -> dict[str, Any]:

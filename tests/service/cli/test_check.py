@@ -21,6 +21,7 @@ GOOD = """
 name = "Great [Buys]"
 access_token = "env:TOKEN"
 client_secret = "env:SECRET"
+follow = "0s"
 po_number = "order.customer_message"
 extra_fields = {{ "Account No" = {{ value = "A-1" }} }}
 """

@@ -22,6 +22,12 @@ from tests.fakes.sandbox import RunningSandbox, running_sandbox
 pytestmark = pytest.mark.integration
 
 CREATED, STATUS = "store/order/created", "store/order/statusUpdated"
+FOLLOWED = (
+    "store/order/updated",
+    "store/company/user/created",
+    "store/company/user/updated",
+    "store/company/statusUpdated",
+)
 HOST = "https://hooks.example.com"
 OURS = f"{HOST}/webhooks/bigcommerce"
 OLD = "https://old.example.com/webhooks/bigcommerce"
@@ -36,6 +42,7 @@ client_secret = "sandbox-client-secret"
 webhook_headers = {{ "X-Key" = ["new-header-secret", "old-header-secret"] }}
 incomplete_orders = "wait"
 po_number = "order.customer_message"
+follow = "{follow}"
 """
 
 
@@ -47,10 +54,10 @@ class HooksStack:
     folder: Path
     command: Enrich
 
-    def configure(self, **tokens: str) -> None:
-        """These stores, by their access tokens."""
+    def configure(self, *, follow: str = "0s", **tokens: str) -> None:
+        """These stores, by their access tokens. With "0s" they need no optional webhook."""
         lines = [f'[bigcommerce]\napi_url = "{self.sandbox.url}"\nb2b_api_url = "{self.sandbox.url}"\n']
-        lines += [STORE.format(store=store, token=token) for store, token in tokens.items()]
+        lines += [STORE.format(store=store, token=token, follow=follow) for store, token in tokens.items()]
         (self.folder / "stores.toml").write_text("".join(lines))
 
     async def enrich(self, *words: str) -> CommandResult:
@@ -169,6 +176,7 @@ async def test_list_as_json_is_for_scripts(stack: HooksStack) -> None:
         "is_active": False,
         "troubles": ["inactive"],
         "blocked_s": None,
+        "optional": False,
     }
     assert (missing["id"], missing["scope"], missing["troubles"]) == (None, STATUS, ["missing"])
 
@@ -277,7 +285,16 @@ async def test_register_as_json_is_for_scripts(stack: HooksStack) -> None:
     assert store == {
         "store": "sandbox",
         "destination": OURS,
-        "steps": [{"did": "headers_set", "scope": CREATED, "id": hook_id, "destination": OURS, "reason": None}],
+        "steps": [
+            {
+                "did": "headers_set",
+                "scope": CREATED,
+                "id": hook_id,
+                "destination": OURS,
+                "reason": None,
+                "optional": False,
+            }
+        ],
         "elsewhere": [OLD],
         "blocked": {},
     }
@@ -331,6 +348,66 @@ async def test_register_that_bigcommerce_refuses_says_why(stack: HooksStack) -> 
     assert first[-1].startswith("failed: Create a Webhook: 422: ")
     assert "There are 10 webhooks with this scope." in first[-1]
     assert second[-1].startswith("created")
+
+
+async def test_register_creates_optional_webhooks_too_and_says_which_they_are(stack: HooksStack) -> None:
+    stack.configure(follow="24h", sandbox="sandbox-access-token")
+    await stack.enrich("register", "--url", HOST)
+
+    (store,) = json.loads((await stack.enrich("register", "--url", HOST, "--json")).out)
+    assert [(step["did"], step["scope"], step["optional"]) for step in store["steps"]] == [
+        ("kept", CREATED, False),
+        ("kept", STATUS, False),
+        *(("kept", scope, True) for scope in FOLLOWED),
+    ]
+    shown = rows(await stack.enrich("list"))
+    assert [(row[2], row[-1]) for row in shown] == [
+        (CREATED, "active"),
+        (STATUS, "active"),
+        *((scope, "active, optional") for scope in FOLLOWED),
+    ]
+
+
+async def test_optional_webhooks_that_bigcommerce_refuses_are_a_warning(
+    stack: HooksStack, known_destination: Callable[[], Awaitable[str | None]]
+) -> None:
+    stack.configure(follow="24h", sandbox="sandbox-access-token")
+    await stack.sandbox.put_store(missing_scopes=["b2b_modify"])
+
+    ran = await stack.enrich("register", "--url", HOST)
+
+    assert (ran.code, ran.err) == (0, "")
+    refused = ", ".join(FOLLOWED[1:])
+    *table, note = ran.out.splitlines()
+    assert note == (
+        f"sandbox: warning: {refused}: not in place. Orders are enriched all the same; what comes or changes after"
+        " them is noticed later."
+    )
+    words = [re.split(r"  +", line.strip())[-1] for line in table[1:]]
+    assert [text.partition(":")[0] for text in words] == 3 * ["created; the first webhook may take a minute"] + 3 * [
+        "failed (optional)"
+    ]
+    assert all("Create a Webhook: 403" in text for text in words[3:])
+    assert [scope for scope, *_ in await stack.hooks()] == [CREATED, STATUS, FOLLOWED[0]]
+    assert await known_destination() == OURS
+    assert (await stack.enrich("repair")).code == 0
+    assert [row[-1] for row in rows(await stack.enrich("list"))] == 3 * ["missing, optional"] + [
+        "active",
+        "active",
+        "active, optional",
+    ]
+
+
+async def test_remove_deletes_optional_webhooks_also_when_they_are_not_needed_any_more(stack: HooksStack) -> None:
+    stack.configure(follow="24h", sandbox="sandbox-access-token")
+    await stack.enrich("register", "--url", HOST)
+    stack.configure(follow="0s", sandbox="sandbox-access-token")
+    await stack.hook("store/product/updated")
+
+    ran = await stack.enrich("remove", "--yes", "--json")
+
+    assert (ran.code, done(ran)) == (0, [("deleted", scope) for scope in (CREATED, STATUS, *FOLLOWED)])
+    assert [scope for scope, *_ in await stack.hooks()] == ["store/product/updated"]
 
 
 async def test_a_register_that_failed_does_not_change_the_known_destination(
