@@ -20,6 +20,7 @@ from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
+from service.orders.state.store_history import StoreHistory
 from service.orders.state.transitions import Transitions
 from service.redis.client import TRANSIENT_ERRORS, connect
 from workers.tracing import Tracer, open_tracer
@@ -46,9 +47,10 @@ class Resources:
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
+    history: StoreHistory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clock = RedisClock(self.redis)
+        self.clock, self.history = RedisClock(self.redis), StoreHistory(self.redis)
 
 
 @asynccontextmanager

@@ -40,7 +40,8 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
 def _count(resources: Resources, entry: Entry) -> None:
     metrics, age = resources.metrics, entry.create_age
     metrics.orders.labels(entry.store, entry.status.value).inc()
-    if age is not None:
+    # A window that is only inferred, and a Create that was sent long after it on purpose, say nothing about the window.
+    if age is not None and entry.window_opened_at is None and not entry.late_creates:
         metrics.create_age.observe(age)
         metrics.create_margin.observe(WINDOW_LENGTH_S - age)
     ages = [(stage.value, entry.age_at(stage)) for stage in Stage]

@@ -13,7 +13,7 @@ from enum import StrEnum
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, STATUS_UPDATED
+from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_CREATED, STATUS_UPDATED
 from service.errors import QueueUnavailable
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
@@ -89,6 +89,9 @@ class Queue:
         Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
         times = {} if webhook.created_at is None else {Stage.WEBHOOK_SENT: webhook.created_at}
+        fields: dict[str, object] = {"source": "webhook", "webhook_id": webhook.webhook_id}
+        if webhook.scope == ORDER_CREATED and webhook.created_at is not None:
+            fields["announced_at"] = webhook.created_at
         clock = self._clock or time.time
 
         async def enqueue() -> EnqueueResult:
@@ -102,7 +105,7 @@ class Queue:
                 reported_at=webhook.created_at,
                 received_ago_s=max(0.0, clock() - webhook.received_at),
                 times=times,
-                fields={"source": "webhook", "webhook_id": webhook.webhook_id},
+                fields=fields,
             )
 
         try:

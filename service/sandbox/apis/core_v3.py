@@ -15,6 +15,9 @@ from service.sandbox.state import Order
 
 METAFIELDS_PER_ORDER = 250
 
+PLATFORM_NAMESPACE = "b2b"
+"""Of the platform's own metafields. It is not documented: clients must not rely on it."""
+
 _CUSTOMER_FIELDS = {"id", "email", "first_name", "last_name", "company", "customer_group_id"}
 
 
@@ -65,7 +68,10 @@ def cart_metafields(call: Call) -> Done:
 
 
 def _metafields(call: Call, order: Order) -> list[dict[str, Any]]:
-    return _documents(call, order, order.metafields, "order", order.id)
+    metafields = {namespace: dict(keys) for namespace, keys in order.metafields.items()}
+    if order.order_type is not None and order.order_type_at <= call.now:
+        metafields.setdefault(PLATFORM_NAMESPACE, {})["orderType"] = order.order_type
+    return _documents(call, order, metafields, "order", order.id)
 
 
 def _documents(
