@@ -212,7 +212,8 @@ class Lifecycle:
             dated = await date_order(self.entry, order, self._history, self._upstream.now())
         except ValueError:
             return Finished(Status.FAILED, "the order has no date_created that can be read")
-        self._retry.window, self._creates_late = dated.window, dated.is_open_perhaps
+        self._retry.window = dated.window
+        self._creates_late |= dated.is_open_perhaps
         self.entry.times[Stage.READ] = self._clock()
         self.entry.customer_id = to_int(order.get("customer_id"))
         return await self._skip(order) or self._resolve_values
@@ -321,7 +322,8 @@ class Lifecycle:
             self.entry.late_creates -= is_late
             raise
         except Refused as refused:
-            self._creates_late = is_late  # the values may be mended
+            self._creates_late = is_late  # its values are refused, and may be mended
+            self.entry.late_creates -= is_late
             return await self._after_refusal(refused)
         note_answered(self.entry, self._clock())
         return Written()

@@ -53,8 +53,8 @@ async def before_late_create(
     To be asked only when B2B Edition itself has just answered that it has no record. ``now`` is on our clock, the age
     on BigCommerce's.
     """
-    last = entry.late_create_at
-    if last is not None and (entry.late_creates >= MAX_LATE_CREATES or now - last < LATE_CREATE_INTERVAL_S):
+    is_too_soon = now - (entry.late_create_at or 0.0) < LATE_CREATE_INTERVAL_S
+    if entry.late_creates and (entry.late_creates >= MAX_LATE_CREATES or is_too_soon):
         return _after_late_create(entry, order_age_s=order_age_s, now=now)
     if order_age_s < FIRST_CHECK_AGE_S:
         return record_missing(FIRST_CHECK_AGE_S - order_age_s)
