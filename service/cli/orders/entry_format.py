@@ -26,6 +26,7 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "outcome": entry.status.value,
         "reason": entry.reason,
         "verified": entry.verified,
+        "in_window": entry.in_window,
         "po_number": entry.po_number,
         "fields": entry.fields,
         "kept": entry.kept,

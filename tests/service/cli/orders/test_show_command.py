@@ -55,6 +55,7 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "outcome": "created",
         "reason": None,
         "verified": True,
+        "in_window": True,
         "po_number": "PO-4711",
         "fields": {"Cost Center": "CC-210"},
         "kept": ["Source"],
