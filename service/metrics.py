@@ -87,6 +87,12 @@ class WorkerMetrics(_Metrics):
             ["store", "outcome"],
             registry=self.registry,
         )
+        self.window_orders = Counter(
+            "enrich_window_orders",
+            "Enriched orders whose window is known, by whether our Create was inside it.",
+            ["store", "in_window"],
+            registry=self.registry,
+        )
         self.create_age = Histogram(
             "enrich_create_age_seconds",
             "Age of an order when Create an Order was sent. The window is 10 s.",

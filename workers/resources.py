@@ -22,6 +22,7 @@ from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.orders.state.rules_archive import RulesArchive
+from service.orders.state.store_history import StoreHistory
 from service.orders.state.transitions import Transitions
 from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS, connect
@@ -52,9 +53,10 @@ class Resources:
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
+    history: StoreHistory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clock = RedisClock(self.redis)
+        self.clock, self.history = RedisClock(self.redis), StoreHistory(self.redis)
 
 
 @asynccontextmanager

@@ -58,8 +58,11 @@ class Placed:
 
     @property
     def age_at_create(self) -> float | None:
-        """The order's age in seconds at Create an Order; None when the order was not enriched by a Create."""
-        if self.entry is None or self.entry.status is not Status.CREATED:
+        """The order's age in seconds at Create an Order.
+
+        None when the order was not enriched by a Create, and when it is not known for sure when it was made.
+        """
+        if self.entry is None or self.entry.status is not Status.CREATED or self.entry.window_opened_at is not None:
             return None
         return self.entry.age_at(Stage.SENT)
 

@@ -7,6 +7,15 @@ from email.utils import parsedate_to_datetime
 # B2B Edition API, Orders, Create an Order: "within 10 seconds of an order's creation".
 WINDOW_LENGTH_S = 10.0
 
+WEBHOOK_CONFIRMS_S = 60.0
+"""A webhook that was created within so many seconds of ``date_created`` confirms the date."""
+
+AHEAD_S = 5.0
+"""A date that is further ahead lies in the future. BigCommerce's clock is known to about a second."""
+
+LONG_AGO_S = 86_400.0
+"""An order whose webhook is new was not made so long ago."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -37,3 +46,41 @@ class Window:
     def is_open(self, now: float) -> bool:
         """Whether BigCommerce still accepts Create an Order."""
         return now < self.closes_at
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """An order's window, and how sure it is.
+
+    ``is_certain``: ``date_created`` says when the order was made. ``is_open_perhaps``: the date says that the window
+    has closed, but nothing confirms it.
+    """
+
+    window: Window
+    is_certain: bool = True
+    is_open_perhaps: bool = False
+
+
+def judge_date(
+    dated: Window, *, announced_at: float | None, is_new: bool, date_before: float | None, now: float
+) -> Dated:
+    """When an order was made: whoever makes one by API can set its ``date_created``, years back or ahead.
+
+    ``date_created`` stands, unless something proves it wrong: it lies in the future, it lies more than a day before a
+    webhook that has just been created, or an order with a smaller id has a later date (``date_before``). Then the
+    order's first webhook (``announced_at``) says when it was made. Without a proof, or without a webhook, ``is_new``
+    says that the order has not been there for long, and its window may be open. All times are Unix seconds on
+    BigCommerce's clock.
+    """
+    date = dated.opened_at
+    is_later = date_before is not None and date_before > date + WEBHOOK_CONFIRMS_S
+    if date > now + AHEAD_S:
+        return Dated(Window(now if announced_at is None else min(announced_at, now)), is_certain=False)
+    if announced_at is None:
+        return Dated(dated, is_certain=not (is_new and is_later), is_open_perhaps=is_new and is_later)
+    if abs(announced_at - date) <= WEBHOOK_CONFIRMS_S:
+        return Dated(dated)
+    if is_later or announced_at < date or announced_at - date > LONG_AGO_S:
+        return Dated(Window(announced_at), is_certain=False)
+    is_open_perhaps = Window(announced_at).is_open(now)
+    return Dated(dated, is_certain=not is_open_perhaps, is_open_perhaps=is_open_perhaps)

@@ -90,6 +90,12 @@ class Options(BaseModel):
     """How long after an order's creation Create an Order is accepted."""
     auto_record_after: Seconds = 10.0
     """When B2B Edition creates its own record of an order."""
+    own_records: bool = True
+    """Whether B2B Edition creates records by itself. Merchants report that orders made by ``POST /v2/orders`` get none:
+    Get and Update an Order answer 404 until somebody calls Create. An order's placement may say otherwise."""
+    late_create: Literal["accepted", "refused"] = "refused"
+    """What Create an Order answers after the window, while there is no record: documented as refused, "The order
+    already exists."; reported as accepted for orders made by API."""
 
     record_data_as: Literal["array", "object"] = "array"
     """``data`` of Get an Order and Update an Order: an array as documented, or an object as seen elsewhere."""

@@ -187,6 +187,18 @@ class Placement(OrderFields):
 
     record_after: Seconds | None = None
     """When B2B Edition creates its own record, if not the default; 0: the storefront has created it already."""
+    own_record: bool | None = None
+    """Whether B2B Edition creates its own record at all, if not the default (``Options.own_records``)."""
+    date_offset: float = 0.0
+    """Seconds from the moment when the order is made to its ``date_created``, which whoever makes an order by API can
+    set: negative for a date in the past."""
+    digital: bool = False
+    """The order has one digital line item, as a payment of an invoice has."""
+    order_type: str | None = None
+    """The value of the platform's own metafield ``orderType``: "invoice payment" or "online order"."""
+    order_type_after: Seconds = 0.0
+    """Seconds from the order to that metafield."""
+
     buyer_po: str | None = None
     buyer_extra_fields: dict[str, str] = {}
     is_invoice_order: bool = False
@@ -198,7 +210,17 @@ class Placement(OrderFields):
     @property
     def order_fields(self) -> dict[str, Any]:
         """The fields of the V2 order."""
-        return {**(self.model_extra or {}), "customer_id": self.customer_id, "status_id": self.status_id}
+        digital = {"order_is_digital": True, "items_total": 1} if self.digital else {}
+        return {**digital, **(self.model_extra or {}), "customer_id": self.customer_id, "status_id": self.status_id}
+
+    @property
+    def line_items(self) -> tuple[dict[str, Any], ...]:
+        """The fields of the line items that override the defaults."""
+        return (
+            tuple({"type": "digital", "quantity": 1, **item} for item in self.products)
+            if self.digital
+            else (self.products)
+        )
 
 
 class OrderEdit(OrderFields):

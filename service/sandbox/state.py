@@ -4,6 +4,7 @@ All times are seconds on this machine's clock. The skew of the platform's clock 
 a client (``Sandbox.shown``).
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -103,6 +104,8 @@ class Order:
 
     id: int
     placed_at: float
+    dated_at: float
+    """Its ``date_created``, which may have been set by whoever made it."""
     modified_at: float
     document: dict[str, Any]
     products: list[dict[str, Any]]
@@ -112,6 +115,9 @@ class Order:
     """None: the cart is gone."""
     quote: Quote | None
     transactions: list[dict[str, Any]]
+    order_type: str | None
+    order_type_at: float
+    """From when on the platform's metafield ``orderType`` is there."""
     is_invoice_order: bool
     default_record: Record
     """The record that B2B Edition creates by itself at ``written_at``, unless another one exists by then."""
@@ -210,11 +216,12 @@ class Store:
         order_id = FIRST_ORDER_ID + len(self.orders)
         placed_at = now - placement.age
         user = self.user(placement.customer_id)
-        products = [product_document(order_id, i, fields) for i, fields in enumerate(placement.products, start=1)]
+        products = [product_document(order_id, i, fields) for i, fields in enumerate(placement.line_items, start=1)]
         addresses = [shipping_document(order_id, i, fields) for i, fields in enumerate(placement.shipping_addresses)]
         order = Order(
             id=order_id,
             placed_at=placed_at,
+            dated_at=placed_at + placement.date_offset,
             modified_at=placed_at,
             document=order_document({"cart_id": self._cart_id(order_id), **placement.order_fields}),
             products=products,
@@ -227,6 +234,8 @@ class Store:
             transactions=[
                 transaction_document(order_id, i, fields) for i, fields in enumerate(placement.transactions, start=1)
             ],
+            order_type=placement.order_type,
+            order_type_at=placed_at + placement.order_type_after,
             is_invoice_order=placement.is_invoice_order,
             default_record=Record(
                 written_at=placed_at + default_record_after,
@@ -319,4 +328,6 @@ class Sandbox:
     def place_order(self, store: Store, placement: Placement) -> Order:
         """Place an order without sending a webhook."""
         after = self.options.auto_record_after if placement.record_after is None else placement.record_after
+        if not (self.options.own_records if placement.own_record is None else placement.own_record):
+            after = math.inf
         return store.add_order(placement, self.now(), after)

@@ -35,6 +35,7 @@ def enriched(order_id: int = 250, store: str = "abc123") -> Entry:
         skew=0.25,
         attempts=1,
         upstream_calls=4,
+        create_age=1.75,
         sent=Sent("create", "PO-4711", {"Cost Center": "CC-210"}, answered=True),
         times={Stage.CREATED: CREATED, Stage.WEBHOOK_SENT: CREATED + 1, Stage.SENT: CREATED + 1.5},
     )

@@ -17,6 +17,7 @@ from service.orders.document.cache import Cache
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage
+from service.orders.state.store_history import StoreHistory
 from service.orders.state.transitions import Transitions
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Endpoints
@@ -103,6 +104,7 @@ class Stack:
             Cache(self.redis, DEMO_STORE_HASH, not_before=self.clock() if entry.start_over else 0.0, clock=self.clock),
             self.transport.upstream_clock,
             LateOrders(self.redis, clock=self.clock),
+            StoreHistory(self.redis),
             clock=self.clock,
         )
         return await lifecycle.run()

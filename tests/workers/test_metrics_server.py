@@ -75,6 +75,21 @@ async def test_finished_order_is_counted_with_its_age_and_stages(tmp_path: Path,
     assert served['enrich_stage_seconds_sum{stage="sent"}'] == pytest.approx(0.4)
 
 
+async def test_shares_of_the_window_count_only_orders_whose_window_is_known(tmp_path: Path, redis_url: str) -> None:
+    late, inferred, updated = created(130.0), created(0.9), created(0.9)
+    late.late_creates, inferred.window_opened_at, updated.create_age = 1, 1_700_000_000.0, None
+    async with opened(tmp_path, redis_url) as resources, shown(resources) as client:
+        for order_id, entry in enumerate((created(0.9), late, inferred, updated), start=250):
+            entry.order_id = order_id
+            outcome = Status.UPDATED if entry is updated else Status.CREATED
+            await completion.finish(resources, entry, Finished(outcome, verified=True))
+        served = await metrics(client)
+    assert served['enrich_orders_total{outcome="created",store="abc123"}'] == 3
+    assert served['enrich_window_orders_total{in_window="true",store="abc123"}'] == 1
+    assert served['enrich_window_orders_total{in_window="false",store="abc123"}'] == 2
+    assert served["enrich_create_age_seconds_count"] == 1
+
+
 async def test_writing_metrics_does_not_block_the_event_loop(
     tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

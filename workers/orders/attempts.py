@@ -267,6 +267,7 @@ class Jobs:
             Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,
             resources.late,
+            resources.history,
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
         )
@@ -308,7 +309,7 @@ class Jobs:
 
     def _window_left(self, entry: Entry) -> float:
         """Seconds until the order's window closes, as far as known; negative after that."""
-        opened_at = entry.times.get(Stage.CREATED) or entry.times.get(Stage.WEBHOOK_SENT)
+        opened_at = entry.opened_at or entry.times.get(Stage.WEBHOOK_SENT)
         if opened_at is None:
             return WINDOW_LENGTH_S
         return opened_at + WINDOW_LENGTH_S - self._resources.transport.upstream_clock.now()

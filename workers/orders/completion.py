@@ -62,7 +62,10 @@ async def _mark_for_record(resources: Resources, entry: Entry) -> None:
 def _count(resources: Resources, entry: Entry) -> None:
     metrics, age = resources.metrics, entry.create_age
     metrics.orders.labels(entry.store, entry.status.value).inc()
-    if age is not None:
+    if entry.status.is_written and entry.window_opened_at is None:
+        metrics.window_orders.labels(entry.store, "true" if entry.in_window else "false").inc()
+    # A window that is only inferred, and a Create that was sent long after it on purpose, say nothing about the window.
+    if age is not None and entry.window_opened_at is None and not entry.late_creates:
         metrics.create_age.observe(age)
         metrics.create_margin.observe(WINDOW_LENGTH_S - age)
     ages = [(stage.value, entry.age_at(stage)) for stage in Stage]

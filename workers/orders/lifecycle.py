@@ -51,7 +51,6 @@ from service.errors import (
     Unsure,
     WaitUntil,
 )
-from service.orders.create_window import Window
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
@@ -59,6 +58,7 @@ from service.orders.document.sources import read_sources
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
+from service.orders.state.store_history import StoreHistory
 from service.orders.state.transitions import Transitions
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import merge, shows_all, shows_any
@@ -78,8 +78,10 @@ from service.orders.values.values_to_send import (
 from service.rules import Evaluation, given_by, keep_earlier
 from workers.orders.create_turns import CreateTurns
 from workers.orders.entry_notes import followed_values, given_of, note_answered, note_dropped, note_kept, note_sending
+from workers.orders.invoice_payment import is_invoice_payment
 from workers.orders.late_values import MIN_WAIT_S, digest
-from workers.orders.missing_record import may_still_come
+from workers.orders.missing_record import before_late_create, note_late_create, record_missing
+from workers.orders.order_date import date_order
 from workers.orders.required_values import without_value
 from workers.orders.result_types import (
     AttemptResult,
@@ -123,6 +125,7 @@ class Lifecycle:
         cache: Cache,
         upstream_clock: UpstreamClock,
         late: LateOrders,
+        history: StoreHistory,
         *,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
@@ -137,6 +140,7 @@ class Lifecycle:
         self._cache = cache
         self._upstream = upstream_clock
         self._late = late
+        self._history = history
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
@@ -146,6 +150,7 @@ class Lifecycle:
         self._configs_refreshed = False
         self._not_carried: set[str] = set()
         self._sends_defaults = False
+        self._creates_late = False  # Create is sent though the window has closed, or may have
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
@@ -213,10 +218,11 @@ class Lifecycle:
             return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
         try:
-            self._retry.window = Window.of_order(str(order.get("date_created")))
+            dated = await date_order(self.entry, order, self._history, self._upstream.now())
         except ValueError:
             return Finished(Status.FAILED, "the order has no date_created that can be read")
-        self.entry.times[Stage.CREATED] = self._retry.window.opened_at
+        self._retry.window = dated.window
+        self._creates_late |= dated.is_open_perhaps
         self.entry.times[Stage.READ] = self._clock()
         self.entry.customer_id = to_int(order.get("customer_id"))
         return await self._skip(order) or self._resolve_values
@@ -229,7 +235,13 @@ class Lifecycle:
             return Finished(Status.SKIPPED, reason)
         if await self._cache.is_no_company_user(self.entry.customer_id or 0):
             return Finished(Status.SKIPPED, "not_a_company_user")
+        if self.entry.sent is None and await self._is_invoice_payment():
+            return Finished(Status.SKIPPED, "invoice_payment")
         return None
+
+    async def _is_invoice_payment(self) -> bool:
+        api, clock, window = self._api, self._upstream, self._retry.window
+        return await is_invoice_payment(self._document, self.entry, api, self._history, clock, window)
 
     async def _resolve_values(self) -> State | AttemptResult:
         customer_id = self.entry.customer_id or 0
@@ -295,7 +307,7 @@ class Lifecycle:
         if self._store.strategy == "merge" and self.entry.sent is None and self._retry.can_create():
             self.entry.awaits_record = True
             return AwaitingRecord()
-        return self._create_record if self.entry.sent is None and self._retry.can_create() else self._compare_record
+        return self._write_again() if self.entry.sent is None else self._compare_record
 
     # ── create, inside the window ───────────────────────────────────────────────────────────────────────────
 
@@ -305,6 +317,9 @@ class Lifecycle:
         if self._sends_defaults:
             values = replace(values, extra_fields={**required_defaults(self._configs, values), **values.extra_fields})
         note_sending(self.entry, "create", values, self._names)
+        is_late, self._creates_late = self._creates_late, False
+        if is_late:
+            note_late_create(self.entry, now=self._clock())
         await self._transitions.save(self.entry)
 
         async def create() -> Record:
@@ -329,8 +344,11 @@ class Lifecycle:
         except (TryAgain, WaitUntil):
             # Nothing was sent, so the next attempt must not look for these values on the record.
             self.entry.sent = sent_before
+            self.entry.late_creates -= is_late
             raise
         except Refused as refused:
+            self._creates_late = is_late  # its values are refused, and may be mended
+            self.entry.late_creates -= is_late
             return await self._after_refusal(refused)
         note_answered(self.entry, self._clock())
         return Written()
@@ -353,6 +371,7 @@ class Lifecycle:
                 return self._create_record  # no earlier Create succeeded
             await self._retry.back_off()  # it exists, but reads lag behind writes
             return self._compare_record
+        await self._history.note_record(self.entry.store, self.entry.order_id)
         if record.is_invoice_order:
             return Finished(Status.SKIPPED, "invoice_payment")
         if not record.company_id and not await self._is_company_user():
@@ -402,17 +421,17 @@ class Lifecycle:
         status = Status.CREATED if sent.by == "create" else Status.UPDATED
         return Finished(status, verified=shows_all(record, sent))
 
-    async def _no_record(self) -> AttemptResult:
-        """B2B Edition makes the record of a Company user's order by itself, and of no other order."""
-        if not await self._is_company_user():
+    async def _no_record(self) -> State | AttemptResult:
+        """B2B Edition makes the record of a Company user's order by itself, but not of every order made by API."""
+        if not await self._may_be_company_order():
             return await self._skip_no_company_user()
-        order_age_s = self._upstream.now() - self._retry.window.opened_at
-        if may_still_come(self.entry, order_age_s=order_age_s, now=self._clock()):
-            return self._record_missing()
-        assign = f"enrich orders assign --customer {self.entry.customer_id}"
-        return Finished(
-            Status.FAILED, f"B2B Edition has no record of this order; if its buyer joined the Company later: `{assign}`"
-        )
+        age_s = self._upstream.now() - self._retry.window.opened_at
+        if not self._creates_late:
+            before = await before_late_create(self.entry, self._history, order_age_s=age_s, now=self._clock())
+            if before is not None:
+                return before
+        self._creates_late = True
+        return self._create_record
 
     async def _update_record(self) -> State | AttemptResult:
         values, sent_before = self._update_values, self.entry.sent
@@ -426,7 +445,7 @@ class Lifecycle:
         try:
             await self._retry.call(update)
         except NotFound:
-            return self._record_missing() if await self._is_company_user() else await self._skip_no_company_user()
+            return record_missing() if await self._is_company_user() else await self._skip_no_company_user()
         except Refused as refused:
             return await self._after_refusal(refused, values.carried)
         except Unsure:
@@ -436,9 +455,6 @@ class Lifecycle:
             raise
         note_answered(self.entry, self._clock())
         return Written()
-
-    def _record_missing(self) -> RetryLater:
-        return RetryLater("B2B Edition has no record of the order yet")
 
     # ── refused writes ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -490,10 +506,16 @@ class Lifecycle:
         return resolve_values(self._rules, self._document, self._configs)
 
     def _write_again(self) -> State:
-        return self._create_record if self._retry.can_create() else self._compare_record
+        can_create = self._retry.can_create() or self._creates_late
+        return self._create_record if can_create else self._compare_record
 
     def _has_default(self, field: str) -> bool:
         return self._names.field_name(field) in required_defaults(self._configs, self._values)
+
+    async def _may_be_company_order(self) -> bool:
+        """Whether Create may be tried for this customer. If the rules name nobody, its refusal is the verdict."""
+        names_people = self._rules.needs.user or self._rules.needs.company
+        return not names_people or await self._is_company_user()
 
     async def _is_company_user(self) -> bool:
         try:

@@ -40,7 +40,7 @@ def _canonical(entry: Entry) -> dict[str, Any]:
         "kept": entry.kept,
         "age_ms": _ms(age),
         "margin_ms": _ms(WINDOW_LENGTH_S - age) if age is not None else None,
-        "in_window": _in_window(entry),
+        "in_window": entry.in_window,
         "source": entry.source,
         "attempts": entry.attempts,
         "upstream_calls": entry.upstream_calls,
@@ -52,13 +52,6 @@ def _canonical(entry: Entry) -> dict[str, Any]:
 def log_retry_later(entry: Entry, later: RetryLater, delay: float) -> None:
     """Log why the order is not finished, and when the next attempt is due (``delay`` in seconds)."""
     log.info(Event.ORDER_RECOVERING, trouble=later.trouble, retry_in_ms=_ms(delay), attempts=entry.attempts)
-
-
-def _in_window(entry: Entry) -> bool | None:
-    """Whether our Create made the record inside the order's window; None for an order that was not created."""
-    if entry.status is not Status.CREATED:
-        return None
-    return entry.create_age is not None and entry.create_age < WINDOW_LENGTH_S
 
 
 def _between(entry: Entry, start: Stage, end: float | None) -> int | None:

@@ -125,6 +125,9 @@ class Verifier:
             await self._each(entries, lambda entry: completion.park(self._resources, entry))
             return
 
+        if seen := [order_id for order_id, record in records.found.items() if record]:
+            await self._resources.history.note_record(api.account.store_hash, max(seen))
+
         async def verify_one(entry: Entry) -> None:
             if entry.order_id in records.found:
                 await self._apply(entry, records.found[entry.order_id])

@@ -89,6 +89,8 @@ class WindowRetry:
 
 def _expected_window(entry: Entry) -> Window:
     """The order's window. Before the order was read: as the webhook's own time or its arrival suggests."""
+    if entry.window_opened_at is not None:
+        return Window(entry.window_opened_at)
     for stage in (Stage.CREATED, Stage.WEBHOOK_SENT, Stage.RECEIVED):
         if stage in entry.times:
             return Window(entry.times[stage])

@@ -14,6 +14,9 @@ from workers.periodic.periodic_task import State
 # An order may appear in the list so long after its creation and is still found.
 OVERLAP_S = 300.0
 
+# A list by id begins so many ids earlier: orders that are placed together may appear in another sequence.
+OVERLAP_IDS = 10
+
 
 class Cursor(State):
     """How far a store's list of orders has been read. Times are seconds since the epoch, on BigCommerce's clock."""
@@ -23,12 +26,20 @@ class Cursor(State):
     time: float
     """All orders created before this are queued."""
     highest_id: int = 0
+    first_id: int | None = None
+    """The highest id when the store was first listed by id: older orders are not found by their ids. None before."""
+    ids_read_to: int = 0
+    """The orders from there up to this id have been listed by id, whatever their dates."""
     began: float | None = None
     """When reading the list began, while its last page has not been reached; else None."""
     reached: int = 0
     """The order id that this reading has reached."""
     quiet_since: float | None = None
     """The last webhook (on our clock) before a silence in which the list showed no new order."""
+
+    def ids_from(self, reached: int) -> int:
+        """The id to list from, after an earlier list has reached that id."""
+        return max((self.first_id or 0) + 1, reached - OVERLAP_IDS)
 
     @property
     def created_from(self) -> datetime:

@@ -1,6 +1,7 @@
 """Reconciling: finds the orders whose webhook was lost in the store's list of orders, and queues them.
 
-The list is read from a cursor, with an overlap, because an order may appear in it some time after its creation.
+The list is read from a cursor, with an overlap, because an order may appear in it some time after its creation. It is
+read by id as well: whoever makes an order by API can set its date years back, where no list by date finds it.
 Later changes whose webhook was lost are found in the same run (``missed_changes.py``).
 Orders that wait for their status are checked now and then, in case the webhook of the change was lost.
 Where webhooks fail altogether, the newest orders are polled every few seconds (``polling.py``).
@@ -12,8 +13,8 @@ silence. There is about one such run for six webhooks, or fewer.
 
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ import structlog
 from service.bigcommerce import Account, Priority, StoreApi
 from service.hooks import request_check
 from service.logs import Event
-from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.create_window import AHEAD_S, WINDOW_LENGTH_S
 from service.orders.state.job_kinds import RECONCILE
 from service.orders.state.keys import cursor_key
 from service.orders.state.order_entry import Status
@@ -35,9 +36,6 @@ from workers.periodic.webhook_pace import LATE_AFTER_S, WebhookPace
 from workers.resources import Resources
 
 log = structlog.get_logger()
-
-# Polling skips the overlap. It reads so many ids back, because orders placed together may appear in another sequence.
-POLLING_OVERLAP_IDS = 10
 
 # A run may start earlier than it is due by up to this share of the interval. So stores that started together do not
 # keep their lists in memory at the same time.
@@ -111,6 +109,8 @@ class Reconciler(PeriodicTask):
         if self._is_list_due(run, polling):
             run.reads_list = True
             has_more = await self._read_list(run)
+            if not has_more:
+                await self._read_new_ids(run)
             await self._check_statuses(store.hash)
             if configured := self._resources.configuration.stores.get(store.hash):
                 await self._missed_changes.find(api, configured)
@@ -171,17 +171,47 @@ class Reconciler(PeriodicTask):
                 return False
         return True
 
+    async def _read_new_ids(self, run: _Run) -> None:
+        """Read the orders whose ids are above those of earlier runs, whatever their dates.
+
+        The first run only notes which id is the highest. What is left after many pages, the next one reads.
+        """
+        if run.cursor.first_id is None:
+            newest = OrderPage.of(await run.api.core.orders(limit=1, sort="id:desc"))
+            first_id = max((order.id for order in newest.orders), default=0)
+            await self._save_cursor(run, first_id=first_id, ids_read_to=first_id)
+            return
+        for _ in range(MAX_PAGES):
+            read_to = run.cursor.ids_read_to
+            page = self._page(await run.api.core.orders(min_id=run.cursor.ids_from(read_to)))
+            reached = await self._queue_missing(run, page)
+            await self._save_cursor(run, ids_read_to=max(read_to, reached))
+            if not page.is_full or reached <= read_to:
+                return
+
     async def _read_newest(self, run: _Run) -> bool:
         """Read only the newest orders; returns whether there are more of them."""
-        page = await self._read_page(run, min_id=max(0, run.cursor.highest_id - POLLING_OVERLAP_IDS))
         before = run.cursor.highest_id
+        # Where an id is known, the dates do not matter: they may have been set by whoever made the order.
+        has_id = before and run.cursor.first_id is not None
+        created_from = None if has_id else run.cursor.created_from
+        page = self._page(await run.api.core.orders(min_date_created=created_from, min_id=run.cursor.ids_from(before)))
         await self._queue_missing(run, page)
         await self._save_cursor(run)
         return page.is_full and run.cursor.highest_id > before
 
     async def _read_page(self, run: _Run, *, min_id: int) -> OrderPage:
         created_from = run.cursor.created_from
-        return OrderPage.of(await run.api.core.orders(min_date_created=created_from, min_id=min_id or None))
+        return self._page(await run.api.core.orders(min_date_created=created_from, min_id=min_id or None))
+
+    def _page(self, documents: Sequence[dict[str, Any]]) -> OrderPage:
+        """A page of the list. A date ahead counts as unknown: such an order was made before now."""
+        page, latest = OrderPage.of(documents), self._resources.transport.upstream_clock.now() + AHEAD_S
+        orders = [
+            replace(order, created_at=None) if order.created_at is not None and order.created_at > latest else order
+            for order in page.orders
+        ]
+        return replace(page, orders=orders)
 
     async def _queue_missing(self, run: _Run, page: OrderPage) -> int:
         """Queue the orders of a page that are unknown or have lost their job; returns the page's highest id."""

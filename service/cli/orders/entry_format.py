@@ -27,6 +27,7 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "reason": entry.reason,
         "rule": entry.rule,
         "verified": entry.verified,
+        "in_window": entry.in_window,
         "po_number": entry.po_number,
         "fields": entry.fields,
         "kept": entry.kept,

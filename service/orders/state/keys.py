@@ -88,6 +88,21 @@ def late_turns_key(store: str) -> str:
     return f"enrich:late-turns:{store}"
 
 
+def order_date_key(store: str) -> str:
+    """The store's last order whose webhook confirmed its date: JSON, its id and the date (Unix seconds)."""
+    return f"enrich:order-date:{store}"
+
+
+def record_seen_key(store: str) -> str:
+    """The highest order id whose B2B Edition record was seen: a sorted set of one."""
+    return f"enrich:record-seen:{store}"
+
+
+def order_type_misses_key(store: str) -> str:
+    """How many orders in a row were waited for that never showed their ``orderType`` metafield: a number."""
+    return f"enrich:order-type-misses:{store}"
+
+
 def parked_key(store: str) -> str:
     """The store's parked orders, by when they were parked (ms): a sorted set."""
     return f"enrich:parked:{store}"

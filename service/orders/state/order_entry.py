@@ -6,6 +6,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal, Self
 
+from service.orders.create_window import WINDOW_LENGTH_S
+
 
 class Status(StrEnum):
     """An order's status. All but the first two are final."""
@@ -79,6 +81,12 @@ class Entry:
     order's age in seconds when Create an Order was last sent; ``recorded_at`` is when its record was made, on B2B
     Edition's clock, once we have read it; ``rule`` is the required rule whose value it waits for; ``woken_by`` is what
     ended its last wait for a value; ``wait_logged`` is true once the log says that it waits for a person.
+
+    ``announced_at`` is when BigCommerce created the order's first webhook, ``window_opened_at`` when the order was
+    made as far as can be inferred, both on BigCommerce's clock; the latter is set only where ``date_created`` does not
+    tell (``workers.orders.order_date``). ``missing_since`` is when B2B Edition was first seen without a record of the
+    order well after its window, on our clock; ``late_creates`` counts the Creates sent after the window, the last at
+    ``late_create_at``. ``order_type`` is the platform's own metafield; empty where it was waited for in vain.
     """
 
     store: str
@@ -114,6 +122,12 @@ class Entry:
     updates: int = 0
     woken_by: str | None = None
     wait_logged: bool = False
+    announced_at: float | None = None
+    window_opened_at: float | None = None
+    missing_since: float | None = None
+    late_creates: int = 0
+    late_create_at: float | None = None
+    order_type: str | None = None
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -122,6 +136,21 @@ class Entry:
     recovering_since: float | None = None
     trouble: str | None = None
     _stored: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    @property
+    def opened_at(self) -> float | None:
+        """When the order's window opened, on BigCommerce's clock; None before the order was read."""
+        return self.times.get(Stage.CREATED) if self.window_opened_at is None else self.window_opened_at
+
+    @property
+    def in_window(self) -> bool | None:
+        """Whether our Create made the record inside the order's window.
+
+        None for an order that was not created, and for one whose window is not known for sure: no share counts it.
+        """
+        if self.status is not Status.CREATED or self.window_opened_at is not None:
+            return None
+        return self.create_age is not None and self.create_age < WINDOW_LENGTH_S
 
     def age_at(self, stage: Stage) -> float | None:
         """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either time is unknown.
@@ -162,7 +191,21 @@ class Entry:
 
 # These have a value or are unknown: nothing resets them, so an unknown one is not written.
 _NEVER_RESET = frozenset(
-    {"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at", "late_until"}
+    {
+        "customer_id",
+        "source",
+        "webhook_id",
+        "skew",
+        "ended_at",
+        "create_age",
+        "recorded_at",
+        "late_until",
+        "announced_at",
+        "window_opened_at",
+        "missing_since",
+        "late_create_at",
+        "order_type",
+    }
 )
 _SENT = tuple(f.name for f in fields(Sent))
 _DEFAULTS: tuple[tuple[str, Any], ...] = (

@@ -104,50 +104,51 @@ class Queue:
 
         Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
-        times = {} if webhook.created_at is None else {Stage.WEBHOOK_SENT: webhook.created_at}
-        clock = self._clock or time.time
-
-        async def enqueue() -> EnqueueResult:
-            change = CHANGES.get(webhook.scope)
-            if webhook.scope in (ORDER_CREATED, STATUS_UPDATED):
-                queued = await enqueue_as("status" if webhook.scope == STATUS_UPDATED else "webhook")
-                if change is None or queued is EnqueueResult.QUEUED:
-                    return queued
-            if change is None:
-                return EnqueueResult.IGNORED
-            if await self._wake(webhook.store_hash, webhook.order_id, change):
-                return EnqueueResult.QUEUED
-            if not webhook.follow_s:
-                return EnqueueResult.IGNORED
-            marked = await self._changed.mark(
-                webhook.store_hash,
-                webhook.order_id,
-                change,
-                follow_s=webhook.follow_s,
-                changed_at=webhook.created_at,
-            )
-            if marked == "new":
-                return await enqueue_as("webhook")
-            return EnqueueResult.QUEUED if marked == "marked" else EnqueueResult.IGNORED
-
-        async def enqueue_as(trigger: Trigger) -> EnqueueResult:
-            return await self._enqueue(
-                webhook.store_hash,
-                webhook.order_id,
-                trigger=trigger,
-                reported_at=webhook.created_at,
-                received_ago_s=max(0.0, clock() - webhook.received_at),
-                times=times,
-                fields={"source": "webhook", "webhook_id": webhook.webhook_id},
-            )
-
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await call_with_retry(
-                    enqueue, on=TRANSIENT_ERRORS, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05
+                    lambda: self._accept(webhook),
+                    on=TRANSIENT_ERRORS,
+                    wait_initial=0.02,
+                    wait_max=0.25,
+                    wait_jitter=0.05,
                 )
         except (TimeoutError, RedisError) as error:
             raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error
+
+    async def _accept(self, webhook: Webhook) -> EnqueueResult:
+        change = CHANGES.get(webhook.scope)
+        if webhook.scope in (ORDER_CREATED, STATUS_UPDATED):
+            queued = await self._enqueue_reported(webhook)
+            if change is None or queued is EnqueueResult.QUEUED:
+                return queued
+        return EnqueueResult.IGNORED if change is None else await self._accept_change(webhook, change)
+
+    async def _accept_change(self, webhook: Webhook, change: Change) -> EnqueueResult:
+        store, order_id, follow_s = webhook.store_hash, webhook.order_id, webhook.follow_s
+        if await self._wake(store, order_id, change):
+            return EnqueueResult.QUEUED
+        if not follow_s:
+            return EnqueueResult.IGNORED
+        marked = await self._changed.mark(store, order_id, change, follow_s=follow_s, changed_at=webhook.created_at)
+        if marked == "new":  # the webhook of its creation was lost
+            return await self._enqueue_reported(webhook)
+        return EnqueueResult.QUEUED if marked == "marked" else EnqueueResult.IGNORED
+
+    async def _enqueue_reported(self, webhook: Webhook) -> EnqueueResult:
+        times = {} if webhook.created_at is None else {Stage.WEBHOOK_SENT: webhook.created_at}
+        fields: dict[str, object] = {"source": "webhook", "webhook_id": webhook.webhook_id}
+        if webhook.scope == ORDER_CREATED and webhook.created_at is not None:
+            fields["announced_at"] = webhook.created_at
+        return await self._enqueue(
+            webhook.store_hash,
+            webhook.order_id,
+            trigger="status" if webhook.scope == STATUS_UPDATED else "webhook",
+            reported_at=webhook.created_at,
+            received_ago_s=max(0.0, (self._clock or time.time)() - webhook.received_at),
+            times=times,
+            fields=fields,
+        )
 
     async def enqueue(
         self, store: str, order_id: int, *, source: str, created_at: float | None = None

@@ -45,7 +45,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def create(call: Call) -> Done:
-    """Create the record before B2B Edition creates its own; only inside the window after the order's creation."""
+    """Create the record before B2B Edition creates its own; inside the window, or later if the options say so."""
     order = call.store.orders.get(required_int(call, "bcOrderId"))
     if order is None:
         raise _no_order()
@@ -53,7 +53,8 @@ def create(call: Call) -> Done:
     user = call.store.user(required_int(call, "customerId"))
     if user is None:
         raise refused_customer()
-    if order.record(call.now) or call.now >= order.placed_at + call.sandbox.options.create_window:
+    is_late = call.now >= order.placed_at + call.sandbox.options.create_window
+    if order.record(call.now) or (is_late and call.sandbox.options.late_create == "refused"):
         raise Refusal(400, "The order already exists.")
     po_number, extra_fields = _po_number(call), parse(call)
     check(call, extra_fields or {}, order, whole=extra_fields)

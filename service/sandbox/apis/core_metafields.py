@@ -15,6 +15,9 @@ from service.sandbox.storefront import Storefront
 
 MAX_PER_ORDER = 250
 
+PLATFORM_NAMESPACE = "b2b"
+"""Of the platform's own metafields. It is not documented: clients must not rely on it."""
+
 _LENGTHS = {"namespace": 64, "key": 64, "value": 65_535}
 _DATES = ("date_created", "date_modified")
 
@@ -134,7 +137,13 @@ def _done(call: Call, order: Order, written: Metafield) -> Done:
 
 
 def _of_order(call: Call, order: Order) -> list[dict[str, Any]]:
-    return [_document(call, each, "order", order.id) for each in order.metafields]
+    of_platform = [] if order.order_type is None or order.order_type_at > call.now else [_order_type(order)]
+    return [_document(call, each, "order", order.id) for each in (*order.metafields, *of_platform)]
+
+
+def _order_type(order: Order) -> Metafield:
+    at, value = order.order_type_at, order.order_type or ""
+    return Metafield(-order.id, PLATFORM_NAMESPACE, "orderType", value, created_at=at, modified_at=at)
 
 
 def _document(call: Call, each: Metafield, owner: str, owner_id: int | str) -> dict[str, Any]:

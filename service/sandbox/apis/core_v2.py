@@ -97,7 +97,7 @@ def _order_filter(call: Call) -> Callable[[Order], bool]:
     bounds: list[tuple[Callable[[Order], float], float | None, float | None]] = [
         (lambda order: order.id, call.number("min_id"), call.number("max_id")),
         (
-            lambda order: int(shown(order.placed_at)),
+            lambda order: int(shown(order.dated_at)),
             date_of(call, "min_date_created"),
             date_of(call, "max_date_created"),
         ),
@@ -121,7 +121,7 @@ def _order_filter(call: Call) -> Callable[[Order], bool]:
 _SORTABLE: dict[str, Callable[[Order], Any]] = {
     "id": lambda order: order.id,
     "customer_id": lambda order: order.customer_id,
-    "date_created": lambda order: order.placed_at,
+    "date_created": lambda order: order.dated_at,
     "date_modified": lambda order: order.modified_at,
     "status_id": lambda order: order.document["status_id"],
     "channel_id": lambda order: order.document["channel_id"],
@@ -143,7 +143,7 @@ def _order_document(call: Call, order: Order) -> dict[str, Any]:
     document = {
         "id": order.id,
         **order.document,
-        "date_created": rfc_2822(shown(order.placed_at)),
+        "date_created": rfc_2822(shown(order.dated_at)),
         "date_modified": rfc_2822(shown(order.modified_at)),
         "status": status,
         "custom_status": status,
@@ -159,16 +159,19 @@ def _order_document(call: Call, order: Order) -> dict[str, Any]:
 
 
 def _consignments(call: Call, order: Order, *, whole: bool) -> dict[str, Any]:
-    """All line items go to the first shipping address."""
+    """Digital orders have downloads; else all line items go to the first shipping address."""
     items = (
         order.products
         if whole
         else [_link(call, f"/orders/{order.id}/products/{item['id']}") for item in order.products]
     )
-    shipping = [
-        {**address, "line_items": [] if number else items} for number, address in enumerate(order.shipping_addresses)
-    ]
-    return {"pickups": [], "shipping": shipping, "downloads": [], "email": {"gift_certificates": []}}
+    if order.document["order_is_digital"]:
+        parts: dict[str, Any] = {"shipping": [], "downloads": [{"line_items": items}]}
+    else:
+        addresses = enumerate(order.shipping_addresses)
+        shipping = [{**address, "line_items": [] if number else items} for number, address in addresses]
+        parts = {"shipping": shipping, "downloads": []}
+    return {"pickups": [], **parts, "email": {"gift_certificates": []}}
 
 
 def _link(call: Call, resource: str) -> dict[str, str]:

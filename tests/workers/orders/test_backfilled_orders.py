@@ -232,11 +232,15 @@ async def test_old_order_that_waits_for_quota_is_not_logged(stack: Stack, monkey
 
 
 @pytest.mark.parametrize("source", [BACKFILL, "retry"])
-async def test_old_order_without_a_record_fails_at_once(stack: Stack, source: str) -> None:
-    order_id = await stack.place(age=DAY, record_after=10 * DAY)
+async def test_old_order_without_a_record_fails_once_a_create_is_refused(stack: Stack, source: str) -> None:
+    order_id = await stack.place(age=DAY, own_record=False)
+    entry = queued_entry(stack, order_id, source)
 
-    assert await stack.finish(queued_entry(stack, order_id, source)) == NO_RECORD
+    assert await stack.attempt(entry) == RetryLater("B2B Edition has no record of the order yet", 2.0)
+    stack.clock.tick(2.0)
+    assert await stack.finish(entry) == NO_RECORD
     assert await stack.writes(order_id) == (0, 0)
+    assert entry.late_creates == 1
 
 
 @pytest.mark.parametrize("source", ["assign", "reassign"])
@@ -244,7 +248,11 @@ async def test_record_is_awaited_for_a_moment_after_an_assignment(stack: Stack, 
     entry = queued_entry(stack, await stack.place(age=DAY, record_after=10 * DAY), source)
     assert isinstance(await stack.attempt(entry), RetryLater)
 
-    stack.clock.tick(40)
+    stack.clock.tick(20)
+    assert isinstance(await stack.attempt(entry), RetryLater)
+    assert entry.late_creates == 0, "the assignment may be making the record"
+
+    stack.clock.tick(20)
     assert await stack.finish(entry) == NO_RECORD
 
 
@@ -276,9 +284,7 @@ async def test_outage_of_b2b_edition_does_not_count_as_a_missing_record(stack: S
 
 async def test_old_order_of_a_customer_without_company_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(ZOE, age=DAY)
-    rules = '[po_number]\nfrom = "order.id"\n'
-
-    assert await stack.finish(queued_entry(stack, order_id), rules) == Finished(Status.SKIPPED, "not_a_company_user")
+    assert await stack.finish(queued_entry(stack, order_id)) == Finished(Status.SKIPPED, "not_a_company_user")
 
 
 async def test_restarted_order_is_read_again(stack: Stack) -> None:

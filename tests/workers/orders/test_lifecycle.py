@@ -301,8 +301,17 @@ async def test_missing_record_is_retried_later(stack: Stack) -> None:
 async def test_late_order_of_a_customer_without_company_is_skipped(stack: Stack) -> None:
     order_id = await stack.place(ZOE, age=3600)
 
-    assert await stack.finish(stack.entry(order_id), PO_ONLY) == skipped("not_a_company_user")
+    assert await stack.finish(stack.entry(order_id)) == skipped("not_a_company_user")
     assert await stack.writes(order_id) == (0, 0)
+
+
+async def test_where_rules_name_nobody_the_refusal_of_a_late_create_is_the_verdict(stack: Stack) -> None:
+    order_id = await stack.place(ZOE, age=3600)
+    entry = stack.entry(order_id)
+    assert isinstance(await stack.attempt(entry, PO_ONLY), RetryLater)
+
+    assert await stack.finish(entry, PO_ONLY) == skipped("not_a_company_user")
+    assert (await stack.writes(order_id), entry.late_creates) == ((0, 0), 1)
 
 
 async def test_invoice_payment_is_skipped(stack: Stack) -> None:

@@ -77,6 +77,10 @@ def test_created_order_whose_age_is_unknown_counts_as_outside_the_window() -> No
     assert line_of(replace(ENRICHED, create_age=None))["in_window"] is False
 
 
+def test_in_window_is_unknown_where_the_date_does_not_say_when_the_order_was_made() -> None:
+    assert line_of(replace(ENRICHED, window_opened_at=1_768_078_800.0))["in_window"] is None
+
+
 def test_updated_order_logs_the_age_of_its_create_not_of_the_update() -> None:
     times = {**ENRICHED.times, Stage.SENT: CREATED + 20}
     updated = replace(ENRICHED, status=Status.UPDATED, times=times, kept=["po_number"], attempts=3)

@@ -56,6 +56,7 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "reason": None,
         "rule": None,
         "verified": True,
+        "in_window": True,
         "po_number": "PO-4711",
         "fields": {"Cost Center": "CC-210"},
         "kept": ["Source"],

@@ -42,6 +42,7 @@ async def test_a_webhook_becomes_a_job_and_an_entry(redis: ArqRedis) -> None:
         250,
         source="webhook",
         webhook_id="msg_1",
+        announced_at=NOW - 1,
         times={Stage.WEBHOOK_SENT: NOW - 1, Stage.RECEIVED: NOW - 0.5, Stage.QUEUED: NOW},
     )
 
