@@ -244,12 +244,12 @@ class Lifecycle:
         return await is_invoice_payment(self._document, self.entry, api, self._history, clock, window)
 
     async def _resolve_values(self) -> State | AttemptResult:
-        customer_id = self.entry.customer_id or 0
+        customer_id, made_at = self.entry.customer_id or 0, self.entry.made_at
         try:
             people, sources, self._configs = await self._retry.call(
                 lambda: asyncio.gather(
                     read_people(self._api, self._cache, customer_id, self._rules.needs),
-                    read_sources(self._api, self._cache, self._document["order"], self._rules.needs),
+                    read_sources(self._api, self._cache, self._document["order"], self._rules.needs, made_at=made_at),
                     read_configs(self._api, self._cache, self._store),
                 )
             )
@@ -329,13 +329,6 @@ class Lifecycle:
 
         try:
             await self._retry.call(create)
-        except AlreadyExists as exists:
-            if duplicate_fields(self._configs, values, exists.message):
-                return await self._after_refusal(exists)
-            # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
-            self.entry.exists = True
-            self.entry.sent = sent_before
-            return self._compare_record
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
             if self._retry.is_open():
@@ -347,6 +340,11 @@ class Lifecycle:
             self.entry.late_creates -= is_late
             raise
         except Refused as refused:
+            if isinstance(refused, AlreadyExists) and not duplicate_fields(self._configs, values, refused.message):
+                # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
+                self.entry.exists = True
+                self.entry.sent = sent_before
+                return self._compare_record
             self._creates_late = is_late  # its values are refused, and may be mended
             self.entry.late_creates -= is_late
             return await self._after_refusal(refused)

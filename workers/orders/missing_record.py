@@ -23,8 +23,8 @@ CHECK_AGAIN_AFTER_S = 2.0
 CERTAIN_AGE_S = 120.0
 """From this age on the platform is not merely late. Before it, the record of a later order must be there."""
 
-LATER_RECORD_CHECK_S = 10.0
-"""Until then, how often that is checked."""
+LATER_RECORD_CHECK_S = 30.0
+"""Until then, how often both are looked for."""
 
 LATE_CREATE_INTERVAL_S = 600.0
 """From one late Create of an order to the next."""

@@ -54,10 +54,13 @@ class _QuoteList:
         return self.asked_at > existed_at and (self.since is None or self.since < created_at)
 
 
-async def read_quote(api: StoreApi, cache: Cache, order: Document) -> Document:
-    """The quote that the order came from, with its extra fields by name; empty when there is none."""
+async def read_quote(api: StoreApi, cache: Cache, order: Document, *, made_at: float | None = None) -> Document:
+    """The quote that the order came from, with its extra fields by name; empty when there is none.
+
+    ``made_at`` is when the order was made, where its ``date_created`` does not say.
+    """
     order_id = to_int(order.get("id")) or 0
-    listed = (await _list_quotes(api, cache, order)).by_order.get(str(order_id))
+    listed = (await _list_quotes(api, cache, order, made_at)).by_order.get(str(order_id))
     if listed is None:
         return {}
     try:
@@ -67,8 +70,8 @@ async def read_quote(api: StoreApi, cache: Cache, order: Document) -> Document:
     return by_name(quote)
 
 
-async def _list_quotes(api: StoreApi, cache: Cache, order: Document) -> _QuoteList:
-    created_at = Window.of_order(str(order.get("date_created"))).opened_at
+async def _list_quotes(api: StoreApi, cache: Cache, order: Document, made_at: float | None) -> _QuoteList:
+    created_at = Window.of_order(str(order.get("date_created"))).opened_at if made_at is None else made_at
     channel_id = to_int(order.get("channel_id"))
     now = api.transport.upstream_clock.now()
     is_recent = created_at > now - RECENT_S

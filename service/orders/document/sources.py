@@ -13,9 +13,14 @@ from service.orders.document.quote_search import read_quote
 from service.rules import Needs
 
 
-async def read_sources(api: StoreApi, cache: Cache, order: Document, needs: Needs) -> Document:
-    """Load the roots ``cart``, ``quote`` and ``transactions`` of an order, as far as ``needs`` names them."""
-    readers = source_readers(api, cache, order, needs)
+async def read_sources(
+    api: StoreApi, cache: Cache, order: Document, needs: Needs, *, made_at: float | None = None
+) -> Document:
+    """Load the roots ``cart``, ``quote`` and ``transactions`` of an order, as far as ``needs`` names them.
+
+    ``made_at`` is when the order was made, where its ``date_created`` does not say; Unix seconds.
+    """
+    readers = source_readers(api, cache, order, needs, made_at=made_at)
     values = await asyncio.gather(*(read() for read in readers.values()))
     return no_sources() | dict(zip(readers, values, strict=True))
 
@@ -27,12 +32,12 @@ def no_sources() -> Document:
 
 
 def source_readers(
-    api: StoreApi, cache: Cache, order: Document, needs: Needs
+    api: StoreApi, cache: Cache, order: Document, needs: Needs, *, made_at: float | None = None
 ) -> dict[str, Callable[[], Awaitable[Any]]]:
     """The read of each root that ``needs`` names."""
     readers: dict[str, tuple[bool, Callable[[], Awaitable[Any]]]] = {
         "cart": (needs.cart, lambda: _read_cart(api, order)),
-        "quote": (needs.quote, lambda: read_quote(api, cache, order)),
+        "quote": (needs.quote, lambda: read_quote(api, cache, order, made_at=made_at)),
         "transactions": (needs.transactions, lambda: _read_transactions(api, order)),
     }
     return {root: read for root, (is_needed, read) in readers.items() if is_needed}

@@ -143,6 +143,11 @@ class Entry:
         return self.times.get(Stage.CREATED) if self.window_opened_at is None else self.window_opened_at
 
     @property
+    def made_at(self) -> float | None:
+        """When the order was made, as far as is known, where its ``date_created`` does not say; else None."""
+        return None if self.window_opened_at is None else self.announced_at or self.window_opened_at
+
+    @property
     def in_window(self) -> bool | None:
         """Whether our Create made the record inside the order's window.
 

@@ -424,3 +424,39 @@ async def test_products_of_an_order(sandbox: RunningSandbox) -> None:
 
     assert [(product["variantSku"], product["quantity"]) for product in data] == [("A", 2), ("B", 5)]
     assert (await sandbox.api.get(f"{ORDERS}/999/products")).status_code == 404
+
+
+# ── orders without a record of their own ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("options", "placement", "status"),
+    [
+        ({"own_records": False}, {}, 404),
+        ({"own_records": False}, {"own_record": True}, 200),
+        ({}, {"own_record": False}, 404),
+        ({}, {"own_record": False, "record_after": 0}, 404),
+        ({}, {}, 200),
+    ],
+)
+async def test_b2b_edition_makes_no_record_where_the_options_or_the_order_say_so(
+    clock: StillClock, options: dict[str, Any], placement: dict[str, Any], status: int
+) -> None:
+    async with called_sandbox(clock, **options) as sandbox:
+        order_id = await placed(sandbox, **placement)
+        clock.tick(3 * 365 * 24 * 3600.0)
+        assert (await sandbox.api.get(f"{ORDERS}/{order_id}")).status_code == status
+        assert (await update(sandbox, order_id, poNumber="A-1", extraFields=[ACCOUNT])).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("late_create", "own_record", "status"),
+    [("accepted", False, 200), ("refused", False, 400), ("accepted", True, 400)],
+)
+async def test_a_late_create_is_accepted_only_where_there_is_no_record_and_the_options_say_so(
+    clock: StillClock, late_create: str, own_record: bool, status: int
+) -> None:
+    async with called_sandbox(clock, late_create=late_create) as sandbox:
+        order_id = await placed(sandbox, own_record=own_record)
+        clock.tick(7200.0)
+        assert (await create(sandbox, order_id)).status_code == status

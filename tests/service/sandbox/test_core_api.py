@@ -329,3 +329,33 @@ async def test_the_options_of_a_line_item_are_text_fields_by_default(sandbox: Ru
 
     assert shown["order_product_id"] == product["id"]
     assert (shown["display_name_merchant"], shown["value"], shown["type"]) == ("PO Number", "A-1", "Text field")
+
+
+# --- orders made by API, payments of invoices
+
+
+async def test_the_date_of_an_order_may_be_set_when_it_is_made(sandbox: RunningSandbox) -> None:
+    order_id = await placed(sandbox, date_offset=-7 * 365 * 86_400)
+
+    assert (await get(sandbox, f"{V2}/orders/{order_id}"))["date_created"] == "Sat, 12 Jan 2019 21:00:00 +0000"
+    since_2020 = await sandbox.api.get(f"{V2}/orders", params={"min_date_created": "2020-01-01T00:00:00+00:00"})
+    assert since_2020.status_code == 204
+    assert [order["id"] for order in await get(sandbox, f"{V2}/orders", min_id=order_id)] == [order_id]
+
+
+async def test_a_digital_order_has_one_download_and_its_type_comes_later(
+    sandbox: RunningSandbox, clock: StillClock
+) -> None:
+    order_id = await placed(sandbox, digital=True, order_type="invoice payment", order_type_after=1.0)
+
+    query = {"include": "consignments.line_items", "consignment_structure": "object"}
+    order = await get(sandbox, f"{V2}/orders/{order_id}", **query)
+    assert (order["order_is_digital"], order["items_total"]) == (True, 1)
+    assert order["consignments"]["shipping"] == []
+    ((item,),) = [download["line_items"] for download in order["consignments"]["downloads"]]
+    assert (item["type"], item["quantity"]) == ("digital", 1)
+
+    assert (await get(sandbox, f"{V3}/orders/{order_id}/metafields"))["data"] == []
+    clock.tick(1.0)
+    (metafield,) = (await get(sandbox, f"{V3}/orders/{order_id}/metafields"))["data"]
+    assert (metafield["key"], metafield["value"]) == ("orderType", "invoice payment")

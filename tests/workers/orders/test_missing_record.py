@@ -262,6 +262,21 @@ async def test_a_create_that_is_refused_for_a_value_is_sent_again_at_once_withou
     assert creates[1] - creates[0] < 5.0
 
 
+async def test_a_value_that_another_order_has_is_left_out_at_once(job_stack: JobStack) -> None:
+    configs = [{"fieldName": "F", "fieldType": 0, "labelName": "F", "isUnique": True}]
+    job_stack.upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": configs, "meta": {}})
+    taken = failure(400, "The value of F already exists.")
+    creates = ages_of(
+        job_stack, CREATE, lambda request: taken if b'"fv"' in request.content else job_stack.record.create(request)
+    )
+    await late_webhook(job_stack, HOUR_S)
+
+    entry = await job_stack.run_until_finished()
+
+    assert (entry.status, list(entry.dropped), entry.late_creates) == (Status.CREATED, ["F"], 1)
+    assert creates[1] - creates[0] < 5.0
+
+
 async def test_a_create_that_finds_no_quota_does_not_count(job_stack: JobStack) -> None:
     spent = httpx.Response(429, headers={"X-Rate-Limit-Time-Reset-Ms": "7000", "X-Rate-Limit-Requests-Left": "0"})
     answers = [spent]

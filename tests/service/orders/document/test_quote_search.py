@@ -89,6 +89,19 @@ async def test_a_new_order_needs_one_page(store: Store) -> None:
     assert store.lists == 1
 
 
+async def test_a_backdated_order_is_looked_for_among_the_newest_quotes_and_not_in_an_old_list(store: Store) -> None:
+    years = 7 * 365 * 24 * HOUR
+    cache = Cache(None, "abc123", clock=store.clock)
+    store.quotes = [(8, 1), *[(None, HOUR)] * 20]
+    await found(store, store.order(8), cache=cache)
+    store.clock.tick(2.0)
+    store.quotes = [(7, 0), *store.quotes]
+    async with store_api(store.upstream, clock=store.clock) as api:
+        quote = await read_quote(api, cache, store.order(7, years), made_at=store.clock.now)
+    assert quote["referenceNumber"] == "Q-7"
+    assert store.lists == 2
+
+
 async def test_an_older_order_is_looked_for_as_far_back_as_its_creation(store: Store) -> None:
     store.quotes = [*[(None, 60)] * 7, (7, 5 * HOUR), *[(None, 9 * HOUR)] * 20]
     assert await found(store, store.order(7, 6 * HOUR)) == ["Q-7"]
