@@ -259,6 +259,7 @@ class Jobs:
             Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock),
             resources.transport.upstream_clock,
             resources.late,
+            facts=resources.facts,
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
         )

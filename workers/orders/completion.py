@@ -5,6 +5,7 @@ import structlog
 from service.errors import CredentialsRefused
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.facts.learning import learn_from_finished
 from service.orders.state.order_entry import Entry, Stage
 from service.redis.client import TRANSIENT_ERRORS
 from service.transient_retry import call_with_retry
@@ -35,6 +36,7 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     )
     log_finished(entry)
     _count(resources, entry)
+    await learn_from_finished(resources.facts, entry)
 
 
 def _count(resources: Resources, entry: Entry) -> None:

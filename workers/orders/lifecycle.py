@@ -54,6 +54,9 @@ from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
 from service.orders.document.sources import read_sources
+from service.orders.facts.fact import Fact
+from service.orders.facts.learning import learn_from_update
+from service.orders.facts.store_facts import Facts
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
@@ -75,6 +78,7 @@ from service.orders.values.values_to_send import (
 )
 from service.rules import Evaluation
 from workers.orders.entry_notes import note_answered, note_dropped, note_kept, note_sending
+from workers.orders.field_naming import FieldNaming
 from workers.orders.late_values import deadline_of, digest
 from workers.orders.missing_record import may_still_come
 from workers.orders.result_types import (
@@ -119,6 +123,7 @@ class Lifecycle:
         upstream_clock: UpstreamClock,
         late: LateOrders,
         *,
+        facts: Facts,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -132,6 +137,8 @@ class Lifecycle:
         self._cache = cache
         self._upstream = upstream_clock
         self._late = late
+        self._facts = facts
+        self._naming = FieldNaming()
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
@@ -144,6 +151,7 @@ class Lifecycle:
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
+        self._naming.begin(await self._facts.of(self.entry.store))
         state: State | AttemptResult = self._first_state()
         try:
             while not isinstance(state, AttemptResult):
@@ -229,7 +237,7 @@ class Lifecycle:
                 lambda: asyncio.gather(
                     read_people(self._api, self._cache, customer_id, self._rules.needs),
                     read_sources(self._api, self._cache, self._document["order"], self._rules.needs),
-                    read_configs(self._api, self._cache, self._store),
+                    read_configs(self._api, self._cache, self._store, facts=self._facts),
                 )
             )
         except NoCompanyUser:
@@ -279,6 +287,7 @@ class Lifecycle:
         values = self._values
         if self._sends_defaults:
             values = replace(values, extra_fields={**required_defaults(self._configs, values), **values.extra_fields})
+        values = replace(values, names=self._names.renamed(values.extra_fields))
         note_sending(self.entry, "create", values, self._names)
         await self._transitions.save(self.entry)
 
@@ -295,6 +304,9 @@ class Lifecycle:
             # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
             self.entry.exists = True
             self.entry.sent = sent_before
+            if sent_before is None and self.entry.create_age is not None and self._retry.is_open():
+                there = Fact.RECORD_THERE_FROM
+                await self._facts.observe(self.entry.store, there, self.entry.create_age, order_id=self.entry.order_id)
             return self._compare_record
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
@@ -352,7 +364,7 @@ class Lifecycle:
 
     @property
     def _names(self) -> FieldNames:
-        return FieldNames.of(self._configs)
+        return self._naming.names(self._configs)
 
     def _values_to_restore(self) -> dict[str, Any]:
         """Values that no rule gave and our last Update wrote: they are put back once if the record has lost them."""
@@ -398,7 +410,7 @@ class Lifecycle:
             return await self._api.b2b.update_order(self.entry.order_id, values)
 
         try:
-            await self._retry.call(update)
+            updated = await self._retry.call(update)
         except NotFound:
             return self._record_missing() if await self._is_company_user() else await self._skip_no_company_user()
         except Refused as refused:
@@ -409,6 +421,7 @@ class Lifecycle:
             self.entry.sent = sent_before
             raise
         note_answered(self.entry, self._clock())
+        await learn_from_update(self._facts, self.entry, updated, self._not_carried)
         return Written()
 
     def _record_missing(self) -> RetryLater:
@@ -438,6 +451,8 @@ class Lifecycle:
             resolved = resolve_values(self._rules, self._document, self._configs)
             if resolved.failure or resolved.values != self._values:
                 return self._after_resolving(resolved)
+        if not is_duplicate and self._naming.try_other(self._configs, fields, message):
+            return self._write_again()
         if field := missing_required_field(message):
             if self._sends_defaults or not self._has_default(field):
                 return Finished(Status.FAILED, field)

@@ -16,6 +16,7 @@ from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import Record
 from service.errors import CredentialsRefused, UpstreamError, WaitUntil
 from service.logs import Event
+from service.orders.facts.learning import learn_from_record
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import has_lost_values, lost_carried, shows_all
@@ -86,7 +87,7 @@ class Verifier:
     def __init__(self, resources: Resources, *, clock: Callable[[], float]) -> None:
         self._resources = resources
         self._clock = clock
-        self._loader = RecordLoader(clock=clock)
+        self._loader = RecordLoader(resources.facts, clock=clock)
 
     async def verify(self, ctx: dict[str, Any], store: str) -> None:
         """Verify the orders that are due; several are read in one call."""
@@ -210,6 +211,8 @@ class Verifier:
                 entry.times[Stage.VERIFIED] = self._clock()
                 entry.recorded_at = record.created_at if record else None
                 await completion.finish(self._resources, entry, finished)
+                if record:
+                    await learn_from_record(self._resources.facts, entry, record)
             case ReadAgain(seconds):
                 await self._resources.transitions.to_verification(entry, seconds)
             case Repair():
