@@ -17,7 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs
 from service.process.sockets import GracefulServer, listen
-from service.sandbox.apis import b2b_orders, b2b_people, b2b_quotes, core_hooks, core_v2, core_v3
+from service.sandbox.apis import (
+    b2b_orders,
+    b2b_people,
+    b2b_quotes,
+    b2b_users,
+    core_hooks,
+    core_order_writes,
+    core_v2,
+    core_v3,
+)
 from service.sandbox.control_api import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
 from service.sandbox.gateway import Gateway
@@ -54,16 +63,19 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
     """Create a new sandbox: BigCommerce's two APIs and, under ``/sandbox``, its control API."""
     sandbox = Sandbox(options or Options(), clock)
     webhooks = Webhooks(sandbox)
+    storefront = Storefront(sandbox, webhooks)
     gateway = Gateway(sandbox)
     apis = [
         *core_v2.routes(gateway),
+        *core_order_writes.routes(gateway, storefront),
         *core_v3.routes(gateway),
         *core_hooks.routes(gateway, webhooks),
         *b2b_orders.routes(gateway),
         *b2b_people.routes(gateway),
+        *b2b_users.routes(gateway),
         *b2b_quotes.routes(gateway),
     ]
-    control = Control(sandbox, Storefront(sandbox, webhooks), gateway.operations)
+    control = Control(sandbox, storefront, gateway.operations)
     if sandbox.options.demo_store:
         seed_demo_store(sandbox)
 

@@ -45,7 +45,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def create(call: Call) -> Done:
-    """Create the record before B2B Edition creates its own; only inside the window after the order's creation."""
+    """Create the record before B2B Edition creates its own; inside the window, or later if the options say so."""
     order = call.store.orders.get(required_int(call, "bcOrderId"))
     if order is None:
         raise _no_order()
@@ -53,7 +53,8 @@ def create(call: Call) -> Done:
     user = call.store.user(required_int(call, "customerId"))
     if user is None:
         raise refused_customer()
-    if order.record(call.now) or call.now >= order.placed_at + call.sandbox.options.create_window:
+    is_late = call.now >= order.placed_at + call.sandbox.options.create_window
+    if order.record(call.now) or (is_late and call.sandbox.options.late_create == "refused"):
         raise Refusal(400, "The order already exists.")
     po_number, extra_fields = _po_number(call), parse(call)
     check(call, extra_fields or {}, order, whole=extra_fields)
@@ -240,10 +241,15 @@ def _document(call: Call, order: Order, record: Record, *, extra: bool) -> dict[
         "createdAt": int(shown(order.placed_at)),
         "updatedAt": int(shown(record.written_at)),
     }
-    extras: dict[str, Any] = (
-        {**_LEGACY, "extraInfo": {}, "extraFields": pairs(record.extra_fields, labels_shown(call))} if extra else {}
-    )
-    return document | extras
+    if not extra:
+        return document
+    fields = pairs(record.extra_fields, labels_shown(call))
+    return document | _LEGACY | {"extraInfo": _extra_info(order), "extraFields": fields}
+
+
+def _extra_info(order: Order) -> dict[str, Any]:
+    is_passed_on = order.buyer_text and not order.platform_write
+    return {"additionalText": order.buyer_text} if is_passed_on else {}
 
 
 def _detail(call: Call, order: Order, record: Record) -> Any:
