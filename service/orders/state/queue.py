@@ -32,6 +32,7 @@ from service.orders.state.keys import (
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
+from service.orders.state.rehearsal_notes import RehearsalNotes
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
 from service.transient_retry import call_with_retry
@@ -82,6 +83,7 @@ class Queue:
         self._clock = clock
         self._late = LateOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
+        self._rehearsal = RehearsalNotes(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
         """Enqueue the order of a webhook; for a metafield, wake the order if it waits for its values.
@@ -112,6 +114,10 @@ class Queue:
                 )
         except (TimeoutError, RedisError) as error:
             raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error
+
+    async def note_event(self, store: str, scope: str, order_id: int | None, received_at: float) -> None:
+        """Note an event other than a new order or a status, if the store is being rehearsed. It never raises."""
+        await self._rehearsal.note(store, scope, order_id, received_at)
 
     async def enqueue(
         self, store: str, order_id: int, *, source: str, created_at: float | None = None

@@ -243,8 +243,8 @@ def _document(call: Call, order: Order, record: Record, *, extra: bool) -> dict[
     }
     if not extra:
         return document
-    fields = pairs(record.extra_fields, labels_shown(call))
-    return document | _LEGACY | {"extraInfo": _extra_info(order), "extraFields": fields}
+    extra_fields = pairs(record.extra_fields, labels_shown(call))
+    return document | _LEGACY | {"extraInfo": _extra_info(order), "extraFields": extra_fields}
 
 
 def _extra_info(order: Order) -> dict[str, Any]:
