@@ -67,11 +67,12 @@ def rehearse(
     yes: YesOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of a table.")] = False,
 ) -> None:
-    """Measure on a test store what BigCommerce's documentation leaves open.
+    """Measure on a test store what is not documented.
 
-    Use a store of yours that is meant for tests. The command places three small orders of a Company user by API, writes
-    on their B2B Edition records, and cancels the orders, also when it is stopped. It takes about a minute. The service
-    leaves these orders alone: they are skipped as "rehearsal". The token needs the scope Orders: modify.
+    BigCommerce's documentation leaves some things open, and stores differ in them. Use a store of yours that is meant
+    for tests. The command places three small orders of a Company user by API, writes on their B2B Edition records, and
+    cancels the orders, also when it is stopped. It takes about a minute. The service leaves these orders alone: they
+    are skipped as "rehearsal". The token needs the scope Orders: modify.
 
     What is found is kept for 30 days as the store's facts. The service then goes by it: which name it writes extra
     fields under, whether it reads lists. `enrich check` shows the facts. Webhooks are measured only while receiver and
