@@ -18,7 +18,7 @@ def learnt(fact: Fact, *values: Value, source: Source = "orders", first_order: i
 
 def value_of(fact: Fact, observations: list[Observation], now: float = NOW + 600) -> Value | None:
     found = known(fact, observations, now)
-    return found and found.value
+    return None if found is None else found.value
 
 
 @pytest.mark.parametrize(

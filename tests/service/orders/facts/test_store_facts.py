@@ -114,11 +114,9 @@ async def test_the_facts_of_a_store_that_is_gone_expire_in_redis(redis: ArqRedis
     assert (await Facts(redis).of(STORE)).create_taken_until_s == 15.0
 
 
-@pytest.mark.parametrize("raw", ["", "null", "7", "{}", '[["label"]]', '[[{}, 1, "orders", 1]]', "[[1, 2", "\ud83d"])
+@pytest.mark.parametrize("raw", ["", "null", "7", "{}", '[["label"]]', '[[{}, 1, "orders", 1]]', "[[1, 2"])
 async def test_what_another_version_wrote_is_unknown(redis: ArqRedis, raw: str) -> None:
-    await redis.hset(  # type: ignore[misc]
-        facts_key(STORE), Fact.FIELD_NAME.value, raw.encode("utf-8", "surrogatepass")
-    )
+    await redis.hset(facts_key(STORE), Fact.FIELD_NAME.value, raw)  # type: ignore[misc]
     facts = Facts(redis)
     assert await facts.of(STORE) == StoreFacts()
     await facts.keep(STORE, {Fact.FIELD_NAME: "label"})
