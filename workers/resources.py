@@ -12,6 +12,7 @@ from service.bigcommerce.connection_pool import http_client
 from service.bigcommerce.quota_budget import Budget
 from service.configuration import Configuration
 from service.metrics import WorkerMetrics
+from service.orders.facts.store_facts import Facts
 from service.orders.state.changed_orders import ChangedOrders
 from service.orders.state.clocks import RedisClock, steady_clock
 from service.orders.state.credentials_breaker import Breaker
@@ -54,9 +55,11 @@ class Resources:
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
     history: StoreHistory = field(init=False)
+    facts: Facts = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock, self.history = RedisClock(self.redis), StoreHistory(self.redis)
+        self.facts = Facts(self.redis)
 
 
 @asynccontextmanager

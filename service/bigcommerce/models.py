@@ -171,6 +171,13 @@ def _field_type(value: object) -> FieldType:
     return FieldType(number) if number in list(FieldType) else FieldType.TEXT
 
 
+def _nested(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The objects in ``valueConfig`` and ``valueConfigs``, each with the key that it was found under."""
+    found = [(key, data.get(key)) for key in ("valueConfig", "valueConfigs")]
+    flat = [(key, part) for key, each in found for part in (each if isinstance(each, list) else [each])]
+    return [(key, part) for key, part in flat if isinstance(part, Mapping)]
+
+
 def _length(value: object) -> int | None:
     """0 is read as "no limit": a field that takes no characters would make no sense."""
     return to_int(value) or None
@@ -196,19 +203,21 @@ class ExtraFieldConfig(_ResponseModel):
     options: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(default=(), validation_alias="listOfValues")
     """A dropdown's options. Empty when the answer shows none: then they are unknown."""
 
+    options_in: Text = ""
+    """The key under which the answer has these options."""
+
     @model_validator(mode="before")
     @classmethod
     def _collect_settings(cls, data: Any) -> Any:
         """Settings may be in ``valueConfig`` or ``valueConfigs`` too, and the options under two names."""
         if not isinstance(data, dict):
             return data
-        nested = [data.get(key) for key in ("valueConfig", "valueConfigs")]
-        inner = [part for each in nested for part in (each if isinstance(each, list) else [each])]
-        parts = [data, *(part for part in inner if isinstance(part, Mapping))]
-        lists = [part.get(key) for part in parts for key in ("listOfValues", "listOfValue")]
-        settings = {"listOfValues": next(filter(_texts, lists), None)}
+        parts: list[tuple[str | None, Mapping[str, Any]]] = [(None, data), *_nested(data)]
+        lists = [(outer or key, part.get(key)) for outer, part in parts for key in ("listOfValues", "listOfValue")]
+        place, options = next(((place, found) for place, found in lists if _texts(found)), (None, None))
+        settings = {"listOfValues": options, "options_in": place}
         for key in ("maximumLength", "maximumValue", "defaultValue"):
-            settings[key] = next((part[key] for part in parts if part.get(key) not in (None, "")), None)
+            settings[key] = next((part[key] for _, part in parts if part.get(key) not in (None, "")), None)
         return data | {key: value for key, value in settings.items() if value is not None}
 
 

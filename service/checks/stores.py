@@ -11,6 +11,7 @@ from service.bigcommerce import Account, Priority, QuotaWaitingApi, Transport
 from service.bigcommerce.models import ExtraFieldConfig
 from service.checks.environment import check_quotas
 from service.checks.extra_fields import check_fields
+from service.checks.facts import check_facts
 from service.checks.findings import Finding
 from service.checks.late_values import check_late_values
 from service.checks.token_access import merge_tokens, try_token
@@ -75,6 +76,7 @@ async def check_store(
     if main.is_accepted:
         findings += await check_webhooks(main.api.core, configured, endpoints, destination)
     findings += await check_late_values(redis, configured)
+    findings += await check_facts(redis, store.hash)
     return [*findings, *check_quotas(store.hash, main.api.quotas)]
 
 

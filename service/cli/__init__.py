@@ -23,6 +23,7 @@ class Commands(TyperGroup):
             ("web", "Run only the webhook receiver.", "web:web"),
             ("worker", "Run only the workers.", "worker:worker"),
             ("backfill", "Enrich existing orders.", "backfill.command:backfill"),
+            ("rehearse", "Measure on a test store what is not documented.", "rehearse.command:rehearse"),
             ("sandbox", "Run a local stand-in for BigCommerce.", "sandbox:sandbox"),
             ("preview", "Show what would be sent for a real order, and why.", "preview.command:show_preview"),
             ("hooks", "Show, register, repair and remove the stores' webhooks.", "hooks.commands:app"),

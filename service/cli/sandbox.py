@@ -1,14 +1,15 @@
 """``enrich sandbox``: a local stand-in for BigCommerce, for tests."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from service import logs
+from service.errors import ConfigError, Problem
 from service.process.parent_death import terminate_with_parent
 from service.sandbox.app import serve
-from service.sandbox.options import Faults, Options
+from service.sandbox.options import LIKE, Faults, Options
 from service.settings import Settings
 
 
@@ -47,6 +48,13 @@ def sandbox(
     ] = 0.0,
     core_quota: Annotated[int, typer.Option(min=1, help="Core API calls that a store may make in 30 s.")] = 150,
     b2b_quota: Annotated[int, typer.Option(min=1, help="B2B Edition calls that a store may make in 60 s.")] = 150,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MONTH",
+            help="Behave as BigCommerce did then. 2026-07: the platform's server passes on what the buyer typed.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of the random numbers: the same seed gives the same faults.")
     ] = None,
@@ -59,9 +67,16 @@ def sandbox(
     \b
         curl -d '{"customer_id": 101}' http://127.0.0.1:9100/sandbox/stores/sandbox/orders
 
+    With --like 2026-07, the PO number, the additional text and the extra fields that a buyer typed (buyer_po,
+    buyer_text, buyer_extra_fields of a placed order) get on the record as at today's hosted checkout: after 0.3 s, or
+    after 3 s, when they replace what was created meanwhile. These take turns.
+
+    \b
     Example: enrich sandbox --read-lag 1.5 --error-rate 0.2
+             enrich sandbox --like 2026-07
     """
     terminate_with_parent()
+    preset = _preset(like)
     settings = Settings.load()
     logs.configure(settings.enrich_log_format, settings.enrich_log_level)
     faults = Faults(
@@ -78,5 +93,14 @@ def sandbox(
         clock_skew=clock_skew,
         seed=seed,
     )
-    options = Options(faults=faults, retry_scale=webhook_retry_scale, core_quota=core_quota, b2b_quota=b2b_quota)
+    options = Options(
+        faults=faults, retry_scale=webhook_retry_scale, core_quota=core_quota, b2b_quota=b2b_quota, **preset
+    )
     asyncio.run(serve(options, host, port))
+
+
+def _preset(like: str | None) -> dict[str, Any]:
+    """The options for ``--like``. Raises ConfigError for a time that the sandbox does not know."""
+    if like is not None and like not in LIKE:
+        raise ConfigError(Problem(f"--like {like}", "is not known.", f"One of: {', '.join(LIKE)}."))
+    return {} if like is None else LIKE[like]

@@ -193,6 +193,8 @@ class Receiver:
         webhook_id = _sanitize(request.headers.get("webhook-id") or payload.hash or "")
         webhook_log = log.bind(store=store.hash, webhook_id=webhook_id)
         order_id = payload.order_id
+        if not payload.is_order:
+            await self._queue.note_event(store.hash, payload.scope, order_id, received_at)
         if order_id is None or not (payload.is_order or payload.is_order_change or payload.is_metafield):
             webhook_log.debug(Event.WEBHOOK_IGNORED, scope=_sanitize(payload.scope), ms=_ms(started))
             return Answer.IGNORED

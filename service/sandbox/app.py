@@ -17,7 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs
 from service.process.sockets import GracefulServer, listen
-from service.sandbox.apis import b2b_orders, b2b_people, b2b_quotes, core_hooks, core_metafields, core_v2, core_v3
+from service.sandbox.apis import (
+    b2b_orders,
+    b2b_people,
+    b2b_quotes,
+    b2b_users,
+    core_hooks,
+    core_metafields,
+    core_order_writes,
+    core_v2,
+    core_v3,
+)
 from service.sandbox.control_api import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
 from service.sandbox.gateway import Gateway
@@ -58,11 +68,13 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
     gateway = Gateway(sandbox)
     apis = [
         *core_v2.routes(gateway),
+        *core_order_writes.routes(gateway, storefront),
         *core_v3.routes(gateway),
         *core_metafields.routes(gateway, storefront),
         *core_hooks.routes(gateway, webhooks),
         *b2b_orders.routes(gateway),
         *b2b_people.routes(gateway),
+        *b2b_users.routes(gateway),
         *b2b_quotes.routes(gateway),
     ]
     control = Control(sandbox, storefront, gateway.operations)

@@ -144,7 +144,7 @@ class Gateway:
             response, outcome = await self._handle(dialect, operation, handler, store, request)
         if store:
             store.calls[dialect.api, operation, outcome] += 1
-            if outcome != "401":
+            if outcome != "401" and self._sandbox.options.quota_headers:
                 headers = b2b_headers if dialect is Dialect.B2B else core_headers
                 response.headers.update(headers(store.quotas[dialect.api], self._sandbox.now()))
         return response
@@ -211,7 +211,8 @@ def _scope_of(dialect: Dialect, method: str, path: str) -> OAuthScope | None:
         "/transactions": "transactions",
         "/orders": "orders",
     }
-    return next((scope for part, scope in scopes.items() if part in path), None)
+    scope = next((scope for part, scope in scopes.items() if part in path), None)
+    return "orders_modify" if scope == "orders" and method != "GET" else scope
 
 
 def _response(done: Done) -> Response:

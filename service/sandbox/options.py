@@ -1,7 +1,7 @@
 """Options of a sandbox: fixed limits and formats, and faults that can be changed while it runs."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -96,6 +96,17 @@ class Options(BaseModel):
     late_create: Literal["accepted", "refused"] = "refused"
     """What Create an Order answers after the window, while there is no record: documented as refused, "The order
     already exists."; reported as accepted for orders made by API."""
+    api_orders_get_records: bool = False
+    """Whether B2B Edition creates its own record of an order made by ``POST /v2/orders``. At least one real store's did
+    not."""
+    platform_writes_after: tuple[Seconds, ...] = ()
+    """When the platform's server passes on what the buyer typed at its checkout, in seconds after the order; several
+    times take turns, order by order. It makes the record, or writes on the one that is there by then. So does the
+    hosted checkout since the middle of 2026; before, the buyer's browser called B2B Edition. Empty: never."""
+    platform_overwrites_po: bool = True
+    """Whether that write replaces a PO number that is on the record by then."""
+    platform_replaces_fields: bool = True
+    """Whether that write replaces the whole set of extra fields; else it adds the buyer's."""
 
     record_data_as: Literal["array", "object"] = "array"
     """``data`` of Get an Order and Update an Order: an array as documented, or an object as seen elsewhere."""
@@ -119,5 +130,15 @@ class Options(BaseModel):
     customer_attribute_names: bool = True
     """Whether attributes of a customer carry ``attribute_name`` beside the documented ``attribute_id``."""
 
+    quota_headers: bool = True
+    """Whether answers have quota headers. Some answers lack them."""
+
     retry_scale: Annotated[float, Field(ge=0)] = 1.0
     """Factor for the retry delays of webhooks, and for the three minutes of the blocklist."""
+
+
+LIKE: dict[str, dict[str, Any]] = {
+    # The platform's server writes the record within the first second, or else after a Create of ours.
+    "2026-07": {"platform_writes_after": (0.3, 3.0)},
+}
+"""Sets of options that behave as BigCommerce did at a time, for ``enrich sandbox --like``."""

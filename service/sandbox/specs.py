@@ -18,7 +18,7 @@ def _one_or_more(value: object) -> object:
 
 
 Secrets = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_one_or_more)]
-Scope = Literal["orders", "transactions", "carts", "customers", "products", "b2b_read", "b2b_modify"]
+Scope = Literal["orders", "orders_modify", "transactions", "carts", "customers", "products", "b2b_read", "b2b_modify"]
 """OAuth scopes of an API account. Webhooks and store information need no scope here."""
 
 PositiveId = Annotated[int, Field(ge=1)]
@@ -200,7 +200,12 @@ class Placement(OrderFields):
     """Seconds from the order to that metafield."""
 
     buyer_po: str | None = None
+    """What the buyer typed at the checkout; it gets on the record that the platform makes or writes."""
+    buyer_text: str | None = None
+    """The additional text of the checkout. Where a record shows it is not documented: a guess."""
     buyer_extra_fields: dict[str, str] = {}
+    platform_writes_after: Seconds | None = None
+    """When the platform's server passes these three on, if not as the sandbox's options say."""
     is_invoice_order: bool = False
 
     drop_webhook: bool = False

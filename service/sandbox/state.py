@@ -66,6 +66,25 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class PlatformWrite:
+    """The write with which the platform's server passes on what the buyer typed: it changes a record that is there."""
+
+    at: float
+    overwrites_po: bool
+    replaces_fields: bool
+
+    def on(self, record: Record, typed: Record) -> Record:
+        """The record after it; ``typed`` has what the buyer typed."""
+        keeps_po = typed.po_number is None or (record.po_number and not self.overwrites_po)
+        fields = typed.extra_fields if self.replaces_fields else {**record.extra_fields, **typed.extra_fields}
+        return record.with_changes(
+            self.at,
+            po_number=record.po_number if keeps_po else typed.po_number,
+            extra_fields=fields if typed.extra_fields else record.extra_fields,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """The first Get an Order that returned the version of the record from ``written_at``."""
 
@@ -127,6 +146,10 @@ class Order:
     writes: list[Write] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    platform_write: PlatformWrite | None = None
+    """Still to come."""
+    buyer_text: str | None = None
+    """The additional text of the checkout, which gets on the record with that write."""
 
     @property
     def customer_id(self) -> int:
@@ -138,11 +161,21 @@ class Order:
         return next((each for each in self.metafields if (each.namespace, each.key) == (namespace, key)), None)
 
     def record(self, at: float) -> Record | None:
-        """The record at that time. The default record needs no timer: the time says whether it exists."""
+        """The record at that time. What the platform writes needs no timer: the time says whether it has."""
+        self._let_platform_write(at)
         for version in reversed(self.versions):
             if version.written_at <= at:
                 return version
         return self.default_record if self.default_record.written_at <= at else None
+
+    def _let_platform_write(self, at: float) -> None:
+        """Carry out the platform's write once it is due: before any later write, which reads the record first."""
+        write = self.platform_write
+        if write is None or at < write.at:
+            return
+        self.platform_write = None
+        if self.versions and self.versions[-1].written_at <= write.at:
+            self.versions.append(write.on(self.versions[-1], self.default_record))
 
     def note_read(self, at: float, record: Record) -> None:
         """Note that Get an Order has returned this version of the record."""
@@ -243,6 +276,7 @@ class Store:
                 po_number=placement.buyer_po,
                 extra_fields=placement.buyer_extra_fields,
             ),
+            buyer_text=placement.buyer_text,
         )
         self.orders[order_id] = order
         return order
@@ -330,4 +364,21 @@ class Sandbox:
         after = self.options.auto_record_after if placement.record_after is None else placement.record_after
         if not (self.options.own_records if placement.own_record is None else placement.own_record):
             after = math.inf
-        return store.add_order(placement, self.now(), after)
+        passed_on_after = self._platform_writes_after(store, placement)
+        order = store.add_order(placement, self.now(), min(after, passed_on_after))
+        if placement.buyer_po or placement.buyer_text or placement.buyer_extra_fields:
+            order.platform_write = PlatformWrite(
+                order.placed_at + passed_on_after,
+                self.options.platform_overwrites_po,
+                self.options.platform_replaces_fields,
+            )
+        return order
+
+    def _platform_writes_after(self, store: Store, placement: Placement) -> float:
+        """When the platform's server writes this order's record, in seconds after the order; infinite: never."""
+        turns = self.options.platform_writes_after
+        if placement.own_record is False:
+            return math.inf
+        if placement.platform_writes_after is not None:
+            return placement.platform_writes_after
+        return turns[len(store.orders) % len(turns)] if turns else math.inf

@@ -21,6 +21,7 @@ from service.bigcommerce import Transport
 from service.configuration import Configuration, load_configuration
 from service.metrics import WorkerMetrics
 from service.orders.document.cache import Cache
+from service.orders.facts.store_facts import Facts
 from service.orders.state.changed_orders import ChangedOrders
 from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.due_orders import DueOrders
@@ -180,6 +181,7 @@ class JobStack:
 
     def _use(self, configuration: Configuration) -> None:
         self.resources = replace(self.resources, configuration=configuration, metrics=WorkerMetrics())
+        self.resources.facts = Facts(self.redis, clock=self.clock)
         self.jobs = Jobs(self.resources, clock=self.clock)
         self._verifier = Verifier(self.resources, clock=self.clock)
 

@@ -74,6 +74,9 @@ class FakeQueue(Queue):
         self.webhooks.append(webhook)
         return answer
 
+    async def note_event(self, *_: object) -> None:
+        pass
+
     async def check_writable(self) -> None:
         pass
 

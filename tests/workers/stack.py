@@ -14,6 +14,7 @@ from service.bigcommerce import Account, StoreApi, Transport
 from service.configuration import Configuration, ConfiguredStore, load_configuration
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
+from service.orders.facts.store_facts import Facts
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage
@@ -105,6 +106,7 @@ class Stack:
             self.transport.upstream_clock,
             LateOrders(self.redis, clock=self.clock),
             StoreHistory(self.redis),
+            facts=Facts(self.redis, clock=self.clock),
             clock=self.clock,
         )
         return await lifecycle.run()

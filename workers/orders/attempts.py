@@ -268,6 +268,7 @@ class Jobs:
             resources.transport.upstream_clock,
             resources.late,
             resources.history,
+            facts=resources.facts,
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
         )

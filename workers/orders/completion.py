@@ -5,6 +5,7 @@ import structlog
 from service.errors import CredentialsRefused
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.facts.learning import learn_from_finished
 from service.orders.state.changed_orders import Change
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.redis.client import TRANSIENT_ERRORS
@@ -42,6 +43,7 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     await _mark_for_record(resources, entry)
     log_finished(entry)
     _count(resources, entry)
+    await learn_from_finished(resources.facts, entry)
 
 
 async def _mark_for_record(resources: Resources, entry: Entry) -> None:

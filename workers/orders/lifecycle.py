@@ -55,6 +55,9 @@ from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
 from service.orders.document.sources import read_sources
+from service.orders.facts.fact import Fact
+from service.orders.facts.learning import learn_from_update
+from service.orders.facts.store_facts import Facts
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
@@ -78,6 +81,7 @@ from service.orders.values.values_to_send import (
 from service.rules import Evaluation, given_by, keep_earlier
 from workers.orders.create_turns import CreateTurns
 from workers.orders.entry_notes import followed_values, given_of, note_answered, note_dropped, note_kept, note_sending
+from workers.orders.field_naming import FieldNaming
 from workers.orders.invoice_payment import is_invoice_payment
 from workers.orders.late_values import MIN_WAIT_S, digest
 from workers.orders.missing_record import before_late_create, note_late_create, record_missing
@@ -127,6 +131,7 @@ class Lifecycle:
         late: LateOrders,
         history: StoreHistory,
         *,
+        facts: Facts,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -141,6 +146,8 @@ class Lifecycle:
         self._upstream = upstream_clock
         self._late = late
         self._history = history
+        self._facts = facts
+        self._naming = FieldNaming()
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
@@ -154,6 +161,7 @@ class Lifecycle:
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
+        self._naming.begin(await self._facts.of(self.entry.store))
         state: State | AttemptResult = self._first_state()
         try:
             while not isinstance(state, AttemptResult):
@@ -250,7 +258,7 @@ class Lifecycle:
                 lambda: asyncio.gather(
                     read_people(self._api, self._cache, customer_id, self._rules.needs),
                     read_sources(self._api, self._cache, self._document["order"], self._rules.needs, made_at=made_at),
-                    read_configs(self._api, self._cache, self._store),
+                    read_configs(self._api, self._cache, self._store, facts=self._facts),
                 )
             )
         except NoCompanyUser:
@@ -316,6 +324,7 @@ class Lifecycle:
         values = self._values
         if self._sends_defaults:
             values = replace(values, extra_fields={**required_defaults(self._configs, values), **values.extra_fields})
+        values = replace(values, names=self._names.renamed(values.extra_fields))
         note_sending(self.entry, "create", values, self._names)
         is_late, self._creates_late = self._creates_late, False
         if is_late:
@@ -344,12 +353,20 @@ class Lifecycle:
                 # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
                 self.entry.exists = True
                 self.entry.sent = sent_before
+                await self._note_record_was_there()
                 return self._compare_record
             self._creates_late = is_late  # its values are refused, and may be mended
             self.entry.late_creates -= is_late
             return await self._after_refusal(refused)
         note_answered(self.entry, self._clock())
         return Written()
+
+    async def _note_record_was_there(self) -> None:
+        """Learn how early a record may be there that no Create of ours has made."""
+        age = self.entry.create_age
+        if self.entry.sent is None and age is not None and self._retry.is_open():
+            store, order_id = self.entry.store, self.entry.order_id
+            await self._facts.observe(store, Fact.RECORD_THERE_FROM, age, order_id=order_id)
 
     # ── compare and update the record ───────────────────────────────────────────────────────────────────────
 
@@ -395,7 +412,7 @@ class Lifecycle:
 
     @property
     def _names(self) -> FieldNames:
-        return FieldNames.of(self._configs)
+        return self._naming.names(self._configs)
 
     def _values_to_restore(self) -> dict[str, Any]:
         """Values that no rule gave and our last Update wrote: they are put back once if the record has lost them."""
@@ -441,7 +458,7 @@ class Lifecycle:
             return await self._api.b2b.update_order(self.entry.order_id, values)
 
         try:
-            await self._retry.call(update)
+            updated = await self._retry.call(update)
         except NotFound:
             return record_missing() if await self._is_company_user() else await self._skip_no_company_user()
         except Refused as refused:
@@ -452,6 +469,7 @@ class Lifecycle:
             self.entry.sent = sent_before
             raise
         note_answered(self.entry, self._clock())
+        await learn_from_update(self._facts, self.entry, updated, self._not_carried)
         return Written()
 
     # ── refused writes ──────────────────────────────────────────────────────────────────────────────────────
@@ -478,6 +496,8 @@ class Lifecycle:
             resolved = self._resolve_again()
             if resolved.missing or resolved.failure or resolved.values != self._values:
                 return self._after_resolving(resolved)
+        if not is_duplicate and self._naming.try_other(self._configs, fields, message):
+            return self._write_again()
         if field := missing_required_field(message):
             if self._sends_defaults or not self._has_default(field):
                 return Finished(Status.FAILED, field)

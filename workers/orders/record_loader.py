@@ -9,6 +9,8 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import Record, has_content
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
 from service.orders.document.batch_loader import id_ranges
+from service.orders.facts.fact import Fact
+from service.orders.facts.store_facts import Facts
 from service.orders.state.order_entry import Entry
 from service.orders.values.merge import lost_carried, shows_all
 
@@ -23,7 +25,7 @@ MAX_SINGLE_READS = 10
 MAX_READ_ERRORS = 3
 
 # Some lists lack the extra fields or the PO number. When a store's lists do, its records that need them are read one by
-# one for this long.
+# one for this long, and for as long as it is one of the store's facts.
 LISTS_OFF_S = 3600.0
 
 
@@ -64,7 +66,8 @@ class Records:
 class RecordLoader:
     """Reads the records of orders that were written."""
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    def __init__(self, facts: Facts, *, clock: Callable[[], float]) -> None:
+        self._facts = facts
         self._clock = clock
         self._lists_off_until: dict[tuple[str, Part], float] = {}
 
@@ -77,16 +80,26 @@ class RecordLoader:
         api.timeout_s = TIMEOUT_S
         store, records = api.account.store_hash, Records()
         off = {part for part in Part if self._lists_off_until.get((store, part), 0.0) > self._clock()}
+        if (await self._facts.of(store)).lists_lack_extra_fields:
+            off.add(Part.EXTRA_FIELDS)
         listed = {entry.order_id: entry for entry in entries if not off & _sent_parts(entry)}
         try:
             await _list_clusters(api, listed, ranges, records)
             await _read_singles(api, entries, records)
         except WaitUntil as wait:
             records.error = wait
-        for order_id, row in records.undecided.items():
-            if record := records.found.get(order_id):
-                for part in _parts(record) - _parts(row) - records.shown:
-                    self._lists_off_until[store, part] = self._clock() + LISTS_OFF_S
+        missing = {
+            part
+            for order_id, row in records.undecided.items()
+            if (record := records.found.get(order_id))
+            for part in _parts(record) - _parts(row) - records.shown
+        }
+        for part in missing:
+            self._lists_off_until[store, part] = self._clock() + LISTS_OFF_S
+        if Part.EXTRA_FIELDS in records.shown:
+            await self._facts.observe(store, Fact.LIST_EXTRA_FIELDS, "shown")
+        elif _lacks_extra_fields(records):
+            await self._facts.observe(store, Fact.LIST_EXTRA_FIELDS, "missing")
         return records
 
 
@@ -152,6 +165,15 @@ async def _read_singles(api: StoreApi, entries: Iterable[Entry], records: Record
             records.error = error
             if len(records.unreadable) == MAX_READ_ERRORS:
                 break
+
+
+def _lacks_extra_fields(records: Records) -> bool:
+    """Whether the list lacked extra fields that Get an Order shows of the same version of a record."""
+    return any(
+        Part.EXTRA_FIELDS in _parts(record) - _parts(row) and row.updated_at == record.updated_at is not None
+        for order_id, row in records.undecided.items()
+        if (record := records.found.get(order_id))
+    )
 
 
 def _sent_parts(entry: Entry) -> set[Part]:

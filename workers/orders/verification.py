@@ -16,6 +16,7 @@ from service.bigcommerce import Account, Priority, StoreApi
 from service.bigcommerce.models import Record
 from service.errors import CredentialsRefused, UpstreamError, WaitUntil
 from service.logs import Event
+from service.orders.facts.learning import learn_from_record
 from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import lost_carried, lost_values, shows_all
@@ -87,7 +88,7 @@ class Verifier:
     def __init__(self, resources: Resources, *, clock: Callable[[], float]) -> None:
         self._resources = resources
         self._clock = clock
-        self._loader = RecordLoader(clock=clock)
+        self._loader = RecordLoader(resources.facts, clock=clock)
 
     async def verify(self, ctx: dict[str, Any], store: str) -> None:
         """Verify the orders that are due; several are read in one call."""
@@ -219,6 +220,8 @@ class Verifier:
                 entry.times[Stage.VERIFIED] = self._clock()
                 entry.recorded_at = record.created_at if record else None
                 await completion.finish(self._resources, entry, finished)
+                if record:
+                    await learn_from_record(self._resources.facts, entry, record)
             case ReadAgain(seconds):
                 await self._resources.transitions.to_verification(entry, seconds)
             case Repair():

@@ -162,6 +162,12 @@ class B2B:
             lambda row: is_complete_user(row, customer_id) and (not extra_fields or "extraFields" in row),
         )
 
+    async def users(self, *, limit: int = PER_PAGE) -> list[Document]:
+        """The store's first Company users: those with a customer account."""
+        # B2B Edition API, Users, Get All B2B users
+        page = await self._page("Get All B2B users", "/v3/io/users", {"limit": limit, "offset": 0})
+        return [user for user in page.items if to_int(user.get("customerId"))]
+
     async def company(self, company_id: int) -> Document:
         """A Company, by its id in B2B Edition."""
         # B2B Edition API, Companies, Get Company Details

@@ -23,7 +23,7 @@ from service.bigcommerce.complete_answers import (
 from service.bigcommerce.envelope import Document, data_of, rows_of, unexpected_shape
 from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Answer, Call, Caller
-from service.errors import TryAgain
+from service.errors import TryAgain, Unsure
 
 PER_PAGE = 250
 MAX_PAGES = 100
@@ -81,6 +81,20 @@ class Core:
             raise unexpected_shape(operation)
         return orders
 
+    async def create_order(self, fields: Mapping[str, Any]) -> Document:
+        """Make an order with these fields of a V2 order, and return it. Raises Unsure where the answer is none."""
+        # Orders V2, Create an Order
+        call = Call("Create an Order", Api.CORE, "POST", "/v2/orders", json=dict(fields))
+        order = (await self._caller.call(call)).body
+        if not isinstance(order, dict) or not is_complete_order(order):
+            raise Unsure(call.operation, "the answer is no order", status=200)
+        return order
+
+    async def update_order(self, order_id: int, **changes: Any) -> None:
+        """Change fields of an order, such as ``status_id``."""
+        # Orders V2, Update an Order
+        await self._caller.call(Call("Update an Order", Api.CORE, "PUT", f"/v2/orders/{order_id:d}", json=changes))
+
     async def count_orders(
         self, *, min_id: int | None = None, min_date_created: datetime, max_date_created: datetime
     ) -> int | None:
@@ -98,6 +112,13 @@ class Core:
         """All metafields of an order that the token can see."""
         # Orders V3, Get Order Metafields
         return await self._list("Get Order Metafields", f"/v3/orders/{order_id:d}/metafields", {}, is_metafield)
+
+    async def create_metafield(self, order_id: int, namespace: str, key: str, value: str) -> None:
+        """Write a metafield of an order that only this API account can read."""
+        # Orders V3, Create Metafields
+        path = f"/v3/orders/{order_id:d}/metafields"
+        metafield = {"permission_set": "app_only", "namespace": namespace, "key": key, "value": value}
+        await self._caller.call(Call("Create Metafields", Api.CORE, "POST", path, json=metafield))
 
     async def orders_metafields(
         self,

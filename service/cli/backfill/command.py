@@ -2,8 +2,6 @@
 
 import asyncio
 import math
-import signal
-from collections.abc import Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -18,16 +16,13 @@ from service.cli.backfill.progress import ProgressDisplay, resume_message
 from service.cli.common.options import DryRunOption, StoreOption, parse_since
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
+from service.cli.common.stopping import EXIT_STOPPED, run_until_stopped
 from service.errors import ConfigError, Problem
 from service.orders.backfill.lock import single_backfill
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
 from service.orders.state.order_entry import Status
 from service.orders.state.queue import Queue
-from service.process.task_cancellation import cancel_and_wait
-
-# Exit code, as after any Ctrl-C: 128 plus the number of SIGINT.
-EXIT_STOPPED = 130
 
 # One read and one Update for each order, and its share of the calls that serve many orders: people, verification.
 CALLS_PER_ORDER = 2.5
@@ -108,7 +103,7 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
             with ProgressDisplay(Console(stderr=True, highlight=False)) as display:
                 run = Backfill(session.api(store), session.redis, date_range, watch=display.show)
                 try:
-                    stopped = not await _run_until_stopped(run.run())
+                    stopped = not await run_until_stopped(run.run())
                 except Exception:
                     _print_remaining(run.course)
                     raise
@@ -123,21 +118,6 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
     if stopped:
         return EXIT_STOPPED
     return int(not run.course.is_finished or any(status is Status.FAILED for status, _ in run.course.outcomes))
-
-
-async def _run_until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Run until the work is done or a signal comes; False when a signal stopped it."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    running, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    await cancel_and_wait([running])
-    if running.cancelled():
-        return False
-    running.result()
-    return True
 
 
 def _dry_run_table(summary: DryRunSummary, minutes: int, calls_per_minute: float) -> Table:

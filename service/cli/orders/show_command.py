@@ -1,6 +1,7 @@
 """``enrich orders show``: show everything that is known about one order."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -13,6 +14,9 @@ from service.cli.orders.entry_format import as_dict, why
 from service.cli.orders.search import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
+from service.orders.facts.fact import Fact, Known
+from service.orders.facts.store_facts import Facts
+from service.orders.facts.wording import sentence
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 
@@ -30,21 +34,24 @@ def show_order(
 
     Example: enrich orders show 250 --store abc123
     """
-    entry = asyncio.run(_show(store, order_id))
+    entry, known = asyncio.run(_show(store, order_id))
     if as_json:
-        print_json(as_dict(entry))
+        facts = {"store_facts": {fact.value: found.value for fact, found in known.items()}} if known else {}
+        print_json(as_dict(entry) | facts)
         return
     console = open_console()
-    console.print(_facts(entry))
+    console.print(_facts(entry, known))
     console.print(timeline(entry))
     if longest := longest_step(entry):
         console.print(longest)
 
 
-async def _show(store: str | None, order_id: int) -> Entry:
+async def _show(store: str | None, order_id: int) -> tuple[Entry, Mapping[Fact, Known]]:
+    """The order's entry, and what is known of its store."""
     async with open_ledger() as (redis, stores):
         name = choose_store(store, stores)
         entry = await Ledger(redis).get(name, order_id)
+        facts = await Facts(redis).of(name)
     if entry is None:
         raise ConfigError(
             Problem(
@@ -53,10 +60,10 @@ async def _show(store: str | None, order_id: int) -> Entry:
                 "Orders are kept for 30 days (failed ones 90). Run `enrich orders list` to see them.",
             )
         )
-    return entry
+    return entry, facts.known
 
 
-def _facts(entry: Entry) -> Table:
+def _facts(entry: Entry, known: Mapping[Fact, Known]) -> Table:
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -70,6 +77,7 @@ def _facts(entry: Entry) -> Table:
         **({"kept": ", ".join(entry.kept) + " (the existing value was kept)"} if entry.kept else {}),
         "attempts": f"{entry.attempts}, {entry.upstream_calls} calls to BigCommerce",
         "source": entry.source or "",
+        **({"store": "; ".join(sentence(fact, found.value) for fact, found in known.items())} if known else {}),
     }
     for name, value in rows.items():
         facts.add_row(Text(name), Text(value))

@@ -128,6 +128,16 @@ def cursor_key(store: str) -> str:
     return f"enrich:cursor:{store}"
 
 
+def facts_key(store: str) -> str:
+    """What is known of the store's BigCommerce: a hash of observations by fact. ``service.orders.facts`` reads it."""
+    return f"enrich:facts:{store}"
+
+
+def rehearsal_key(store: str) -> str:
+    """Exists while `enrich rehearse` measures the store: the webhooks that came meanwhile, a hash."""
+    return f"enrich:rehearsal:{store}"
+
+
 def backfill_key(store: str, span: str) -> str:
     """The progress of a backfill of that span: the id of the last order."""
     return f"enrich:backfill:{store}:{span}"

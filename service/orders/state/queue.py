@@ -35,6 +35,7 @@ from service.orders.state.keys import (
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
+from service.orders.state.rehearsal_notes import RehearsalNotes
 from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
@@ -98,6 +99,7 @@ class Queue:
         self._changed = ChangedOrders(redis, clock=clock)
         self._waiting = WaitingOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
+        self._rehearsal = RehearsalNotes(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
         """Enqueue the order of a webhook, wake it if it waits for its values, or note that it has changed.
@@ -115,6 +117,10 @@ class Queue:
                 )
         except (TimeoutError, RedisError) as error:
             raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error
+
+    async def note_event(self, store: str, scope: str, order_id: int | None, received_at: float) -> None:
+        """Note an event other than a new order or a status, if the store is being rehearsed. It never raises."""
+        await self._rehearsal.note(store, scope, order_id, received_at)
 
     async def _accept(self, webhook: Webhook) -> EnqueueResult:
         change = CHANGES.get(webhook.scope)

@@ -12,18 +12,21 @@ from service.bigcommerce.models import ExtraFieldConfig, Record, has_content
 class FieldNames:
     """The labels of a store's extra fields: ``labels`` is fieldName → label, where the two differ.
 
-    Under a name that is in no config, a field is only itself.
+    Under a name that is in no config, a field is only itself. ``writes_labels`` says by which name a field is written
+    where the record does not tell; it is one of the store's facts.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
+    writes_labels: bool = False
 
     @classmethod
-    def of(cls, configs: Iterable[ExtraFieldConfig]) -> Self:
+    def of(cls, configs: Iterable[ExtraFieldConfig], *, writes_labels: bool = False) -> Self:
         """The names in a store's configs. A label that is another field's name, or two fields' label, is no name."""
         labels = {config.field_name: config.label for config in configs if config.field_name}
         count = Counter(labels.values())
         return cls(
-            {name: label for name, label in labels.items() if label and label not in labels and count[label] == 1}
+            {name: label for name, label in labels.items() if label and label not in labels and count[label] == 1},
+            writes_labels,
         )
 
     def field_name(self, name: str) -> str:
@@ -38,7 +41,11 @@ class FieldNames:
     def only(self, names: Iterable[str]) -> Self:
         """These fields' part of the labels."""
         wanted = {self.field_name(name) for name in names}
-        return type(self)({name: label for name, label in self.labels.items() if name in wanted})
+        return type(self)({name: label for name, label in self.labels.items() if name in wanted}, self.writes_labels)
+
+    def renamed(self, names: Iterable[str]) -> dict[str, str]:
+        """The names to create a record with, where they are not the fieldNames."""
+        return {name: self.labels[name] for name in names if self.writes_labels and name in self.labels}
 
     def values_on(self, record: Record, name: str) -> list[Any]:
         """The values that the record shows for a field, under both of its names; empty ones are left out."""
@@ -50,7 +57,7 @@ class FieldNames:
     def name_to_write(self, record: Record, name: str) -> str:
         """The name to write a field under: that of the record, where the field or other fields have their label.
 
-        The fieldName where the record does not tell.
+        Where the record does not tell, the name that the store's facts say.
         """
         both, shown = self.both(name), record.extra_fields
         on_record = [each for each in both if each in shown]
@@ -58,4 +65,6 @@ class FieldNames:
         return next(iter((*filled, *on_record)), both[-1 if self._shows_labels(shown) else 0])
 
     def _shows_labels(self, shown: Collection[str]) -> bool:
-        return any(label in shown for label in self.labels.values()) and not any(name in shown for name in self.labels)
+        by_label = any(label in shown for label in self.labels.values())
+        by_name = any(name in shown for name in self.labels)
+        return by_label and not by_name if by_label or by_name else self.writes_labels

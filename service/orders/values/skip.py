@@ -9,7 +9,11 @@ from service.stores import Store
 INCOMPLETE = 0
 """The status_id of an order that is not paid yet (Orders V2, order statuses)."""
 
-SkipReason = Literal["deleted", "channel", "guest", "incomplete"]
+REHEARSAL_SOURCE = "enrich rehearse"
+"""The ``external_source`` of test orders. Only who makes an order by API can set it, and it is there from the start: no
+webhook can be faster than this mark."""
+
+SkipReason = Literal["deleted", "rehearsal", "channel", "guest", "incomplete"]
 
 
 def skip_reason(order: Mapping[str, Any], store: Store) -> SkipReason | None:
@@ -19,6 +23,8 @@ def skip_reason(order: Mapping[str, Any], store: Store) -> SkipReason | None:
     """
     if order.get("is_deleted") is True:
         return "deleted"
+    if order.get("external_source") == REHEARSAL_SOURCE:
+        return "rehearsal"
     if store.channels is not None and to_int(order.get("channel_id")) not in store.channels:
         return "channel"
     if not to_int(order.get("customer_id")):

@@ -10,6 +10,8 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.orders.document.cache import CONFIGS_STALE_S, CONFIGS_TTL_S, Cache
 from service.orders.document.loading import Document
+from service.orders.facts.learning import learn_from_configs
+from service.orders.facts.store_facts import Facts
 from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import PO_NUMBER
@@ -59,16 +61,22 @@ def validate_evaluation(rules: RuleSet, evaluation: Evaluation, configs: list[Ex
     return ResolvedValues(Values(evaluation.po_number, validated.fields), dropped, failure)
 
 
-async def read_configs(api: StoreApi, cache: Cache, store: Store, *, refresh: bool = False) -> list[ExtraFieldConfig]:
+async def read_configs(
+    api: StoreApi, cache: Cache, store: Store, *, refresh: bool = False, facts: Facts | None = None
+) -> list[ExtraFieldConfig]:
     """Read the store's extra-field configs, cached for ten minutes.
 
-    When no rule writes an extra field, they are read only to ``refresh`` them: after a refusal that is about one.
+    When no rule writes an extra field, they are read only to ``refresh`` them: after a refusal that is about one. Only
+    BigCommerce's own answers teach the ``facts`` anything.
     """
     if not store.extra_fields and not refresh:
         return await remembered_configs(cache)
 
     async def read() -> object:
-        return _CONFIGS.dump_python(await api.b2b.extra_field_configs(), mode="json")
+        configs = await api.b2b.extra_field_configs()
+        if facts:
+            await learn_from_configs(facts, store.hash, configs)
+        return _CONFIGS.dump_python(configs, mode="json")
 
     cached = await cache.get_or_read(_CACHED_AS, read, fresh_s=CONFIGS_TTL_S, stale_s=CONFIGS_STALE_S, refresh=refresh)
     try:

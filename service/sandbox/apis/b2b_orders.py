@@ -241,10 +241,15 @@ def _document(call: Call, order: Order, record: Record, *, extra: bool) -> dict[
         "createdAt": int(shown(order.placed_at)),
         "updatedAt": int(shown(record.written_at)),
     }
-    extras: dict[str, Any] = (
-        {**_LEGACY, "extraInfo": {}, "extraFields": pairs(record.extra_fields, labels_shown(call))} if extra else {}
-    )
-    return document | extras
+    if not extra:
+        return document
+    extra_fields = pairs(record.extra_fields, labels_shown(call))
+    return document | _LEGACY | {"extraInfo": _extra_info(order), "extraFields": extra_fields}
+
+
+def _extra_info(order: Order) -> dict[str, Any]:
+    is_passed_on = order.buyer_text and not order.platform_write
+    return {"additionalText": order.buyer_text} if is_passed_on else {}
 
 
 def _detail(call: Call, order: Order, record: Record) -> Any:

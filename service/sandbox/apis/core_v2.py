@@ -42,13 +42,13 @@ def store_information(call: Call) -> Done:
 
 def order(call: Call) -> Done:
     """Get an order by its ID."""
-    return Done(_order_document(call, find_order(call)))
+    return Done(order_document_of(call, find_order(call)))
 
 
 def orders(call: Call) -> Done:
     """List orders: filtered, sorted, in pages. 204 without a body if there are none."""
     page = page_of(call, _sorted(call, filter(_order_filter(call), call.store.orders.values())))
-    return Done([_order_document(call, each) for each in page] or None)
+    return Done([order_document_of(call, each) for each in page] or None)
 
 
 def orders_count(call: Call) -> Done:
@@ -136,7 +136,8 @@ def _sorted(call: Call, orders: Iterable[Order]) -> list[Order]:
     return sorted(orders, key=_SORTABLE[name], reverse=direction == "desc")
 
 
-def _order_document(call: Call, order: Order) -> dict[str, Any]:
+def order_document_of(call: Call, order: Order) -> dict[str, Any]:
+    """An order as V2 shows it."""
     shown = call.sandbox.shown
     status = STATUSES[order.document["status_id"]]
     included = set(call.query.get("include", "").split(","))

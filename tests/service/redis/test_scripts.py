@@ -18,7 +18,13 @@ from service.redis.scripts import Script
 from tests.fakes.redis_failover import redis_on_tcp
 from workers.lua import claim_jobs, finish_job, renew_leases
 
-PACKAGES = ("service.bigcommerce.lua", "service.orders.state.lua", "service.redis.lua", "workers.lua")
+PACKAGES = (
+    "service.bigcommerce.lua",
+    "service.orders.facts.lua",
+    "service.orders.state.lua",
+    "service.redis.lua",
+    "workers.lua",
+)
 
 KEY = "an entry"
 

@@ -1,0 +1,1 @@
+"""`enrich rehearse`: measures on a test store what BigCommerce's documentation leaves open."""
