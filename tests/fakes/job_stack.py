@@ -23,7 +23,16 @@ from service.metrics import WorkerMetrics
 from service.orders.document.cache import Cache
 from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.due_orders import DueOrders
-from service.orders.state.job_kinds import POLL_VALUES, PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
+from service.orders.state.job_kinds import (
+    POLL_VALUES,
+    PROBE,
+    RECOVERY,
+    REVERIFY,
+    VERIFY,
+    WAKE_WAITING,
+    WINDOW,
+    from_json,
+)
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
@@ -46,7 +55,15 @@ CUSTOMER = 7
 CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
 """Half a second before a still clock starts."""
 
-QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue, POLL_VALUES.queue)
+QUEUES = (
+    WINDOW.queue,
+    RECOVERY.queue,
+    VERIFY.queue,
+    REVERIFY.queue,
+    PROBE.queue,
+    POLL_VALUES.queue,
+    WAKE_WAITING.queue,
+)
 
 STORES = """
 [stores.abc123]
