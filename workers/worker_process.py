@@ -68,6 +68,8 @@ REVERIFY_JOBS = 10
 WINDOW_POLL_INTERVAL_S = 0.05
 POLL_INTERVAL_S = 0.1
 REVERIFY_POLL_INTERVAL_S = 1.0
+# An order whose window has closed is in no hurry.
+WAITING_POLL_INTERVAL_S = 0.25
 
 # A little more than the create window, so that an order taken just before the stop still has all of its window.
 DRAIN_TIMEOUT_S = 12.0
@@ -155,14 +157,10 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
         _worker(resources, {FOLLOW: Follower(resources, clock=clock).follow}, STORE_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(resources, {VERIFY: verifier.verify}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
+        _worker(resources, {WAKE_WAITING: WaitingOrdersWaker(resources).wake}, STORE_JOBS, WAITING_POLL_INTERVAL_S),
         _worker(
             resources,
-            {
-                RECONCILE: reconciler.run,
-                MONITOR_HOOKS: hook_monitor.run,
-                PROBE: jobs.probe,
-                WAKE_WAITING: WaitingOrdersWaker(resources).wake,
-            },
+            {RECONCILE: reconciler.run, MONITOR_HOOKS: hook_monitor.run, PROBE: jobs.probe},
             STORE_JOBS,
             POLL_INTERVAL_S,
         ),

@@ -32,7 +32,9 @@ __all__ = ["enrich", "folder"]
 PAGE = RECIPES_PAGE.text
 CUSTOMER, COMPANY, GROUP = 101, 5001, 21
 
-CLAIMED_EXAMPLE = re.compile(r"^```json\n(\{.*?\n)```\n\n((?:Gives|Fails with) [^\n]+)$", re.DOTALL | re.MULTILINE)
+CLAIMED_EXAMPLE = re.compile(
+    r"^```json\n(\{.*?\n)```\n\n((?:Gives|Fails with|Waits for) [^\n]+)$", re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +181,9 @@ def holds(whole: Any, part: Any) -> bool:
 
 
 def outcome(resolved: ResolvedValues, store: Store, record: Record | None) -> dict[str, str] | str:
-    """The values that the record has in the end, or why the order fails."""
-    if resolved.failure:
-        return resolved.failure
+    """The values that the record has in the end, or why the order waits or fails."""
+    if why := resolved.missing or resolved.failure:
+        return why
     values, po_number, fields = resolved.values, resolved.values.po_number, dict(resolved.values.extra_fields)
     if record:
         kept = merge(record, values, {}, store.existing_values).kept
@@ -191,9 +193,9 @@ def outcome(resolved: ResolvedValues, store: Store, record: Record | None) -> di
 
 
 def claimed(line: str) -> dict[str, str] | str:
-    """``Gives `a = 1`, `b = 2` ``, ``Gives nothing`` or ``Fails with `why` ``."""
+    """``Gives `a = 1`, `b = 2` ``, ``Gives nothing``, ``Fails with `why` `` or ``Waits for `rule` ``."""
     spans = re.findall(r"`([^`]+)`", line)
-    if line.startswith("Fails with "):
+    if line.startswith(("Fails with ", "Waits for ")):
         (reason,) = spans
         return str(reason)
     return dict(span.split(" = ", 1) for span in spans)

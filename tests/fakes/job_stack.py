@@ -25,7 +25,17 @@ from service.orders.facts.store_facts import Facts
 from service.orders.state.changed_orders import ChangedOrders
 from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.due_orders import DueOrders
-from service.orders.state.job_kinds import FOLLOW, POLL_VALUES, PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW, from_json
+from service.orders.state.job_kinds import (
+    FOLLOW,
+    POLL_VALUES,
+    PROBE,
+    RECOVERY,
+    REVERIFY,
+    VERIFY,
+    WAKE_WAITING,
+    WINDOW,
+    from_json,
+)
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
@@ -50,7 +60,16 @@ CUSTOMER = 7
 CREATED = "Sat, 10 Jan 2026 21:00:00 +0000"
 """Half a second before a still clock starts."""
 
-QUEUES = (WINDOW.queue, RECOVERY.queue, VERIFY.queue, REVERIFY.queue, PROBE.queue, POLL_VALUES.queue, FOLLOW.queue)
+QUEUES = (
+    WINDOW.queue,
+    RECOVERY.queue,
+    VERIFY.queue,
+    REVERIFY.queue,
+    PROBE.queue,
+    POLL_VALUES.queue,
+    WAKE_WAITING.queue,
+    FOLLOW.queue,
+)
 
 STORES = """
 [stores.abc123]

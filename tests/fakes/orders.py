@@ -105,3 +105,13 @@ def worker_thread(redis_url: str, attempt: Callable[[Entry], None], store: str =
     finally:
         stop.set()
         thread.join()
+
+
+def let_wait_for_a_value(redis_url: str, entry: Entry, rule: str) -> None:
+    """Let the order wait for the value of a required rule."""
+
+    async def wait() -> None:
+        async with connect(redis_url) as redis:
+            assert await Transitions(redis).await_value(entry, rule, retry_in=60.0)
+
+    asyncio.run(wait())

@@ -9,7 +9,7 @@ import pytest
 from service.orders.state.order_entry import Status
 from service.sandbox.demo import DEMO_STORE
 from tests.fakes.cli import COMMAND
-from tests.fakes.deployment import Deployment, deployed
+from tests.fakes.deployment import RULES, Deployment, deployed
 
 pytestmark = pytest.mark.integration
 
@@ -66,19 +66,41 @@ async def test_a_buyer_who_joins_a_company_has_all_orders_enriched(tmp_path: Pat
     assert created.status is Status.CREATED
 
 
-async def test_a_failed_order_is_enriched_after_its_cause_was_fixed(tmp_path: Path) -> None:
-    async with deployed(tmp_path) as deployment:
+@pytest.mark.parametrize(
+    ("follow", "words", "expected"),
+    [
+        ("24h", ["{order_id}"], (Status.WAITING, "value", "Account No")),
+        ("0s", ["--reason", "account no"], (Status.FAILED, "Account No", None)),
+    ],
+)
+async def test_an_order_without_a_required_value_is_enriched_after_the_cause_was_fixed(
+    tmp_path: Path, follow: str, words: list[str], expected: tuple[Status, str, str | None]
+) -> None:
+    rules = RULES.replace("incomplete_orders =", f'follow = "{follow}"\nincomplete_orders =')
+    async with deployed(tmp_path, rules=rules) as deployment:
         store = DEMO_STORE.model_dump(mode="json", by_alias=True)
         bare = [{**company, "extra_fields": {}} for company in store["companies"]]
         await deployment.sandbox.put_store(**{**store, "companies": bare})
         order_id = await deployment.place(1, record_after=0)
-        failed = (await deployment.wait_until_finished([order_id]))[order_id]
+        if expected[0] is Status.FAILED:
+            await deployment.wait_until_finished([order_id])
+        else:
+            await deployment.wait_until_waiting(order_id)
+        before = await deployment.ledger.get(deployment.stores[0], order_id)
         await deployment.sandbox.put_store(**store)
         code, out, errors = await enrich(
-            deployment, "orders", "retry", "--reason", "account no", "--wait", "--timeout", "60", "--json"
+            deployment,
+            "orders",
+            "retry",
+            *(word.format(order_id=order_id) for word in words),
+            "--wait",
+            "--timeout",
+            "60",
+            "--json",
         )
         await deployment.assert_enriched({order_id: 1})
 
-    assert (failed.status, failed.reason) == (Status.FAILED, "Account No")
+    assert before is not None
+    assert (before.status, before.reason, before.rule) == expected
     assert (code, errors) == (0, "")
     assert [item["order"]["outcome"] for item in json.loads(out)] == ["updated"]

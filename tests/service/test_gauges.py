@@ -78,6 +78,20 @@ async def test_each_store_has_its_failures_polling_and_hook_problems(redis: ArqR
     )
 
 
+async def test_orders_that_wait_for_a_value_are_counted_without_those_that_wait_for_their_status(
+    redis: ArqRedis,
+) -> None:
+    transitions = Transitions(redis, clock=lambda: NOW)
+    for order_id in (1, 2):
+        await transitions.await_value(Entry("abc123", order_id), "Cost Center", retry_in=60.0)
+    await transitions.await_status(Entry("abc123", 3), ask_in=60.0)
+
+    state = await read(redis, "abc123", "other")
+
+    assert {store: at.waiting for store, at in state.stores.items()} == {"abc123": 2, "other": 0}
+    assert 'enrich_waiting_orders{store="abc123"} 2.0' in metrics_text(state).decode()
+
+
 async def test_the_quota_is_reported_where_it_is_known(redis: ArqRedis) -> None:
     await Budget(redis).spend("abc123", Api.B2B, Priority.CREATE, operation="Create an Order")
     stores = (await read(redis, "abc123", "other")).stores

@@ -19,6 +19,9 @@ CREATE_NEEDS_S = 3.0
 CREATES_PER_S = 50.0
 """So fast waiting orders go out: an eighth of what a worker does in a burst. (benchmarks, `worker`)"""
 
+CROWD = 100
+"""Up to so many waiting orders, each that joins moves the others. Beyond, that would cost more than it is worth."""
+
 BEFORE_RESET_S = 0.5
 """What must still come out of the present quota is sent so long before it ends: the reset is known that well."""
 
@@ -57,27 +60,31 @@ class CreateTurns:
 
     async def last_moment(self, order_id: int, window: Window) -> float:
         """Until when this order may wait, on BigCommerce's clock."""
-        return (await self._last_moments({order_id: window}))[order_id]
+        # Only orders that close later than this one have a say.
+        return (await self._last_moments({order_id: window}, since=window.opened_at))[order_id]
 
     async def join(self, order_id: int, window: Window) -> None:
-        """The order waits from now on: others may have to go earlier for it."""
+        """The order waits from now on: others may have to go earlier for it.
+
+        In a large crowd the store's poll moves them, once for all orders that have joined.
+        """
         with suppress(*TRANSIENT_ERRORS):
-            await self._late.take_turn(self._store, order_id, opened_at=window.opened_at)
-        await self.move_up()
+            if await self._late.take_turn(self._store, order_id, opened_at=window.opened_at) <= CROWD:
+                await self.move_up()
 
     async def move_up(self) -> None:
         """Make the jobs of waiting orders due earlier, where their last moment has become earlier."""
         now = self._transport.upstream_clock.now()
-        moments = await self._last_moments({})
+        moments = await self._last_moments({}, since=now - WINDOW_LENGTH_S)
         with suppress(*TRANSIENT_ERRORS):
             await self._late.move_up(self._store, {order_id: moment - now for order_id, moment in moments.items()})
 
-    async def _last_moments(self, windows: Mapping[int, Window]) -> dict[int, float]:
-        """Of these orders, and of those that wait. Where Redis does not answer, only of these."""
+    async def _last_moments(self, windows: Mapping[int, Window], *, since: float) -> dict[int, float]:
+        """Of these orders, and of those that wait and were placed since then. Without Redis, only of these."""
         now = self._transport.upstream_clock.now()
         waiting, quota = dict(windows), None
         with suppress(*TRANSIENT_ERRORS):
-            opened = await self._late.turns(self._store, since=now - WINDOW_LENGTH_S)
+            opened = await self._late.turns(self._store, since=max(since, now - WINDOW_LENGTH_S))
             quota = await self._transport.quota_left(self._store, Api.B2B)
             waiting = {order_id: Window(at) for order_id, at in opened.items()} | waiting
         return {

@@ -1,7 +1,5 @@
 """Log lines of an order: one canonical line when it finishes, a short one when it is retried later."""
 
-from typing import Any
-
 import structlog
 
 from service.logs import Event
@@ -13,25 +11,9 @@ log = structlog.get_logger()
 
 
 def log_finished(entry: Entry) -> None:
-    """Log the canonical line of a finished order."""
-    line = _canonical(entry)
-    match entry.status:
-        case Status.FAILED:
-            log.error(Event.ORDER_FAILED, **line)
-        case Status.SKIPPED:
-            log.info(Event.ORDER_SKIPPED, **line)
-        case _:
-            log.info(Event.ORDER_ENRICHED, **line)
-
-
-def log_waiting(entry: Entry) -> None:
-    """Log the canonical line of an order whose window closed while the value of a required rule was missing."""
-    log.warning(Event.ORDER_WAITING, rule=entry.rule, **_canonical(entry))
-
-
-def _canonical(entry: Entry) -> dict[str, Any]:
+    """Log the canonical line of an order that is finished, or that waits for a person."""
     age = entry.create_age
-    return {
+    line = {
         "outcome": entry.status.value,
         "verified": entry.verified,
         "reason": entry.reason,
@@ -47,6 +29,15 @@ def _canonical(entry: Entry) -> dict[str, Any]:
         "queue_ms": _between(entry, Stage.QUEUED, entry.times.get(Stage.PICKED_UP)),
         "duration_ms": _between(entry, Stage.PICKED_UP, entry.ended_at),
     }
+    match entry.status:
+        case Status.FAILED:
+            log.error(Event.ORDER_FAILED, **line)
+        case Status.SKIPPED:
+            log.info(Event.ORDER_SKIPPED, **line)
+        case Status.WAITING:
+            log.warning(Event.ORDER_WAITING, rule=entry.rule, **line)
+        case _:
+            log.info(Event.ORDER_ENRICHED, **line)
 
 
 def log_retry_later(entry: Entry, later: RetryLater, delay: float) -> None:

@@ -9,7 +9,7 @@ from service.orders.state.order_entry import Entry, Status
 from service.orders.values.required import fails_at
 from service.redis.client import TRANSIENT_ERRORS
 from service.transient_retry import call_with_retry
-from workers.orders.order_log import log_waiting
+from workers.orders.order_log import log_finished
 from workers.orders.result_types import AwaitingRequired, Finished
 from workers.resources import Resources
 
@@ -54,6 +54,6 @@ async def await_value(resources: Resources, entry: Entry, awaiting: AwaitingRequ
     if not waits:
         entry.wait_logged &= not is_news
     elif is_news:
-        log_waiting(entry)
+        log_finished(entry)
         resources.metrics.orders.labels(entry.store, entry.status.value).inc()
     return waits

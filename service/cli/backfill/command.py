@@ -158,7 +158,7 @@ def _summary(progress: BackfillProgress) -> Table:
         "elsewhere": progress.elsewhere,
         "not finished": len(progress.in_flight),
     }
-    reasons = {"elsewhere": "queued by a webhook or another command, or waiting for a status change"}
+    reasons = {"elsewhere": "queued by a webhook or another command, or waiting for a status change or a value"}
     for name, orders in rest.items():
         if orders or not (progress.outcomes or any(rest.values())):
             table.add_row(name, str(orders), reasons.get(name, "") if orders else "")

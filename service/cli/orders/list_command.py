@@ -17,7 +17,8 @@ def list_orders(
     status: Annotated[
         Status | None,
         typer.Option(
-            help="Only orders with this outcome. `--status failed` shows the orders that need your attention."
+            help="Only orders with this outcome. `--status failed` and `--status waiting` show the orders that "
+            "need your attention."
         ),
     ] = None,
     reason: Annotated[
@@ -38,8 +39,9 @@ def list_orders(
 ) -> None:
     """Show the orders that changed last.
 
-    Shows only orders that match all given filters. REASON says why an order failed or was skipped. For an order that
-    is not finished, REASON is the problem that delays it; --reason searches that too.
+    Shows only orders that match all given filters. REASON says why an order failed or was skipped. An order that waits
+    for the value of a required rule has the reason `value`, with the name of the rule. For another order that is not
+    finished, REASON is the problem that delays it; --reason searches all of these.
 
     Example: enrich orders list --reason "cost center" --since 7d
     """

@@ -62,7 +62,8 @@ def retry_orders(
 
     Name orders by ID, or select failed orders with a filter. Each order is read again without the cache, the current
     rules are applied, and the values are written to its record. Values of other people on the record are handled as
-    existing_values says. You can retry an order with any outcome. An order in progress is not queued again; an unknown
+    existing_values says. You can retry an order with any outcome; an order that waits for a value is attempted at once,
+    and a filter never selects it. An order in progress is not queued again; an unknown
     order is reported, and the others are still queued. A filter that matches more than 20 orders asks for confirmation.
 
     Exit code 1 if an order is unknown, or with --wait if an order failed or was not finished in time.

@@ -66,10 +66,11 @@ VERIFY = JobKind("check", "enrich:queue:checks")
 REVERIFY = JobKind("second_look", "enrich:queue:second-looks")
 # The poll for late values of a store's waiting orders.
 POLL_VALUES = JobKind("poll_values", "enrich:queue:late-values")
+# Wakes a store's orders that wait for the value of a required rule. It has a queue of its own: a worker of an older
+# version would drop a job that it does not know.
+WAKE_WAITING = JobKind("wake_waiting", "enrich:queue:waiting")
 # Reading a store's changed orders again.
 FOLLOW = JobKind("follow", "enrich:queue:changes")
-# Tries a store's orders again that wait for the value of a required rule.
-WAKE_WAITING = JobKind("wake_waiting", "enrich:queue:chores")
 # A store's periodic tasks, and the probe of refused credentials.
 RECONCILE = JobKind("reconcile", "enrich:queue:chores")
 MONITOR_HOOKS = JobKind("guard", "enrich:queue:chores")

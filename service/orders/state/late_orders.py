@@ -43,7 +43,7 @@ SAMPLE = 20
 MAX_LISTED = 250
 
 TURNS_EXPIRE_S = 60
-"""After the last order has begun to wait, its turn is kept so long: far longer than any waits."""
+"""A turn is forgotten after so long: far longer than any order waits."""
 
 LONGEST_WAIT_MS = 8000
 """No order waits longer: its window would close. (``workers.orders.late_values``)"""
@@ -138,19 +138,22 @@ class LateOrders:
             _, orders, seen = await pipe.execute()
         return {int(order_id): seen.get(order_id, b"").decode() for order_id in orders}
 
-    async def take_turn(self, store: str, order_id: int, *, opened_at: float) -> None:
-        """The order waits, and its window opened then (on BigCommerce's clock): it takes its turn among the others."""
+    async def take_turn(self, store: str, order_id: int, *, opened_at: float) -> int:
+        """The order waits, and its window opened then (on BigCommerce's clock): it takes its turn among the others.
+
+        Returns how many orders of the store wait.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
+            # Those of orders whose worker was killed are left.
+            pipe.zremrangebyscore(late_turns_key(store), "-inf", round((opened_at - TURNS_EXPIRE_S) * 1000))
             pipe.zadd(late_turns_key(store), {str(order_id): round(opened_at * 1000)})
             pipe.expire(late_turns_key(store), TURNS_EXPIRE_S)
-            await pipe.execute()
+            pipe.zcard(late_turns_key(store))
+            return int((await pipe.execute())[-1])
 
     async def turns(self, store: str, *, since: float) -> Mapping[int, float]:
         """When the windows of the waiting orders opened, of those not opened before ``since``."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zremrangebyscore(late_turns_key(store), "-inf", f"({since * 1000}")
-            pipe.zrange(late_turns_key(store), 0, -1, withscores=True)
-            _, found = await pipe.execute()
+        found = await self._redis.zrangebyscore(late_turns_key(store), round(since * 1000), "+inf", withscores=True)
         return {int(order_id): opened_ms / 1000 for order_id, opened_ms in found}
 
     async def move_up(self, store: str, due_in: Mapping[int, float]) -> None:

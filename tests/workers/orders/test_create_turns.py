@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from service.bigcommerce import BudgetState
 from service.orders.create_window import Window
-from service.orders.state.job_kinds import WINDOW
+from service.orders.state.job_kinds import POLL_VALUES, WINDOW
+from service.orders.state.order_entry import Stage
 from tests.fakes.job_stack import ORDER, JobStack
 from tests.fakes.upstream import STORE_HASH
 from workers.orders.create_turns import CREATE_NEEDS_S, CREATES_PER_S, CreateTurns, last_moments
@@ -87,11 +88,28 @@ async def test_a_crowd_that_comes_later_makes_a_waiting_order_go_earlier(
     await turns.join(ORDER, Window(now))
     assert await job_stack.redis.zscore(WINDOW.queue, job_id) == pytest.approx((now + 6.0) * 1000, abs=1)
 
-    for number in range(100):
+    for number in range(99):
         await turns.join(100 + number, Window(now))
 
-    assert await job_stack.redis.zscore(WINDOW.queue, job_id) == pytest.approx((now + 5.0) * 1000, abs=2)
+    assert await job_stack.redis.zscore(WINDOW.queue, job_id) == pytest.approx((now + 5.02) * 1000, abs=2)
     assert await job_stack.redis.zcard(WINDOW.queue) == 1, "a job that is gone does not come back"
+
+
+async def test_the_poll_moves_the_orders_of_a_large_crowd(job_stack: JobStack, turns: CreateTurns) -> None:
+    job_stack.configure(fields='"F2" = "metafields.checkout.f"')
+    metafields = {"data": [], "meta": {"pagination": {"total_pages": 1}}}
+    job_stack.upstream.on("GET /v3/orders/1/metafields", metafields)
+    job_stack.upstream.on("GET /v3/orders/metafields", metafields)
+    await job_stack.webhook()
+    assert await job_stack.run_next() == WINDOW.id(STORE_HASH, ORDER)
+    opened_at = (await job_stack.entry()).times[Stage.CREATED]
+    for number in range(149):
+        await turns.join(100 + number, Window(opened_at))
+
+    assert await job_stack.run_next() == POLL_VALUES.id(STORE_HASH)
+
+    due = await job_stack.redis.zscore(WINDOW.queue, WINDOW.id(STORE_HASH, ORDER))
+    assert due == pytest.approx((opened_at + 4.02) * 1000, abs=2)
 
 
 async def test_orders_whose_window_has_closed_do_not_count(job_stack: JobStack, turns: CreateTurns) -> None:

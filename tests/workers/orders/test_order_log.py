@@ -46,6 +46,28 @@ def line_of(entry: Entry) -> dict[str, Any]:
     return dict(line)
 
 
+def test_an_order_that_waits_for_a_person_logs_the_rule_beside_the_usual_keys() -> None:
+    waiting = Entry("abc123", 250, status=Status.WAITING, reason="value", rule="Cost Center", attempts=3)
+    assert line_of(waiting) == {
+        "log_level": "warning",
+        "event": "order_waiting",
+        "rule": "Cost Center",
+        "outcome": "waiting",
+        "verified": None,
+        "reason": "value",
+        "po_number": None,
+        "fields": [],
+        "kept": [],
+        "age_ms": None,
+        "margin_ms": None,
+        "in_window": None,
+        "attempts": 3,
+        "upstream_calls": 0,
+        "queue_ms": None,
+        "duration_ms": None,
+    }
+
+
 def test_created_order_logs_its_age_and_margin() -> None:
     assert line_of(ENRICHED) == {
         "log_level": "info",

@@ -11,6 +11,8 @@ if not status then
 end
 if not status or status == 'queued' or status == 'waiting' then
   redis.call('HINCRBY', entry, 'attempts', 1)
+  -- It sees what changed before.
+  redis.call('HDEL', entry, 'again')
   redis.call('HSETNX', entry, 't:picked_up', string.format('%.3f', now / 1000))
 end
 return { redis.call('EXISTS', breaker), redis.call('HGETALL', entry) }

@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from service.orders.state.order_entry import Entry, Status
 from tests.fakes.cli import CommandResult, Enrich, Keep
-from tests.fakes.orders import enriched, failed, listed, put_into_recovery, with_stores
+from tests.fakes.orders import enriched, failed, let_wait_for_a_value, listed, put_into_recovery, with_stores
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +80,22 @@ def test_list_filters_by_status(enrich: Enrich, keep: Keep, status: str, ids: li
     keep(enriched(2), age=20)
     keep(failed(3), age=10)
     assert [number for _, number in listed(enrich("orders", "list", "--json", "--status", status))] == ids
+
+
+@pytest.mark.parametrize(
+    "words", ["--status waiting", "--reason value", "--reason 'cost center'", "--status waiting --reason COST"]
+)
+def test_an_order_that_waits_for_a_value_is_shown_with_its_rule(
+    enrich: Enrich, keep: Keep, redis_url: str, words: str
+) -> None:
+    keep(enriched(1))
+    let_wait_for_a_value(redis_url, Entry("abc123", 2), "Cost Center")
+
+    (row,) = enrich("orders", "list", *shlex.split(words)).out.splitlines()[1:]
+    assert re.search(r" 2 +waiting .* value: Cost Center *$", row)
+    (order,) = json.loads(enrich("orders", "list", "--json", *shlex.split(words)).out)
+    assert (order["outcome"], order["reason"], order["rule"]) == ("waiting", "value", "Cost Center")
+    assert "waiting: value: Cost Center" in enrich("orders", "show", "2").out
 
 
 @pytest.mark.parametrize(("since", "ids"), [("30m", [3]), ("12h", [3, 2]), ("7d", [3, 2, 1]), ("9999-12-31", [])])

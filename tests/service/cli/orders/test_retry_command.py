@@ -13,7 +13,15 @@ import pytest
 from service.cli.orders import requeue, retry_command
 from service.orders.state.order_entry import Entry, Status
 from tests.fakes.cli import CommandResult, Enrich, Keep
-from tests.fakes.orders import enriched, entries, failed, put_into_recovery, with_stores, worker_thread
+from tests.fakes.orders import (
+    enriched,
+    entries,
+    failed,
+    let_wait_for_a_value,
+    put_into_recovery,
+    with_stores,
+    worker_thread,
+)
 from tests.fakes.redis_server import running_redis
 
 pytestmark = pytest.mark.integration
@@ -90,6 +98,17 @@ def test_a_filter_selects_failed_orders_only(
     assert results(enrich("orders", "retry", "--json", "--dry-run", *words.split())) == expected
     assert results(enrich("orders", "retry", "--json", *words.split())) == dict.fromkeys(ids, "queued")
     assert results(enrich("orders", "retry", "--json", *words.split())) == {}
+
+
+def test_an_order_that_waits_is_retried_by_its_id_only(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+    keep(failed(1))
+    let_wait_for_a_value(redis_url, Entry("abc123", 2), "Cost Center")
+
+    for words in (["--all-failed"], ["--reason", "cost center"]):
+        assert results(enrich("orders", "retry", "--json", "--dry-run", *words)) == {1: "dry_run"}
+    assert results(enrich("orders", "retry", "--json", "2")) == {2: "queued"}
+    (entry,) = entries(redis_url, [2])
+    assert (entry.status, entry.reason, entry.rule, entry.start_over) == (Status.QUEUED, None, None, True)
 
 
 def test_a_dry_run_queues_nothing(enrich: Enrich, keep: Keep, redis_url: str) -> None:

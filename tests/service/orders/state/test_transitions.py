@@ -331,6 +331,28 @@ async def test_a_change_during_an_attempt_that_finds_no_value_leads_to_another_o
     assert await states_of(redis) == ["waiting"]
 
 
+async def test_a_transition_that_is_repeated_after_the_order_was_woken_does_not_let_it_wait_again(
+    redis: ArqRedis,
+) -> None:
+    """As when Redis's answer to the first one got lost."""
+    queue, transitions = queue_on(redis, NOW + 60), transitions_on(redis, NOW + 60)
+    entry = Entry(STORE, ORDER, times={Stage.CREATED: NOW})
+    await transitions.await_value(entry, "Cost Center", retry_in=60.0)
+    assert await queue.wake_waiting(STORE, ORDER, source="metafield")
+
+    assert not await transitions.await_value(entry, "Cost Center", retry_in=60.0)
+    assert await states_of(redis) == ["recover"]
+
+
+async def test_an_attempt_sees_all_that_changed_before_it_began(redis: ArqRedis) -> None:
+    queue, transitions = queue_on(redis), transitions_on(redis)
+    await queue.accept(webhook())
+    assert not await queue.wake_waiting(STORE, ORDER, source="metafield")
+    entry, _ = await transitions.begin_attempt(STORE, ORDER)
+
+    assert await transitions.await_value(entry, "Cost Center", retry_in=60.0)
+
+
 async def test_a_poll_that_comes_during_an_attempt_changes_nothing(redis: ArqRedis) -> None:
     queue, transitions = queue_on(redis), transitions_on(redis)
     await queue.accept(webhook())
