@@ -8,7 +8,7 @@ import pytest
 
 from service.orders.state.order_entry import Entry
 from tests.fakes.cli import CommandResult, Enrich, Keep
-from tests.fakes.orders import enriched, listed, put_into_recovery, with_stores
+from tests.fakes.orders import CREATED, enriched, listed, put_into_recovery, with_stores
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +43,15 @@ def test_show_of_an_order_that_was_not_read_yet_prints_times_of_day(enrich: Enri
     assert re.fullmatch(r"STAGE +AT \(UTC\) *", lines[-3])
     assert re.fullmatch(r"queued +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", lines[-2])
     assert lines[-1].startswith("picked up")
+
+
+def test_show_says_that_the_window_is_not_certain_where_the_date_was_set(enrich: Enrich, keep: Keep) -> None:
+    entry = enriched()
+    entry.window_opened_at = CREATED
+    keep(entry)
+    lines = enrich("orders", "show", "250").out.splitlines()
+
+    assert [line.split()[1:3] for line in lines if line.startswith("window")] == [["not", "certain:"]]
 
 
 def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
