@@ -1,12 +1,16 @@
 """``enrich orders show`` against a real Redis."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
 
+from service.orders.facts.fact import Fact
+from service.orders.facts.store_facts import Facts
 from service.orders.state.order_entry import Entry
+from service.redis.client import connect
 from tests.fakes.cli import CommandResult, Enrich, Keep
 from tests.fakes.orders import enriched, listed, put_into_recovery, with_stores
 
@@ -74,6 +78,19 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "order_created_at": "2026-01-10T21:00:00.000Z",
         "timeline_ms": {"created": 0, "webhook_sent": 1000, "sent": 1750},
     }
+
+
+def test_show_names_the_facts_of_the_store(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+    keep(enriched())
+
+    async def learn() -> None:
+        async with connect(redis_url) as redis:
+            await Facts(redis).keep("abc123", {Fact.FIELD_NAME: "label"})
+
+    asyncio.run(learn())
+    shown = enrich("orders", "show", "250").out
+    assert re.search(r"^store +records name their extra fields by label", shown, re.MULTILINE)
+    assert json.loads(enrich("orders", "show", "250", "--json").out)["store_facts"] == {"field_name": "label"}
 
 
 def test_show_of_an_unknown_order_is_one_line(enrich: Enrich, keep: Keep) -> None:
