@@ -66,6 +66,7 @@ class FakeQueue(Queue):
 
     def __init__(self) -> None:
         self.webhooks: list[Webhook] = []
+        self.noted: list[tuple[str, str, int | None, float]] = []
         self.answer: Callable[[], EnqueueResult] = lambda: EnqueueResult.QUEUED
         self.read_counts: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
 
@@ -74,8 +75,8 @@ class FakeQueue(Queue):
         self.webhooks.append(webhook)
         return answer
 
-    async def note_event(self, *_: object) -> None:
-        pass
+    async def note_event(self, store: str, scope: str, order_id: int | None, received_at: float) -> None:
+        self.noted.append((store, scope, order_id, received_at))
 
     async def check_writable(self) -> None:
         pass

@@ -26,6 +26,8 @@
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
 
+Where B2B Edition never makes a record, as of some orders made by API, ``_no_record`` sends Create after the window.
+
 Each state is a method that returns the next state or the attempt's result. Both kinds of jobs for orders, window and
 recover, enter here: the order's entry says what was sent so far, so an interrupted attempt continues where it stopped.
 When B2B Edition refuses a write, the store's field configs are read again and the values are resolved once more.

@@ -20,6 +20,8 @@ from service.orders.facts.wording import sentence
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 
+_WINDOW_UNCERTAIN = "not certain: the order may have been made at another time than its date_created says"
+
 
 def show_order(
     order_id: Annotated[int, typer.Argument(metavar="ORDER", help="The ID of the order in the store.", min=1)],
@@ -75,6 +77,7 @@ def _facts(entry: Entry, known: Mapping[Fact, Known]) -> Table:
         **{f"field {name}": value for name, value in entry.fields.items()},
         **{f"not sent {name}": reason for name, reason in entry.dropped.items()},
         **({"kept": ", ".join(entry.kept) + " (the existing value was kept)"} if entry.kept else {}),
+        **({"window": _WINDOW_UNCERTAIN} if entry.window_opened_at is not None else {}),
         "attempts": f"{entry.attempts}, {entry.upstream_calls} calls to BigCommerce",
         "source": entry.source or "",
         **({"store": "; ".join(sentence(fact, found.value) for fact, found in known.items())} if known else {}),

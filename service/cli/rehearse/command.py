@@ -112,7 +112,8 @@ async def _run(name: str, customer: int | None) -> Outcome:
             except CredentialsRefused as refused:
                 raise _without_scope(refused) if refused.status == 403 and not orders.placed else refused from None
             finally:
-                report("cancelling the test orders")
+                if orders.placed:
+                    report("cancelling the test orders")
                 left = await orders.cancel_all()
                 await _close(watch)
                 if left:

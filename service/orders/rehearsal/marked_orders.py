@@ -18,6 +18,9 @@ PENDING, CANCELLED = 1, 5
 """Order statuses (Orders V2). Pending: paid orders would go to the store's other programs."""
 
 CANCEL_TRIES = 6
+LIST_LAG_S = (1.0, 3.0)
+"""An order whose answer got lost is looked for after these pauses: the list of orders may lag behind."""
+
 LEFTOVERS_OF_H = 24.0
 """Test orders that a killed run has left are looked for so far back."""
 
@@ -61,8 +64,8 @@ class MarkedOrders:
 
     async def cancel_all(self) -> list[int]:
         """Cancel all orders of this run; returns those that could not be cancelled. Raises nothing of BigCommerce's."""
-        if self._unanswered:
-            await self.sleep(1.0)  # the list may lag behind
+        for pause_s in LIST_LAG_S if self._unanswered else ():
+            await self.sleep(pause_s)
             found = await self._marked(lambda order: self.run in str(order.get("staff_notes")))
             self.placed += [order_id for order_id in found if order_id not in self.placed]
         return [order_id for order_id in self.placed if not await self._cancel(order_id)]

@@ -113,10 +113,10 @@ class Rehearsal:
 
     async def measure(self) -> None:
         """Place the orders and measure. Raises UpstreamError where that is not possible at all."""
+        alone = await self._orders.place()  # where this token may not, nothing more is tried
+        self._report("placing test orders")
         self._configs = await self._read(self._api.b2b.extra_field_configs)
         self._add(_dropdown_options(self._configs))
-        self._report("placing test orders")
-        alone = await self._orders.place()  # where this token may not, nothing more is tried
         early, late = [await self._orders.place() for _ in range(ORDERS - 1)]
         try:
             async with asyncio.TaskGroup() as group:

@@ -50,7 +50,7 @@ def _create(call: Call, storefront: Storefront) -> Done:
             "own_record": None if call.sandbox.options.api_orders_get_records else False,
         }
     )
-    return Done(order_document_of(call, storefront.place_order(call.store, placement)), 201)
+    return Done(order_document_of(call, storefront.place_order(call.store, placement)))
 
 
 def _update(call: Call, storefront: Storefront) -> Done:

@@ -116,6 +116,7 @@ def test_version_is_printed(enrich: Enrich) -> None:
         ("orders show", "enrich orders show: Missing argument 'ORDER'. See `enrich orders show --help`."),
         ("orders show many", "enrich orders show: .*'ORDER': must be a valid integer, .*. See .*"),
         ("web --port 65536", "enrich web: .*'--port': must be less than or equal to 65535. See .*"),
+        ("sandbox --like 2025-01", "--like 2025-01: is not known. One of: 2026-07."),
         ("sandbox --error-rate 2", "enrich sandbox: .*'--error-rate': must be less than or equal to 1. See .*"),
         ("demo --orders 0", "enrich demo: .*'--orders': must be greater than or equal to 1. See .*"),
         ("orders list --since then", "--since then: is not a valid time. Write .* or 7d."),

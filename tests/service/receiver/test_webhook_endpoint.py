@@ -460,3 +460,27 @@ async def test_with_a_good_signature_any_payload_is_400_or_200(payload: dict[str
     for webhook in queue.webhooks:
         assert webhook.scope in ("store/order/created", "store/order/statusUpdated")
         assert 0 < webhook.order_id < 2**63
+
+
+@pytest.mark.parametrize(
+    ("scope", "data", "noted"),
+    [
+        (METAFIELD_WRITTEN[0], {"metafield_id": 9, "resource_id": "270"}, [("abc123", METAFIELD_WRITTEN[0], 270, NOW)]),
+        ("store/order/updated", {"type": "order", "id": 270}, [("abc123", "store/order/updated", 270, NOW)]),
+        ("store/order/created", {"type": "order", "id": 270}, []),
+        ("store/order/statusUpdated", {"type": "order", "id": 270}, []),
+    ],
+)
+async def test_events_without_a_trace_of_their_own_are_noted_for_a_rehearsal(
+    queue: FakeQueue, scope: str, data: dict[str, Any], noted: list[Any]
+) -> None:
+    async with receiver(queue) as client:
+        assert (await post(client, a_body(scope=scope, data=data))).status_code == 200
+    assert queue.noted == noted
+
+
+async def test_an_event_that_is_not_authentic_is_not_noted(queue: FakeQueue) -> None:
+    body = a_body(scope="store/order/updated", data={"type": "order", "id": 270})
+    async with receiver(queue) as client:
+        assert (await post(client, body, signed(body, "another secret"))).status_code == 401
+    assert queue.noted == []

@@ -6,7 +6,7 @@ import pytest
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.clients.core_api import MAX_PAGES, Core
-from service.errors import NotFound, TryAgain
+from service.errors import NotFound, TryAgain, Unsure
 from tests.fakes.upstream import FakeUpstream
 
 CREATED = datetime(2026, 1, 10, 22, 5, 30, 123456, tzinfo=timezone(timedelta(hours=1)))
@@ -235,3 +235,29 @@ async def test_admin_info_has_the_blocked_domains(core: Core, upstream: FakeUpst
 async def test_images_of_a_product_are_listed(core: Core, upstream: FakeUpstream) -> None:
     upstream.on("GET /v3/catalog/products/3/images", {"data": [{"id": 1}]})
     assert await core.product_images(3) == [{"id": 1}]
+
+
+async def test_an_order_is_made_and_returned(core: Core, upstream: FakeUpstream) -> None:
+    upstream.on("POST /v2/orders", order_7(external_source="ERP"))
+    assert (await core.create_order({"customer_id": 11}))["external_source"] == "ERP"
+    assert upstream.bodies("POST /v2/orders") == [{"customer_id": 11}]
+
+
+@pytest.mark.parametrize("answer", [{}, [], [order_7()], {"id": 7}, {"code": 200, "data": order_7()}])
+async def test_an_answer_that_is_no_order_leaves_unsure_whether_one_was_made(
+    core: Core, upstream: FakeUpstream, answer: Any
+) -> None:
+    upstream.on("POST /v2/orders", (200, answer))
+    with pytest.raises(Unsure):
+        await core.create_order({})
+
+
+async def test_an_order_and_its_metafields_are_written(core: Core, upstream: FakeUpstream) -> None:
+    upstream.on("PUT /v2/orders/7", order_7())
+    upstream.on("POST /v3/orders/7/metafields", {"data": {}})
+    await core.update_order(7, status_id=5)
+    await core.create_metafield(7, "space", "key", "value")
+    assert upstream.bodies("PUT /v2/orders/7") == [{"status_id": 5}]
+    assert upstream.bodies("POST /v3/orders/7/metafields") == [
+        {"permission_set": "app_only", "namespace": "space", "key": "key", "value": "value"}
+    ]

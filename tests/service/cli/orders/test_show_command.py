@@ -1,14 +1,18 @@
 """``enrich orders show`` against a real Redis."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
 
+from service.orders.facts.fact import Fact
+from service.orders.facts.store_facts import Facts
 from service.orders.state.order_entry import Entry
+from service.redis.client import connect
 from tests.fakes.cli import CommandResult, Enrich, Keep
-from tests.fakes.orders import enriched, listed, put_into_recovery, with_stores
+from tests.fakes.orders import CREATED, enriched, listed, put_into_recovery, with_stores
 
 pytestmark = pytest.mark.integration
 
@@ -45,6 +49,15 @@ def test_show_of_an_order_that_was_not_read_yet_prints_times_of_day(enrich: Enri
     assert lines[-1].startswith("picked up")
 
 
+def test_show_says_that_the_window_is_not_certain_where_the_date_was_set(enrich: Enrich, keep: Keep) -> None:
+    entry = enriched()
+    entry.window_opened_at = CREATED
+    keep(entry)
+    lines = enrich("orders", "show", "250").out.splitlines()
+
+    assert [line.split()[1:3] for line in lines if line.startswith("window")] == [["not", "certain:"]]
+
+
 def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
     keep(enriched(), age=0)
     order = json.loads(enrich("orders", "show", "250", "--json").out)
@@ -76,6 +89,19 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "order_created_at": "2026-01-10T21:00:00.000Z",
         "timeline_ms": {"created": 0, "webhook_sent": 1000, "sent": 1750},
     }
+
+
+def test_show_names_the_facts_of_the_store(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+    keep(enriched())
+
+    async def learn() -> None:
+        async with connect(redis_url) as redis:
+            await Facts(redis).keep("abc123", {Fact.FIELD_NAME: "label"})
+
+    asyncio.run(learn())
+    shown = enrich("orders", "show", "250").out
+    assert re.search(r"^store +records name their extra fields by label", shown, re.MULTILINE)
+    assert json.loads(enrich("orders", "show", "250", "--json").out)["store_facts"] == {"field_name": "label"}
 
 
 def test_show_of_an_unknown_order_is_one_line(enrich: Enrich, keep: Keep) -> None:

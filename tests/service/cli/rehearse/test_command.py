@@ -133,8 +133,9 @@ def test_a_token_that_may_not_place_orders_is_one_sentence_and_nothing_is_placed
     ran = enrich("rehearse", "--yes")
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.splitlines()[-1].startswith("access_token: may not place orders (You don't have a required scope")
-    assert "nothing was placed. Give its API account the scope Orders: modify" in ran.err.splitlines()[-1]
+    (sentence,) = ran.err.splitlines()
+    assert sentence.startswith("access_token: may not place orders (You don't have a required scope")
+    assert "nothing was placed. Give its API account the scope Orders: modify" in sentence
     assert statuses(sandbox) == []
 
 
@@ -151,7 +152,7 @@ def test_a_mistake_places_nothing(
 ) -> None:
     configure_store(sandbox, **spec)
     ran = enrich("rehearse", "--yes", *words)
-    assert (ran.code, ran.out, ran.err.splitlines()[-1]) == (2, "", message)
+    assert (ran.code, ran.out, ran.err) == (2, "", f"{message}\n")
     assert statuses(sandbox) == []
 
 

@@ -70,3 +70,26 @@ def test_values_are_found_under_both_names_and_repeated_ones_too() -> None:
 def test_a_field_is_written_under_the_name_that_the_record_shows(rows: list[tuple[str, Any]], name: str) -> None:
     known = names(cc="Cost Center", dept="Department", floor="Floor")
     assert known.name_to_write(record(*rows), "cc") == name
+
+
+@pytest.mark.parametrize(
+    ("rows", "name"),
+    [
+        ([], "Cost Center"),
+        ([("theirs", "1")], "Cost Center"),
+        ([("cc", "")], "cc"),
+        ([("dept", "1")], "cc"),
+        ([("Department", "1"), ("floor", "1")], "cc"),
+    ],
+)
+def test_where_the_record_does_not_tell_the_stores_facts_do(rows: list[tuple[str, Any]], name: str) -> None:
+    known = names(cc="Cost Center", dept="Department", floor="Floor")
+    by_label = FieldNames(known.labels, writes_labels=True)
+    assert by_label.name_to_write(record(*rows), "cc") == name
+    assert by_label.only(["cc"]).writes_labels
+
+
+def test_a_record_is_created_by_fieldname_or_by_label() -> None:
+    known = names(cc="Cost Center")
+    assert known.renamed(["cc", "x"]) == {}
+    assert FieldNames(known.labels, writes_labels=True).renamed(["cc", "x"]) == {"cc": "Cost Center"}
