@@ -20,6 +20,8 @@ from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
+from service.orders.state.skipped_orders import SkippedOrders
+from service.orders.state.super_admins import SuperAdminBook
 from service.orders.state.transitions import Transitions
 from service.redis.client import TRANSIENT_ERRORS, connect
 from workers.tracing import Tracer, open_tracer
@@ -43,6 +45,8 @@ class Resources:
     awaiting_status: DueOrders
     breaker: Breaker
     late: LateOrders
+    skipped: SkippedOrders
+    super_admins: SuperAdminBook
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
@@ -79,6 +83,8 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             DueOrders(redis, waiting_key),
             Breaker(redis),
             LateOrders(redis),
+            SkippedOrders(redis),
+            SuperAdminBook(redis),
             metrics,
             tracer,
         )

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_CREATED, STATUS_UPDATED
+from service.bigcommerce.clients.hooks import COMPANY_EVENTS, METAFIELD_WRITTEN, ORDER_CREATED, STATUS_UPDATED
 from service.bigcommerce.models import to_int, to_number
 from service.errors import QueueUnavailable
 from service.logs import Event
@@ -108,6 +108,11 @@ class Payload(BaseModel):
         return self.scope in METAFIELD_WRITTEN
 
     @property
+    def is_about_people(self) -> bool:
+        """Whether the event is a change of a Company or of a Company user: it is about no order."""
+        return self.scope in COMPANY_EVENTS
+
+    @property
     def order_id(self) -> int | None:
         """The order's id in the event's data; None when it is not a positive integer."""
         key = "resource_id" if self.is_metafield else "id"
@@ -164,6 +169,8 @@ class Receiver:
 
         webhook_id = _sanitize(request.headers.get("webhook-id") or payload.hash or "")
         webhook_log = log.bind(store=store.hash, webhook_id=webhook_id)
+        if payload.is_about_people:
+            return await self._accept_people_change(webhook_log, payload, started)
         order_id = payload.order_id
         if not (payload.is_order or payload.is_metafield) or order_id is None:
             webhook_log.debug(Event.WEBHOOK_IGNORED, scope=_sanitize(payload.scope), ms=_ms(started))
@@ -183,6 +190,17 @@ class Receiver:
             webhook_log.error(Event.WEBHOOK_NOT_QUEUED, ms=_ms(started))
             return Answer.NOT_QUEUED
         _log_enqueued(webhook_log, accepted, payload.scope, _ms(started))
+        return Answer(accepted)
+
+    async def _accept_people_change(
+        self, webhook_log: structlog.typing.FilteringBoundLogger, payload: Payload, started: float
+    ) -> Answer:
+        try:
+            accepted = await self._queue.accept_people_change(payload.store_hash)
+        except QueueUnavailable:
+            webhook_log.error(Event.WEBHOOK_NOT_QUEUED, ms=_ms(started))
+            return Answer.NOT_QUEUED
+        webhook_log.debug(Event.PEOPLE_CHANGED, scope=payload.scope, ms=_ms(started))
         return Answer(accepted)
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from service.sandbox.options import Faults
-from service.sandbox.specs import HooksChange, Placement, RecordWrite, StatusChange, StoreSpec
+from service.sandbox.specs import HooksChange, Placement, RecordWrite, StatusChange, StoreSpec, User
 from service.sandbox.state import Order, Sandbox, Store
 from service.sandbox.storefront import Storefront
 
@@ -43,6 +43,7 @@ class Control:
                     Route("/stores/{store_hash}", self.delete_store, methods=["DELETE"]),
                     Route("/stores/{store_hash}/calls", self.calls, methods=["GET"]),
                     Route("/stores/{store_hash}/hooks", self.put_hooks, methods=["PUT"]),
+                    Route("/stores/{store_hash}/users", self.add_user, methods=["POST"]),
                     Route("/stores/{store_hash}/orders", self.place_order, methods=["POST"]),
                     Route("/stores/{store_hash}/orders/{order_id:int}", self.order, methods=["GET"]),
                     Route("/stores/{store_hash}/orders/{order_id:int}/status", self.put_status, methods=["PUT"]),
@@ -98,6 +99,14 @@ class Control:
         for hook in store.hooks.values():
             hook.is_active, hook.deactivated, hook.updated_at = change.is_active, False, self._sandbox.now()
         return JSONResponse({"hooks": len(store.hooks), "is_active": change.is_active})
+
+    async def add_user(self, request: Request) -> Response:
+        """Make a customer a Company user, as staff do; sends the webhook for that."""
+        store, user = self._store(request), await _read(request, User)
+        if store.company(user.company_id) is None:
+            raise HTTPException(400, f"there is no company {user.company_id}")
+        self._storefront.add_user(store, user)
+        return JSONResponse({"users": len(store.spec.users)}, 201)
 
     async def place_order(self, request: Request) -> Response:
         """Place an order, as a shopper does; 201 with its ID and creation time."""

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from service.sandbox.specs import Placement
+from service.sandbox.specs import Placement, User
 from service.sandbox.state import Order, Sandbox, Store
-from service.sandbox.webhooks import ORDER_CREATED, STATUS_UPDATED, Webhooks
+from service.sandbox.webhooks import COMPANY_USER_CREATED, ORDER_CREATED, STATUS_UPDATED, Webhooks
 
 AWAITING_FULFILLMENT = 11
 
@@ -40,6 +40,13 @@ class Storefront:
         order.modified_at = self._sandbox.now()
         status = {"previous_status_id": previous, "new_status_id": status_id}
         self._webhooks.notify(store, order, STATUS_UPDATED, status=status)
+
+    def add_user(self, store: Store, user: User) -> None:
+        """Make a customer a Company user and send the webhook. The customer's earlier orders stay as they are."""
+        store.spec = store.spec.model_copy(update={"users": (*store.spec.users, user)})
+        self._webhooks.notify_of_people(
+            store, COMPANY_USER_CREATED, company_id=user.company_id, user_id=user.id or 9_000_000 + user.customer_id
+        )
 
     async def _complete(self, store: Store, order: Order, after: float) -> None:
         await asyncio.sleep(after)

@@ -31,16 +31,17 @@ MAX_CONCURRENT = 100
 
 ORDER_CREATED = "store/order/created"
 STATUS_UPDATED = "store/order/statusUpdated"
+COMPANY_USER_CREATED = "store/company/user/created"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of an order; ``body`` is the same in every copy of its webhook."""
+    """An event of a store; ``body`` is the same in every copy of its webhook. ``order`` is the one it is about."""
 
     store: Store
-    order: Order
+    order: Order | None
     scope: str
     body: str
 
@@ -117,19 +118,27 @@ class Webhooks:
         faults, injector = self._sandbox.faults, self._sandbox.injector
         if injector.happens(faults.webhook_drop_rate):
             return
-        event = Event(store, order, scope, self._body(store, order, scope, data))
-        copies = 2 if duplicate or injector.happens(faults.webhook_duplicate_rate) else 1
+        event = Event(store, order, scope, self._body(store, scope, {"type": "order", "id": order.id, **data}))
+        self._send(event, 2 if duplicate or injector.happens(faults.webhook_duplicate_rate) else 1, delay)
+
+    def notify_of_people(self, store: Store, scope: str, *, company_id: int, user_id: int) -> None:
+        """Send an event about a Company or a Company user to every active hook of the scope."""
+        data = {"company_id": company_id, "user_id": user_id}
+        self._send(Event(store, None, scope, self._body(store, scope, data)), 1, 0.0)
+
+    def _send(self, event: Event, copies: int, delay: float) -> None:
+        store, scope, faults = event.store, event.scope, self._sandbox.faults
         for hook in store.hooks.values():
-            if hook.is_active and hook.scope in {scope, "store/order/*"}:
+            if hook.is_active and (hook.scope == scope or (event.order and hook.scope == "store/order/*")):
                 for _ in range(copies):
                     self.spawn(self._deliver(hook, event, delay + faults.webhook_delay))
 
-    def _body(self, store: Store, order: Order, scope: str, data: dict[str, Any]) -> str:
+    def _body(self, store: Store, scope: str, data: dict[str, Any]) -> str:
         happened_at = self._sandbox.shown(self._sandbox.now())
         payload = {
             "scope": scope,
             "store_id": store.store_id,
-            "data": {"type": "order", "id": order.id, **data},
+            "data": data,
             "created_at": int(happened_at),
             "producer": f"stores/{store.hash}",
         }
@@ -157,12 +166,13 @@ class Webhooks:
         async with self._slots:
             sent_at = self._sandbox.now()
             status, failure = await self._post(hook, event, webhook_id)
-        event.order.attempts.append(Attempt(event.scope, hook.id, webhook_id, attempt, sent_at, status, failure))
+        if event.order:
+            event.order.attempts.append(Attempt(event.scope, hook.id, webhook_id, attempt, sent_at, status, failure))
         if failure:
             log.warning(
                 logs.Event.SANDBOX_WEBHOOK_NOT_ACKNOWLEDGED,
                 store=event.store.hash,
-                order_id=event.order.id,
+                order_id=event.order.id if event.order else None,
                 webhook_id=webhook_id,
                 attempt=attempt,
                 reason=failure,

@@ -29,12 +29,15 @@ from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
+from service.orders.state.skipped_orders import SkippedOrders
+from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, transport_to
 from workers import lua
 from workers.orders.attempts import Jobs
 from workers.orders.late_values import LateValuePoller
+from workers.orders.skipped_buyers import SkippedBuyers
 from workers.orders.verification import Verifier
 from workers.resources import Resources
 from workers.worker_process import _worklist_key
@@ -83,6 +86,8 @@ def resources_on(configuration: Configuration, redis: ArqRedis, transport: Trans
         DueOrders(redis, waiting_key, clock=clock),
         Breaker(redis, clock=clock),
         LateOrders(redis, clock=clock),
+        SkippedOrders(redis, clock=clock),
+        SuperAdminBook(redis),
     )
 
 
@@ -156,6 +161,12 @@ class JobStack:
         transport = await exits.enter_async_context(transport_to(self.upstream, clock=self.clock))
         self.resources = resources_on(self.configuration(), self.redis, transport, self.clock)
         self.configure()
+        await self.knows_super_admins()
+
+    async def knows_super_admins(self, *customers: int) -> None:
+        """The book of Super Admins has been read just now; these customers are in it."""
+        known = SuperAdmins(read_at=self.clock(), customers=dict(enumerate(customers, 1)))
+        await self.resources.super_admins.write(STORE_HASH, known)
 
     def configuration(self, *, keys: str = "", fields: str = "") -> Configuration:
         path = self.folder / "stores.toml"
@@ -221,6 +232,8 @@ class JobStack:
             "second_look": self._verifier.reverify,
             "probe": self.jobs.probe,
             "poll_values": LateValuePoller(self.resources).poll,
+            "check_skipped": SkippedBuyers(self.resources, clock=self.clock).check,
+            "retry_skipped": SkippedBuyers(self.resources, clock=self.clock).retry,
         }
         is_done, delay_ms = True, None
         try:

@@ -52,11 +52,12 @@ from service.errors import (
 from service.orders.create_window import Window
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
-from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
+from service.orders.document.loading import Document, NoCompanyUser
 from service.orders.document.sources import read_sources
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
+from service.orders.state.skipped_orders import NOT_A_COMPANY_USER
 from service.orders.state.transitions import Transitions
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import merge, shows_all, shows_any
@@ -74,6 +75,8 @@ from service.orders.values.values_to_send import (
     validate_evaluation,
 )
 from service.rules import Evaluation
+from workers.orders.buyers import Buyer, Standing, says_no_company_user
+from workers.orders.company_values import awaits_company, note_company, values_of
 from workers.orders.entry_notes import note_answered, note_dropped, note_kept, note_sending
 from workers.orders.late_values import deadline_of, digest
 from workers.orders.missing_record import may_still_come
@@ -90,6 +93,9 @@ from workers.orders.window_retry import WindowRetry
 
 DUPLICATE = "another order has this value already, and BigCommerce takes each value of this field only once."
 """Why the value of a unique field is left out."""
+
+RECORD_AFTER_S = 1.0
+"""B2B Edition makes its own record about when the window closes."""
 
 RESOLVED_VALUES_MAX_AGE_S = 600.0
 """How long resolved values are reused: a backfilled order waits for quota many times."""
@@ -118,6 +124,7 @@ class Lifecycle:
         cache: Cache,
         upstream_clock: UpstreamClock,
         late: LateOrders,
+        buyer: Buyer,
         *,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
@@ -132,6 +139,7 @@ class Lifecycle:
         self._cache = cache
         self._upstream = upstream_clock
         self._late = late
+        self._buyer = buyer
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
@@ -141,6 +149,7 @@ class Lifecycle:
         self._configs_refreshed = False
         self._not_carried: set[str] = set()
         self._sends_defaults = False
+        self._needs_company = False
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
@@ -164,11 +173,11 @@ class Lifecycle:
     def _first_state(self) -> State:
         sent = self.entry.sent
         if self._are_values_current():
-            self._values = Values(self.entry.po_number, self.entry.fields)
+            self._values = values_of(self.entry)
             return self._compare_record
         if self.entry.start_over or Stage.CREATED not in self.entry.times:
             return self._read_order
-        self._values = Values(self.entry.po_number, self.entry.fields)
+        self._values = values_of(self.entry)
         if sent is None:
             # Only quota was missing, and the window is short. After it there is time to resolve the values again.
             return self._create_record if self.entry.composed and self._retry.can_create() else self._read_order
@@ -218,16 +227,15 @@ class Lifecycle:
             return AwaitingStatus()
         if reason:
             return Finished(Status.SKIPPED, reason)
-        if await self._cache.is_no_company_user(self.entry.customer_id or 0):
-            return Finished(Status.SKIPPED, "not_a_company_user")
+        if await self._buyer.is_remembered_as_nobody():
+            return Finished(Status.SKIPPED, NOT_A_COMPANY_USER)
         return None
 
     async def _resolve_values(self) -> State | AttemptResult:
-        customer_id = self.entry.customer_id or 0
         try:
             people, sources, self._configs = await self._retry.call(
                 lambda: asyncio.gather(
-                    read_people(self._api, self._cache, customer_id, self._rules.needs),
+                    self._buyer.people(),
                     read_sources(self._api, self._cache, self._document["order"], self._rules.needs),
                     read_configs(self._api, self._cache, self._store),
                 )
@@ -262,12 +270,16 @@ class Lifecycle:
 
     def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:
         note_dropped(self.entry, resolved.dropped)
-        self._values = resolved.values
+        note_company(self.entry, self._buyer.company_id, resolved, self._rules, self._names)
         self.entry.po_number = resolved.values.po_number
         self.entry.fields = dict(resolved.values.extra_fields)
+        self._values = values_of(self.entry)
+        self._needs_company = awaits_company(self._buyer, resolved, self._rules)
+        if self._needs_company:
+            return self._await_company() if self._retry.is_open() else self._compare_record
         if resolved.failure:
             return Finished(Status.FAILED, resolved.failure)
-        if resolved.values.po_number is None and not resolved.values.extra_fields:
+        if self._values.po_number is None and not self._values.extra_fields:
             return Finished(Status.SKIPPED, "no_values")
         self.entry.composed = True
         return self._create_record if self.entry.sent is None and self._retry.can_create() else self._compare_record
@@ -288,7 +300,7 @@ class Lifecycle:
             return await self._api.b2b.create_order(self.entry.order_id, customer_id, values)
 
         try:
-            await self._retry.call(create)
+            created = await self._retry.call(create)
         except AlreadyExists as exists:
             if duplicate_fields(self._configs, values, exists.message):
                 return await self._after_refusal(exists)
@@ -308,7 +320,7 @@ class Lifecycle:
         except Refused as refused:
             return await self._after_refusal(refused)
         note_answered(self.entry, self._clock())
-        return Written()
+        return self._use_company() if self._buyer.note_record(created) else Written()
 
     # ── compare and update the record ───────────────────────────────────────────────────────────────────────
 
@@ -330,8 +342,8 @@ class Lifecycle:
             return self._compare_record
         if record.is_invoice_order:
             return Finished(Status.SKIPPED, "invoice_payment")
-        if not record.company_id and not await self._is_company_user():
-            return await self._skip_no_company_user()
+        if (other := await self._check_company(record)) is not None:
+            return other
         merged = merge(
             record,
             self._values,
@@ -378,11 +390,11 @@ class Lifecycle:
 
     async def _no_record(self) -> AttemptResult:
         """B2B Edition makes the record of a Company user's order by itself, and of no other order."""
-        if not await self._is_company_user():
-            return await self._skip_no_company_user()
         order_age_s = self._upstream.now() - self._retry.window.opened_at
         if may_still_come(self.entry, order_age_s=order_age_s, now=self._clock()):
-            return self._record_missing()
+            return self._record_missing() if await self._is_company_user() else await self._skip_no_company_user()
+        if self._buyer.is_tried_again or not await self._is_company_user():
+            return await self._skip_no_company_user()
         assign = f"enrich orders assign --customer {self.entry.customer_id}"
         return Finished(
             Status.FAILED, f"B2B Edition has no record of this order; if its buyer joined the Company later: `{assign}`"
@@ -420,6 +432,8 @@ class Lifecycle:
         """B2B Edition refuses the values: because of the buyer, outdated field configs, or one bad field."""
         if not await self._is_company_user():
             return await self._skip_no_company_user()
+        if self._buyer.is_company_open and says_no_company_user(refused):
+            return self._await_company()
         message, fields = refused.message, self._values.extra_fields
         named = named_fields({*fields, *carried}, self._configs, message)
         is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
@@ -459,13 +473,29 @@ class Lifecycle:
     def _has_default(self, field: str) -> bool:
         return self._names.field_name(field) in required_defaults(self._configs, self._values)
 
+    # ── the buyer and the Company ───────────────────────────────────────────────────────────────────────────
+
+    async def _check_company(self, record: Record) -> State | AttemptResult | None:
+        """What follows from the Company that the record shows; None: the values are to be compared with the record."""
+        if self._buyer.note_record(record) or (self._needs_company and record.company_id):
+            return self._use_company()
+        if not record.company_id and (self._buyer.is_tried_again or not await self._is_company_user()):
+            return await self._skip_no_company_user()
+        return RetryLater("the record of the order shows no Company yet") if self._needs_company else None
+
+    def _use_company(self) -> State:
+        """The record is of another Company than the values: those that depend on the Company are resolved anew."""
+        self.entry.exists = True
+        return self._resolve_values if self._document else self._read_order
+
+    def _await_company(self) -> RetryLater:
+        """Only the record can tell whose order it is, or B2B Edition takes no Create for this buyer."""
+        left = self._retry.window.left(self._upstream.now())
+        return RetryLater("the record must show the order's Company", left + RECORD_AFTER_S)
+
     async def _is_company_user(self) -> bool:
-        try:
-            await self._retry.call(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
-        except NoCompanyUser:
-            return False
-        return True
+        return await self._retry.call(self._buyer.standing) is Standing.COMPANY
 
     async def _skip_no_company_user(self) -> AttemptResult:
-        await self._cache.remember_no_company_user(self.entry.customer_id or 0)
-        return Finished(Status.SKIPPED, "not_a_company_user")
+        await self._buyer.remember_as_nobody()
+        return Finished(Status.SKIPPED, NOT_A_COMPANY_USER)

@@ -15,6 +15,11 @@ STATUS_UPDATED = "store/order/statusUpdated"
 ALL_ORDER_EVENTS = "store/order/*"
 METAFIELD_WRITTEN = ("store/order/metafield/created", "store/order/metafield/updated")
 """Their data name the order as ``resource_id``, in text."""
+COMPANY_USER_CREATED = "store/company/user/created"
+COMPANY_USER_UPDATED = "store/company/user/updated"
+COMPANY_STATUS_UPDATED = "store/company/statusUpdated"
+COMPANY_EVENTS = (COMPANY_USER_CREATED, COMPANY_USER_UPDATED, COMPANY_STATUS_UPDATED)
+"""Their data are ``company_id`` and ``user_id``, B2B Edition's own ids: no order, and no customer of the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ class Entry:
     values to send; ``exists`` is true once its record is known to exist, so that Create an Order is not needed;
     ``written`` holds, for ``po_number`` and each extra field, all values that we have sent; ``create_age`` is the
     order's age in seconds when Create an Order was last sent; ``recorded_at`` is when its record was made, on B2B
-    Edition's clock, once we have read it.
+    Edition's clock, once we have read it. ``company_id`` is the Company that the values came from, where a rule names
+    ``company``; ``record_company_id`` is the Company that the record shows, once it was seen. ``cleared`` are
+    ``po_number`` and fields whose values came from another Company and for which the right one has none.
     """
 
     store: str
@@ -97,6 +99,9 @@ class Entry:
     recorded_at: int | None = None
     late_until: float | None = None
     late_rules: list[str] = field(default_factory=list)
+    company_id: int | None = None
+    record_company_id: int | None = None
+    cleared: list[str] = field(default_factory=list)
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -145,7 +150,17 @@ class Entry:
 
 # These have a value or are unknown: nothing resets them, so an unknown one is not written.
 _NEVER_RESET = frozenset(
-    {"customer_id", "source", "webhook_id", "skew", "ended_at", "create_age", "recorded_at", "late_until"}
+    {
+        "customer_id",
+        "source",
+        "webhook_id",
+        "skew",
+        "ended_at",
+        "create_age",
+        "recorded_at",
+        "late_until",
+        "record_company_id",
+    }
 )
 _SENT = tuple(f.name for f in fields(Sent))
 _DEFAULTS: tuple[tuple[str, Any], ...] = (

@@ -7,8 +7,10 @@ after a broken connection is harmless.
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -32,9 +34,12 @@ from service.orders.state.keys import (
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
+from service.orders.state.skipped_orders import SkippedOrders
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
 from service.transient_retry import call_with_retry
+
+T = TypeVar("T")
 
 # BigCommerce repeats a refused webhook only after the window has closed, so waiting a little is better than a 503.
 PATIENCE_S = 2.0
@@ -81,6 +86,7 @@ class Queue:
         self._redis = redis
         self._clock = clock
         self._late = LateOrders(redis, clock=clock)
+        self._skipped = SkippedOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
@@ -105,13 +111,15 @@ class Queue:
                 fields={"source": "webhook", "webhook_id": webhook.webhook_id},
             )
 
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await call_with_retry(
-                    enqueue, on=TRANSIENT_ERRORS, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05
-                )
-        except (TimeoutError, RedisError) as error:
-            raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error
+        return await _insist(enqueue)
+
+    async def accept_people_change(self, store: str) -> EnqueueResult:
+        """A Company or a Company user of the store changed: have the orders skipped for their buyers tried again.
+
+        Raises QueueUnavailable as ``accept`` does.
+        """
+        await _insist(lambda: self._skipped.people_changed(store))
+        return EnqueueResult.QUEUED
 
     async def enqueue(
         self, store: str, order_id: int, *, source: str, created_at: float | None = None
@@ -129,8 +137,13 @@ class Queue:
         """Enqueue an order that waits for its status, in case a webhook was lost. Errors are Redis's own."""
         return await self._enqueue(store, order_id, trigger="status", reported_at=0.0, times={}, fields={})
 
-    async def retry(self, store: str, order_id: int, source: str = "retry") -> EnqueueResult:
-        """Requeue a finished order. What was sent is kept, its result is reset. Errors are Redis's own."""
+    async def retry(
+        self, store: str, order_id: int, source: str = "retry", *, record_company_id: int | None = None
+    ) -> EnqueueResult:
+        """Requeue a finished order. What was sent is kept, its result is reset. Errors are Redis's own.
+
+        ``record_company_id`` is the Company that its record shows, where that is why.
+        """
         reset: dict[str, object] = {
             "start_over": True,
             "reason": None,
@@ -141,6 +154,8 @@ class Queue:
             "repaired": False,
             "trouble": None,
         }
+        if record_company_id is not None:
+            reset["record_company_id"] = record_company_id
         return await self._enqueue(
             store, order_id, trigger="retry", reported_at=None, times={}, fields=reset | {"source": source}
         )
@@ -208,3 +223,12 @@ class Queue:
         )
         # arq leaves running jobs in the queue's set.
         return Counts(workers=len(running), queued=max(0, window + recovery - sum(running)))
+
+
+async def _insist(write: Callable[[], Awaitable[T]]) -> T:
+    """Write to Redis within two seconds, or raise QueueUnavailable."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await call_with_retry(write, on=TRANSIENT_ERRORS, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05)
+    except (TimeoutError, RedisError) as error:
+        raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error
