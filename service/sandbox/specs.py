@@ -211,6 +211,7 @@ class RecordWrite(Spec):
 
     po_number: str | None = None
     extra_fields: dict[str, str] | None = None
+    company_id: PositiveId | None = None
     changed_fields: dict[str, str] = {}
 
 

@@ -39,6 +39,10 @@ class RunningSandbox:
         """Returns ``id`` and ``created_at``."""
         return await self._call("POST", f"/stores/{store}/orders", fields)
 
+    async def add_user(self, customer_id: int, company_id: int, store: str = DEMO_STORE_HASH) -> None:
+        """The customer becomes a Company user; BigCommerce sends the webhook for that."""
+        await self._call("POST", f"/stores/{store}/users", {"customer_id": customer_id, "company_id": company_id})
+
     async def order(self, order_id: int, store: str = DEMO_STORE_HASH) -> dict[str, Any]:
         return await self._call("GET", f"/stores/{store}/orders/{order_id}")
 

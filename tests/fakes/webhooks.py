@@ -58,12 +58,18 @@ class FakeQueue(Queue):
 
     def __init__(self) -> None:
         self.webhooks: list[Webhook] = []
+        self.people_changed: list[str] = []
         self.answer: Callable[[], EnqueueResult] = lambda: EnqueueResult.QUEUED
         self.read_counts: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
         answer = self.answer()
         self.webhooks.append(webhook)
+        return answer
+
+    async def accept_people_change(self, store: str) -> EnqueueResult:
+        answer = self.answer()
+        self.people_changed.append(store)
         return answer
 
     async def check_writable(self) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN
+from service.bigcommerce.clients.hooks import COMPANY_EVENTS, METAFIELD_WRITTEN
 from service.errors import QueueUnavailable
 from service.hooks import WEBHOOK_PATH
 from service.orders.state.queue import EnqueueResult, Webhook
@@ -149,6 +149,29 @@ async def test_other_authentic_events_are_acknowledged_and_not_queued(
         assert await count_of(client, "ignored") == 1
     assert queue.webhooks == []
     assert [(line["event"], line["log_level"]) for line in logs] == [("webhook_ignored", "debug")]
+
+
+@pytest.mark.parametrize("scope", COMPANY_EVENTS)
+@pytest.mark.parametrize("data", [{"company_id": 7, "user_id": 11}, {"id": 250}, None])
+async def test_a_change_of_a_company_or_its_users_is_about_no_order(queue: FakeQueue, scope: str, data: Any) -> None:
+    async with receiver(queue) as client:
+        with capture_logs() as logs:
+            assert (await post(client, a_body(scope=scope, data=data))).status_code == 200
+        assert await count_of(client, "queued") == 1
+        assert (await post(client, a_body(scope=scope, data=data), headers={})).status_code == 401
+    assert (queue.people_changed, queue.webhooks) == (["abc123"], [])
+    assert without_ms(logs) == [
+        {"event": "people_changed", "log_level": "debug", "store": "abc123", "webhook_id": "msg_1", "scope": scope}
+    ]
+
+
+async def test_a_change_of_people_that_redis_does_not_take_is_503(queue: FakeQueue) -> None:
+    queue.answer = raising(QueueUnavailable("gone"))
+    async with receiver(queue) as client:
+        with capture_logs() as logs:
+            answer = await post(client, a_body(scope=COMPANY_EVENTS[0], data={}))
+    assert answer.status_code == 503
+    assert [line["event"] for line in logs] == ["webhook_not_queued"]
 
 
 @pytest.mark.parametrize("scope", METAFIELD_WRITTEN)
