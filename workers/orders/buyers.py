@@ -9,9 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 
+import structlog
+
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import Record, to_int
 from service.errors import NotFound, Refused
+from service.logs import Event
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
 from service.orders.state.order_entry import Entry
@@ -19,6 +22,8 @@ from service.orders.state.skipped_orders import COMPANY_USER, SkippedOrders
 from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
 from service.redis.client import TRANSIENT_ERRORS
 from service.rules import Needs
+
+log = structlog.get_logger()
 
 # How Create an Order is refused because of the customer. Not documented: seen as 404, and as 400 with such a message.
 _ABOUT_CUSTOMER = re.compile(r"\b(customer|buyer|user)\b", re.IGNORECASE)
@@ -121,7 +126,7 @@ class Buyer:
             )
         if people["user"]:
             self._user_company_id = to_int(people["user"].get("companyId"))
-            await self._note_user()
+            await self._note_buyer(is_user=True)
         return people
 
     async def standing(self) -> Standing:
@@ -133,7 +138,7 @@ class Buyer:
             await read_user(self._api, self._cache, self._customer_id)
         except NoCompanyUser:
             return await self._standing_of_no_user()
-        await self._note_user()
+        await self._note_buyer(is_user=True)
         return Standing.COMPANY
 
     async def remember_as_nobody(self) -> None:
@@ -145,16 +150,20 @@ class Buyer:
         """Note which Company the record shows; returns whether the values came from another one, or from none."""
         if record.company_id:
             self._entry.record_company_id = record.company_id
-        return is_of_other_company(self._entry, record, self._needs)
+        is_other = is_of_other_company(self._entry, record, self._needs)
+        if is_other and self._entry.sent is not None:
+            log.info(Event.OTHER_COMPANY, company_id=record.company_id, values_of=self._entry.company_id)
+        return is_other
 
     async def _standing_of_no_user(self) -> Standing:
         if self._entry.record_company_id:
             return Standing.COMPANY
         book = await self._book()
         if self._customer_id in book:
-            self._standing = Standing.COMPANY
+            await self._note_buyer(is_user=False)
         else:
             self._standing = Standing.NOBODY if book.is_current(self._clock()) else Standing.UNKNOWN
+        assert self._standing is not None
         return self._standing
 
     async def _book(self) -> SuperAdmins:
@@ -163,9 +172,9 @@ class Buyer:
         except TRANSIENT_ERRORS:
             return self._super_admins.nobody  # unknown: nobody is skipped
 
-    async def _note_user(self) -> None:
-        """A customer whose orders were skipped within a day is a Company user now: have them tried again."""
-        self._standing, self._is_user = Standing.COMPANY, True
+    async def _note_buyer(self, *, is_user: bool) -> None:
+        """A customer whose orders were skipped within a day is a Company's buyer now: have them tried again."""
+        self._standing, self._is_user = Standing.COMPANY, is_user
         if self._nobody_at is None:
             return
         with suppress(*TRANSIENT_ERRORS):  # the next order does it

@@ -57,7 +57,6 @@ from service.orders.document.sources import read_sources
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
-from service.orders.state.skipped_orders import NOT_A_COMPANY_USER
 from service.orders.state.transitions import Transitions
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import merge, shows_all, shows_any
@@ -228,7 +227,7 @@ class Lifecycle:
         if reason:
             return Finished(Status.SKIPPED, reason)
         if await self._buyer.is_remembered_as_nobody():
-            return Finished(Status.SKIPPED, NOT_A_COMPANY_USER)
+            return Finished(Status.SKIPPED, "not_a_company_user")
         return None
 
     async def _resolve_values(self) -> State | AttemptResult:
@@ -498,4 +497,4 @@ class Lifecycle:
 
     async def _skip_no_company_user(self) -> AttemptResult:
         await self._buyer.remember_as_nobody()
-        return Finished(Status.SKIPPED, NOT_A_COMPANY_USER)
+        return Finished(Status.SKIPPED, "not_a_company_user")

@@ -35,7 +35,7 @@ AHEAD_S = FIRST_CHECK_S - 30.0
 BATCH_LIMIT = 200
 
 # Orders that are further apart are looked for in lists of their own.
-GAP_S = 120.0
+GAP_S = 300.0
 # How far the clocks may differ on when a record was made, and how long after its order that is.
 TOLERANCE_S = 180.0
 MAX_PAGES = 50
@@ -124,9 +124,12 @@ class SkippedBuyers:
         changes = await skipped.changes(store)
         who = {change.partition(":")[0] for change in changes}
         latest = max((change for change in changes if change.startswith(EVERYBODY)), default=None)
-        entries = await self._skipped_entries(store, await skipped.all(store))
+        by_customer: dict[int, list[Entry]] = {}
+        for entry in await self._skipped_entries(store, await skipped.all(store)):
+            if self._age(entry) < FOLLOW_S:
+                by_customer.setdefault(entry.customer_id or 0, []).append(entry)
         asked = await skipped.asked(store, latest) if latest else set()
-        for customer_id in dict.fromkeys(entry.customer_id for entry in entries if entry.customer_id):
+        for customer_id, entries in by_customer.items():
             if str(customer_id) not in who:
                 if latest is None or customer_id in asked:
                     continue
@@ -136,8 +139,7 @@ class SkippedBuyers:
                     continue
             await Cache(self._resources.redis, store, clock=self._clock).forget_no_company_user(customer_id)
             for entry in entries:
-                if entry.customer_id == customer_id and self._age(entry) < FOLLOW_S:
-                    await self._requeue(entry, COMPANY_USER)
+                await self._requeue(entry, COMPANY_USER)
         if changes:
             await skipped.handled(store, changes)
 
@@ -147,11 +149,13 @@ class SkippedBuyers:
         await self._resources.skipped.remove(store, order_id)
         log.info(Event.ORDER_TAKEN_UP, order_id=order_id, source=source)
 
-    async def _skipped_entries(self, store: str, order_ids: Iterable[int]) -> list[Entry]:
+    async def _skipped_entries(self, store: str, order_ids: list[int]) -> list[Entry]:
         """The entries of those that are still skipped for their buyer."""
-        return [
-            entry for entry in await self._resources.ledger.get_many(store, order_ids) if is_skipped_for_buyer(entry)
-        ]
+        found: list[Entry] = []
+        for start in range(0, len(order_ids), BATCH_LIMIT):
+            batch = await self._resources.ledger.get_many(store, order_ids[start : start + BATCH_LIMIT])
+            found += filter(is_skipped_for_buyer, batch)
+        return found
 
     def _age(self, entry: Entry) -> float:
         """The order's age in seconds, on BigCommerce's clock."""

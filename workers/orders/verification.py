@@ -242,8 +242,6 @@ class Verifier:
                 await self._use_company(entry, company_id)
 
     async def _use_company(self, entry: Entry, company_id: int) -> None:
-        if company_id != entry.company_id:
-            log.info(Event.OTHER_COMPANY, company_id=company_id, values_of=entry.company_id)
         entry.record_company_id, entry.checks = company_id, 0
         await self._resources.transitions.to_recovery(entry, 0.0)
 
@@ -254,7 +252,8 @@ class Verifier:
 
 def is_company_unproven(entry: Entry, company_id: int) -> bool:
     """Whether a finished order's values came from another Company than this one, or that was never verified."""
-    return entry.company_id is not None and (entry.company_id != company_id or entry.verified is False)
+    # An order that was written by an older version has no Company noted.
+    return entry.verified is False or entry.company_id not in (None, company_id)
 
 
 def _is_repairable(entry: Entry) -> bool:
