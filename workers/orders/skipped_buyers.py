@@ -25,7 +25,7 @@ from service.orders.state.skipped_orders import (
     is_skipped_for_buyer,
     next_step_in,
 )
-from workers.backoff import requeue
+from workers.backoff import exponential_backoff, requeue
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ TOLERANCE_S = 180.0
 MAX_PAGES = 50
 
 LIST_TIMEOUT_S = 10.0
-RETRY_S = 15.0
+LONGEST_BACKOFF_S = 300.0
 CREDENTIALS_RETRY_S = 60.0
 
 
@@ -79,7 +79,8 @@ class SkippedBuyers:
             except UpstreamError as error:
                 log.info(Event.CHECK_POSTPONED, trouble=str(error))
                 is_refused = isinstance(error, CredentialsRefused)
-                raise Retry(defer=CREDENTIALS_RETRY_S if is_refused else RETRY_S) from error
+                delay = exponential_backoff(ctx["job_try"], longest_s=LONGEST_BACKOFF_S)
+                raise Retry(defer=CREDENTIALS_RETRY_S if is_refused else delay) from error
             except Retry:
                 raise
             except Exception as error:

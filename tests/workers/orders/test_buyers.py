@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.orders.state.order_entry import Entry, Stage, Status
+from service.bigcommerce.models import Record
+from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.super_admins import MAX_AGE_S, SuperAdminBook, SuperAdmins
-from service.sandbox.demo import DEMO_STORE_HASH
+from service.sandbox.demo import DEMO_STORE, DEMO_STORE_HASH
 from tests.workers.people_stack import SUE, OpenPeople, PeopleStack
 from tests.workers.stack import ADA, RULES, ZOE, OpenStack
+from workers.orders.result_types import Finished
+from workers.orders.verification import READ_LAG_BACKOFF_S, ReadAgain, compare, is_company_unproven
 
 PO = "[po_number]\nfrom = \"order.billing_address.form_fields[?name=='PO Number'].value | [0]\"\n"
 FIELD = '[extra_fields]\n"Account No" = {rule}\n'
@@ -230,7 +233,7 @@ async def test_record_check_goes_on_after_an_outage(open_people: OpenPeople) -> 
     await people.run_for(900.0)
     await people.stack.sandbox.faults()
 
-    await people.run_for(120.0)
+    await people.run_for(400.0)
 
     assert (await people.finish(order_id)).status is Status.UPDATED
 
@@ -366,6 +369,56 @@ async def test_values_of_an_order_for_a_subsidiary_come_from_the_subsidiary(
         assert await people.stack.writes(order_id) == (1, 1)
 
 
+async def test_create_whose_answer_shows_another_company_is_put_right_at_once(open_people: OpenPeople) -> None:
+    people = await open_people(REQUIRED)
+    order_id = await people.place(ADA, company_id=5003)
+
+    await people.run_next()
+
+    assert await people.stack.record(order_id) == ("A-1", {"Account No": "ERP-10003"})
+
+
+def test_order_is_verified_only_once_its_record_has_shown_the_company() -> None:
+    entry = Entry("abc123", 1, sent=Sent("create", "A-1", {}, answered=True), company_id=12)
+    record = {"bcOrderId": 1, "poNumber": "A-1", "extraFields": []}
+    silent, shown = Record.model_validate(record), Record.model_validate(record | {"companyId": "12"})
+
+    assert compare(entry, silent) == Finished(Status.CREATED, verified=True), "no rule names the Company"
+    results = [compare(entry, silent, names_company=True) for _ in range(5)]
+    assert results == [*map(ReadAgain, READ_LAG_BACKOFF_S), Finished(Status.CREATED, verified=False)]
+    assert compare(entry, shown, names_company=True) == Finished(Status.CREATED, verified=True)
+
+
+@pytest.mark.parametrize(
+    ("company_id", "verified", "shown", "unproven"),
+    [
+        (12, True, 12, False),
+        (12, True, 13, True),
+        (12, False, 12, True),
+        (None, False, 12, True),
+        (None, True, 12, False),
+    ],
+)
+def test_which_finished_orders_are_looked_at_for_their_company(
+    company_id: int | None, verified: bool, shown: int, unproven: bool
+) -> None:
+    entry = Entry("abc123", 1, status=Status.CREATED, verified=verified, company_id=company_id)
+    assert is_company_unproven(entry, shown) is unproven
+
+
+async def test_company_that_changes_after_the_verification_is_noticed_by_the_next_one(open_people: OpenPeople) -> None:
+    people = await open_people(REQUIRED)
+    order_id = await people.place(ADA)
+    assert (await people.finish(order_id)).status is Status.CREATED
+    await people.stack.sandbox.write_record(order_id, company_id=5003)
+
+    await people.run_for(120.0)
+
+    entry = await people.of(order_id)
+    assert (entry.status, entry.verified, entry.company_id) == (Status.UPDATED, True, 5003)
+    assert await people.stack.record(order_id) == ("A-1", {"Account No": "ERP-10003"})
+
+
 async def test_order_of_the_users_own_company_costs_no_further_call(open_people: OpenPeople) -> None:
     people = await open_people(REQUIRED)
     order_id = await people.place(ADA)
@@ -417,6 +470,8 @@ async def test_value_of_another_company_is_replaced(
     assert outcome(await people.of(order_id)) == expected
     po_number, fields = await people.stack.record(order_id)
     assert (po_number, fields.get("Account No", "")) == ("A-1", account)
+    updates = 0 if expected[0] is Status.FAILED else 1
+    assert await people.stack.writes(order_id) == (1, updates), "what was taken off is not lost"
 
 
 async def test_what_somebody_else_wrote_is_not_cleared(open_people: OpenPeople) -> None:
@@ -447,8 +502,6 @@ async def test_po_number_of_another_company_is_cleared(open_people: OpenPeople) 
 
 async def use_companies(people: PeopleStack, *, required_field: bool) -> None:
     """The store has a Company without an ERP account."""
-    from service.sandbox.demo import DEMO_STORE
-
     store = DEMO_STORE.model_dump(mode="json", by_alias=True)
     fields = [
         field | {"isRequired": required_field} if field["fieldName"] == "Account No" else field
