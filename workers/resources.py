@@ -23,7 +23,9 @@ from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.orders.state.rules_archive import RulesArchive
+from service.orders.state.skipped_orders import SkippedOrders
 from service.orders.state.store_history import StoreHistory
+from service.orders.state.super_admins import SuperAdminBook
 from service.orders.state.transitions import Transitions
 from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS, connect
@@ -51,6 +53,8 @@ class Resources:
     changed: ChangedOrders
     rules_archive: RulesArchive
     waiting: WaitingOrders
+    skipped: SkippedOrders
+    super_admins: SuperAdminBook
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
@@ -93,6 +97,8 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             ChangedOrders(redis),
             RulesArchive(redis),
             WaitingOrders(redis),
+            SkippedOrders(redis),
+            SuperAdminBook(redis),
             metrics,
             tracer,
         )

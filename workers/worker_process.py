@@ -19,12 +19,15 @@ from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
 from service.orders.state.clocks import Clock
 from service.orders.state.job_kinds import (
+    CHECK_SKIPPED,
     FOLLOW,
     MONITOR_HOOKS,
     POLL_VALUES,
     PROBE,
+    READ_SUPER_ADMINS,
     RECONCILE,
     RECOVERY,
+    RETRY_SKIPPED,
     REVERIFY,
     VERIFY,
     WAKE_WAITING,
@@ -36,7 +39,9 @@ from service.orders.state.keys import (
     changed_key,
     late_key,
     parked_key,
+    people_due_key,
     reverify_key,
+    skipped_key,
     verify_key,
 )
 from service.process.background_loops import Loops
@@ -48,11 +53,13 @@ from workers.metrics_server import serve_metrics
 from workers.orders.attempts import Jobs
 from workers.orders.follow import Follower
 from workers.orders.late_values import LateValuePoller
+from workers.orders.skipped_buyers import SkippedBuyers
 from workers.orders.verification import Verifier
 from workers.orders.waiting_orders import WaitingOrdersWaker
 from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler
+from workers.periodic.super_admins import SuperAdminReader
 from workers.resources import Resources, open_resources
 from workers.wakeups import listen_for_wakeups
 
@@ -150,17 +157,25 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
     reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s, clock=clock)
     hooks_s, hooks_problem_s = intervals.hooks_s, intervals.hooks_problem_s
     hook_monitor = HookMonitor(resources, every_s=hooks_s, problem_every_s=hooks_problem_s, clock=clock)
+    super_admins = SuperAdminReader(resources, every_s=intervals.super_admins_s, clock=clock)
+    skipped = SkippedBuyers(resources, clock=clock)
+    last = {REVERIFY: verifier.reverify, CHECK_SKIPPED: skipped.check, RETRY_SKIPPED: skipped.retry}
     return [
         _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
         _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
         _worker(resources, {POLL_VALUES: LateValuePoller(resources).poll}, STORE_JOBS, POLL_INTERVAL_S),
         _worker(resources, {FOLLOW: Follower(resources, clock=clock).follow}, STORE_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(resources, {VERIFY: verifier.verify}, STORE_JOBS, POLL_INTERVAL_S),
-        _worker(resources, {REVERIFY: verifier.reverify}, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(resources, {WAKE_WAITING: WaitingOrdersWaker(resources).wake}, STORE_JOBS, WAITING_POLL_INTERVAL_S),
+        _worker(resources, last, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
         _worker(
             resources,
-            {RECONCILE: reconciler.run, MONITOR_HOOKS: hook_monitor.run, PROBE: jobs.probe},
+            {
+                RECONCILE: reconciler.run,
+                MONITOR_HOOKS: hook_monitor.run,
+                READ_SUPER_ADMINS: super_admins.run,
+                PROBE: jobs.probe,
+            },
             STORE_JOBS,
             POLL_INTERVAL_S,
         ),
@@ -202,6 +217,10 @@ def _worklist_key(job_id: str) -> str | None:
             return reverify_key(store_of(job_id))
         case FOLLOW.function:
             return changed_key(store_of(job_id))
+        case CHECK_SKIPPED.function:
+            return skipped_key(store_of(job_id))
+        case RETRY_SKIPPED.function:
+            return people_due_key(store_of(job_id))
         case POLL_VALUES.function:
             return late_key(store_of(job_id))
         case WAKE_WAITING.function:

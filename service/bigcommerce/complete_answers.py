@@ -16,10 +16,12 @@ def is_api_error(api: Api, body: Any) -> bool:
     """Whether the body of an error has the API's own form; a gateway's or a proxy's has another.
 
     Orders V2: ``[{"status", "message"}]``. V3: ``{"status", "title", "type"}``. B2B Edition: ``{"code", "data",
-    "meta"}``. Gateways in front of them answer HTML, or ``{"message": "no Route matched"}``.
+    "meta"}``, with the message in ``meta``. Gateways in front of them answer HTML, ``{"message": "no Route matched"}``
+    or ``{"code": 404, "message": …}``: that says nothing about what was asked.
     """
     if api is not Api.CORE:
-        return isinstance(body, Mapping) and bool({"code", "meta"} & body.keys())
+        is_gateway = api is Api.B2B and isinstance(body, Mapping) and "message" in body
+        return isinstance(body, Mapping) and not is_gateway and bool({"code", "meta"} & body.keys())
     if isinstance(body, Mapping):
         return "message" not in body or bool({"status", "title", "code"} & body.keys())
     return isinstance(body, list)
@@ -83,6 +85,16 @@ def is_complete_user(row: Mapping[str, Any], customer_id: int) -> bool:
         and to_int(row.get("customerId", customer_id)) == customer_id
         and not {"bcOrderId", "companyName"} & row.keys()
     )
+
+
+def is_listed_super_admin(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the list of Super Admins shows the Super Admin's own id, by which the others are asked for."""
+    return bool(to_int(row.get("id")))
+
+
+def is_super_admin_info(row: Mapping[str, Any], super_admin_id: int) -> bool:
+    """Whether the answer is this Super Admin, and shows the customer id: the list does not."""
+    return to_int(row.get("id", super_admin_id)) == super_admin_id and bool(to_int(row.get("customerId")))
 
 
 def is_company(row: Mapping[str, Any], company_id: int) -> bool:

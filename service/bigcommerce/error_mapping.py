@@ -60,7 +60,11 @@ def error_from_envelope(
         return None
     status = int(str(code)[:3])  # 40013 is a kind of 400
     message = error_message(status, body, hide=hide)
-    return error_from_answer(operation, status, message, is_from_api=True, is_write=is_write, resets_in_s=resets_in_s)
+    # A gateway's "not found" may come as a 2xx, too (``complete_answers.is_api_error``).
+    is_from_api = status != 404 or "message" not in body
+    return error_from_answer(
+        operation, status, message, is_from_api=is_from_api, is_write=is_write, resets_in_s=resets_in_s
+    )
 
 
 def error_message(status: int, body: Any, *, hide: str | Collection[str]) -> str:

@@ -14,6 +14,7 @@ from service.checks.extra_fields import check_fields
 from service.checks.facts import check_facts
 from service.checks.findings import Finding
 from service.checks.late_values import check_late_values
+from service.checks.super_admins import check_super_admins
 from service.checks.token_access import merge_tokens, try_token
 from service.checks.webhooks import check_webhooks
 from service.configuration import ConfiguredStore
@@ -77,6 +78,7 @@ async def check_store(
         findings += await check_webhooks(main.api.core, configured, endpoints, destination)
     findings += await check_late_values(redis, configured)
     findings += await check_facts(redis, store.hash)
+    findings += await check_super_admins(redis, store.hash)
     return [*findings, *check_quotas(store.hash, main.api.quotas)]
 
 

@@ -9,7 +9,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
 from service.checks.findings import Finding, Level, counted
 from service.checks.upstream_errors import SCOPES_AT, describe, missing_scope_finding, upstream_error_finding
-from service.errors import CredentialsRefused, NotFound, Refused, UpstreamError
+from service.errors import CredentialsRefused, NotFound, Refused, TryAgain, UpstreamError
 from service.rules import Needs
 from service.stores import Endpoints
 
@@ -31,6 +31,9 @@ exist" proves that the token has the scope. Order ids are consecutive, so no sto
 largest integer that every JSON and JavaScript parser reads exactly, so it is not rounded to another id; truncated to
 32 bits it would be -1 or 4294967295, which are not orders either.
 """
+
+NONEXISTENT_CUSTOMER = 2**31 - 1
+"""The id of a customer that does not exist. The answer that there is no such user shows that the API answers."""
 
 NONEXISTENT_CART = "00000000-0000-0000-0000-000000000000"
 """The id of a cart that does not exist. The answer that there is no such cart proves that the token has the scope."""
@@ -154,9 +157,36 @@ async def _try_b2b(api: StoreApi, endpoints: Endpoints) -> tuple[list[ExtraField
         message = f"does not serve this store ({describe(error)})."
         return None, [Finding(Level.ERROR, store, subject, message, cure)]
     except UpstreamError as error:
-        return None, [upstream_error_finding(error, store, subject, endpoints.b2b_api_url)]
+        return None, [_gateway_finding(error, store, subject, endpoints.b2b_api_url)]
     known = Finding(Level.OK, store, subject, f"answers: orders have {counted(len(configs), 'extra field')}.")
-    return configs, [known, await _try_write(api)]
+    return configs, [known, *await _try_people(api, endpoints), await _try_write(api)]
+
+
+async def _try_people(api: StoreApi, endpoints: Endpoints) -> list[Finding]:
+    """Findings where B2B Edition does not tell who is a Company user or a Super Admin; none where it does."""
+    store, subject = api.account.store_hash, "B2B Edition, buyers"
+    try:
+        with suppress(Refused):  # of a customer who cannot exist: any answer of the API's own will do
+            await api.b2b.user_of_customer(NONEXISTENT_CUSTOMER)
+        await api.b2b.super_admin_ids()
+    except CredentialsRefused as error:
+        return [missing_scope_finding(store, subject, B2B_EDITION, error)]
+    except Refused as error:
+        message = f"the list of Super Admins cannot be read ({describe(error)})."
+        cost = "Without it, a Create is sent for the orders of shoppers of no Company, too."
+        return [Finding(Level.WARNING, store, subject, message, cost)]
+    except UpstreamError as error:
+        return [_gateway_finding(error, store, subject, endpoints.b2b_api_url)]
+    return []
+
+
+def _gateway_finding(error: UpstreamError, store: str, subject: str, url: str) -> Finding:
+    """The finding for a failed read. A 404 that is not the API's own is how a token without the scope is answered."""
+    if not isinstance(error, TryAgain) or error.status != 404:
+        return upstream_error_finding(error, store, subject, url)
+    message = f"answers 404, but not as its API does ({error.message}): the access token may lack {B2B_EDITION}."
+    cure = f"Give its API account that scope {SCOPES_AT}. If it has it, check for a proxy in front of {url}."
+    return Finding(Level.ERROR, store, subject, message, cure)
 
 
 async def _try_write(api: StoreApi) -> Finding:

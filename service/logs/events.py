@@ -24,6 +24,7 @@ class Event(StrEnum):
     WEBHOOK_IGNORED = "webhook_ignored"
     WEBHOOK_REFUSED = "webhook_refused"
     WEBHOOK_NOT_QUEUED = "webhook_not_queued"
+    PEOPLE_CHANGED = "people_changed"
 
     # workers
     WORKER_STARTED = "worker_started"
@@ -55,6 +56,8 @@ class Event(StrEnum):
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"
     VALUES_LOST = "values_lost"
+    OTHER_COMPANY = "other_company"
+    ORDER_TAKEN_UP = "order_taken_up"
     CHECK_POSTPONED = "check_postponed"
     ORDER_PARKED = "order_parked"
     CREDENTIALS_REFUSED = "credentials_refused"

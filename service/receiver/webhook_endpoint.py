@@ -195,6 +195,8 @@ class Receiver:
         order_id = payload.order_id
         if not payload.is_order:
             await self._queue.note_event(store.hash, payload.scope, order_id, received_at)
+        if payload.is_company:
+            return await self._accept_people_change(webhook_log, payload, started)
         if order_id is None or not (payload.is_order or payload.is_order_change or payload.is_metafield):
             webhook_log.debug(Event.WEBHOOK_IGNORED, scope=_sanitize(payload.scope), ms=_ms(started))
             return Answer.IGNORED
@@ -214,6 +216,17 @@ class Receiver:
             webhook_log.error(Event.WEBHOOK_NOT_QUEUED, ms=_ms(started))
             return Answer.NOT_QUEUED
         _log_enqueued(webhook_log, accepted, payload.scope, _ms(started))
+        return Answer(accepted)
+
+    async def _accept_people_change(
+        self, webhook_log: structlog.typing.FilteringBoundLogger, payload: Payload, started: float
+    ) -> Answer:
+        try:
+            accepted = await self._queue.accept_people_change(payload.store_hash)
+        except QueueUnavailable:
+            webhook_log.error(Event.WEBHOOK_NOT_QUEUED, ms=_ms(started))
+            return Answer.NOT_QUEUED
+        webhook_log.debug(Event.PEOPLE_CHANGED, scope=payload.scope, ms=_ms(started))
         return Answer(accepted)
 
 

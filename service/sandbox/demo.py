@@ -1,11 +1,11 @@
 """The store of a new sandbox, with enough people and fields to try every kind of rule.
 
-Ids: Companies 5001 to 5003; customers 101 and 102 (users of 5001), 103 and 104 (5002), 105 (5003), and 199, who is
-not a Company user; users are 9_000_000 + customer id, orders start at 1001, B2B Edition's own order ids are
-5_000_000 + order id. Customer 0 is a guest.
+Ids: Companies 5001 to 5003; customers 101 and 102 (users of 5001), 103 and 104 (5002), 105 (5003), 150, a Super Admin
+of 5001 and 5002, and 199, who is not a Company user; users are 9_000_000 + customer id, Super Admins 8_000_000 +
+customer id, orders start at 1001, B2B Edition's own order ids are 5_000_000 + order id. Customer 0 is a guest.
 """
 
-from service.sandbox.specs import Company, Customer, ExtraFieldConfig, FieldType, StoreSpec, User
+from service.sandbox.specs import Company, Customer, ExtraFieldConfig, FieldType, StoreSpec, SuperAdmin, User
 from service.sandbox.state import Sandbox, Store
 
 DEMO_STORE_HASH = "sandbox"
@@ -48,6 +48,7 @@ DEMO_STORE = StoreSpec(
             )
             for customer_id, name, company_id, cost_center in _PEOPLE
         ),
+        Customer(id=150, email="sue@example.com", first_name="Sue"),
         Customer(id=199, email="zoe@example.com", first_name="Zoe"),
     ),
     users=tuple(
@@ -59,6 +60,7 @@ DEMO_STORE = StoreSpec(
         )
         for customer_id, name, company_id, _ in _PEOPLE
     ),
+    super_admins=(SuperAdmin(customer_id=150, company_ids=(5001, 5002), email="sue@example.com"),),
 )
 
 

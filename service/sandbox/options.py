@@ -124,6 +124,12 @@ class Options(BaseModel):
     )
     limits_as: Literal["number", "text"] = "number"
     """Lengths and limits of extra-field configs: numbers, or text ("" without a limit)."""
+    create_for_super_admins: Literal["accepted", "refused"] = "accepted"
+    """Whether Create an Order takes a Super Admin's customer ID. Not documented: both were assumed in public code."""
+    create_shows_company: bool = True
+    """Whether the answer to Create an Order has the record's ``companyId``."""
+    list_company: bool = True
+    """Whether the rows of Get All Orders have a ``companyId``."""
     update_extra_fields: Literal["replace", "merge"] = "replace"
     """Whether Update an Order deletes extra fields that are not sent; BigCommerce does not document it."""
     unknown_extra_field_status: Literal[400, 422] = 400

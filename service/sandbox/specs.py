@@ -116,6 +116,15 @@ class User(Spec):
         return self.id or 9_000_000 + self.customer_id
 
 
+class SuperAdmin(Spec):
+    """A Super Admin: a customer who orders for Companies without being a user of one; the Users API answers 404."""
+
+    customer_id: PositiveId
+    company_ids: Annotated[tuple[PositiveId, ...], Field(min_length=1)]
+    id: PositiveId | None = None
+    email: str = "admin@example.com"
+
+
 class StoreSpec(Spec):
     """A store's configuration. Token and secret may be one or several values, each of which is valid."""
 
@@ -129,6 +138,7 @@ class StoreSpec(Spec):
     customer_groups: tuple[CustomerGroup, ...] = ()
     companies: tuple[Company, ...] = ()
     users: tuple[User, ...] = ()
+    super_admins: tuple[SuperAdmin, ...] = ()
 
     @model_validator(mode="after")
     def _users_have_companies(self) -> Self:
@@ -136,6 +146,9 @@ class StoreSpec(Spec):
         for user in self.users:
             if user.company_id not in known:
                 raise ValueError(f"user of customer {user.customer_id}: there is no company {user.company_id}")
+        for admin in self.super_admins:
+            if missing := set(admin.company_ids) - known:
+                raise ValueError(f"super admin {admin.customer_id}: there is no company {min(missing)}")
         return self
 
 
@@ -185,6 +198,8 @@ class Placement(OrderFields):
     age: Seconds = 0.0
     """The order's age in seconds. An order with an age is an old one, for which no webhook is sent."""
 
+    company_id: PositiveId | None = None
+    """The Company that the order is for, if it is not the user's: a subsidiary, or a Super Admin's second one."""
     record_after: Seconds | None = None
     """When B2B Edition creates its own record, if not the default; 0: the storefront has created it already."""
     own_record: bool | None = None
@@ -284,6 +299,7 @@ class RecordWrite(Spec):
 
     po_number: str | None = None
     extra_fields: dict[str, str] | None = None
+    company_id: PositiveId | None = None
     changed_fields: dict[str, str] = {}
 
 

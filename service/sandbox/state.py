@@ -32,6 +32,7 @@ from service.sandbox.specs import (
     Placement,
     Quote,
     StoreSpec,
+    SuperAdmin,
     User,
 )
 
@@ -229,6 +230,17 @@ class Store:
         """The Company user of this customer, or None."""
         return next((user for user in self.spec.users if user.customer_id == customer_id), None)
 
+    def super_admin(self, customer_id: int) -> SuperAdmin | None:
+        """The Super Admin with this customer ID, or None."""
+        return next((admin for admin in self.spec.super_admins if admin.customer_id == customer_id), None)
+
+    def company_of(self, customer_id: int) -> int | None:
+        """The Company that this customer orders for, unless the order says another; None for a shopper."""
+        if user := self.user(customer_id):
+            return user.company_id
+        admin = self.super_admin(customer_id)
+        return admin.company_ids[0] if admin else None
+
     def customer_group(self, group_id: int) -> CustomerGroup | None:
         """The customer group with this ID, or None."""
         return next((group for group in self.spec.customer_groups if group.id == group_id), None)
@@ -248,7 +260,6 @@ class Store:
         """Add an order that was placed ``placement.age`` seconds ago. Its Company is the buyer's present one."""
         order_id = FIRST_ORDER_ID + len(self.orders)
         placed_at = now - placement.age
-        user = self.user(placement.customer_id)
         products = [product_document(order_id, i, fields) for i, fields in enumerate(placement.line_items, start=1)]
         addresses = [shipping_document(order_id, i, fields) for i, fields in enumerate(placement.shipping_addresses)]
         order = Order(
@@ -272,7 +283,7 @@ class Store:
             is_invoice_order=placement.is_invoice_order,
             default_record=Record(
                 written_at=placed_at + default_record_after,
-                company_id=user.company_id if user else None,
+                company_id=placement.company_id or self.company_of(placement.customer_id),
                 po_number=placement.buyer_po,
                 extra_fields=placement.buyer_extra_fields,
             ),

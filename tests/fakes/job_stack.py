@@ -42,6 +42,8 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.rules_archive import RulesArchive
+from service.orders.state.skipped_orders import SkippedOrders
+from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
 from service.orders.state.waiting_orders import WaitingOrders
 from tests.fakes.sandbox import StillClock
@@ -50,6 +52,7 @@ from workers import lua
 from workers.orders.attempts import Jobs
 from workers.orders.follow import Follower
 from workers.orders.late_values import LateValuePoller
+from workers.orders.skipped_buyers import SkippedBuyers
 from workers.orders.verification import Verifier
 from workers.orders.waiting_orders import WaitingOrdersWaker
 from workers.resources import Resources
@@ -111,6 +114,8 @@ def resources_on(configuration: Configuration, redis: ArqRedis, transport: Trans
         ChangedOrders(redis, clock=clock),
         RulesArchive(redis, clock=clock),
         WaitingOrders(redis, clock=clock),
+        SkippedOrders(redis, clock=clock),
+        SuperAdminBook(redis),
     )
 
 
@@ -184,6 +189,12 @@ class JobStack:
         transport = await exits.enter_async_context(transport_to(self.upstream, clock=self.clock))
         self.resources = resources_on(self.configuration(), self.redis, transport, self.clock)
         self.configure()
+        await self.knows_super_admins()
+
+    async def knows_super_admins(self, *customers: int) -> None:
+        """The book of Super Admins has been read just now; these customers are in it."""
+        known = SuperAdmins(read_at=self.clock(), customers=dict(enumerate(customers, 1)))
+        await self.resources.super_admins.write(STORE_HASH, known)
 
     def configuration(self, *, keys: str = "", fields: str = "") -> Configuration:
         path = self.folder / "stores.toml"
@@ -261,6 +272,8 @@ class JobStack:
             "follow": Follower(self.resources, clock=self.clock).follow,
             "poll_values": LateValuePoller(self.resources).poll,
             "wake_waiting": WaitingOrdersWaker(self.resources).wake,
+            "check_skipped": SkippedBuyers(self.resources, clock=self.clock).check,
+            "retry_skipped": SkippedBuyers(self.resources, clock=self.clock).retry,
         }
         is_done, delay_ms = True, None
         try:

@@ -67,6 +67,7 @@ class FakeQueue(Queue):
     def __init__(self) -> None:
         self.webhooks: list[Webhook] = []
         self.noted: list[tuple[str, str, int | None, float]] = []
+        self.people_changed: list[str] = []
         self.answer: Callable[[], EnqueueResult] = lambda: EnqueueResult.QUEUED
         self.read_counts: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
 
@@ -77,6 +78,11 @@ class FakeQueue(Queue):
 
     async def note_event(self, store: str, scope: str, order_id: int | None, received_at: float) -> None:
         self.noted.append((store, scope, order_id, received_at))
+
+    async def accept_people_change(self, store: str) -> EnqueueResult:
+        answer = self.answer()
+        self.people_changed.append(store)
+        return answer
 
     async def check_writable(self) -> None:
         pass

@@ -44,7 +44,10 @@ async def open_stack(redis: ArqRedis, tmp_path: Path, monkeypatch: pytest.Monkey
             sandbox = await exits.enter_async_context(called_sandbox(clock, **options))
             http = await exits.enter_async_context(sandbox.api._transport)
             transport = Transport(http, core_url=sandbox.url, b2b_url=sandbox.url, clock=clock)
-            return Stack(sandbox, clock, redis, Ledger(redis), Transitions(redis, clock=clock), transport, tmp_path)
+            transitions = Transitions(redis, clock=clock)
+            stack = Stack(sandbox, clock, redis, Ledger(redis), transitions, transport, tmp_path)
+            await stack.knows_super_admins()
+            return stack
 
         yield build
 

@@ -18,12 +18,15 @@ from service.orders.facts.store_facts import Facts
 from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage
+from service.orders.state.skipped_orders import SkippedOrders
 from service.orders.state.store_history import StoreHistory
+from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Endpoints
 from tests.fakes.job_stack import resources_on
 from tests.fakes.sandbox import RunningSandbox, StillClock
+from workers.orders.buyers import Buyer
 from workers.orders.lifecycle import Lifecycle
 from workers.orders.result_types import AttemptResult, Finished, Written
 from workers.orders.verification import compare
@@ -96,16 +99,21 @@ class Stack:
 
     async def attempt(self, entry: Entry, rules: str = RULES, **keys: Any) -> AttemptResult:
         """Make one attempt at the order."""
+        configured, api = self.configured(rules, **keys), self.api()
+        not_before = self.clock() if entry.start_over else 0.0
+        cache = Cache(self.redis, DEMO_STORE_HASH, not_before=not_before, clock=self.clock)
+        book, skipped = SuperAdminBook(self.redis), SkippedOrders(self.redis, clock=self.clock)
         lifecycle = Lifecycle(
             entry,
-            self.configured(rules, **keys),
-            self.api(),
+            configured,
+            api,
             OrderLoader(self.transport, self.account),
             self.transitions,
-            Cache(self.redis, DEMO_STORE_HASH, not_before=self.clock() if entry.start_over else 0.0, clock=self.clock),
+            cache,
             self.transport.upstream_clock,
             LateOrders(self.redis, clock=self.clock),
             StoreHistory(self.redis),
+            Buyer(entry, configured.rules.needs, api, cache, book, skipped, clock=self.clock),
             facts=Facts(self.redis, clock=self.clock),
             clock=self.clock,
         )
@@ -120,6 +128,11 @@ class Stack:
             return verified
         assert isinstance(result, Finished), result
         return result
+
+    async def knows_super_admins(self, *customers: int) -> None:
+        """The book of Super Admins has been read just now; these customers are in it."""
+        known = SuperAdmins(read_at=self.clock(), customers=dict(enumerate(customers, 1)))
+        await SuperAdminBook(self.redis).write(DEMO_STORE_HASH, known)
 
     async def record(self, order_id: int) -> tuple[str | None, dict[str, str]]:
         """The PO number and the extra fields on B2B Edition's record."""

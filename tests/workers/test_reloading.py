@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.configuration import Configuration, load_configuration
 from service.configuration.reloading import Changes
-from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, RECONCILE
+from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, READ_SUPER_ADMINS, RECONCILE
 from service.orders.state.order_entry import Status
 from tests.fakes.job_stack import STORES, JobStack
 from tests.fakes.upstream import STORE_HASH
@@ -64,8 +64,8 @@ async def test_changed_credentials_are_probed_at_once(job_stack: JobStack) -> No
 
     await worker_process._apply_configuration(job_stack.resources, rotated(job_stack), CHANGED, clock=job_stack.clock)
     assert (await due_at(job_stack.redis))[PROBE.id(STORE_HASH).encode()] == changed_at
-    for job in (MONITOR_HOOKS.id(STORE_HASH), RECONCILE.id(STORE_HASH)):
-        await job_stack.redis.zrem(RECONCILE.queue, job)  # this test is about the probe
+    for kind in (MONITOR_HOOKS, RECONCILE, READ_SUPER_ADMINS):
+        await job_stack.redis.zrem(kind.queue, kind.id(STORE_HASH))  # this test is about the probe
 
     assert (await job_stack.run_until_finished()).status is Status.UPDATED
     assert job_stack.clock() - changed_at < 10.0
@@ -93,7 +93,7 @@ async def test_new_store_gets_its_periodic_jobs_at_once(job_stack: JobStack) -> 
         job_stack.resources, rotated(job_stack, also="new1"), Changes(["new1"], [], [])
     )
     assert set(job_stack.resources.configuration.stores) == {STORE_HASH, "new1"}
-    assert set(await due_at(job_stack.redis)) == {b"reconcile:new1", b"guard:new1"}
+    assert set(await due_at(job_stack.redis)) == {b"reconcile:new1", b"guard:new1", b"super_admins:new1"}
 
 
 async def test_new_configuration_is_applied_without_redis(job_stack: JobStack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from service.redis.client import TRANSIENT_ERRORS
 from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
 from workers.job_leases import LeaseLost
 from workers.orders import completion, settling
+from workers.orders.buyers import Buyer
 from workers.orders.lifecycle import Lifecycle
 from workers.orders.order_log import log_retry_later
 from workers.orders.required_values import await_value
@@ -258,16 +259,20 @@ class Jobs:
         # A restarted order must not use what was cached before. What its own attempts cache is used, or an order that
         # waits for quota would read everything each time. A backfill clears the cache itself, once, when it starts.
         not_before = _restarted_at(entry) if entry.start_over and not is_old else 0.0
+        api = StoreApi(resources.transport, account)
+        cache = Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock)
+        needs, book, skipped = configured.rules.needs, resources.super_admins, resources.skipped
         return Lifecycle(
             entry,
             configured,
-            StoreApi(resources.transport, account),
+            api,
             self._loader(account, is_old=is_old or entry.woken_by == POLL),
             resources.transitions,
-            Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock),
+            cache,
             resources.transport.upstream_clock,
             resources.late,
             resources.history,
+            Buyer(entry, needs, api, cache, book, skipped, clock=self._clock),
             facts=resources.facts,
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,

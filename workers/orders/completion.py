@@ -8,6 +8,7 @@ from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.facts.learning import learn_from_finished
 from service.orders.state.changed_orders import Change
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.skipped_orders import first_check_in
 from service.redis.client import TRANSIENT_ERRORS
 from service.transient_retry import call_with_retry
 from workers.orders.order_log import log_finished
@@ -32,9 +33,12 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     entry.status, entry.reason, entry.verified = finished.status, finished.reason, finished.verified
     later = REVERIFY_MERGED_AFTER_S if entry.awaits_record else REVERIFY_AFTER_S
     reverify_in = later if entry.status.is_written else None
+    created = entry.times.get(Stage.CREATED)
+    age_s = resources.transport.upstream_clock.now() - created if created is not None else 0.0
+    check_skipped_in = first_check_in(entry, age_s)
     # If only the answer got lost, the order is finished and no later attempt would log it.
     await call_with_retry(
-        lambda: resources.transitions.finish(entry, reverify_in=reverify_in),
+        lambda: resources.transitions.finish(entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in),
         on=TRANSIENT_ERRORS,
         at_most_s=FINISH_TIMEOUT_S,
         wait_initial=0.05,

@@ -12,6 +12,7 @@ from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import PO_NUMBER
 from service.rules import Given
+from workers.orders.company_values import values_of
 
 log = structlog.get_logger()
 
@@ -53,9 +54,10 @@ def given_of(entry: Entry) -> dict[str, Given]:
 def followed_values(entry: Entry) -> Values:
     """The values of a later change, without those that the record has lost twice: they were put back once."""
     left_out = [] if entry.repaired else entry.put_back
+    values = values_of(entry)
     return Values(
-        None if PO_NUMBER in left_out else entry.po_number,
-        {name: value for name, value in entry.fields.items() if name not in left_out},
+        None if PO_NUMBER in left_out else values.po_number,
+        {name: value for name, value in values.extra_fields.items() if name not in left_out},
     )
 
 

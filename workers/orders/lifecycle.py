@@ -55,7 +55,7 @@ from service.errors import (
 )
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
-from service.orders.document.loading import Document, NoCompanyUser, read_people, read_user
+from service.orders.document.loading import Document, NoCompanyUser
 from service.orders.document.sources import read_sources
 from service.orders.facts.fact import Fact
 from service.orders.facts.learning import learn_from_update
@@ -81,12 +81,14 @@ from service.orders.values.values_to_send import (
     validate_evaluation,
 )
 from service.rules import Evaluation, given_by, keep_earlier
+from workers.orders.buyers import Buyer, Standing, says_no_company_user
+from workers.orders.company_values import awaits_company, company_rules, note_company, values_of
 from workers.orders.create_turns import CreateTurns
 from workers.orders.entry_notes import followed_values, given_of, note_answered, note_dropped, note_kept, note_sending
 from workers.orders.field_naming import FieldNaming
 from workers.orders.invoice_payment import is_invoice_payment
 from workers.orders.late_values import MIN_WAIT_S, digest
-from workers.orders.missing_record import before_late_create, note_late_create, record_missing
+from workers.orders.missing_record import before_late_create, may_still_come, note_late_create, record_missing
 from workers.orders.order_date import date_order
 from workers.orders.required_values import without_value
 from workers.orders.result_types import (
@@ -103,6 +105,9 @@ from workers.orders.window_retry import WindowRetry
 
 DUPLICATE = "another order has this value already, and BigCommerce takes each value of this field only once."
 """Why the value of a unique field is left out."""
+
+RECORD_AFTER_S = 1.0
+"""B2B Edition makes its own record about when the window closes."""
 
 RESOLVED_VALUES_MAX_AGE_S = 600.0
 """How long resolved values are reused: a backfilled order waits for quota many times."""
@@ -132,6 +137,7 @@ class Lifecycle:
         upstream_clock: UpstreamClock,
         late: LateOrders,
         history: StoreHistory,
+        buyer: Buyer,
         *,
         facts: Facts,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
@@ -150,6 +156,7 @@ class Lifecycle:
         self._history = history
         self._facts = facts
         self._naming = FieldNaming()
+        self._buyer = buyer
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
@@ -160,6 +167,7 @@ class Lifecycle:
         self._not_carried: set[str] = set()
         self._sends_defaults = False
         self._creates_late = False  # Create is sent though the window has closed, or may have
+        self._needs_company = False
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
@@ -187,12 +195,12 @@ class Lifecycle:
             self._values = followed_values(self.entry)
             return self._compare_record
         if self._are_values_current():
-            self._values = Values(self.entry.po_number, self.entry.fields)
+            self._values = values_of(self.entry)
             return self._compare_record
         is_unresolved = sent is not None and not self.entry.composed
         if self.entry.start_over or is_unresolved or Stage.CREATED not in self.entry.times:
             return self._read_order
-        self._values = Values(self.entry.po_number, self.entry.fields)
+        self._values = values_of(self.entry)
         if sent is None:
             # Only quota was missing, and the window is short. After it there is time to resolve the values again.
             return self._create_record if self.entry.composed and self._retry.can_create() else self._read_order
@@ -243,7 +251,7 @@ class Lifecycle:
             return AwaitingStatus()
         if reason:
             return Finished(Status.SKIPPED, reason)
-        if await self._cache.is_no_company_user(self.entry.customer_id or 0):
+        if await self._buyer.is_remembered_as_nobody():
             return Finished(Status.SKIPPED, "not_a_company_user")
         if self.entry.sent is None and await self._is_invoice_payment():
             return Finished(Status.SKIPPED, "invoice_payment")
@@ -254,11 +262,12 @@ class Lifecycle:
         return await is_invoice_payment(self._document, self.entry, api, self._history, clock, window)
 
     async def _resolve_values(self) -> State | AttemptResult:
-        customer_id, made_at = self.entry.customer_id or 0, self.entry.made_at
+        self.entry.composed = False  # until these are the values to send
+        made_at = self.entry.made_at
         try:
             people, sources, self._configs = await self._retry.call(
                 lambda: asyncio.gather(
-                    read_people(self._api, self._cache, customer_id, self._rules.needs),
+                    self._buyer.people(),
                     read_sources(self._api, self._cache, self._document["order"], self._rules.needs, made_at=made_at),
                     read_configs(self._api, self._cache, self._store, facts=self._facts),
                 )
@@ -271,7 +280,9 @@ class Lifecycle:
         self._document |= people | sources
         evaluation = self._rules.evaluate(self._document)
         if self.entry.rules_version == self._rules.version and self.entry.written:
-            evaluation = keep_earlier(self._rules, evaluation, given_of(self.entry))
+            of_other = company_rules(self._rules) if self._buyer.company_id != self.entry.company_id else ()
+            given = {name: value for name, value in given_of(self.entry).items() if name not in of_other}
+            evaluation = keep_earlier(self._rules, evaluation, given)
         still_missing = tuple(name for name in evaluation.missing if name not in self._rules.from_record)
         evaluation = replace(evaluation, missing=still_missing)
         self.entry.given = {name: (given.text, given.place) for name, given in given_by(evaluation).items()}
@@ -303,15 +314,19 @@ class Lifecycle:
 
     def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:
         note_dropped(self.entry, resolved.dropped)
-        self._values = resolved.values
+        note_company(self.entry, self._buyer.company_id, resolved, self._rules, self._names)
         self.entry.po_number = resolved.values.po_number
         self.entry.fields = dict(resolved.values.extra_fields)
+        self._values = values_of(self.entry)
+        self._needs_company = awaits_company(self._buyer, resolved, self._rules)
+        if self._needs_company:
+            return self._await_company() if self._retry.is_open() else self._compare_record
         if resolved.missing:
             now, follow_s = self._upstream.now(), self._store.follow_s
             return without_value(resolved.missing, self._retry.window, now=now, follow_s=follow_s)
         if resolved.failure:
             return Finished(Status.FAILED, resolved.failure)
-        if resolved.values.po_number is None and not resolved.values.extra_fields:
+        if self._values.po_number is None and not self._values.extra_fields:
             return Finished(Status.SKIPPED, "no_values")
         self.entry.composed = True
         if self._store.strategy == "merge" and self.entry.sent is None and self._retry.can_create():
@@ -339,7 +354,7 @@ class Lifecycle:
             return await self._api.b2b.create_order(self.entry.order_id, customer_id, values)
 
         try:
-            await self._retry.call(create)
+            created = await self._retry.call(create)
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
             if self._retry.is_open():
@@ -361,7 +376,7 @@ class Lifecycle:
             self.entry.late_creates -= is_late
             return await self._after_refusal(refused)
         note_answered(self.entry, self._clock())
-        return Written()
+        return self._use_company() if self._buyer.note_record(created) else Written()
 
     async def _note_record_was_there(self) -> None:
         """Learn how early a record may be there that no Create of ours has made."""
@@ -391,8 +406,8 @@ class Lifecycle:
         await self._history.note_record(self.entry.store, self.entry.order_id)
         if record.is_invoice_order:
             return Finished(Status.SKIPPED, "invoice_payment")
-        if not record.company_id and not await self._is_company_user():
-            return await self._skip_no_company_user()
+        if (other := await self._check_company(record)) is not None:
+            return other
         merged = merge(
             record,
             self._values,
@@ -440,9 +455,12 @@ class Lifecycle:
 
     async def _no_record(self) -> State | AttemptResult:
         """B2B Edition makes the record of a Company user's order by itself, but not of every order made by API."""
+        age_s = self._upstream.now() - self._retry.window.opened_at
+        if self._buyer.is_tried_again:
+            may_come = may_still_come(self.entry, order_age_s=age_s, now=self._clock())
+            return record_missing() if may_come else await self._skip_no_company_user()
         if not await self._may_be_company_order():
             return await self._skip_no_company_user()
-        age_s = self._upstream.now() - self._retry.window.opened_at
         if not self._creates_late:
             before = await before_late_create(self.entry, self._history, order_age_s=age_s, now=self._clock())
             if before is not None:
@@ -480,6 +498,11 @@ class Lifecycle:
         """B2B Edition refuses the values: because of the buyer, outdated field configs, or one bad field."""
         if not await self._is_company_user():
             return await self._skip_no_company_user()
+        if self._buyer.is_company_open and says_no_company_user(refused):
+            return self._await_company()
+        return await self._after_refused_values(refused, carried)
+
+    async def _after_refused_values(self, refused: Refused, carried: Collection[str]) -> State | AttemptResult:
         message, fields = refused.message, self._values.extra_fields
         named = named_fields({*fields, *carried}, self._configs, message)
         is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
@@ -537,13 +560,29 @@ class Lifecycle:
         names_people = self._rules.needs.user or self._rules.needs.company
         return not names_people or await self._is_company_user()
 
+    # ── the buyer and the Company ───────────────────────────────────────────────────────────────────────────
+
+    async def _check_company(self, record: Record) -> State | AttemptResult | None:
+        """What follows from the Company that the record shows; None: the values are to be compared with the record."""
+        if self._buyer.note_record(record) or (self._needs_company and record.company_id):
+            return self._use_company()
+        if not record.company_id and (self._buyer.is_tried_again or not await self._is_company_user()):
+            return await self._skip_no_company_user()
+        return RetryLater("the record of the order shows no Company yet") if self._needs_company else None
+
+    def _use_company(self) -> State:
+        """The record is of another Company than the values: those that depend on the Company are resolved anew."""
+        self.entry.exists = True
+        return self._resolve_values if self._document else self._read_order
+
+    def _await_company(self) -> RetryLater:
+        """Only the record can tell whose order it is, or B2B Edition takes no Create for this buyer."""
+        left = self._retry.window.left(self._upstream.now())
+        return RetryLater("the record must show the order's Company", left + RECORD_AFTER_S)
+
     async def _is_company_user(self) -> bool:
-        try:
-            await self._retry.call(lambda: read_user(self._api, self._cache, self.entry.customer_id or 0))
-        except NoCompanyUser:
-            return False
-        return True
+        return await self._retry.call(self._buyer.standing) is Standing.COMPANY
 
     async def _skip_no_company_user(self) -> AttemptResult:
-        await self._cache.remember_no_company_user(self.entry.customer_id or 0)
+        await self._buyer.remember_as_nobody()
         return Finished(Status.SKIPPED, "not_a_company_user")

@@ -8,11 +8,15 @@ existed.
 
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
+from service.orders.state.skipped_orders import COMPANY_USER
 from service.orders.state.store_history import StoreHistory
 from workers.orders.result_types import Finished, RetryLater
 
 MAX_RECORD_DELAY_S = 3600.0
 """B2B Edition makes records by itself, late when it is slow or down. After an hour it does not make one any more."""
+
+FRESH_S = 60.0
+"""By then B2B Edition has usually made the record."""
 
 FIRST_CHECK_AGE_S = 15.0
 """The platform's own record comes about ten seconds after the order: before this age, none being there says nothing."""
@@ -39,10 +43,13 @@ _WAIT_S = {BACKFILL: 0.0, "retry": 0.0, "assign": 30.0, "reassign": 30.0}
 
 def may_still_come(entry: Entry, *, order_age_s: float, now: float) -> bool:
     """Whether B2B Edition may still make the record. ``now`` is on our clock, the age on BigCommerce's."""
+    queued_s = now - entry.times.get(Stage.QUEUED, 0.0)
+    if entry.source == COMPANY_USER:  # a shopper's order, of which B2B Edition may never make a Company's record
+        return order_age_s <= FRESH_S or queued_s < _WAIT_S["assign"]
     wait_s = _WAIT_S.get(entry.source or "")
     if wait_s is None or order_age_s <= MAX_RECORD_DELAY_S:
         return True
-    return now - entry.times.get(Stage.QUEUED, 0.0) < wait_s
+    return queued_s < wait_s
 
 
 async def before_late_create(

@@ -71,10 +71,18 @@ class RecordLoader:
         self._clock = clock
         self._lists_off_until: dict[tuple[str, Part], float] = {}
 
-    async def read(self, api: StoreApi, entries: Collection[Entry], ranges: Mapping[int, CreatedRange]) -> Records:
+    async def read(
+        self,
+        api: StoreApi,
+        entries: Collection[Entry],
+        ranges: Mapping[int, CreatedRange],
+        *,
+        names_company: bool = False,
+    ) -> Records:
         """Read the records of these orders. Orders with a range, in which their record was made, may be listed.
 
-        A row of a list only confirms what was sent: where it does not, Get an Order decides.
+        A row of a list only confirms what was sent: where it does not, Get an Order decides. With ``names_company``
+        it must show the record's Company, too.
         Raises CredentialsRefused. Other errors are in the result; without quota it has the records read so far.
         """
         api.timeout_s = TIMEOUT_S
@@ -84,7 +92,7 @@ class RecordLoader:
             off.add(Part.EXTRA_FIELDS)
         listed = {entry.order_id: entry for entry in entries if not off & _sent_parts(entry)}
         try:
-            await _list_clusters(api, listed, ranges, records)
+            await _list_clusters(api, listed, ranges, records, names_company=names_company)
             await _read_singles(api, entries, records)
         except WaitUntil as wait:
             records.error = wait
@@ -104,7 +112,12 @@ class RecordLoader:
 
 
 async def _list_clusters(
-    api: StoreApi, wanted: Mapping[int, Entry], ranges: Mapping[int, CreatedRange], records: Records
+    api: StoreApi,
+    wanted: Mapping[int, Entry],
+    ranges: Mapping[int, CreatedRange],
+    records: Records,
+    *,
+    names_company: bool,
 ) -> None:
     for cluster in _clusters(wanted.keys() & ranges.keys()):
         if cluster <= records.found.keys() | records.undecided.keys():  # the list of another cluster has shown them
@@ -113,7 +126,7 @@ async def _list_clusters(
             min(ranges[order_id].earliest for order_id in cluster), max(ranges[order_id].latest for order_id in cluster)
         )
         try:
-            await _list(api, cluster, created, wanted, records)
+            await _list(api, cluster, created, wanted, records, names_company=names_company)
         except (WaitUntil, CredentialsRefused):
             raise
         except UpstreamError as error:  # single reads may succeed
@@ -126,7 +139,13 @@ async def _list_clusters(
 
 
 async def _list(
-    api: StoreApi, cluster: set[int], created: CreatedRange, wanted: Mapping[int, Entry], records: Records
+    api: StoreApi,
+    cluster: set[int],
+    created: CreatedRange,
+    wanted: Mapping[int, Entry],
+    records: Records,
+    *,
+    names_company: bool,
 ) -> None:
     """List the records made in this range, and keep the wanted ones.
 
@@ -142,7 +161,8 @@ async def _list(
             records.shown |= _parts(record)
             if (entry := wanted.get(record.order_id)) is None:
                 continue
-            if entry.sent is None or (shows_all(record, entry.sent) and not lost_carried(record, entry.sent)):
+            is_about_company = not names_company or bool(record.company_id)
+            if is_about_company and _confirms(record, entry):
                 records.found[record.order_id] = record
             else:
                 records.undecided[record.order_id] = record
@@ -174,6 +194,11 @@ def _lacks_extra_fields(records: Records) -> bool:
         for order_id, row in records.undecided.items()
         if (record := records.found.get(order_id))
     )
+
+
+def _confirms(record: Record, entry: Entry) -> bool:
+    """Whether the row shows everything that was sent."""
+    return entry.sent is None or (shows_all(record, entry.sent) and not lost_carried(record, entry.sent))
 
 
 def _sent_parts(entry: Entry) -> set[Part]:

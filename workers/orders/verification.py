@@ -66,17 +66,34 @@ class Repair:
     """The values are not on the record: write them again."""
 
 
-def compare(entry: Entry, record: Record | None) -> Finished | ReadAgain | Repair:
-    """Compare the record (None if there is none) with what was sent; counts failed checks on the entry."""
+@dataclass(frozen=True, slots=True)
+class OtherCompany:
+    """The record is of another Company than the values: those that depend on the Company are resolved anew."""
+
+    company_id: int
+
+
+def compare(
+    entry: Entry, record: Record | None, *, names_company: bool = False
+) -> Finished | ReadAgain | Repair | OtherCompany:
+    """Compare the record (None if there is none) with what was sent; counts failed checks on the entry.
+
+    Where rules name the Company (``names_company``), the record must also show the Company that the values came from.
+    """
     sent = entry.sent
     assert sent is not None, "only a write can be verified"
     verified = Finished(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
+    if names_company and record and record.company_id and record.company_id != entry.company_id:
+        return OtherCompany(record.company_id)
     is_shown = record is not None and shows_all(record, sent)
-    if is_shown and not (record and lost_carried(record, sent)):
+    is_unsure = names_company and not (record and record.company_id)
+    if is_shown and not is_unsure and not (record and lost_carried(record, sent)):
         return verified
     entry.checks += 1
     if entry.checks <= len(READ_LAG_BACKOFF_S):
         return ReadAgain(READ_LAG_BACKOFF_S[entry.checks - 1])
+    if is_shown and is_unsure and not (record and lost_carried(record, sent)):
+        return Finished(verified.status, verified=False)
     if entry.repaired:
         return verified if is_shown else Finished(Status.FAILED, "not_persisted", verified=False)
     return Repair()
@@ -120,7 +137,7 @@ class Verifier:
         api.priority = Priority.VERIFY_MANY if len(entries) >= LARGE_BATCH else Priority.VERIFY
         ranges = {entry.order_id: created for entry in entries if (created := self._created_range(entry))}
         try:
-            records = await self._loader.read(api, entries, ranges)
+            records = await self._loader.read(api, entries, ranges, names_company=self._names_company(api))
         except CredentialsRefused as refused:
             await completion.open_breaker(self._resources, api.account.store_hash, refused)
             await self._each(entries, lambda entry: completion.park(self._resources, entry))
@@ -131,7 +148,7 @@ class Verifier:
 
         async def verify_one(entry: Entry) -> None:
             if entry.order_id in records.found:
-                await self._apply(entry, records.found[entry.order_id])
+                await self._apply(entry, records.found[entry.order_id], names_company=self._names_company(api))
             elif entry.order_id in records.unreadable and self._clock() - _written_at(entry) > VERIFY_TIMEOUT_S:
                 # Recovery retries it with backoff and a time limit. Here it would delay others.
                 entry.trouble = str(records.error)
@@ -148,11 +165,14 @@ class Verifier:
             for entry in entries
             if entry.recorded_at is not None
         }
-        records = await self._loader.read(api, entries, ranges)
+        names_company = self._names_company(api)
+        records = await self._loader.read(api, entries, ranges, names_company=names_company)
 
         async def reverify_one(entry: Entry) -> None:
             record = records.found.get(entry.order_id)
-            if record and entry.sent and _is_worth_putting_back(entry, record, entry.sent):
+            if names_company and record and record.company_id and is_company_unproven(entry, record.company_id):
+                await self._use_company(entry, record.company_id)
+            elif record and entry.sent and _is_worth_putting_back(entry, record, entry.sent):
                 log.warning(Event.VALUES_LOST, outcome=entry.status.value)
                 await self._repair(entry, record)
 
@@ -206,12 +226,16 @@ class Verifier:
         latest = created if created < now - OLD_ORDER_S else answered
         return CreatedRange(created - CLOCK_TOLERANCE_S, latest + CLOCK_TOLERANCE_S)
 
-    async def _apply(self, entry: Entry, record: Record | None) -> None:
+    def _names_company(self, api: StoreApi) -> bool:
+        configured = self._resources.configuration.stores.get(api.account.store_hash)
+        return configured is not None and configured.rules.needs.company
+
+    async def _apply(self, entry: Entry, record: Record | None, *, names_company: bool) -> None:
         entry.upstream_calls += 1
         if entry.sent is None:
             await self._settle(entry, record)
             return
-        match compare(entry, record):
+        match compare(entry, record, names_company=names_company):
             case Finished() as finished:
                 if record and (lost := lost_carried(record, entry.sent)):
                     log.warning(Event.VALUES_LOST, outcome=finished.status.value, carried=lost)
@@ -226,6 +250,12 @@ class Verifier:
                 await self._resources.transitions.to_verification(entry, seconds)
             case Repair():
                 await self._repair(entry, record)
+            case OtherCompany(company_id):
+                await self._use_company(entry, company_id)
+
+    async def _use_company(self, entry: Entry, company_id: int) -> None:
+        entry.record_company_id, entry.checks = company_id, 0
+        await self._resources.transitions.to_recovery(entry, 0.0)
 
     async def _settle(self, entry: Entry, record: Record | None) -> None:
         """Let the order wait for its record to settle; recovery then fills it in."""
@@ -241,6 +271,12 @@ class Verifier:
             entry.put_back = sorted({*entry.put_back, *lost_values(record, entry.sent)})
         entry.repaired, entry.checks = True, 0
         await self._resources.transitions.to_recovery(entry, 0.0)
+
+
+def is_company_unproven(entry: Entry, company_id: int) -> bool:
+    """Whether a finished order's values came from another Company than this one, or that was never verified."""
+    # An order that was written by an older version has no Company noted.
+    return entry.verified is False or entry.company_id not in (None, company_id)
 
 
 def _is_repairable(entry: Entry) -> bool:

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from service.errors import CredentialsRefused, Refused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.state.clocks import Clock, redis_time
-from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, RECONCILE
+from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, READ_SUPER_ADMINS, RECONCILE
 from service.redis.client import TRANSIENT_ERRORS
 from service.stores import Store
 from workers.backoff import exponential_backoff
@@ -50,6 +50,7 @@ class Intervals:
     polling_s: float = 3.0
     hooks_s: float = 600.0
     hooks_problem_s: float = 30.0
+    super_admins_s: float = 3600.0
 
 
 async def ensure_periodic_jobs(
@@ -64,7 +65,7 @@ async def ensure_periodic_jobs(
     spread = SPREAD_S if len(stores) > MAX_STORES_AT_ONCE else 0.0
     async with redis.pipeline(transaction=False) as pipe:
         for store in stores:
-            for kind in (RECONCILE, MONITOR_HOOKS):
+            for kind in (RECONCILE, MONITOR_HOOKS, READ_SUPER_ADMINS):
                 due = now + random.uniform(0.0, spread)  # noqa: S311 - jitter, not a secret
                 # In this order: an id in the queue has its job.
                 pipe.set(kind.key(store), kind.body(store, now=now), nx=True)

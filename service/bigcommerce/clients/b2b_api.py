@@ -15,6 +15,8 @@ from service.bigcommerce.complete_answers import (
     is_complete_record,
     is_complete_user,
     is_extra_field_config,
+    is_listed_super_admin,
+    is_super_admin_info,
     may_confirm_write,
 )
 from service.bigcommerce.envelope import Document, data_of, raise_for_envelope, rows_of, unexpected_shape
@@ -173,6 +175,28 @@ class B2B:
         # B2B Edition API, Companies, Get Company Details
         path = f"/v3/io/companies/{company_id:d}"
         return await self._one("Get Company Details", path, lambda row: is_company(row, company_id))
+
+    async def super_admin_ids(self) -> set[int]:
+        """The own ids of all Super Admins, from the list read to its end; customer ids are not in it.
+
+        Raises TryAgain when the list changed while it was read, and may be incomplete.
+        """
+        # B2B Edition API, Super Admins, Get All Super Admins with Assigned Companies
+        operation = "Get All Super Admins with Assigned Companies"
+        rows = await self._list(operation, "/v3/io/companies/super-admins")
+        if not all(map(is_listed_super_admin, rows)):
+            raise unexpected_shape(operation)
+        ids = {to_int(row["id"]) or 0 for row in rows}
+        if len(ids) < len(rows):
+            raise TryAgain(operation, "the list changed while it was read", status=200)
+        return ids
+
+    async def super_admin_customer(self, super_admin_id: int) -> int:
+        """The customer id of a Super Admin. Raises NotFound when there is no such Super Admin (any more)."""
+        # B2B Edition API, Super Admins, Get Super Admin Details
+        path = f"/v3/io/super-admins/info/{super_admin_id:d}"
+        row = await self._one("Get Super Admin Details", path, lambda row: is_super_admin_info(row, super_admin_id))
+        return to_int(row["customerId"]) or 0
 
     async def _call(self, call: Call, timeout_s: float | None = None) -> Answer:
         return raise_for_envelope(call, await self._caller.call(call, timeout_s=timeout_s), self._caller.account)

@@ -194,7 +194,7 @@ async def _move_and_requeue(plan: Plan, options: RequeueOptions) -> tuple[int | 
             message = f"Dry run: {plan}."
         else:
             moved = await plan.move.execute(session.api(session.store(plan.store)))
-            # The workers cache for an hour that a customer is in no Company, and would skip the buyer's new orders too.
+            # The workers remember for five minutes who is in no Company, and would skip the buyer's new orders too.
             await Cache(redis, plan.store).forget_no_company_user(plan.move.customer_id)
             message = f"B2B Edition moved {moved} orders of customer {plan.move.customer_id}."
         if not options.as_json:

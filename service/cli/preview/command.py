@@ -22,9 +22,10 @@ from service.configuration import ConfiguredStore
 from service.errors import ConfigError, CredentialsRefused, NotFound, Problem
 from service.orders.document.cache import Cache
 from service.orders.document.loading import NoCompanyUser
-from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order
+from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order, of_company
 from service.orders.preview import Preview, preview, try_expression
 from service.orders.state.ledger import Ledger
+from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
 from service.redis.client import TRANSIENT_ERRORS
 from service.rules import Needs
 from service.rules.expression import Expression
@@ -185,13 +186,22 @@ class Reader:
         configs, record, written = await asyncio.gather(
             self.api.b2b.extra_field_configs(), self._record(loaded), self._written(order_id)
         )
+        company_id = record.company_id if record else None
+        if company_id or loaded.customer_id in await self._super_admins():
+            loaded = await of_company(self.api, self.cache, loaded, self._needs, company_id)
+            if loaded.trouble:
+                raise loaded.trouble
         return preview(self.configured, loaded, configs, record, written, now=time.time())
 
     async def previews(self, count: int) -> list[Preview]:
         """The previews of the newest orders, without their records."""
         configs = await self.api.b2b.extra_field_configs()
-        found = await self.newest(count, self._needs)
-        return [preview(self.configured, loaded, configs, now=time.time()) for loaded in found]
+        found, known = await self.newest(count, self._needs), await self._super_admins()
+        orders = [
+            await of_company(self.api, self.cache, loaded, self._needs, None) if loaded.customer_id in known else loaded
+            for loaded in found
+        ]
+        return [preview(self.configured, loaded, configs, now=time.time()) for loaded in orders]
 
     @property
     def _needs(self) -> Needs:
@@ -205,6 +215,15 @@ class Reader:
             return await self.api.b2b.order(loaded.order_id)
         except NotFound:
             return None
+
+    async def _super_admins(self) -> SuperAdmins:
+        """The Super Admins that the workers know; nobody without Redis."""
+        if self.session.redis is None:
+            return SuperAdmins()
+        try:
+            return await SuperAdminBook(self.session.redis).read(self.configured.store.hash)
+        except TRANSIENT_ERRORS:
+            return SuperAdmins()
 
     async def _written(self, order_id: int) -> Mapping[str, Sequence[str]]:
         """The values that were ever written for the order, from Redis; nothing without Redis."""

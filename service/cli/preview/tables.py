@@ -175,8 +175,13 @@ def _buyer(preview: Preview) -> str:
     loaded = preview.loaded
     if not loaded.customer_id:
         return "guest"
-    company = loaded.document["user"].get("companyId")
-    of = f"user of Company {company}" if preview.is_company_user else "not a Company user"
+    user, record = loaded.document["user"], preview.record
+    if not preview.is_company_user:
+        of = "not a Company user"
+    elif user:
+        of = f"user of Company {user.get('companyId')}"
+    else:
+        of = f"buyer of Company {record.company_id}" if record and record.company_id else "Super Admin"
     return f"customer {loaded.customer_id}, {of}"
 
 

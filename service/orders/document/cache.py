@@ -15,12 +15,18 @@ from weakref import WeakValueDictionary
 from redis.asyncio import Redis
 
 from service.errors import TryAgain, WaitUntil
+from service.orders.state.keys import people_changed_key
 from service.redis.client import TRANSIENT_ERRORS
 
 CUSTOMER_TTL_S = 600
 COMPANY_TTL_S = 600
 QUOTES_TTL_S = 600
-NO_COMPANY_USER_TTL_S = 3600
+NO_COMPANY_USER_TTL_S = 300
+"""Buyers become Company users while they shop, and not every store has the webhooks that tell of it."""
+
+WAS_NO_COMPANY_USER_S = 86_400
+"""So long it is known that orders of the customer were skipped: they are tried again once that was wrong."""
+
 CONFIGS_TTL_S = 600
 # Extra-field configs are needed inside the window. If they cannot be refreshed, yesterday's are better than none.
 CONFIGS_STALE_S = 86_400
@@ -50,6 +56,7 @@ class Cache:
         self._redis = redis
         self._local: dict[str, str] = {}
         self._locks = WeakValueDictionary() if locks is None else locks
+        self._store = store
         self._prefix = f"enrich:cache:{store}:"
         self._not_before = not_before
         self._clock = clock
@@ -107,13 +114,35 @@ class Cache:
             await self._redis.unlink(key)
 
     async def is_no_company_user(self, customer_id: int) -> bool:
-        """Whether B2B Edition answered within the last hour that the customer is no Company user."""
-        cached = await self._get(f"no-company-user:{customer_id}")
-        return cached is not None and cached[0] > self._not_before
+        """Whether B2B Edition answered within the last five minutes that the customer is no Company user.
 
-    async def remember_no_company_user(self, customer_id: int) -> None:
-        """Cache for an hour that the customer is no Company user, to save the calls of further orders."""
-        await self._put(f"no-company-user:{customer_id}", True, NO_COMPANY_USER_TTL_S)
+        Such an answer is void once a Company or a Company user of the store has changed.
+        """
+        answered_at = await self.no_company_user_at(customer_id)
+        if answered_at is None or answered_at <= max(self._not_before, self._clock() - NO_COMPANY_USER_TTL_S):
+            return False
+        return answered_at > await self._people_changed_at()
+
+    async def no_company_user_at(self, customer_id: int) -> float | None:
+        """When B2B Edition last answered so, within a day; None where it did not, or it was wrong."""
+        cached = await self._get(f"no-company-user:{customer_id}")
+        return cached and cached[0]
+
+    async def remember_no_company_user(self, customer_id: int, *, asked_at: float | None = None) -> None:
+        """Remember for five minutes that the customer is no Company user, to save the calls of further orders.
+
+        ``asked_at`` is when B2B Edition was asked, if not now: a change since then makes the answer void.
+        """
+        await self._put(f"no-company-user:{customer_id}", True, WAS_NO_COMPANY_USER_S, at=asked_at)
+
+    async def _people_changed_at(self) -> float:
+        """When a Company or a Company user of the store last changed, as far as a webhook told; 0 if never."""
+        if self._redis is None:
+            return 0.0
+        try:
+            return int(await self._redis.get(people_changed_key(self._store)) or 0) / 1000
+        except TRANSIENT_ERRORS:
+            return self._clock()  # unknown: then nothing is remembered
 
     async def forget_no_company_user(self, customer_id: int) -> None:
         """Delete that entry: the customer is a Company user now. Errors are Redis's own."""
@@ -134,8 +163,8 @@ class Cache:
         except (TypeError, ValueError):
             return None  # written by another program or version
 
-    async def _put(self, name: str, value: Any, ttl_s: float) -> None:
-        raw = json.dumps([self._clock(), value])
+    async def _put(self, name: str, value: Any, ttl_s: float, *, at: float | None = None) -> None:
+        raw = json.dumps([self._clock() if at is None else at, value])
         if self._redis is None:
             self._local[name] = raw
             return

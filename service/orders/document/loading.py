@@ -52,16 +52,27 @@ def order_document(order: Document, metafields: Metafields) -> Document:
     }
 
 
-async def read_people(api: StoreApi, cache: Cache, customer_id: int, needs: Needs) -> Document:
+async def read_people(
+    api: StoreApi,
+    cache: Cache,
+    customer_id: int,
+    needs: Needs,
+    *,
+    company_id: int | None = None,
+    has_user: bool = True,
+) -> Document:
     """Load the rest of the document: customer, Company user and Company, as far as ``needs`` names them.
 
-    Raises NoCompanyUser when the rules name the user or the Company and the customer is no Company user.
+    ``company_id`` is the Company that the order is for, if it is known: else it is the user's. Without ``has_user``,
+    the buyer is known to be no Company user, as a Super Admin. Raises NoCompanyUser when the user is needed and the
+    customer is no Company user.
     """
+    wants_user = has_user and (needs.user or (needs.company and company_id is None))
     customer, user = await asyncio.gather(
         _customer(api, cache, customer_id, needs) if needs.customer else _known({}),
-        read_user(api, cache, customer_id, extra_fields=needs.user) if needs.user or needs.company else _known({}),
+        read_user(api, cache, customer_id, extra_fields=needs.user) if wants_user else _known({}),
     )
-    company_id = to_int(user.get("companyId"))
+    company_id = company_id or to_int(user.get("companyId"))
     company = await _company(api, cache, company_id) if needs.company and company_id else {}
     return {"customer": customer, "user": by_name(user), "company": by_name(company)}
 

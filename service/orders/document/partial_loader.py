@@ -107,6 +107,25 @@ async def load_newest(
     return [task.result() for task in tasks]
 
 
+async def of_company(
+    api: StoreApi, cache: Cache, loaded: LoadedOrder, needs: Needs, company_id: int | None
+) -> LoadedOrder:
+    """The same order as one of a Company, though its buyer may be no Company user: a Super Admin, for example.
+
+    ``company_id`` is the Company that its record shows, if it is known. Then ``company`` is that one.
+    """
+    gaps = {name: gap for name, gap in loaded.gaps.items() if not isinstance(gap, NoCompanyUser)}
+    company: dict[str, Any] = loaded.document["company"]
+    if needs.company and company_id not in (None, to_int(loaded.document["user"].get("companyId"))):
+        only_this = replace(needs, customer=False, user=False)
+        try:
+            people = await read_people(api, cache, loaded.customer_id, only_this, company_id=company_id, has_user=False)
+            company = people["company"]
+        except EnrichError as error:
+            gaps["company"] = error
+    return replace(loaded, document=loaded.document | {"company": company}, gaps=gaps)
+
+
 async def _load_parts(
     api: StoreApi, cache: Cache, order_id: int, order: Document, needs: Needs, metafields: Metafields | None
 ) -> LoadedOrder:

@@ -64,6 +64,9 @@ RECOVERY = JobKind("recover", "enrich:queue:recovery")
 VERIFY = JobKind("check", "enrich:queue:checks")
 # Re-verification, after the platform's own late writes. It can always wait, so it has a queue of its own.
 REVERIFY = JobKind("second_look", "enrich:queue:second-looks")
+# Orders skipped for their buyer: held against the records, and tried again when the store's Company users change.
+CHECK_SKIPPED = JobKind("check_skipped", REVERIFY.queue)
+RETRY_SKIPPED = JobKind("retry_skipped", REVERIFY.queue)
 # The poll for late values of a store's waiting orders.
 POLL_VALUES = JobKind("poll_values", "enrich:queue:late-values")
 # Wakes a store's orders that wait for the value of a required rule. It has a queue of its own: a worker of an older
@@ -74,4 +77,5 @@ FOLLOW = JobKind("follow", "enrich:queue:changes")
 # A store's periodic tasks, and the probe of refused credentials.
 RECONCILE = JobKind("reconcile", "enrich:queue:chores")
 MONITOR_HOOKS = JobKind("guard", "enrich:queue:chores")
+READ_SUPER_ADMINS = JobKind("super_admins", "enrich:queue:chores")
 PROBE = JobKind("probe", "enrich:queue:chores")

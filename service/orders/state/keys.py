@@ -43,6 +43,31 @@ def awaiting_value_key(store: str) -> str:
     return f"enrich:waiting-values:{store}"
 
 
+def skipped_key(store: str) -> str:
+    """The store's orders skipped for their buyer, by when they are held against the records (ms): a sorted set."""
+    return f"enrich:skipped:{store}"
+
+
+def people_due_key(store: str) -> str:
+    """Whose skipped orders are tried again, by when that is due (ms): a sorted set. ``skipped_orders`` reads it."""
+    return f"enrich:people-due:{store}"
+
+
+def people_changed_key(store: str) -> str:
+    """When the store's Company users or Companies last changed (ms)."""
+    return f"enrich:people-changed:{store}"
+
+
+def people_asked_key(store: str) -> str:
+    """The customers that B2B Edition was asked about because of such changes: a set."""
+    return f"enrich:people-asked:{store}"
+
+
+def super_admins_key(store: str) -> str:
+    """The store's Super Admins: JSON."""
+    return f"enrich:super-admins:{store}"
+
+
 def late_key(store: str) -> str:
     """The store's orders that wait for late metafields, by when they began to wait (ms): a sorted set."""
     return f"enrich:late:{store}"

@@ -87,6 +87,10 @@ class Entry:
     tell (``workers.orders.order_date``). ``missing_since`` is when B2B Edition was first seen without a record of the
     order well after its window, on our clock; ``late_creates`` counts the Creates sent after the window, the last at
     ``late_create_at``. ``order_type`` is the platform's own metafield; empty where it was waited for in vain.
+
+    ``company_id`` is the Company that the values came from, where a rule names ``company``; ``record_company_id`` is
+    the Company that the record shows, once it was seen. ``cleared`` are ``po_number`` and fields whose values came
+    from another Company and for which the right one has none.
     """
 
     store: str
@@ -128,6 +132,9 @@ class Entry:
     late_creates: int = 0
     late_create_at: float | None = None
     order_type: str | None = None
+    company_id: int | None = None
+    record_company_id: int | None = None
+    cleared: list[str] = field(default_factory=list)
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -210,6 +217,7 @@ _NEVER_RESET = frozenset(
         "missing_since",
         "late_create_at",
         "order_type",
+        "record_company_id",
     }
 )
 _SENT = tuple(f.name for f in fields(Sent))

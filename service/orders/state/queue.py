@@ -7,9 +7,10 @@ after a broken connection is harmless.
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -36,10 +37,13 @@ from service.orders.state.late_orders import LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
 from service.orders.state.rehearsal_notes import RehearsalNotes
+from service.orders.state.skipped_orders import SkippedOrders
 from service.orders.state.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
 from service.transient_retry import call_with_retry
+
+T = TypeVar("T")
 
 # BigCommerce repeats a refused webhook only after the window has closed, so waiting a little is better than a 503.
 PATIENCE_S = 2.0
@@ -98,6 +102,7 @@ class Queue:
         self._late = LateOrders(redis, clock=clock)
         self._changed = ChangedOrders(redis, clock=clock)
         self._waiting = WaitingOrders(redis, clock=clock)
+        self._skipped = SkippedOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
         self._rehearsal = RehearsalNotes(redis)
 
@@ -106,17 +111,15 @@ class Queue:
 
         Raises QueueUnavailable when Redis does not accept it within two seconds; the webhook may then be sent again.
         """
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await call_with_retry(
-                    lambda: self._accept(webhook),
-                    on=TRANSIENT_ERRORS,
-                    wait_initial=0.02,
-                    wait_max=0.25,
-                    wait_jitter=0.05,
-                )
-        except (TimeoutError, RedisError) as error:
-            raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error
+        return await _insist(lambda: self._accept(webhook))
+
+    async def accept_people_change(self, store: str) -> EnqueueResult:
+        """A Company or a Company user of the store changed: have the orders skipped for their buyers tried again.
+
+        Raises QueueUnavailable as ``accept`` does.
+        """
+        await _insist(lambda: self._skipped.people_changed(store))
+        return EnqueueResult.QUEUED
 
     async def note_event(self, store: str, scope: str, order_id: int | None, received_at: float) -> None:
         """Note an event other than a new order or a status, if the store is being rehearsed. It never raises."""
@@ -184,8 +187,13 @@ class Queue:
         is_late = change is Change.METAFIELD and await self._late.wake(store, order_id, source=change.source)
         return is_late or await self.wake_waiting(store, order_id, source=change.source)
 
-    async def retry(self, store: str, order_id: int, source: str = "retry") -> EnqueueResult:
-        """Requeue a finished order. What was sent is kept, its result is reset. Errors are Redis's own."""
+    async def retry(
+        self, store: str, order_id: int, source: str = "retry", *, record_company_id: int | None = None
+    ) -> EnqueueResult:
+        """Requeue a finished order. What was sent is kept, its result is reset. Errors are Redis's own.
+
+        ``record_company_id`` is the Company that its record shows, where that is why.
+        """
         reset: dict[str, object] = {
             "start_over": True,
             "reason": None,
@@ -200,6 +208,8 @@ class Queue:
             "awaits_record": False,
             "put_back": [],
         }
+        if record_company_id is not None:
+            reset["record_company_id"] = record_company_id
         return await self._enqueue(
             store, order_id, trigger="retry", reported_at=None, times={}, fields=reset | {"source": source}
         )
@@ -288,3 +298,12 @@ class Queue:
         )
         # arq leaves running jobs in the queue's set.
         return Counts(workers=len(running), queued=max(0, window + recovery - sum(running)))
+
+
+async def _insist(write: Callable[[], Awaitable[T]]) -> T:
+    """Write to Redis within two seconds, or raise QueueUnavailable."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await call_with_retry(write, on=TRANSIENT_ERRORS, wait_initial=0.02, wait_max=0.25, wait_jitter=0.05)
+    except (TimeoutError, RedisError) as error:
+        raise QueueUnavailable(f"Redis did not accept the job in time ({type(error).__name__})") from error

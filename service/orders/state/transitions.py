@@ -15,7 +15,17 @@ from redis.asyncio import Redis
 from service.errors import EnrichError
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
-from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WAKE_WAITING, WINDOW, JobKind, to_json
+from service.orders.state.job_kinds import (
+    CHECK_SKIPPED,
+    PROBE,
+    RECOVERY,
+    REVERIFY,
+    VERIFY,
+    WAKE_WAITING,
+    WINDOW,
+    JobKind,
+    to_json,
+)
 from service.orders.state.keys import (
     awaiting_value_key,
     breaker_key,
@@ -25,6 +35,7 @@ from service.orders.state.keys import (
     index_key,
     parked_key,
     reverify_key,
+    skipped_key,
     verify_key,
     waiting_key,
 )
@@ -117,16 +128,35 @@ class Transitions:
         entry.status, entry.reason, entry.rule = Status.QUEUED, None, None
         return False
 
-    async def finish(self, entry: Entry, *, reverify_in: float | None = None) -> None:
-        """Finish the order with the status of its entry, and schedule a re-verification in ``reverify_in`` seconds."""
+    async def finish(
+        self, entry: Entry, *, reverify_in: float | None = None, check_skipped_in: float | None = None
+    ) -> None:
+        """Finish the order with the status of its entry, and schedule a re-verification in ``reverify_in`` seconds.
+
+        An order that was skipped for its buyer is held against the records in ``check_skipped_in`` seconds instead.
+        """
         entry.rule = None
-        ended_at_ms, _ = await self._transition(entry, "ended", reverify_in)
+        if check_skipped_in is None:
+            ended_at_ms, _ = await self._transition(entry, "ended", reverify_in)
+        else:
+            ended_at_ms, _ = await self._transition(
+                entry, "ended", check_skipped_in, worklist=skipped_key(entry.store), kind=CHECK_SKIPPED
+            )
         entry.ended_at = ended_at_ms / 1000
 
     async def _transition(
-        self, entry: Entry, state: State, delay: float | None = 0.0
+        self,
+        entry: Entry,
+        state: State,
+        delay: float | None = 0.0,
+        *,
+        worklist: str | None = None,
+        kind: JobKind | None = None,
     ) -> tuple[int, Literal["moved", "again", "open"]]:
-        """Returns Redis's time (ms) and the result."""
+        """Returns Redis's time (ms) and the result.
+
+        ``worklist`` and ``kind`` replace the re-verification as what a finished order needs.
+        """
         store = entry.store
         if state in ("recovery", "checks", "parked"):
             entry.status, entry.rule = Status.QUEUED, None
@@ -138,7 +168,7 @@ class Transitions:
             to_verify=verify_key(store),
             parked=parked_key(store),
             breaker=breaker_key(store),
-            to_reverify=reverify_key(store),
+            to_reverify=worklist or reverify_key(store),
             awaiting_status=waiting_key(store),
             awaiting_value=awaiting_value_key(store),
             recovery_queue=RECOVERY.queue,
@@ -151,7 +181,7 @@ class Transitions:
             attempt=entry.attempts,
             order_id=entry.order_id,
             delay_ms=None if delay is None else round(delay * 1000),
-            context=to_json(_context(state, store, entry.order_id)),
+            context=to_json(_context(state, store, entry.order_id, kind or _JOBS.get(state))),
             fields=entry.to_hash(),
         )
         if answer == "stale":
@@ -159,11 +189,10 @@ class Transitions:
         return now_ms, answer
 
 
-def _context(state: State, store: str, order_id: int) -> dict[str, Any]:
+def _context(state: State, store: str, order_id: int, kind: JobKind | None) -> dict[str, Any]:
     """The job, key prefixes and retention that the script needs to move an order to this state."""
     if state == "here":
         return {}
-    kind = _JOBS.get(state)
     order = order_id if kind is RECOVERY else None
     job = {"id": kind.id(store, order), "body": kind.open_body(store, order).decode()} if kind else None
     return {

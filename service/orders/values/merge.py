@@ -63,7 +63,8 @@ def merge(
         if any(same(value, each, exact=exact) for each in existing or [""]):
             return False
         ours = written.get(name, ())
-        keeps_others = existing_values == "keep" or name in settled
+        # What is taken off the record (empty text) is only ever ours.
+        keeps_others = existing_values == "keep" or name in settled or not value
         if keeps_others and any(not any(same(earlier, each, exact=exact) for earlier in ours) for each in existing):
             kept.append(name)
             return False
@@ -118,8 +119,8 @@ def shows_any(record: Record, sent: Sent) -> bool:
 def lost_values(record: Record, sent: Sent) -> list[str]:
     """The sent values that are empty on the record now. A value that somebody changed is not lost."""
     names = FieldNames(sent.labels)
-    lost = [name for name in sent.extra_fields if not names.values_on(record, name)]
-    return [PO_NUMBER, *lost] if sent.po_number is not None and not has_content(record.po_number) else lost
+    lost = [name for name, value in sent.extra_fields.items() if value and not names.values_on(record, name)]
+    return [PO_NUMBER, *lost] if sent.po_number and not has_content(record.po_number) else lost
 
 
 def lost_carried(record: Record, sent: Sent) -> list[str]:

@@ -50,17 +50,23 @@ def create(call: Call) -> Done:
     if order is None:
         raise _no_order()
     order.creates += 1
-    user = call.store.user(required_int(call, "customerId"))
-    if user is None:
+    customer_id = required_int(call, "customerId")
+    company_id = call.store.company_of(customer_id)
+    if company_id is None:
         raise refused_customer()
+    if call.store.user(customer_id) is None and call.sandbox.options.create_for_super_admins == "refused":
+        raise Refusal(400, "The customer is not a company user.")
     is_late = call.now >= order.placed_at + call.sandbox.options.create_window
     if order.record(call.now) or (is_late and call.sandbox.options.late_create == "refused"):
         raise Refusal(400, "The order already exists.")
     po_number, extra_fields = _po_number(call), parse(call)
     check(call, extra_fields or {}, order, whole=extra_fields)
-    record = Record(call.now, user.company_id, po_number, extra_fields or {})
+    record = Record(call.now, order.default_record.company_id or company_id, po_number, extra_fields or {})
     _accept(call, order, "Create an Order", record, po_number, extra_fields)
-    return done(_document(call, order, record, extra=True))
+    document = _document(call, order, record, extra=True)
+    if not call.sandbox.options.create_shows_company:
+        del document["companyId"]
+    return done(document)
 
 
 def refused_customer() -> Refusal:
@@ -177,6 +183,8 @@ def _row(call: Call, order: Order, record: Record, *, extra: bool) -> dict[str, 
         row["extraFields"] = None if options.list_extra_fields == "null" else []
     if not options.list_po_number:
         del row["poNumber"]
+    if not options.list_company:
+        del row["companyId"]
     return row
 
 

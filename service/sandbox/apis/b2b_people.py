@@ -1,4 +1,4 @@
-"""B2B Edition's management API: Company users, Companies, and moving orders between Companies."""
+"""B2B Edition's management API: Company users, Super Admins, Companies, and moving orders between Companies."""
 
 from typing import Any
 
@@ -6,6 +6,11 @@ from starlette.routing import BaseRoute
 
 from service.sandbox.apis.extra_fields import pairs
 from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refusal
+from service.sandbox.specs import SuperAdmin
+
+SUPER_ADMIN_ID_OFFSET = 8_000_000
+DEFAULT_PER_PAGE = 10
+MAX_PER_PAGE = 200
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
@@ -19,6 +24,8 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         b2b("PUT", f"{customer}/orders/b2b", "Assign Customer Orders to Company", assign),
         b2b("PUT", f"{customer}/orders/company", "Reassign Orders to a Different Company", reassign),
         b2b("GET", "/users/customer/{customer_id:int}", "Get User Details by BigCommerce Customer ID", user),
+        b2b("GET", "/companies/super-admins", "Get All Super Admins with Assigned Companies", super_admins),
+        b2b("GET", "/super-admins/info/{super_admin_id:int}", "Get Super Admin Details", super_admin),
         b2b("GET", "/companies/{company_id:int}", "Get Company Details", company),
     ]
 
@@ -73,6 +80,40 @@ def user(call: Call) -> Done:
             "extraFields": pairs(user.extra_fields),
         }
     )
+
+
+def super_admins(call: Call) -> Done:
+    """List the Super Admins, in pages. As documented, without their customer IDs."""
+    admins = [_super_admin_document(admin) for admin in call.store.spec.super_admins]
+    limit, offset = call.number("limit") or DEFAULT_PER_PAGE, call.number("offset") or 0
+    if not 1 <= limit <= MAX_PER_PAGE or offset < 0:
+        raise Refusal(400, f"limit must be from 1 to {MAX_PER_PAGE}, offset at least 0.")
+    pagination = {"totalCount": len(admins), "limit": limit, "offset": offset}
+    meta = {"message": "SUCCESS", "pagination": pagination}
+    return Done({"code": 200, "data": admins[offset : offset + limit], "meta": meta})
+
+
+def super_admin(call: Call) -> Done:
+    """Get a Super Admin by the ID that the list shows."""
+    for admin in call.store.spec.super_admins:
+        document = _super_admin_document(admin)
+        if document["id"] == call.path["super_admin_id"]:
+            return done(document | {"customerId": admin.customer_id, "extraFields": []})
+    raise Refusal(404, "The ID provided does not match an available resource of the appropriate type.")
+
+
+def _super_admin_document(admin: SuperAdmin) -> dict[str, Any]:
+    return {
+        "id": admin.id or SUPER_ADMIN_ID_OFFSET + admin.customer_id,
+        "firstName": "Sue",
+        "lastName": "Admin",
+        "email": admin.email,
+        "phone": "",
+        "uuid": "",
+        "createdAt": 1745868780,
+        "updatedAt": 1745868780,
+        "channelList": [],
+    }
 
 
 def company(call: Call) -> Done:

@@ -42,7 +42,7 @@ HEALTHY = [
     'ok  rule "Account No"  the field exists.',
     "ok  webhook store/order/created  goes to https://me.example/webhooks/bigcommerce.",
     "ok  quota, core API  144 of 150 calls in 30 s are left.",
-    "ok  quota, B2B Edition  149 of 150 calls in 60 s are left.",
+    "ok  quota, B2B Edition  147 of 150 calls in 60 s are left.",
 ]
 
 
@@ -134,7 +134,7 @@ async def test_a_low_quota_is_a_warning(stores: Configuration) -> None:
         await register(sandbox)
         low, unusual = lines(await check(sandbox, stores))[-2:]
     assert low.startswith("warning  quota, core API  only 1 of 7 calls in 30 s are left.")
-    assert unusual == "ok  quota, B2B Edition  299 of 300 calls in 60 s are left. Most stores have 150."
+    assert unusual == "ok  quota, B2B Edition  297 of 300 calls in 60 s are left. Most stores have 150."
 
 
 async def test_the_calls_measure_the_clock_skew(sandbox: RunningSandbox, stores: Configuration) -> None:
@@ -181,7 +181,11 @@ async def test_cached_data_of_another_version_is_no_error(
 ) -> None:
     async with connect(redis_url) as redis:
         await redis.set("enrich:cache:sandbox:extra-field-configs", '[1.0, "something else"]')
-        assert lines(await check(sandbox, stores, redis)) == HEALTHY
+        assert lines(await check(sandbox, stores, redis)) == [
+            *HEALTHY[:8],
+            "ok  Super Admins  not read yet; the workers do it at their start.",
+            *HEALTHY[8:],
+        ]
 
 
 async def test_webhooks_are_expected_at_the_registered_destination(

@@ -9,7 +9,14 @@ import httpx
 import pytest
 
 from service.bigcommerce import QuotaWaitingApi
-from service.checks.token_access import NONEXISTENT_CART, NONEXISTENT_ORDER, TokenAccess, merge_tokens, try_token
+from service.checks.token_access import (
+    NONEXISTENT_CART,
+    NONEXISTENT_CUSTOMER,
+    NONEXISTENT_ORDER,
+    TokenAccess,
+    merge_tokens,
+    try_token,
+)
 from service.rules import Needs
 from service.stores import Endpoints
 from tests.fakes.checks import lines
@@ -31,8 +38,11 @@ ORDERS, METAFIELDS, CUSTOMERS = "GET /v2/orders", "GET /v3/orders/metafields", "
 TRANSACTIONS = f"GET /v3/orders/{NONEXISTENT_ORDER}/transactions"
 CARTS = f"GET /v3/carts/{NONEXISTENT_CART}/metafields"
 CONFIGS = "GET /api/v3/io/orders/extra-fields"
+USERS = f"GET /api/v3/io/users/customer/{NONEXISTENT_CUSTOMER}"
+SUPER_ADMINS = "GET /api/v3/io/companies/super-admins"
 WRITE = f"PUT /api/v3/io/orders/{NONEXISTENT_ORDER}"
 
+PEOPLE = "B2B Edition, buyers"
 ACCEPTED = "ok  access_token  BigCommerce accepts it."
 CAN_READ = "ok  orders  can be read (scope Orders: read-only)."
 ANSWERS = "ok  B2B Edition  answers: orders have 1 extra field."
@@ -41,6 +51,13 @@ MAY_WRITE = "ok  B2B Edition, writing  is allowed (scope B2B Edition: modify)."
 AT = "in the store's control panel, Settings, Store-level API accounts"
 OF_THIS_STORE = "Check that B2B Edition is installed in this store and the token belongs to this store."
 PROXY = "Check for a proxy in between, and check [bigcommerce] in the stores file."
+
+
+NO_ROUTE = (
+    "error  {subject}  answers 404, but not as its API does ({said}): the access token may lack B2B Edition: modify."
+    f" Give its API account that scope {AT}. If it has it, check for a proxy in front of"
+    " https://api-b2b.bigcommerce.com."
+)
 
 
 def core_lacks(subject: str, scope: str) -> str:
@@ -67,6 +84,8 @@ def upstream() -> FakeUpstream:
     upstream.on(TRANSACTIONS, (404, {"status": 404, "title": "Not found", "type": "x"}))
     upstream.on(CARTS, (404, {"status": 404, "title": "Not found", "type": "x"}))
     upstream.on(CONFIGS, {"code": 200, "data": [{"fieldName": "note"}], "meta": {}})
+    upstream.on(USERS, failure(404, "User does not exist."))
+    upstream.on(SUPER_ADMINS, {"code": 200, "data": [], "meta": {}})
     upstream.on(WRITE, failure(404, "Order Does Not Exist."))
     return upstream
 
@@ -98,7 +117,7 @@ async def test_a_token_with_all_scopes_is_ok(upstream: FakeUpstream) -> None:
 
 async def test_only_calls_that_the_rules_need_are_made(upstream: FakeUpstream) -> None:
     await tried(upstream)
-    assert upstream.asked == [ORDERS, CONFIGS, WRITE]
+    assert upstream.asked == [ORDERS, CONFIGS, USERS, SUPER_ADMINS, WRITE]
 
 
 async def test_every_list_call_is_limited(upstream: FakeUpstream) -> None:
@@ -165,8 +184,7 @@ async def test_401_is_an_invalid_token(upstream: FakeUpstream) -> None:
         ),
         (
             httpx.Response(404, text="<h1>nothing here</h1>"),
-            "error  B2B Edition  the server at api-b2b.bigcommerce.com is not BigCommerce's API (404: Not Found)."
-            f" {PROXY}",
+            NO_ROUTE.format(subject="B2B Edition", said="Not Found"),
         ),
         (
             httpx.Response(302, headers={"Location": "https://login.example"}),
@@ -324,3 +342,32 @@ async def test_a_broken_network_is_reported_once(upstream: FakeUpstream) -> None
         ["ok", "B2B Edition, writing"],
     ]
     assert main.is_accepted is None
+
+
+# ── who is a buyer ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("route", "answer", "line"),
+    [
+        (USERS, (404, {"message": "no Route matched"}), NO_ROUTE.format(subject=PEOPLE, said="no Route matched")),
+        (USERS, httpx.Response(404, html="<html>"), NO_ROUTE.format(subject=PEOPLE, said="Not Found")),
+        (USERS, (403, {}), core_lacks(PEOPLE, "B2B Edition: modify")),
+        (
+            SUPER_ADMINS,
+            (404, {"message": "no Route matched"}),
+            NO_ROUTE.format(subject=PEOPLE, said="no Route matched"),
+        ),
+        (
+            SUPER_ADMINS,
+            failure(404, "Not Found"),
+            f"warning  {PEOPLE}  the list of Super Admins cannot be read (404: Not Found)."
+            " Without it, a Create is sent for the orders of shoppers of no Company, too.",
+        ),
+    ],
+)
+async def test_b2b_edition_that_does_not_tell_who_is_a_buyer_is_reported(
+    upstream: FakeUpstream, route: str, answer: Any, line: str
+) -> None:
+    upstream.on(route, answer)
+    assert await found(upstream) == [ACCEPTED, CAN_READ, ANSWERS, line, MAY_WRITE]

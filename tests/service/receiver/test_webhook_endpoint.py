@@ -158,16 +158,6 @@ async def test_other_authentic_events_are_acknowledged_and_not_queued(
     assert [(line["event"], line["log_level"]) for line in logs] == [("webhook_ignored", "debug")]
 
 
-@pytest.mark.parametrize("scope", COMPANY_CHANGED)
-@pytest.mark.parametrize("data", [{"company_id": 5001, "user_id": 7}, {"company_id": "x"}, {"id": 250}, [], None])
-async def test_events_about_companies_are_acknowledged_whatever_their_data(
-    queue: FakeQueue, scope: str, data: Any
-) -> None:
-    async with receiver(queue) as client:
-        assert (await post(client, a_body(scope=scope, data=data))).status_code == 200
-    assert queue.webhooks == []
-
-
 @pytest.mark.parametrize(
     ("scope", "data", "order_id", "company_id", "user_id"),
     [
@@ -188,6 +178,29 @@ def test_an_event_names_an_order_or_a_company(
     assert (payload.order_id, payload.company_id, payload.user_id) == (order_id, company_id, user_id)
     kinds = (payload.is_order, payload.is_order_change, payload.is_metafield, payload.is_company)
     assert kinds == (False, scope == ORDER_UPDATED, scope == METAFIELD_CREATED, scope in COMPANY_CHANGED)
+
+
+@pytest.mark.parametrize("scope", COMPANY_CHANGED)
+@pytest.mark.parametrize("data", [{"company_id": 7, "user_id": 11}, {"company_id": "x"}, {"id": 250}, [], None])
+async def test_a_change_of_a_company_or_its_users_is_about_no_order(queue: FakeQueue, scope: str, data: Any) -> None:
+    async with receiver(queue) as client:
+        with capture_logs() as logs:
+            assert (await post(client, a_body(scope=scope, data=data))).status_code == 200
+        assert await count_of(client, "queued") == 1
+        assert (await post(client, a_body(scope=scope, data=data), headers={})).status_code == 401
+    assert (queue.people_changed, queue.webhooks) == (["abc123"], [])
+    assert without_ms(logs) == [
+        {"event": "people_changed", "log_level": "debug", "store": "abc123", "webhook_id": "msg_1", "scope": scope}
+    ]
+
+
+async def test_a_change_of_people_that_redis_does_not_take_is_503(queue: FakeQueue) -> None:
+    queue.answer = raising(QueueUnavailable("gone"))
+    async with receiver(queue) as client:
+        with capture_logs() as logs:
+            answer = await post(client, a_body(scope=COMPANY_CHANGED[0], data={}))
+    assert answer.status_code == 503
+    assert [line["event"] for line in logs] == ["webhook_not_queued"]
 
 
 @pytest.mark.parametrize("scope", METAFIELD_WRITTEN)

@@ -241,7 +241,8 @@ async def test_faults_left_out_go_back_to_their_defaults(sandbox: RunningSandbox
 async def test_the_demo_store_has_people_of_every_kind(sandbox: RunningSandbox) -> None:
     users = {user.customer_id for user in DEMO_STORE.users}
 
-    assert [customer.id for customer in DEMO_STORE.customers if customer.id not in users] == [199]
+    assert [customer.id for customer in DEMO_STORE.customers if customer.id not in users] == [150, 199]
+    assert [admin.customer_id for admin in DEMO_STORE.super_admins] == [150]
     assert {user.company_id for user in DEMO_STORE.users} == {company.id for company in DEMO_STORE.companies}
     assert all(company.extra_fields["ERP Account"] for company in DEMO_STORE.companies)
     assert [config.field_name for config in DEMO_STORE.extra_fields if config.is_required] == ["Account No"]

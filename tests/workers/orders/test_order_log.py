@@ -61,6 +61,7 @@ def test_an_order_that_waits_for_a_person_logs_the_rule_beside_the_usual_keys() 
         "age_ms": None,
         "margin_ms": None,
         "in_window": None,
+        "source": None,
         "attempts": 3,
         "upstream_calls": 0,
         "queue_ms": None,

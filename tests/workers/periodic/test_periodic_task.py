@@ -111,7 +111,9 @@ async def test_each_store_gets_its_jobs_once(redis: ArqRedis) -> None:
     await ensure_periodic_jobs(redis, ["abc123", "xyz789"], clock=clock)
     before = await dump_all(redis)
     assert await queued(redis) == {
-        f"{name}:{store}".encode(): NOW * 1000 for name in ("reconcile", "guard") for store in ("abc123", "xyz789")
+        f"{name}:{store}".encode(): NOW * 1000
+        for name in ("reconcile", "guard", "super_admins")
+        for store in ("abc123", "xyz789")
     }
     assert before[b"arq:job:guard:abc123"] == MONITOR_HOOKS.body("abc123", now=NOW)
 
@@ -148,9 +150,11 @@ async def test_jobs_can_be_made_due_now_but_a_probe_only_where_one_is_queued(red
     assert await queued(redis) == {
         b"reconcile:abc123": NOW * 1000,
         b"guard:abc123": NOW * 1000,
+        b"super_admins:abc123": NOW * 1000,
         b"probe:abc123": NOW * 1000,
         b"reconcile:xyz789": (NOW + 600) * 1000,
         b"guard:xyz789": (NOW + 600) * 1000,
+        b"super_admins:xyz789": (NOW + 600) * 1000,
     }
 
     await ensure_periodic_jobs(redis, ["new1"], now_due=True, clock=clock)

@@ -233,3 +233,21 @@ async def wake_order(
     source: Arg[str],
 ) -> Literal[0, 1]:
     """Make the window job of an order that waits for late values due now."""
+
+
+@redis_script
+async def people_changed(
+    redis: Redis,
+    *,
+    changed: Key,
+    due: Key,
+    job: Key,
+    queue: Key,
+    now_ms: Arg[int | None],
+    who: Arg[str],
+    job_id: Arg[str],
+    body: Arg[bytes],
+    period_ms: Arg[int],
+    keep_ms: Arg[int],
+) -> Literal[1]:
+    """Have orders that were skipped for their buyer tried again soon, because Company users of the store changed."""

@@ -11,7 +11,7 @@
 --       to_verify        its orders whose records are to be verified
 --       parked           its parked orders
 --       breaker          there while the store's credentials are refused
---       to_reverify      its finished orders whose records are to be re-verified
+--       to_reverify      its finished orders whose records are to be re-verified, or to be looked for
 --       awaiting_status  its orders that wait for their status to change
 --       awaiting_value   its orders that wait for the value of a required rule
 --       recovery_queue

@@ -362,3 +362,70 @@ async def test_company_that_is_something_else_is_tried_again(b2b: B2B, upstream:
     upstream.on("GET /api/v3/io/companies/7", success(data))
     with pytest.raises(TryAgain):
         await b2b.company(7)
+
+
+# ── Super Admins ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SUPER_ADMINS, INFO = "GET /api/v3/io/companies/super-admins", "GET /api/v3/io/super-admins/info/11"
+
+
+def listed(*rows: Any, total: int | None = None) -> dict[str, Any]:
+    pagination = {"totalCount": len(rows) if total is None else total, "offset": 0, "limit": 200}
+    return {"code": 200, "data": list(rows), "meta": {"message": "SUCCESS", "pagination": pagination}}
+
+
+async def test_super_admins_are_listed_to_the_end(b2b: B2B, upstream: FakeUpstream) -> None:
+    first = [{"id": str(number)} for number in range(1, 201)]
+    upstream.on(SUPER_ADMINS, listed(*first, total=201), listed({"id": 201}, total=201))
+
+    assert await b2b.super_admin_ids() == set(range(1, 202))
+    assert [request.url.params["offset"] for request in upstream.requests] == ["0", "200"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        listed({"email": "x"}),
+        listed({"id": 1}, {"id": 1}),
+        listed(total=3),
+        success(None),
+        success({}),
+        (404, {"message": "no Route matched"}),
+        (404, {"code": 404, "message": "no Route matched"}),
+        {"code": 404, "message": "no Route matched"},
+    ],
+)
+async def test_list_of_super_admins_that_is_not_complete_is_tried_again(
+    b2b: B2B, upstream: FakeUpstream, answer: Any
+) -> None:
+    upstream.on(SUPER_ADMINS, answer)
+    with pytest.raises(TryAgain):
+        await b2b.super_admin_ids()
+
+
+async def test_details_of_a_super_admin_show_the_customer(b2b: B2B, upstream: FakeUpstream) -> None:
+    upstream.on(INFO, success({"id": 11, "customerId": "343"}))
+    assert await b2b.super_admin_customer(11) == 343
+
+
+@pytest.mark.parametrize("data", [{"id": 11}, {"id": 12, "customerId": 343}, {"id": 11, "customerId": 0}, [], None])
+async def test_details_without_the_customer_are_tried_again(b2b: B2B, upstream: FakeUpstream, data: Any) -> None:
+    upstream.on(INFO, success(data))
+    with pytest.raises(TryAgain):
+        await b2b.super_admin_customer(11)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, {"message": "no Route matched"}),
+        (404, {"code": 404, "message": "no Route matched"}),
+        {"code": 404, "message": "no Route matched"},
+        httpx.Response(404, html="<html>nginx</html>"),
+        httpx.Response(404),
+    ],
+)
+async def test_gateways_404_says_nothing_about_a_user(b2b: B2B, upstream: FakeUpstream, answer: Any) -> None:
+    upstream.on("GET /api/v3/io/users/customer/321", answer)
+    with pytest.raises(TryAgain):
+        await b2b.user_of_customer(321)

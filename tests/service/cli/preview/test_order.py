@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich
 from tests.fakes.preview import ADA, GUEST, RECORD_EXISTS_S, TOO_LONG, ZOE, configure, outcome, read, shown
 from tests.fakes.threaded_sandbox import ServedSandbox
+
+SUE = 150
+"""A Super Admin of the Companies 5001 and 5002."""
 
 
 def test_an_order_shows_what_would_be_sent_and_the_source_of_each_value(enrich: Enrich, sandbox: ServedSandbox) -> None:
@@ -238,3 +242,41 @@ def test_our_own_values_would_be_overwritten(
     monkeypatch.setenv("REDIS_URL", redis_url)
     result = read(enrich("preview", str(order), "--json"))
     assert (result["kept"], result["update"]) == ([], {"poNumber": "new"})
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "company_id", "buyer", "account"),
+    [
+        (SUE, 5002, "customer 150, buyer of Company 5002", "ERP-10002"),
+        (ADA, 5003, "customer 101, user of Company 5001", "ERP-10003"),
+        (ZOE, 5001, "customer 199, buyer of Company 5001", "ERP-10001"),
+    ],
+)
+def test_company_is_that_of_the_record(
+    enrich: Enrich, sandbox: ServedSandbox, customer_id: int, company_id: int, buyer: str, account: str
+) -> None:
+    order = sandbox.place(customer_id=customer_id, company_id=company_id, age=RECORD_EXISTS_S)
+    lines = shown(enrich("preview", str(order)))
+
+    assert lines[1:3] == [["buyer", buyer], ["outcome", "would be sent"]]
+    assert ["Account No", account, 'from company.extraFields."ERP Account"'] in lines
+
+
+def test_super_admin_whom_the_workers_know_is_not_skipped(
+    enrich: Enrich, sandbox: ServedSandbox, folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+
+    async def read_book() -> None:
+        async with connect(redis_url) as redis:
+            await SuperAdminBook(redis).write("sandbox", SuperAdmins(read_at=1.0, customers={11: SUE}))
+
+    asyncio.run(read_book())
+    configure(folder, sandbox, rules='[stores.sandbox.po_number]\nvalue = "A-1"\n')
+    orders = [sandbox.place(customer_id=customer_id) for customer_id in (SUE, ZOE)]
+
+    results = [read(enrich("preview", str(order), "--json")) for order in orders]
+    listed = {one["order_id"]: one["outcome"] for one in read(enrich("preview", "--last", "2", "--json"))}
+
+    assert [result["outcome"] for result in results] == ["sent", "skipped"]
+    assert listed == dict(zip(orders, ("sent", "skipped"), strict=True))

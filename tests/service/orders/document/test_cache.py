@@ -11,7 +11,8 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.errors import NotFound, Refused, TryAgain, Unsure, WaitUntil
-from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, Locks
+from service.orders.document.cache import NO_COMPANY_USER_TTL_S, WAS_NO_COMPANY_USER_S, Cache, Locks
+from service.orders.state.keys import people_changed_key
 from tests.fakes.sandbox import StillClock
 
 KEY = "enrich:cache:abc123:company:12"
@@ -173,12 +174,28 @@ async def test_an_unreadable_entry_only_costs_a_call(
     assert json.loads(await redis.get(KEY))[1] == {"id": 12}
 
 
-async def test_no_company_user_is_cached_for_an_hour(redis: FakeAsyncRedis, cache: Cache) -> None:
+async def test_no_company_user_is_remembered_for_five_minutes(
+    redis: FakeAsyncRedis, cache: Cache, clock: StillClock
+) -> None:
     assert not await cache.is_no_company_user(7)
     await cache.remember_no_company_user(7)
     assert await cache.is_no_company_user(7)
     assert not await cache.is_no_company_user(8)
-    assert 0 < await redis.ttl("enrich:cache:abc123:no-company-user:7") <= NO_COMPANY_USER_TTL_S
+    answered_at = clock()
+    clock.tick(NO_COMPANY_USER_TTL_S)
+    assert not await cache.is_no_company_user(7)
+    assert await cache.no_company_user_at(7) == pytest.approx(answered_at), "that orders were skipped stays known"
+    assert 0 < await redis.ttl("enrich:cache:abc123:no-company-user:7") <= WAS_NO_COMPANY_USER_S
+
+
+@pytest.mark.parametrize(("asked_s", "changed_s", "holds"), [(0, -1, True), (0, 1, False), (-3, -1, False)])
+async def test_an_answer_from_before_a_change_of_people_is_void(
+    redis: FakeAsyncRedis, cache: Cache, clock: StillClock, asked_s: int, changed_s: int, holds: bool
+) -> None:
+    await cache.remember_no_company_user(7, asked_at=clock() + asked_s)
+    await redis.set(people_changed_key("abc123"), round((clock() + changed_s) * 1000))
+    clock.tick(2)
+    assert await cache.is_no_company_user(7) is holds
 
 
 async def test_without_redis_values_live_as_long_as_the_cache(locks: Reading, clock: StillClock) -> None:
