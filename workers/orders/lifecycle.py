@@ -490,7 +490,8 @@ class Lifecycle:
     def _await_company(self) -> RetryLater:
         """Only the record can tell whose order it is, or B2B Edition takes no Create for this buyer."""
         left = self._retry.window.left(self._upstream.now())
-        return RetryLater("the record must show the order's Company", left + RECORD_AFTER_S)
+        seconds = left + RECORD_AFTER_S if self._retry.is_open() else None
+        return RetryLater("the record must show the order's Company", seconds)
 
     async def _is_company_user(self) -> bool:
         return await self._retry.call(self._buyer.standing) is Standing.COMPANY
