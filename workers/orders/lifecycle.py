@@ -19,8 +19,8 @@
     Every state may also end the attempt with
 
         Finished             skipped or failed
-        RetryLater           a transient error, no quota, or only the record can tell the Company: another attempt, after
-                             the window in the recovery queue
+        RetryLater           a transient error, no quota, or only the record can tell the Company: another attempt,
+                             after the window in the recovery queue
         AwaitingValues       a rule's value may still come: another attempt, inside the window
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
