@@ -19,7 +19,8 @@
     Every state may also end the attempt with
 
         Finished             skipped or failed
-        RetryLater           a transient error, or no quota: another attempt, after the window in the recovery queue
+        RetryLater           a transient error, no quota, or only the record can tell the Company: another attempt,
+                             after the window in the recovery queue
         AwaitingValues       a rule's value may still come: another attempt, inside the window
         AwaitingRecord       a store that lets B2B Edition make the record first (``settling.py``)
         AwaitingRequired     a required rule has no value, and its time is over: the order waits until it has one
@@ -578,7 +579,8 @@ class Lifecycle:
     def _await_company(self) -> RetryLater:
         """Only the record can tell whose order it is, or B2B Edition takes no Create for this buyer."""
         left = self._retry.window.left(self._upstream.now())
-        return RetryLater("the record must show the order's Company", left + RECORD_AFTER_S)
+        seconds = left + RECORD_AFTER_S if self._retry.is_open() else None
+        return RetryLater("the record must show the order's Company", seconds)
 
     async def _is_company_user(self) -> bool:
         return await self._retry.call(self._buyer.standing) is Standing.COMPANY

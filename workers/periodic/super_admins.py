@@ -46,6 +46,8 @@ class SuperAdminReader(PeriodicTask):
                 customers[super_admin_id] = await api.b2b.super_admin_customer(super_admin_id)
             except NotFound:
                 continue  # deleted since the list was read
+            # Orders that were skipped while this was not known are tried again, some seconds from now.
+            await self._resources.skipped.people_changed(store.hash, customers[super_admin_id])
             # What was asked is kept even if the next call fails. The list counts as read only after the last one.
             found = known.customers | customers
             await book.write(store.hash, SuperAdmins(read_at=known.read_at, customers=found))

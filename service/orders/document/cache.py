@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from service.errors import TryAgain, WaitUntil
 from service.orders.state.keys import people_changed_key
+from service.orders.state.skipped_orders import FOLLOW_S
 from service.redis.client import TRANSIENT_ERRORS
 
 CUSTOMER_TTL_S = 600
@@ -24,7 +25,7 @@ QUOTES_TTL_S = 600
 NO_COMPANY_USER_TTL_S = 300
 """Buyers become Company users while they shop, and not every store has the webhooks that tell of it."""
 
-WAS_NO_COMPANY_USER_S = 86_400
+WAS_NO_COMPANY_USER_S = int(FOLLOW_S)
 """So long it is known that orders of the customer were skipped: they are tried again once that was wrong."""
 
 CONFIGS_TTL_S = 600

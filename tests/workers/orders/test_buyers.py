@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from arq import Retry
 from redis.asyncio import Redis
 
 from service.bigcommerce.models import Record
@@ -13,6 +14,7 @@ from tests.workers.people_stack import SUE, OpenPeople, PeopleStack
 from tests.workers.stack import ADA, RULES, ZOE, OpenStack
 from workers.orders.result_types import Finished
 from workers.orders.verification import READ_LAG_BACKOFF_S, ReadAgain, compare, is_company_unproven
+from workers.periodic.super_admins import SuperAdminReader
 
 PO = "[po_number]\nfrom = \"order.billing_address.form_fields[?name=='PO Number'].value | [0]\"\n"
 FIELD = '[extra_fields]\n"Account No" = {rule}\n'
@@ -112,6 +114,22 @@ async def test_nobody_is_skipped_without_a_create_while_the_book_is_not_known(
     assert (await people.finish(admins)).status in (Status.CREATED, Status.UPDATED)
     assert outcome(await people.finish(shoppers)) == SKIPPED
     assert (await people.stack.sandbox.order(shoppers))["creates"] == 1
+
+
+async def test_super_admin_who_was_not_known_yet_is_taken_up_once_the_book_is_read(open_people: OpenPeople) -> None:
+    people = await open_people(DEFAULT, create_for_super_admins="refused", list_company=False)
+    await book_is(people, "missing")
+    order_id = await people.place(SUE)
+    assert outcome(await people.finish(order_id)) == SKIPPED
+    await people.run_for(30.0)
+
+    with pytest.raises(Retry):
+        await SuperAdminReader(people.resources, clock=people.clock).run({}, DEMO_STORE_HASH)
+    await people.run_for(15.0)
+
+    entry = await people.finish(order_id)
+    assert (entry.status, entry.verified, entry.source) == (Status.UPDATED, True, "company_user")
+    assert await people.stack.record(order_id) == ("A-1", {"Account No": "ERP-10001"})
 
 
 @pytest.mark.parametrize("rules", [REQUIRED, USER_REQUIRED, ONLY_COMPANY])

@@ -75,6 +75,18 @@ async def test_all_pages_are_read_and_each_customer_is_asked_for_once(reader: Re
     assert (await reader.book()).read_at == pytest.approx(reader.stack.clock(), abs=1.0)
 
 
+async def test_orders_of_those_who_are_new_in_the_book_are_tried_again(reader: Reader) -> None:
+    await reader.run()
+    reader.stack.clock.tick(20.0)
+    assert [change.partition(":")[0] for change in await reader.resources.skipped.changes(DEMO_STORE_HASH)] == ["150"]
+    await reader.resources.skipped.handled(DEMO_STORE_HASH, await reader.resources.skipped.changes(DEMO_STORE_HASH))
+
+    await reader.has(150, 151)
+    await reader.run()
+    reader.stack.clock.tick(20.0)
+    assert [change.partition(":")[0] for change in await reader.resources.skipped.changes(DEMO_STORE_HASH)] == ["151"]
+
+
 async def test_store_without_super_admins_has_a_current_book(reader: Reader) -> None:
     await reader.has()
     assert await reader.run() == 3600.0
