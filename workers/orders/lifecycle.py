@@ -298,9 +298,10 @@ class Lifecycle:
             return None
         store, order_id, window = self.entry.store, self.entry.order_id, self._retry.window
         turns = CreateTurns(self._late, self._api.transport, store, self._store.late_values_s)
-        deadline = await turns.last_moment(order_id, window) if pending else 0.0
+        may_wait = pending and (late_until or await self._late.is_worth_waiting(store, order_id))
+        deadline = await turns.last_moment(order_id, window) if may_wait else 0.0
         seconds = deadline - self._upstream.now()
-        if pending and seconds > MIN_WAIT_S and (late_until or await self._late.is_worth_waiting(store, order_id)):
+        if seconds > MIN_WAIT_S:
             if late_until is None:
                 self.entry.late_until, self.entry.late_rules = deadline, list(pending)
             self.entry.woken_by = None

@@ -90,8 +90,10 @@ class LateOrders:
 
     async def poll_interval_s(self, store: str) -> float:
         """How often the store's list is read: seldom where webhooks have lately told of each value first."""
-        is_proven = int(await self._redis.get(late_told_key(store)) or 0) >= PROVEN_AFTER
-        return SLOW_POLL_INTERVAL_S if is_proven else POLL_INTERVAL_S
+        with suppress(*TRANSIENT_ERRORS):
+            if int(await self._redis.get(late_told_key(store)) or 0) >= PROVEN_AFTER:
+                return SLOW_POLL_INTERVAL_S
+        return POLL_INTERVAL_S
 
     async def wait(self, store: str, order_id: int, *, seen: str) -> None:
         """Wake the order as soon as it has other metafields than its attempt has ``seen``."""

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bigcommerce import BudgetState
+from service.bigcommerce import Api, BudgetState
 from service.orders.create_window import Window
 from service.orders.state.job_kinds import POLL_VALUES, WINDOW
-from service.orders.state.order_entry import Stage
+from service.orders.state.order_entry import Stage, Status
 from tests.fakes.job_stack import ORDER, JobStack
 from tests.fakes.upstream import STORE_HASH
 from workers.orders.create_turns import CREATE_NEEDS_S, CREATES_PER_S, CreateTurns, last_moments
@@ -126,3 +126,37 @@ async def test_an_order_that_is_attempted_gives_its_turn_back(job_stack: JobStac
     await turns.join(ORDER, Window(now))
     await job_stack.resources.late.remove(STORE_HASH, ORDER)
     assert await job_stack.resources.late.turns(STORE_HASH, since=now - 10) == {}
+
+
+@pytest.mark.parametrize(
+    ("others", "limit", "create_age"),
+    [
+        (1, 2, 6.0),  # the next quota has a call for each
+        (1, 1, 2.5),  # it has one for the order that closes last
+        (2, 1, 2.48),  # two go before the reset, one after the other
+    ],
+)
+async def test_an_order_gives_up_before_the_reset_when_the_next_quota_is_not_enough_for_all(
+    job_stack: JobStack,
+    turns: CreateTurns,
+    monkeypatch: pytest.MonkeyPatch,
+    others: int,
+    limit: int,
+    create_age: float,
+) -> None:
+    opened_at = Window.of_order(job_stack.order["date_created"]).opened_at
+    reset_at = opened_at + 3.0
+
+    async def quota_left(_: str, __: Api) -> BudgetState:
+        return replace(QUOTA, limit=limit, left=100, resets_in_s=reset_at - job_stack.clock())
+
+    monkeypatch.setattr(job_stack.resources.transport, "quota_left", quota_left)
+    job_stack.configure(fields='"F2" = { from = "order.external_id", wait = true }')
+    for number in range(others):
+        await turns.join(100 + number, Window(opened_at))
+    await job_stack.webhook()
+
+    entry = await job_stack.run_until_finished()
+
+    assert entry.status is Status.CREATED
+    assert entry.create_age == pytest.approx(create_age, abs=0.05)

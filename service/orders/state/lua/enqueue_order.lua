@@ -87,7 +87,8 @@ if requeued then
   redis.call('ZREM', to_verify, order_id)
   redis.call('ZREM', awaiting_status, order_id)
   redis.call('ZREM', awaiting_value, order_id)
-  redis.call('HDEL', entry, 'reason', 'rule', 't:picked_up', 't:sent', 't:answered', 't:verified', 'recovering_since', 'ended_at')
+  redis.call('HDEL', entry, 'reason', 'rule', 'recovering_since', 'ended_at')
+  redis.call('HDEL', entry, 't:picked_up', 't:sent', 't:answered', 't:verified')
 end
 if received_ago_ms ~= '' then
   fields[#fields + 1] = 't:received'

@@ -37,7 +37,8 @@ end
 redis.call('SET', job, body .. string.format('%.0f}', now))
 redis.call('ZADD', queue, now, job_id)
 redis.call('ZREM', awaiting_value, order_id)
-redis.call('HDEL', entry, 'reason', 'rule', 't:picked_up', 't:sent', 't:answered', 't:verified', 'ended_at')
+redis.call('HDEL', entry, 'reason', 'rule', 'recovering_since', 'ended_at')
+redis.call('HDEL', entry, 't:picked_up', 't:sent', 't:answered', 't:verified')
 -- The attempt that let it wait may repeat its transition when the answer got lost: the mark keeps the order queued.
 redis.call('HSET', entry, 'status', 'queued', 't:queued', string.format('%.3f', now / 1000), 'woken_by', source,
            'again', '1')
