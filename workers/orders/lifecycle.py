@@ -433,7 +433,7 @@ class Lifecycle:
         """B2B Edition refuses the values: because of the buyer, outdated field configs, or one bad field."""
         if not await self._is_company_user():
             return await self._skip_no_company_user()
-        message, fields = refused.message, self._values.extra_fields
+        message, fields = self._naming.message_to_act_on(refused.message), self._values.extra_fields
         named = named_fields({*fields, *carried}, self._configs, message)
         is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
         is_ours = is_duplicate or missing_required_field(message) or (named & fields.keys() and not named & {*carried})
