@@ -115,6 +115,9 @@ class Options(BaseModel):
     """``isInvoiceOrder``: 1, true or "A_1"."""
     extra_field_shown_by: Literal["fieldName", "label"] = "fieldName"
     """The name that a record shows an extra field under. With ``label``, writes are accepted under both."""
+    extra_field_taken_by: Literal["either", "label"] = "either"
+    """With ``label``, and records that show labels, a write under a fieldName is refused: the authors of the checkout
+    say that the API wants labels."""
     list_extra_fields: Literal["shown", "missing", "null", "empty"] = "shown"
     """``extraFields`` in the rows of Get All Orders."""
     list_po_number: bool = True

@@ -8,9 +8,11 @@ from pydantic import SecretStr
 from service.bigcommerce import Account, StoreApi, Transport
 from service.bigcommerce.connection_pool import http_client
 from service.orders.facts.fact import Fact
+from service.orders.rehearsal.lines import Schedule
 from service.orders.rehearsal.marked_orders import MarkedOrders
 from service.orders.rehearsal.measurement import facts_of
-from service.orders.rehearsal.rehearsal import Rehearsal, Schedule
+from service.orders.rehearsal.rehearsal import Rehearsal
+from service.orders.rehearsal.run import Run
 from service.orders.rehearsal.webhook_watch import WebhookWatch
 from service.orders.state.order_entry import Status
 from service.redis.client import connect
@@ -30,7 +32,7 @@ async def test_the_service_leaves_test_orders_alone_and_their_webhooks_are_measu
         transport = Transport(http, core_url=deployment.sandbox.url, b2b_url=deployment.sandbox.url)
         api = StoreApi(transport, Account("sandbox", (SecretStr(SANDBOX_ACCESS_TOKEN),)))
         orders = MarkedOrders(api, ADA)
-        rehearsal = Rehearsal(api, orders, watch=WebhookWatch(redis, "sandbox"), schedule=schedule)
+        rehearsal = Rehearsal(Run(api, orders, schedule), watch=WebhookWatch(redis, "sandbox"))
         await rehearsal.measure()
         assert await orders.cancel_all() == []
         entries = await deployment.wait_until_finished(orders.placed)

@@ -505,7 +505,7 @@ class Lifecycle:
         return await self._after_refused_values(refused, carried)
 
     async def _after_refused_values(self, refused: Refused, carried: Collection[str]) -> State | AttemptResult:
-        message, fields = refused.message, self._values.extra_fields
+        message, fields = self._naming.message_to_act_on(refused.message), self._values.extra_fields
         named = named_fields({*fields, *carried}, self._configs, message)
         is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
         is_ours = is_duplicate or missing_required_field(message) or (named & fields.keys() and not named & {*carried})

@@ -23,9 +23,11 @@ from service.configuration import load_configuration
 from service.errors import ConfigError, CredentialsRefused, NotFound, Problem
 from service.orders.facts.fact import Fact, Value
 from service.orders.facts.store_facts import Facts
+from service.orders.rehearsal.lines import Schedule
 from service.orders.rehearsal.marked_orders import MarkedOrders
 from service.orders.rehearsal.measurement import Measurement, Verdict, facts_of
-from service.orders.rehearsal.rehearsal import ORDERS, Rehearsal, Schedule
+from service.orders.rehearsal.rehearsal import ORDERS, Rehearsal
+from service.orders.rehearsal.run import Run
 from service.orders.rehearsal.webhook_watch import WebhookWatch
 from service.orders.state.queue import Queue
 from service.settings import Settings
@@ -103,7 +105,7 @@ async def _run(name: str, customer: int | None) -> Outcome:
         orders = MarkedOrders(api, customer_id)
         watch, no_watch = await _open_watch(session, name)
         with _progress() as report:
-            rehearsal = Rehearsal(api, orders, watch=watch, no_watch=no_watch, schedule=SCHEDULE, report=report)
+            rehearsal = Rehearsal(Run(api, orders, SCHEDULE, report=report), watch=watch, no_watch=no_watch)
             left: list[int] = []
             try:
                 if leftovers := await orders.cancel_leftovers():

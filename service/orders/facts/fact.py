@@ -16,6 +16,9 @@ EXPIRES_AFTER_S = 30 * 86_400.0
 AGREEING = 3
 """So many different orders must agree."""
 
+MOST_S = 1e9
+"""No order is older, in seconds."""
+
 MOST_KEPT = 9
 """Observations that are kept of one fact: enough for a median that a few odd ones do not move."""
 
@@ -78,9 +81,10 @@ class Observation:
     def from_list(cls, stored: Sequence[Any]) -> Self:
         """Read what ``to_list`` wrote. Raises TypeError, ValueError or KeyError for anything else."""
         value, at, source, order_id = stored[:4]
-        if not isinstance(value, str | int | float) or source not in ("rehearse", "orders"):
+        is_number = isinstance(value, int | float) and abs(value) < MOST_S
+        if not (is_number or isinstance(value, str)) or source not in ("rehearse", "orders"):
             raise ValueError(stored)
-        return cls(value, float(at), source, order_id)
+        return cls(float(value) if is_number else value, float(at), source, order_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class Facts:
         for _ in range(2):  # if another process observes the same at this moment, one of the two is enough
             raw = await self._redis.hget(key, fact.value)  # type: ignore[misc]
             before = "" if raw is None else _text(raw)
-            kept = add(fact, _observations(before), observation)
+            kept = add(fact, _observations(fact, before), observation)
             is_written = await lua.put_fact(
                 self._redis,
                 facts=key,
@@ -104,11 +104,9 @@ def _is_news(fact: Fact, value: Value, held: Known | None, now: float) -> bool:
     """Whether this observation may change what is known, or renews it."""
     if held is None:
         return True
-    if now - held.at >= RENEW_AFTER_S:
-        return True
     match MEASURES.get(fact):
         case None:
-            return value != held.value
+            return value != held.value or now - held.at >= RENEW_AFTER_S
         case "highest":
             return float(value) > float(held.value)
         case "lowest":
@@ -119,15 +117,16 @@ def _is_news(fact: Fact, value: Value, held: Known | None, now: float) -> bool:
 
 def _parse(stored: Mapping[str, str], now: float) -> StoreFacts:
     """The facts of a store's hash. What another version wrote, and this one cannot read, is not known."""
-    found = {fact: known(fact, _observations(stored[fact.value]), now) for fact in Fact if fact.value in stored}
+    found = {fact: known(fact, _observations(fact, stored[fact.value]), now) for fact in Fact if fact.value in stored}
     return StoreFacts({fact: each for fact, each in found.items() if each is not None})
 
 
-def _observations(raw: str) -> list[Observation]:
+def _observations(fact: Fact, raw: str) -> list[Observation]:
     try:
-        return [Observation.from_list(each) for each in json.loads(raw)] if raw else []
-    except (TypeError, ValueError, KeyError):
+        found = [Observation.from_list(each) for each in json.loads(raw)] if raw else []
+    except (TypeError, ValueError, KeyError, RecursionError):
         return []
+    return [each for each in found if isinstance(each.value, float if fact in MEASURES else str)]
 
 
 def _text(raw: bytes | str) -> str:

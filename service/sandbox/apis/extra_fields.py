@@ -50,7 +50,12 @@ def parse(call: Call) -> dict[str, str] | None:
         raise Refusal(422, "extraFields must be an array of fieldName and fieldValue.") from None
     if not all(isinstance(text, str) for text in (*values, *values.values())):
         raise Refusal(422, "fieldName and fieldValue must be strings.")
-    names = {label: name for name, label in labels_shown(call).items()}
+    labels = labels_shown(call)
+    if call.sandbox.options.extra_field_taken_by == "label":
+        for name in values:
+            if labels.get(name, name) != name:
+                raise Refusal(call.sandbox.options.unknown_extra_field_status, f"Extra field {name} does not exist.")
+    names = {label: name for name, label in labels.items()}
     return {names.get(name, name): value for name, value in values.items()}
 
 

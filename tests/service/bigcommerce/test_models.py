@@ -140,6 +140,7 @@ def test_config_is_parsed_as_documented() -> None:
         maximum_length=100,
         maximum_value=1000.0,
         options=("A", "B"),
+        options_in="listOfValues",
         default="A",
     )
 

@@ -78,7 +78,9 @@ async def test_a_record_is_created_under_the_name_that_the_store_answers_with(
     assert created_fields(job_stack) == [[sent]]
 
 
-@pytest.mark.parametrize(("fact", "taken"), [("label", "erp_cost_center"), (None, "Cost Center")])
+@pytest.mark.parametrize(
+    ("fact", "taken"), [("label", "erp_cost_center"), (None, "Cost Center"), ("fieldName", "Cost Center")]
+)
 async def test_a_refused_name_is_answered_by_the_other_one_and_no_field_is_left_out(
     job_stack: JobStack, fact: str | None, taken: str
 ) -> None:
@@ -95,10 +97,15 @@ async def test_a_refused_name_is_answered_by_the_other_one_and_no_field_is_left_
     assert len(created_fields(job_stack)) == 2
 
 
-async def test_where_names_are_known_a_refusal_has_another_cause(job_stack: JobStack) -> None:
+async def test_a_refused_value_is_no_reason_to_try_the_other_name(job_stack: JobStack) -> None:
     set_up(job_stack)
-    await keep(job_stack, Fact.FIELD_NAME, "fieldName")
-    takes_only(job_stack, "none")
+
+    def create(request: httpx.Request) -> Any:
+        if json.loads(request.content).get("extraFields"):
+            return failure(422, "erp_cost_center is not one of the listed values")
+        return job_stack.record.create(request)
+
+    job_stack.upstream.on("POST /api/v3/io/orders", create)
     await job_stack.webhook()
 
     entry = await job_stack.run_until_finished()
@@ -116,6 +123,36 @@ async def test_a_field_that_is_refused_by_both_names_is_left_out(job_stack: JobS
 
     assert (entry.status, entry.po_number, list(entry.dropped)) == (Status.CREATED, "PO1", ["erp_cost_center"])
     assert created_fields(job_stack) == [["erp_cost_center"], ["Cost Center"], []]
+
+
+@pytest.mark.parametrize("fact", [None, "fieldName", "label"])
+@pytest.mark.parametrize("taken_by", ["fieldName", "label"])
+async def test_a_bad_value_costs_no_other_field_whatever_a_fact_says(
+    job_stack: JobStack, taken_by: str, fact: str | None
+) -> None:
+    if fact:
+        await keep(job_stack, Fact.FIELD_NAME, fact)
+    del job_stack.order["staff_notes"]
+    job_stack.configure(fields=f'{RULE}\n"dept" = {{ value = "bad" }}')
+    dept = {"fieldName": "dept", "labelName": "Department"}
+    job_stack.upstream.on(CONFIGS, {"code": 200, "data": [COST_CENTER, dept], "meta": {}})
+    key = "fieldName" if taken_by == "fieldName" else "labelName"
+
+    def create(request: httpx.Request) -> Any:
+        for row in json.loads(request.content).get("extraFields", []):
+            if row["fieldName"] not in (COST_CENTER[key], dept[key]):
+                return failure(400, f"Extra field {row['fieldName']} does not exist.")
+            if row["fieldValue"] == "bad":
+                return failure(422, f"{row['fieldName']} is not valid")
+        return job_stack.record.create(request)
+
+    job_stack.upstream.on("POST /api/v3/io/orders", create)
+    await job_stack.webhook()
+
+    entry = await job_stack.run_until_finished()
+
+    assert (entry.status, list(entry.dropped)) == (Status.CREATED, ["dept"])
+    assert job_stack.record.fields == {COST_CENTER[key]: "CC-1"}
 
 
 def show_as(job_stack: JobStack, *names: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from service.orders.facts.fact import Fact
 from service.orders.facts.store_facts import Facts
-from service.orders.rehearsal.rehearsal import Schedule
+from service.orders.rehearsal.lines import Schedule
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from tests.fakes.cli import COMMAND, Enrich

@@ -122,6 +122,13 @@ async def test_what_another_version_wrote_is_unknown(redis: ArqRedis, raw: str) 
     await facts.keep(STORE, {Fact.FIELD_NAME: "label"})
 
 
+@pytest.mark.parametrize("value", ['"label"', "1e400", "-1e12", "NaN", "null", "[]", "9" * 400])
+async def test_a_number_that_is_none_is_unknown(redis: ArqRedis, value: str) -> None:
+    raw = f'[[{value}, {{now}}, "rehearse", null]]'.replace("{now}", "9e9")
+    await redis.hset(facts_key(STORE), Fact.CREATE_TAKEN_UNTIL.value, raw)  # type: ignore[misc]
+    assert await Facts(redis).of(STORE) == StoreFacts()
+
+
 async def test_another_process_that_writes_meanwhile_loses_nothing(redis: ArqRedis, clock: StillClock) -> None:
     class Racing(CountingRedis):
         """Another process observes the same between a read and its write, once."""

@@ -16,6 +16,7 @@ from service.orders.facts.fact import Fact, Value
 from service.orders.rehearsal.marked_orders import MarkedOrders
 from service.orders.rehearsal.measurement import Verdict, facts_of
 from service.orders.rehearsal.rehearsal import Rehearsal
+from service.orders.rehearsal.run import Run
 from service.sandbox.app import create_app
 from service.sandbox.demo import DEMO_STORE
 from service.sandbox.options import Options
@@ -90,14 +91,8 @@ async def world(store: dict[str, Any] | None = None, **options: Any) -> AsyncIte
         api.timeout_s = 60.0
         made = World.__new__(World)
         orders = MarkedOrders(api, ADA, sleep=lambda seconds: made.sleep(seconds))
-        rehearsal = Rehearsal(
-            api,
-            orders,
-            watch=None,
-            no_watch="no worker is running",
-            sleep=lambda seconds: made.sleep(seconds),
-            report=lambda step: made.steps.append(step),
-        )
+        run = Run(api, orders, sleep=lambda seconds: made.sleep(seconds), report=lambda step: made.steps.append(step))
+        rehearsal = Rehearsal(run, watch=None, no_watch="no worker is running")
         made.__init__(clock, sandbox, api, orders, rehearsal)  # type: ignore[misc]
         yield made
 
@@ -134,6 +129,11 @@ PROFILES: dict[str, tuple[dict[str, Any], dict[str, str], dict[Fact, Value]]] = 
         {"extra_field_shown_by": "label", "list_extra_fields": "missing", "dropdown_options_in": "valueConfig"},
         {NAMES: "by label", LIST: "missing", OPTIONS: "valueConfig"},
         {Fact.FIELD_NAME: "label", Fact.LIST_EXTRA_FIELDS: "missing", Fact.DROPDOWN_OPTIONS: "valueConfig"},
+    ),
+    "labels are wanted": (
+        {"extra_field_shown_by": "label", "extra_field_taken_by": "label", "late_create": "accepted"},
+        {NAMES: "by label only: fieldNames are refused", UPDATE: "deletes the others", LAST: "still there"},
+        {Fact.FIELD_NAME: "label"},
     ),
     "rows with empty fields, no options, no quota headers, odd answers": (
         {
