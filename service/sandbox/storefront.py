@@ -59,6 +59,12 @@ class Storefront:
             self._set_status(store, order, edit.status_id, is_told=not edit.drop_webhook)
         self._order_changed(store, order, is_told=not edit.drop_webhook)
 
+    def tell_of_change(self, store: Store, order: Order, status_id: int) -> None:
+        """Send the webhook of an order that was changed, after setting its status."""
+        if status_id != order.document["status_id"]:
+            self._set_status(store, order, status_id, is_told=True)
+        self._order_changed(store, order, is_told=True)
+
     def write_metafield(
         self, store: Store, order: Order, namespace: str, key: str, value: str | None, *, is_told: bool = True
     ) -> None:

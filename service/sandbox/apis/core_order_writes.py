@@ -61,7 +61,7 @@ def _update(call: Call, storefront: Storefront) -> Done:
     }
     order.document.update(changes)
     order.modified_at = call.now
-    storefront.change_status(call.store, order, _status(fields, order.document["status_id"]))
+    storefront.tell_of_change(call.store, order, _status(fields, order.document["status_id"]))
     return Done(order_document_of(call, order))
 
 

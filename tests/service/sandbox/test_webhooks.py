@@ -137,22 +137,6 @@ async def test_a_webhook_is_signed_and_contains_only_ids(sandbox: RunningSandbox
     assert delivery.headers["content-type"] == "application/json"
 
 
-async def test_a_new_company_user_is_told_to_the_hooks_of_that_scope(
-    sandbox: RunningSandbox, receiver: Receiver
-) -> None:
-    await hook(sandbox, receiver.url, scope="store/order/*")
-    await hook(sandbox, receiver.url, scope="store/company/user/created")
-
-    await sandbox.add_user(199, 5001)
-    await receiver.deliveries(1)
-    await sandbox.place_order()
-    await receiver.deliveries(2)
-
-    told, ordered = (verified(delivery) for delivery in receiver.got)
-    assert (told["scope"], told["data"]) == ("store/company/user/created", {"company_id": 5001, "user_id": 9_000_199})
-    assert ordered["scope"] == "store/order/created"
-
-
 async def test_during_a_rotation_both_secrets_sign(sandbox: RunningSandbox, receiver: Receiver) -> None:
     await hook(sandbox, receiver.url)
     await sandbox.put_store(client_secret=["old", "new"])
