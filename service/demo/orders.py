@@ -33,13 +33,22 @@ match = '\bPO[\s#:]+([A-Z0-9-]+)'
 "Account No"  = {{ from = 'company.extraFields."ERP Account"', required = true }}
 """
 
-ADA, CLEO, EVE, ZOE, GUEST = 101, 103, 105, 199, 0
+ADA, CLEO, EVE, SUE, ZOE, GUEST = 101, 103, 105, 150, 199, 0
 _ACCOUNTS = {ADA: "ERP-10001", CLEO: "ERP-10002", EVE: "ERP-10003"}
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """What staff or an app do with the order so many seconds after it: a write to the sandbox's control API."""
+
+    after_s: float
+    path: str
+    write: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class DemoOrder:
-    """One order: how it is placed, and the outcome and record that are expected."""
+    """One order: how it is placed, what happens to it later, and the outcome and record that are expected."""
 
     kind: str
     placement: dict[str, Any]
@@ -47,11 +56,12 @@ class DemoOrder:
     reason: str | None = None
     po_number: str = ""
     fields: dict[str, str] = field(default_factory=dict)
+    later: Later | None = None
 
 
 def demo_orders(count: int) -> Iterator[DemoOrder]:
     """Generate ``count`` orders: each rare kind once, as early as possible, between the usual kinds."""
-    rare = [late, incomplete, guest, no_company, duplicate]
+    rare = [late, super_admin, changed_later, incomplete, late_metafield, guest, subsidiary, no_company, duplicate]
     usual = cycle([form_field, metafield, comment, no_po])
     for number in range(count):
         po_number = f"{4700 + number}-D"
@@ -128,6 +138,52 @@ def late(po_number: str) -> DemoOrder:
     return DemoOrder(
         "its webhook is 15 s late",
         {"customer_id": EVE, "delay_webhook": 15.0, **_form_field(po_number)},
+        outcome=Status.UPDATED,
+        po_number=po_number,
+        fields=_fields(EVE),
+    )
+
+
+def late_metafield(po_number: str) -> DemoOrder:
+    """An app writes the PO as a metafield of the order two seconds after it: it is in the create."""
+    return DemoOrder(
+        "PO from an app 2 s later",
+        {"customer_id": EVE},
+        later=Later(2.0, "/metafields", {"metafields": {"checkout": {"po_number": f"PO {po_number}"}}}),
+        po_number=po_number,
+        fields=_fields(EVE),
+    )
+
+
+def changed_later(po_number: str) -> DemoOrder:
+    """Staff correct the ship window in the order's comment after it was enriched."""
+    message = "PO {}, ship:{}"
+    return DemoOrder(
+        "comment corrected later",
+        {"customer_id": CLEO, "customer_message": message.format(po_number, "2026-W05")},
+        later=Later(8.0, "", {"customer_message": message.format(po_number, "2026-W07")}),
+        outcome=Status.UPDATED,
+        po_number=po_number,
+        fields=_fields(CLEO, **{"Ship Window": "2026-W07"}),
+    )
+
+
+def super_admin(po_number: str) -> DemoOrder:
+    """A Super Admin orders for a Company: only the record tells which, so its account number is written then."""
+    return DemoOrder(
+        "a Super Admin's order",
+        {"customer_id": SUE, "company_id": 5002, **_form_field(po_number)},
+        outcome=Status.UPDATED,
+        po_number=po_number,
+        fields=_fields(CLEO),
+    )
+
+
+def subsidiary(po_number: str) -> DemoOrder:
+    """The buyer's order is for another Company than the buyer's own: the account number follows the record."""
+    return DemoOrder(
+        "for a subsidiary",
+        {"customer_id": ADA, "company_id": 5003, **_form_field(po_number)},
         outcome=Status.UPDATED,
         po_number=po_number,
         fields=_fields(EVE),

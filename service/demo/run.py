@@ -16,7 +16,7 @@ from service import hooks
 from service.bigcommerce import Account, StoreApi, Transport
 from service.bigcommerce.connection_pool import http_client
 from service.configuration import load_configuration
-from service.demo.orders import STORES_FILE, DemoOrder, demo_orders
+from service.demo.orders import STORES_FILE, DemoOrder, Later, demo_orders
 from service.errors import EnrichError
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.ledger import Ledger
@@ -53,8 +53,10 @@ class Placed:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the order has its outcome."""
-        return self.entry is not None and self.entry.status.is_final
+        """Whether the order has its outcome. One that changes later has it after the change."""
+        if self.entry is None or not self.entry.status.is_final:
+            return False
+        return self.demo.later is None or self.entry.status is self.demo.outcome
 
     @property
     def age_at_create(self) -> float | None:
@@ -84,7 +86,7 @@ async def run(count: int, rate: float, folder: Path, on_progress: Callable[[list
     async with _processes(folder) as addresses, _client(base_url=addresses.sandbox) as sandbox:
         placed: list[Placed] = []
         async with asyncio.TaskGroup() as group, connect(addresses.redis) as redis:
-            placing = group.create_task(_place(count, rate, sandbox, placed))
+            placing = group.create_task(_place(count, rate, sandbox, placed, group))
             ledger = Ledger(redis)
             deadline = time.monotonic() + count / rate + TIMEOUT_S
             while not (placing.done() and all(order.is_finished for order in placed)):
@@ -127,13 +129,23 @@ def _deviations(order: Placed, seen: dict[str, Any]) -> list[str]:
     return found
 
 
-async def _place(count: int, rate: float, sandbox: httpx.AsyncClient, placed: list[Placed]) -> None:
+async def _place(
+    count: int, rate: float, sandbox: httpx.AsyncClient, placed: list[Placed], group: asyncio.TaskGroup
+) -> None:
     started = time.monotonic()
     for number, demo in enumerate(demo_orders(count)):
         await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
         answer = await sandbox.post(f"/sandbox/stores/{STORE}/orders", json=demo.placement)
         answer.raise_for_status()
         placed.append(Placed(answer.json()["id"], demo))
+        if demo.later:
+            group.create_task(_change(sandbox, placed[-1].order_id, demo.later))
+
+
+async def _change(sandbox: httpx.AsyncClient, order_id: int, later: Later) -> None:
+    await asyncio.sleep(later.after_s)
+    url = f"/sandbox/stores/{STORE}/orders/{order_id}{later.path}"
+    (await sandbox.put(url, json=later.write)).raise_for_status()
 
 
 @asynccontextmanager
