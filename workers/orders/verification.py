@@ -275,8 +275,10 @@ class Verifier:
 
 def is_company_unproven(entry: Entry, company_id: int) -> bool:
     """Whether a finished order's values came from another Company than this one, or that was never verified."""
+    if entry.verified is False and entry.record_company_id != company_id:
+        return True  # not verified for want of a Company; what else is not as sent stays so, and is not tried again
     # An order that was written by an older version has no Company noted.
-    return entry.verified is False or entry.company_id not in (None, company_id)
+    return entry.company_id not in (None, company_id)
 
 
 def _is_repairable(entry: Entry) -> bool:

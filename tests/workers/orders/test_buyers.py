@@ -424,6 +424,11 @@ def test_which_finished_orders_are_looked_at_for_their_company(
     assert is_company_unproven(entry, shown) is unproven
 
 
+def test_an_order_that_is_unverified_for_another_reason_is_not_tried_again_and_again() -> None:
+    entry = Entry("sandbox", 1001, status=Status.CREATED, verified=False, company_id=5001, record_company_id=5001)
+    assert not is_company_unproven(entry, 5001)
+
+
 async def test_company_that_changes_after_the_verification_is_noticed_by_the_next_one(open_people: OpenPeople) -> None:
     people = await open_people(REQUIRED)
     order_id = await people.place(ADA)
