@@ -32,7 +32,7 @@ test: $(READY)  ## Run all tests, and say how long they took
 	echo "make test took $$(($$(date +%s) - began)) s"; exit $$result
 
 chaos: $(READY)  ## Kill, freeze and break everything while orders come in; about 30 minutes
-	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos
+	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos tests/integration
 
 SEED    ?= 1
 SECONDS ?= 60

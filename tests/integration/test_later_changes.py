@@ -57,6 +57,7 @@ async def test_later_values_are_carried_to_the_record(tmp_path: Path) -> None:
         assert (await deployment.sandbox.order(order_id))["updates"] == before
 
 
+@pytest.mark.chaos
 async def test_fresh_orders_do_not_notice_that_an_erp_touches_hundreds(tmp_path: Path) -> None:
     async with deployed(tmp_path, rules=RULES) as deployment:
         hook = {

@@ -12,7 +12,7 @@ from service.orders.state.order_entry import Entry, Status
 from tests.chaos.load_generator import until
 from tests.fakes.deployment import Deployment, deployed
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(120)]
 
 RULES = r"""
 [stores.{store}]
