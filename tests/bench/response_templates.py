@@ -128,6 +128,7 @@ ORDER, ORDER_WHOLE = _order(whole=False), _order(whole=True)
 ROW = _row()
 B2B_LIST = _template(_b2b_list(["@rows"], "@total", "@limit", "@offset"))
 CONFIGS = json.dumps(_b2b_list([_config(ACCOUNT_FIELD)], 1, 200, 0)).encode()
+NO_SUPER_ADMINS = json.dumps(_b2b_list([], 0, 250, 0)).encode()
 _ALL_HOOKS = [_hook(1, "store/order/created"), _hook(2, "store/order/statusUpdated")]
 _PAGINATION = {"total": 2, "count": 2, "per_page": 250, "current_page": 1, "total_pages": 1}
 HOOKS = {

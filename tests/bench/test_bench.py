@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -92,6 +93,13 @@ async def test_webhooks_and_configs_are_in_order(api: StoreApi) -> None:
     }
     assert await read_blocked_domains(api.core) == {}
     assert [config.field_name for config in await api.b2b.extra_field_configs()] == [ACCOUNT_FIELD]
+
+
+async def test_no_order_is_modified_and_nobody_is_a_super_admin(api: StoreApi) -> None:
+    await api.core.order(7)
+
+    assert await api.core.orders(min_date_modified=datetime.now(UTC)) == []
+    assert not await api.b2b.super_admin_ids()
 
 
 async def test_quota_of_both_apis_does_not_limit(api: StoreApi) -> None:

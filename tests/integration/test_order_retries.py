@@ -70,7 +70,7 @@ async def test_a_buyer_who_joins_a_company_has_all_orders_enriched(tmp_path: Pat
     ("follow", "words", "expected"),
     [
         ("24h", ["{order_id}"], (Status.WAITING, "value", "Account No")),
-        ("0s", ["--reason", "account no"], (Status.FAILED, "Account No", None)),
+        pytest.param("0s", ["--reason", "account no"], (Status.FAILED, "Account No", None), marks=pytest.mark.chaos),
     ],
 )
 async def test_an_order_without_a_required_value_is_enriched_after_the_cause_was_fixed(

@@ -9,7 +9,7 @@ import pytest
 from service.orders.state.order_entry import Status
 from tests.fakes.deployment import Deployment, deployed, outcomes
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
 YEARS_S = 7 * 365 * 86_400.0
 HOUR_S = 3600.0
