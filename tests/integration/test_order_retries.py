@@ -37,6 +37,7 @@ async def join(deployment: Deployment) -> None:
     )
 
 
+@pytest.mark.chaos
 async def test_a_buyer_who_joins_a_company_has_all_orders_enriched(tmp_path: Path) -> None:
     async with deployed(tmp_path) as deployment:
         old = await deployment.place(1, customer_id=BUYER, age=86_400.0)

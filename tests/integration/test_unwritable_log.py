@@ -151,7 +151,8 @@ async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("kind", [pytest.param(FullDisk, marks=pytest.mark.chaos), NonBlockingPipe])
+@pytest.mark.chaos
+@pytest.mark.parametrize("kind", [FullDisk, NonBlockingPipe])
 async def test_orders_are_enriched_while_stdout_cannot_be_written_and_redis_is_away(
     tmp_path: Path, kind: Callable[..., Any]
 ) -> None:
