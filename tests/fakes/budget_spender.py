@@ -10,6 +10,9 @@ from service.bigcommerce.quota_headers import Quota
 from service.errors import OutOfBudget
 from tests.fakes.sandbox import StillClock
 
+CREATE, VERIFY_MANY, VERIFY, RECOVER, BACKGROUND = Priority
+LOWER = (VERIFY_MANY, VERIFY, RECOVER, BACKGROUND)
+
 
 @dataclass(frozen=True, slots=True)
 class Spender:

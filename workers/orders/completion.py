@@ -9,8 +9,7 @@ from service.orders.facts.learning import learn_from_finished
 from service.orders.state.changed_orders import Change
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.skipped_orders import first_check_in
-from service.redis.client import TRANSIENT_ERRORS
-from service.transient_retry import call_with_retry
+from workers.backoff import retry_redis
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished
 from workers.resources import Resources
@@ -24,9 +23,6 @@ REVERIFY_MERGED_AFTER_S = 60.0
 KEPT_S = 30 * 86_400.0
 """The ledger keeps entries for so long."""
 
-# How long Redis errors are retried. After that the whole attempt is made again.
-FINISH_TIMEOUT_S = 2.0
-
 
 async def finish(resources: Resources, entry: Entry, finished: Finished) -> None:
     """Finish the order: store its outcome, log the canonical line, and schedule re-verification of what we wrote."""
@@ -37,12 +33,8 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     age_s = resources.transport.upstream_clock.now() - created if created is not None else 0.0
     check_skipped_in = first_check_in(entry, age_s)
     # If only the answer got lost, the order is finished and no later attempt would log it.
-    await call_with_retry(
-        lambda: resources.transitions.finish(entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in),
-        on=TRANSIENT_ERRORS,
-        at_most_s=FINISH_TIMEOUT_S,
-        wait_initial=0.05,
-        wait_max=0.5,
+    await retry_redis(
+        lambda: resources.transitions.finish(entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in)
     )
     await _mark_for_record(resources, entry)
     log_finished(entry)
@@ -56,13 +48,7 @@ async def _mark_for_record(resources: Resources, entry: Entry) -> None:
     if configured is None or not configured.rules.needs.record or entry.follows:
         return
     if entry.status.is_written or entry.status is Status.UNCHANGED or entry.reason == "no_values":
-        await call_with_retry(
-            lambda: resources.changed.mark(entry.store, entry.order_id, Change.RECORD, follow_s=KEPT_S),
-            on=TRANSIENT_ERRORS,
-            at_most_s=FINISH_TIMEOUT_S,
-            wait_initial=0.05,
-            wait_max=0.5,
-        )
+        await retry_redis(lambda: resources.changed.mark(entry.store, entry.order_id, Change.RECORD, follow_s=KEPT_S))
 
 
 def _count(resources: Resources, entry: Entry) -> None:

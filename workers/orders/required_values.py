@@ -7,8 +7,7 @@ in case nothing tells. When the store's ``follow`` is over, it fails.
 from service.orders.create_window import Window
 from service.orders.state.order_entry import Entry, Status
 from service.orders.values.required import fails_at
-from service.redis.client import TRANSIENT_ERRORS
-from service.transient_retry import call_with_retry
+from workers.backoff import retry_redis
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import AwaitingRequired, Finished
 from workers.resources import Resources
@@ -19,9 +18,6 @@ LONGEST_PAUSE_S = 900.0
 
 CLOSED_S = 0.05
 """The attempt at the end of the window is due so much later: it must find the window closed."""
-
-# How long Redis errors are retried. After that the whole attempt is made again.
-WAIT_TIMEOUT_S = 2.0
 
 
 def without_value(rule: str, window: Window, *, now: float, follow_s: float) -> AwaitingRequired | Finished:
@@ -44,12 +40,8 @@ async def await_value(resources: Resources, entry: Entry, awaiting: AwaitingRequ
     """
     is_news = awaiting.is_window_closed and not entry.wait_logged
     entry.wait_logged |= is_news
-    waits = await call_with_retry(
-        lambda: resources.transitions.await_value(entry, awaiting.rule, retry_in=awaiting.seconds),
-        on=TRANSIENT_ERRORS,
-        at_most_s=WAIT_TIMEOUT_S,
-        wait_initial=0.05,
-        wait_max=0.5,
+    waits = await retry_redis(
+        lambda: resources.transitions.await_value(entry, awaiting.rule, retry_in=awaiting.seconds)
     )
     if not waits:
         entry.wait_logged &= not is_news

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from arq import ArqRedis
 
-from service.bigcommerce import StoreApi
+from service.bigcommerce import Budget, StoreApi
 from service.redis.client import connect
+from tests.fakes.budget_spender import Spender
+from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import FakeUpstream, store_api
 
 
@@ -27,3 +29,15 @@ async def api(upstream: FakeUpstream) -> AsyncIterator[StoreApi]:
 async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
     async with connect(redis_url) as client:
         yield client
+
+
+@pytest.fixture
+def spender(redis: ArqRedis) -> Spender:
+    clock = StillClock()
+    return Spender(clock, Budget(redis, clock=clock))
+
+
+@pytest.fixture
+def other_spender(spender: Spender, redis: ArqRedis) -> Spender:
+    """Another process for the same store."""
+    return Spender(spender.clock, Budget(redis, clock=spender.clock))

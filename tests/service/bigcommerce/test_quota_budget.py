@@ -10,25 +10,9 @@ from service.bigcommerce import Api, Budget, BudgetState, Priority
 from service.bigcommerce.quota_budget import KEEP_S
 from service.errors import OutOfBudget
 from service.redis.client import connect
-from tests.fakes.budget_spender import Spender, known_window, quota
+from tests.fakes.budget_spender import BACKGROUND, CREATE, LOWER, RECOVER, VERIFY, Spender, known_window, quota
 from tests.fakes.redis_server import running_redis
 from tests.fakes.sandbox import StillClock
-
-CREATE, VERIFY_MANY, VERIFY, RECOVER, BACKGROUND = Priority
-LOWER = (VERIFY_MANY, VERIFY, RECOVER, BACKGROUND)
-
-
-@pytest.fixture
-def spender(redis: ArqRedis) -> Spender:
-    clock = StillClock()
-    return Spender(clock, Budget(redis, clock=clock))
-
-
-@pytest.fixture
-def other_spender(spender: Spender, redis: ArqRedis) -> Spender:
-    """Another process for the same store."""
-    return Spender(spender.clock, Budget(redis, clock=spender.clock))
-
 
 # How much a store can spend
 

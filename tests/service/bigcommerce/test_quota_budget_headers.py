@@ -3,25 +3,8 @@
 import pytest
 from arq import ArqRedis
 
-from service.bigcommerce import Budget, Priority
 from service.bigcommerce.quota_headers import Quota
 from tests.fakes.budget_spender import Spender, known_window, quota
-from tests.fakes.sandbox import StillClock
-
-CREATE, VERIFY_MANY, VERIFY, RECOVER, BACKGROUND = Priority
-LOWER = (VERIFY_MANY, VERIFY, RECOVER, BACKGROUND)
-
-
-@pytest.fixture
-def spender(redis: ArqRedis) -> Spender:
-    clock = StillClock()
-    return Spender(clock, Budget(redis, clock=clock))
-
-
-@pytest.fixture
-def other_spender(spender: Spender, redis: ArqRedis) -> Spender:
-    """Another process for the same store."""
-    return Spender(spender.clock, Budget(redis, clock=spender.clock))
 
 
 async def test_an_answer_replaces_a_guess(spender: Spender) -> None:

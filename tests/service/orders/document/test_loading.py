@@ -13,6 +13,7 @@ from service.errors import NotFound, TryAgain
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_order, read_people
 from service.rules import Needs
+from tests.fakes.loader_stack import NOTHING
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
 from tests.fakes.upstream import FakeUpstream, store_api
 
@@ -24,15 +25,6 @@ EVERYTHING = Needs(
     customer_form_fields=True,
     user=True,
     company=True,
-)
-NOTHING = Needs(
-    consignments=False,
-    metafields=False,
-    customer=False,
-    customer_attributes=False,
-    customer_form_fields=False,
-    user=False,
-    company=False,
 )
 ADA, ZOE = 101, 199
 
