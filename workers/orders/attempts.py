@@ -209,10 +209,10 @@ class Jobs:
         configured = self._resources.configuration.stores.get(entry.store)
         if configured is None:
             return await self._apply(entry, RetryLater("the store is not in the stores file"))
-        await self._resources.rules_archive.keep(entry.store, configured.rules)
         while True:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 result = await self._lifecycle(ctx, entry, configured).run()
+            await self._resources.rules_archive.keep(entry.store, configured.rules)  # not before: a Create cannot wait
             if not isinstance(result, AwaitingStatus | AwaitingRequired):
                 return await self._apply(entry, result)
             if await self._wait(entry, result):
