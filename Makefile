@@ -39,7 +39,7 @@ SECONDS ?= 60
 
 storm: $(READY)  ## Run one storm of make chaos again: make storm SEED=7 SECONDS=60
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --storm-seed $(SEED) --storm-seconds $(SECONDS) \
-		tests/chaos/test_storms.py -k a_storm
+		tests/chaos/storms/test_storms.py -k a_storm
 
 bench: $(BENCH_READY)  ## Measure throughput, latency and memory; about 9 minutes on an idle machine
 	$(BIN)/python -m tests.bench

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-from tests.fakes.redis_server import redis_url, shared_redis
+from tests.fakes.redis.server import redis_url, shared_redis
 
 __all__ = ["redis_url", "shared_redis"]
 

@@ -13,21 +13,21 @@ from service.bigcommerce.quota_budget import Budget
 from service.configuration import Configuration
 from service.metrics import WorkerMetrics
 from service.orders.facts.store_facts import Facts
-from service.orders.state.changed_orders import ChangedOrders
 from service.orders.state.clocks import RedisClock, steady_clock
-from service.orders.state.credentials_breaker import Breaker
-from service.orders.state.due_orders import DueOrders
 from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
-from service.orders.state.late_orders import LateOrders
 from service.orders.state.ledger import Ledger
+from service.orders.state.per_store.credentials_breaker import Breaker
+from service.orders.state.per_store.rules_archive import RulesArchive
+from service.orders.state.per_store.store_history import StoreHistory
+from service.orders.state.per_store.super_admins import SuperAdminBook
 from service.orders.state.queue import Queue
-from service.orders.state.rules_archive import RulesArchive
-from service.orders.state.skipped_orders import SkippedOrders
-from service.orders.state.store_history import StoreHistory
-from service.orders.state.super_admins import SuperAdminBook
 from service.orders.state.transitions import Transitions
-from service.orders.state.waiting_orders import WaitingOrders
+from service.orders.state.worklists.changed_orders import ChangedOrders
+from service.orders.state.worklists.due_orders import DueOrders
+from service.orders.state.worklists.late_orders import LateOrders
+from service.orders.state.worklists.skipped_orders import SkippedOrders
+from service.orders.state.worklists.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS, connect
 from workers.tracing import Tracer, open_tracer
 

@@ -51,11 +51,11 @@ from workers.clock_skew import keep_time
 from workers.job_leases import LeasedWorker, store_of
 from workers.metrics_server import serve_metrics
 from workers.orders.attempts import Jobs
+from workers.orders.buyers.skipped_buyers import SkippedBuyers
 from workers.orders.follow import Follower
-from workers.orders.late_values import LateValuePoller
-from workers.orders.skipped_buyers import SkippedBuyers
 from workers.orders.verification import Verifier
-from workers.orders.waiting_orders import WaitingOrdersWaker
+from workers.orders.waiting.late_values import LateValuePoller
+from workers.orders.waiting.waiting_orders import WaitingOrdersWaker
 from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler

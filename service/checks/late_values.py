@@ -5,7 +5,7 @@ from redis.exceptions import RedisError
 
 from service.checks.findings import Finding, Level
 from service.configuration import ConfiguredStore
-from service.orders.state.late_orders import MAX_MISSES, SAMPLE, LateOrders
+from service.orders.state.worklists.late_orders import MAX_MISSES, SAMPLE, LateOrders
 
 
 async def check_late_values(redis: Redis | None, configured: ConfiguredStore) -> list[Finding]:

@@ -5,7 +5,7 @@ from redis.exceptions import RedisError
 
 from service.checks.findings import Finding, Level, counted
 from service.orders.state.clocks import redis_time
-from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
+from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 
 _SUBJECT = "Super Admins"
 _COST = "Until they are read, a Create is sent for the orders of shoppers of no Company, too."

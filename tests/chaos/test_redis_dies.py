@@ -9,7 +9,7 @@ from service.orders.state.queue import PATIENCE_S
 from tests.chaos.figures import Report
 from tests.chaos.load_generator import PLENTY, LoadGenerator, until
 from tests.fakes.deployment import deployed
-from tests.fakes.redis_sentinel import running_redis_with_sentinels
+from tests.fakes.redis.sentinel import running_redis_with_sentinels
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 

@@ -15,7 +15,7 @@ from tests.fakes.deployment import Deployment, deployed
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 # Reconciles every 5 s, polls every 0.5 s, checks the webhooks every second.
-QUICK = "tests.fakes.quick_worker"
+QUICK = "tests.fakes.processes.quick_worker"
 
 
 def sources(outcomes: Sequence[Outcome]) -> dict[int, str | None]:

@@ -21,7 +21,7 @@ from service.orders.state.queue import Queue
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
-from tests.fakes.redis_server import RedisServer, running_redis
+from tests.fakes.redis.server import RedisServer, running_redis
 from tests.fakes.sandbox import RunningSandbox, kept_port, running_sandbox
 
 HOST = "127.0.0.1"

@@ -7,7 +7,7 @@ import pytest
 
 from service.bigcommerce.clients.hooks import COMPANY_USER_CREATED
 from service.orders.state.order_entry import Entry, Status
-from service.orders.state.super_admins import SuperAdminBook
+from service.orders.state.per_store.super_admins import SuperAdminBook
 from service.redis.client import connect
 from tests.fakes.deployment import ZOE, Deployment, deployed
 

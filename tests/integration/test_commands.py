@@ -18,7 +18,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.fakes.deployment import RULES, Process
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 from tests.fakes.sandbox import kept_port
 
 pytestmark = pytest.mark.integration

@@ -17,7 +17,7 @@ from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
-from tests.fakes.redis_failover import redis_on_tcp
+from tests.fakes.redis.failover import redis_on_tcp
 
 NOW = 1_700_000_000.0
 

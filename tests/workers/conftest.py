@@ -13,10 +13,10 @@ from service.bigcommerce import Transport
 from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
-from tests.fakes.job_stack import job_stack
 from tests.fakes.sandbox import StillClock, called_sandbox
-from tests.workers.stack import OpenStack, Stack
-from tests.workers.verifier_stack import VerifierStack
+from tests.fakes.stacks.job_stack import job_stack
+from tests.workers.stacks.stack import OpenStack, Stack
+from tests.workers.stacks.verifier_stack import VerifierStack
 
 __all__ = ["job_stack"]
 

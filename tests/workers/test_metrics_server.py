@@ -14,7 +14,7 @@ from service import logs
 from service.configuration import load_configuration
 from service.gauges import State
 from service.orders.state.order_entry import Entry, Stage, Status
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 from tests.fakes.sandbox import free_port
 from workers.metrics_server import serve_metrics
 from workers.orders import completion

@@ -11,7 +11,7 @@ from service.configuration import Configuration, load_configuration
 from service.configuration.reloading import Changes
 from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, READ_SUPER_ADMINS, RECONCILE
 from service.orders.state.order_entry import Status
-from tests.fakes.job_stack import STORES, JobStack
+from tests.fakes.stacks.job_stack import STORES, JobStack
 from tests.fakes.upstream import STORE_HASH
 from workers import worker_process
 

@@ -12,7 +12,7 @@ from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.queue import EnqueueResult, Queue
 from service.process.task_cancellation import cancel_and_wait
 from service.redis.client import connect
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 from workers.wakeups import listen_for_wakeups
 
 

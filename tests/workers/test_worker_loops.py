@@ -15,7 +15,7 @@ import pytest
 
 from service.orders.state.job_kinds import WINDOW
 from tests.fakes.cli import STORES
-from tests.fakes.redis_server import RedisServer, running_redis
+from tests.fakes.redis.server import RedisServer, running_redis
 from tests.fakes.sandbox import kept_port
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from service.orders.state.job_kinds import PROBE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import parked_key, reverify_key, verify_key
 from service.process.task_cancellation import cancel_and_wait
-from tests.fakes.job_stack import JobStack
+from tests.fakes.stacks.job_stack import JobStack
 from workers import worker_process
 
 

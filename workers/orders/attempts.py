@@ -19,19 +19,18 @@ from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache, Locks
-from service.orders.state.credentials_breaker import LONGEST_PROBE_S
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.credentials_breaker import LONGEST_PROBE_S
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
-from service.orders.state.waiting_orders import POLL
+from service.orders.state.worklists.waiting_orders import POLL
 from service.redis.client import TRANSIENT_ERRORS
 from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
 from workers.job_leases import LeaseLost
-from workers.orders import completion, settling
-from workers.orders.buyers import Buyer
+from workers.orders import completion
+from workers.orders.buyers.buyer import Buyer
 from workers.orders.lifecycle import Lifecycle
 from workers.orders.order_log import log_retry_later
-from workers.orders.required_values import await_value
 from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
@@ -44,6 +43,8 @@ from workers.orders.result_types import (
     Written,
 )
 from workers.orders.verification import VERIFY_AFTER_S
+from workers.orders.waiting import settling
+from workers.orders.waiting.required_values import await_value
 from workers.resources import Resources
 
 log = structlog.get_logger()

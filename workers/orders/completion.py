@@ -6,9 +6,9 @@ from service.errors import CredentialsRefused
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.facts.learning import learn_from_finished
-from service.orders.state.changed_orders import Change
 from service.orders.state.order_entry import Entry, Stage, Status
-from service.orders.state.skipped_orders import first_check_in
+from service.orders.state.worklists.changed_orders import Change
+from service.orders.state.worklists.skipped_orders import first_check_in
 from workers.backoff import retry_redis
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished

@@ -12,7 +12,7 @@ from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import PO_NUMBER
 from service.rules import Given
-from workers.orders.company_values import values_of
+from workers.orders.buyers.company_values import values_of
 
 log = structlog.get_logger()
 

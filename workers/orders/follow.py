@@ -1,9 +1,9 @@
 """Follows later changes of ended orders: reads what has changed, and has the record updated if a value has.
 
 Staff fill in an order's external id, an app writes its metafield an hour late: a webhook, or the list of modified
-orders, marks the order (``service.orders.state.changed_orders``). One job a store reads all that are due, together and
-at the lowest class of the quota. Equal values cost no call to B2B Edition. What replaces what is decided in
-``service.rules.later_changes`` (the sources of a value) and ``service.orders.values.merge`` (whose it is).
+orders, marks the order (``service.orders.state.worklists.changed_orders``). One job a store reads all that are due,
+together and at the lowest class of the quota. Equal values cost no call to B2B Edition. What replaces what is decided
+in ``service.rules.later_changes`` (the sources of a value) and ``service.orders.values.merge`` (whose it is).
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache, Locks
 from service.orders.document.loading import Document, NoCompanyUser, by_name, read_people
 from service.orders.document.sources import read_sources
-from service.orders.state.changed_orders import Change, ChangedOrder
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.worklists.changed_orders import Change, ChangedOrder
 from service.orders.values.merge import PO_NUMBER
 from service.orders.values.record_root import without_own_values
 from service.orders.values.skip import skip_reason

@@ -43,7 +43,7 @@ from typing import Any, Protocol
 
 from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
+from service.bigcommerce.models import ExtraFieldConfig, Record, to_int
 from service.configuration import ConfiguredStore
 from service.errors import (
     AlreadyExists,
@@ -61,37 +61,25 @@ from service.orders.document.sources import read_sources
 from service.orders.facts.fact import Fact
 from service.orders.facts.learning import learn_from_update
 from service.orders.facts.store_facts import Facts
-from service.orders.state.late_orders import LateOrders
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.store_history import StoreHistory
 from service.orders.state.queue import BACKFILL
-from service.orders.state.store_history import StoreHistory
 from service.orders.state.transitions import Transitions
-from service.orders.values.field_names import FieldNames
+from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.values.merge import merge, shows_all, shows_any
 from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import (
     ResolvedValues,
-    droppable_fields,
     duplicate_fields,
-    fields_to_blame,
-    missing_required_field,
-    named_fields,
     read_configs,
     required_defaults,
     resolve_values,
     validate_evaluation,
 )
 from service.rules import Evaluation, given_by, keep_earlier
-from workers.orders.buyers import Buyer, Standing, says_no_company_user
-from workers.orders.company_values import awaits_company, company_rules, note_company, values_of
-from workers.orders.create_turns import CreateTurns
+from workers.orders.buyers.buyer import Buyer, Standing, says_no_company_user
+from workers.orders.buyers.company_values import awaits_company, company_rules, note_company, values_of
 from workers.orders.entry_notes import followed_values, given_of, note_answered, note_dropped, note_kept, note_sending
-from workers.orders.field_naming import FieldNaming
-from workers.orders.invoice_payment import is_invoice_payment
-from workers.orders.late_values import MIN_WAIT_S, digest
-from workers.orders.missing_record import before_late_create, may_still_come, note_late_create, record_missing
-from workers.orders.order_date import date_order
-from workers.orders.required_values import without_value
 from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
@@ -102,10 +90,14 @@ from workers.orders.result_types import (
     RetryLater,
     Written,
 )
+from workers.orders.steps.draft import Draft
+from workers.orders.steps.invoice_payment import is_invoice_payment
+from workers.orders.steps.missing_record import before_late_create, may_still_come, note_late_create, record_missing
+from workers.orders.steps.order_date import date_order
+from workers.orders.steps.refused_values import Next, after_refused_values
+from workers.orders.waiting.late_values import await_values
+from workers.orders.waiting.required_values import without_value
 from workers.orders.window_retry import WindowRetry
-
-DUPLICATE = "another order has this value already, and BigCommerce takes each value of this field only once."
-"""Why the value of a unique field is left out."""
 
 RECORD_AFTER_S = 1.0
 """B2B Edition makes its own record about when the window closes."""
@@ -146,6 +138,7 @@ class Lifecycle:
     ) -> None:
         """``ensure_lease`` is awaited before each call. It raises when another worker has the order now."""
         self.entry = entry
+        self._configured = configured
         self._store = configured.store
         self._rules = configured.rules
         self._api = api
@@ -156,23 +149,17 @@ class Lifecycle:
         self._late = late
         self._history = history
         self._facts = facts
-        self._naming = FieldNaming()
+        self._draft = Draft()
         self._buyer = buyer
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
         self._document: Document = {}
-        self._values = Values(None, {})
-        self._update_values = self._values
-        self._configs: list[ExtraFieldConfig] = []
-        self._configs_refreshed = False
-        self._not_carried: set[str] = set()
-        self._sends_defaults = False
         self._creates_late = False  # Create is sent though the window has closed, or may have
         self._needs_company = False
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
-        self._naming.begin(await self._facts.of(self.entry.store))
+        self._draft.naming.begin(await self._facts.of(self.entry.store))
         state: State | AttemptResult = self._first_state()
         try:
             while not isinstance(state, AttemptResult):
@@ -193,15 +180,15 @@ class Lifecycle:
     def _first_state(self) -> State:
         sent = self.entry.sent
         if self._keeps_values:
-            self._values = followed_values(self.entry)
+            self._draft.values = followed_values(self.entry)
             return self._compare_record
         if self._are_values_current():
-            self._values = values_of(self.entry)
+            self._draft.values = values_of(self.entry)
             return self._compare_record
         is_unresolved = sent is not None and not self.entry.composed
         if self.entry.start_over or is_unresolved or Stage.CREATED not in self.entry.times:
             return self._read_order
-        self._values = values_of(self.entry)
+        self._draft.values = values_of(self.entry)
         if sent is None:
             # Only quota was missing, and the window is short. After it there is time to resolve the values again.
             return self._create_record if self.entry.composed and self._retry.can_create() else self._read_order
@@ -266,7 +253,7 @@ class Lifecycle:
         self.entry.composed = False  # until these are the values to send
         made_at = self.entry.made_at
         try:
-            people, sources, self._configs = await self._retry.call(
+            people, sources, self._draft.configs = await self._retry.call(
                 lambda: asyncio.gather(
                     self._buyer.people(),
                     read_sources(self._api, self._cache, self._document["order"], self._rules.needs, made_at=made_at),
@@ -288,38 +275,22 @@ class Lifecycle:
         evaluation = replace(evaluation, missing=still_missing)
         self.entry.given = {name: (given.text, given.place) for name, given in given_by(evaluation).items()}
         self.entry.rules_version = self._rules.version
-        awaiting = await self._await_values(evaluation)
-        return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, self._configs))
+        awaiting = await self._await_values(evaluation) if self._retry.can_create() else None
+        return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, self._draft.configs))
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
-        """Whether the order waits, inside its window, for values that apps write after it was placed."""
-        pending, late_until = self._rules.pending(evaluation), self.entry.late_until
-        if self.entry.sent is not None or not self._retry.can_create() or (not pending and late_until is None):
-            return None
-        store, order_id, window = self.entry.store, self.entry.order_id, self._retry.window
-        turns = CreateTurns(self._late, self._api.transport, store, self._store.late_values_s)
-        may_wait = pending and (late_until or await self._late.is_worth_waiting(store, order_id))
-        deadline = await turns.last_moment(order_id, window) if may_wait else 0.0
-        seconds = deadline - self._upstream.now()
-        if seconds > MIN_WAIT_S:
-            if late_until is None:
-                self.entry.late_until, self.entry.late_rules = deadline, list(pending)
-            self.entry.woken_by = None
-            await turns.join(order_id, window)
-            needs = self._rules.needs
-            seen = digest(self._document["metafields"], needs.metafield_namespaces) if needs.metafields else None
-            return AwaitingValues(pending, seconds, seen)
-        if late_until is not None:
-            brought = bool(set(self.entry.late_rules) - set(pending))
-            await self._late.note_outcome(store, brought_value=brought, woken_by=self.entry.woken_by)
-        return None
+        configured, window, transport = self._configured, self._retry.window, self._api.transport
+        metafields = self._document["metafields"]
+        return await await_values(
+            evaluation, self.entry, configured, window, self._late, transport, metafields=metafields
+        )
 
     def _after_resolving(self, resolved: ResolvedValues) -> State | AttemptResult:
         note_dropped(self.entry, resolved.dropped)
-        note_company(self.entry, self._buyer.company_id, resolved, self._rules, self._names)
+        note_company(self.entry, self._buyer.company_id, resolved, self._rules, self._draft.names)
         self.entry.po_number = resolved.values.po_number
         self.entry.fields = dict(resolved.values.extra_fields)
-        self._values = values_of(self.entry)
+        self._draft.values = values_of(self.entry)
         self._needs_company = awaits_company(self._buyer, resolved, self._rules)
         if self._needs_company:
             return self._await_company() if self._retry.is_open() else self._compare_record
@@ -328,7 +299,7 @@ class Lifecycle:
             return without_value(resolved.missing, self._retry.window, now=now, follow_s=follow_s)
         if resolved.failure:
             return Finished(Status.FAILED, resolved.failure)
-        if self._values.po_number is None and not self._values.extra_fields:
+        if self._draft.is_empty:
             return Finished(Status.SKIPPED, "no_values")
         self.entry.composed = True
         if self._store.strategy == "merge" and self.entry.sent is None and self._retry.can_create():
@@ -340,11 +311,8 @@ class Lifecycle:
 
     async def _create_record(self) -> State | AttemptResult:
         customer_id, sent_before = self.entry.customer_id or 0, self.entry.sent
-        values = self._values
-        if self._sends_defaults:
-            values = replace(values, extra_fields={**required_defaults(self._configs, values), **values.extra_fields})
-        values = replace(values, names=self._names.renamed(values.extra_fields))
-        note_sending(self.entry, "create", values, self._names)
+        values = self._draft.for_create()
+        note_sending(self.entry, "create", values, self._draft.names)
         is_late, self._creates_late = self._creates_late, False
         if is_late:
             note_late_create(self.entry, now=self._clock())
@@ -368,7 +336,9 @@ class Lifecycle:
             self.entry.late_creates -= is_late
             raise
         except Refused as refused:
-            if isinstance(refused, AlreadyExists) and not duplicate_fields(self._configs, values, refused.message):
+            if isinstance(refused, AlreadyExists) and not duplicate_fields(
+                self._draft.configs, values, refused.message
+            ):
                 # Made by an earlier attempt of ours, by the storefront or by B2B Edition: compare it before deciding.
                 self.entry.exists = True
                 self.entry.sent = sent_before
@@ -390,10 +360,10 @@ class Lifecycle:
     # ── compare and update the record ───────────────────────────────────────────────────────────────────────
 
     async def _compare_record(self) -> State | AttemptResult:
-        if not self._configs:
+        if not self._draft.configs:
             # This attempt starts here. It must recognize a field under both of its names.
             try:
-                self._configs = await self._retry.call(lambda: read_configs(self._api, self._cache, self._store))
+                self._draft.configs = await self._retry.call(lambda: read_configs(self._api, self._cache, self._store))
             except NotFound as missing:
                 return RetryLater(str(missing))
         try:
@@ -412,33 +382,29 @@ class Lifecycle:
             return other
         merged = merge(
             record,
-            self._values,
+            self._draft.values,
             self.entry.written,
             self._store.existing_values,
-            names=self._names,
-            leave_out=self._not_carried,
+            names=self._draft.names,
+            leave_out=self._draft.not_carried,
             restore=self._values_to_restore(),
-            defaults=required_defaults(self._configs, self._values),
+            defaults=required_defaults(self._draft.configs, self._draft.values),
             settled=self.entry.settled,
         )
         note_kept(self.entry, merged.kept)
         if merged.values is not None:
-            self._update_values = merged.values
+            self._draft.update = merged.values
             return self._update_record
         self.entry.times[Stage.VERIFIED] = self._clock()
         self.entry.recorded_at = record.created_at
         return self._already_written(record)
-
-    @property
-    def _names(self) -> FieldNames:
-        return self._naming.names(self._configs)
 
     def _values_to_restore(self) -> dict[str, Any]:
         """Values that no rule gave and our last Update wrote: they are put back once if the record has lost them."""
         sent = self.entry.sent
         if sent is None or (sent.answered and not self.entry.repaired):
             return {}
-        defaults = required_defaults(self._configs, self._values).keys() & sent.extra_fields.keys()
+        defaults = required_defaults(self._draft.configs, self._draft.values).keys() & sent.extra_fields.keys()
         return {name: sent.extra_fields[name] for name in defaults} | dict(sent.carried)
 
     async def _read_record(self) -> Record:
@@ -471,8 +437,8 @@ class Lifecycle:
         return self._create_record
 
     async def _update_record(self) -> State | AttemptResult:
-        values, sent_before = self._update_values, self.entry.sent
-        note_sending(self.entry, "update", values, self._names)
+        values, sent_before = self._draft.update, self.entry.sent
+        note_sending(self.entry, "update", values, self._draft.names)
         await self._transitions.save(self.entry)
 
         async def update() -> Record | None:
@@ -491,7 +457,7 @@ class Lifecycle:
             self.entry.sent = sent_before
             raise
         note_answered(self.entry, self._clock())
-        await learn_from_update(self._facts, self.entry, updated, self._not_carried)
+        await learn_from_update(self._facts, self.entry, updated, self._draft.not_carried)
         return Written()
 
     # ── refused writes ──────────────────────────────────────────────────────────────────────────────────────
@@ -502,60 +468,44 @@ class Lifecycle:
             return await self._skip_no_company_user()
         if self._buyer.is_company_open and says_no_company_user(refused):
             return self._await_company()
-        return await self._after_refused_values(refused, carried)
+        after = await after_refused_values(
+            refused.message,
+            carried,
+            self._draft,
+            self.entry,
+            self._rules,
+            read_configs_again=self._read_configs_again,
+            resolve_again=self._resolve_again,
+        )
+        match after:
+            case ResolvedValues():
+                return self._after_resolving(after)
+            case Next.WRITE:
+                return self._write_again()
+            case Next.COMPARE:
+                return self._compare_record
+            case Next.READ_ORDER:
+                return self._read_order
+            case Finished():
+                return after
 
-    async def _after_refused_values(self, refused: Refused, carried: Collection[str]) -> State | AttemptResult:
-        message, fields = self._naming.message_to_act_on(refused.message), self._values.extra_fields
-        named = named_fields({*fields, *carried}, self._configs, message)
-        is_duplicate = bool(duplicate_fields(self._configs, self._values, message))
-        is_ours = is_duplicate or missing_required_field(message) or (named & fields.keys() and not named & {*carried})
-        if not is_ours and (bad_carried := fields_to_blame(carried, self._configs, message)):
-            # Leave out a field of another app, so that the order gets its own values.
-            self._not_carried |= bad_carried
-            return self._compare_record
-        if not self._configs_refreshed and not is_duplicate and (fields or missing_required_field(message)):
-            self._configs_refreshed = True
-            self._configs = await self._retry.call(
-                lambda: read_configs(self._api, self._cache, self._store, refresh=True)
-            )
-            if not self._document and not self._keeps_values:
-                return self._read_order  # this attempt started at the record; resolving needs the order
-            resolved = self._resolve_again()
-            if resolved.missing or resolved.failure or resolved.values != self._values:
-                return self._after_resolving(resolved)
-        if not is_duplicate and self._naming.try_other(self._configs, fields, message):
-            return self._write_again()
-        if field := missing_required_field(message):
-            if self._sends_defaults or not self._has_default(field):
-                return Finished(Status.FAILED, field)
-            self._sends_defaults = True
-            return self._write_again()
-        duplicates = duplicate_fields(self._configs, self._values, message)
-        bad = droppable_fields(self._rules, self._configs, self._values, message)
-        if not bad:
-            return Finished(Status.FAILED, f"{duplicates[0]}: {DUPLICATE}" if duplicates else message)
-        note_dropped(self.entry, dict.fromkeys(bad, DUPLICATE if duplicates else f"BigCommerce refused it: {message}"))
-        remaining = {name: value for name, value in self._values.extra_fields.items() if name not in bad}
-        self._values = replace(self._values, extra_fields=remaining)
-        self.entry.fields = remaining
-        return self._write_again()
+    async def _read_configs_again(self) -> list[ExtraFieldConfig]:
+        return await self._retry.call(lambda: read_configs(self._api, self._cache, self._store, refresh=True))
 
     @property
     def _keeps_values(self) -> bool:
         """Whether the values are not resolved again: they are those of a later change, or wait for the record."""
         return self.entry.follows or self.entry.awaits_record
 
-    def _resolve_again(self) -> ResolvedValues:
-        if not self._document and self._keeps_values:
-            return ResolvedValues(self._values, {}, None)
-        return resolve_values(self._rules, self._document, self._configs)
+    def _resolve_again(self) -> ResolvedValues | None:
+        if self._document:
+            return resolve_values(self._rules, self._document, self._draft.configs)
+        # This attempt started at the record; resolving needs the order.
+        return ResolvedValues(self._draft.values, {}, None) if self._keeps_values else None
 
     def _write_again(self) -> State:
         can_create = self._retry.can_create() or self._creates_late
         return self._create_record if can_create else self._compare_record
-
-    def _has_default(self, field: str) -> bool:
-        return self._names.field_name(field) in required_defaults(self._configs, self._values)
 
     async def _may_be_company_order(self) -> bool:
         """Whether Create may be tried for this customer. If the rules name nobody, its refusal is the verdict."""

@@ -21,10 +21,11 @@ from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import lost_carried, lost_values, shows_all
 from workers.backoff import requeue
-from workers.orders import completion, settling
+from workers.orders import completion
 from workers.orders.entry_notes import note_verified
 from workers.orders.record_loader import CreatedRange, RecordLoader
 from workers.orders.result_types import Finished
+from workers.orders.waiting import settling
 from workers.resources import Resources
 
 log = structlog.get_logger()

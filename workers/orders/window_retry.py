@@ -15,7 +15,7 @@ from service.errors import TryAgain, Unsure, WaitUntil
 from service.orders.create_window import Window
 from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.queue import BACKFILL
-from service.orders.state.waiting_orders import POLL
+from service.orders.state.worklists.waiting_orders import POLL
 from service.transient_retry import call_with_retry
 
 T = TypeVar("T")

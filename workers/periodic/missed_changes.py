@@ -18,8 +18,8 @@ from service.bigcommerce.models import to_int
 from service.configuration import ConfiguredStore
 from service.errors import UpstreamError
 from service.logs import Event
-from service.orders.state.changed_orders import Change
 from service.orders.state.keys import changes_cursor_key
+from service.orders.state.worklists.changed_orders import Change
 from service.rules import needs_of_change
 from workers.periodic.periodic_task import State
 from workers.resources import Resources

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from service.bigcommerce import Account, Priority, QuotaWaitingApi
 from service.errors import CredentialsRefused, NotFound, Refused
-from service.orders.state.super_admins import SuperAdmins
+from service.orders.state.per_store.super_admins import SuperAdmins
 from service.stores import Store
 from workers.periodic.periodic_task import PeriodicTask
 from workers.resources import Resources

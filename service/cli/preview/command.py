@@ -25,7 +25,7 @@ from service.orders.document.loading import NoCompanyUser
 from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order, of_company
 from service.orders.preview import Preview, preview, try_expression
 from service.orders.state.ledger import Ledger
-from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
+from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.redis.client import TRANSIENT_ERRORS
 from service.rules import Needs
 from service.rules.expression import Expression

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from service.errors import TryAgain, WaitUntil
 from service.orders.state.keys import people_changed_key
-from service.orders.state.skipped_orders import FOLLOW_S
+from service.orders.state.worklists.skipped_orders import FOLLOW_S
 from service.redis.client import TRANSIENT_ERRORS
 
 CUSTOMER_TTL_S = 600

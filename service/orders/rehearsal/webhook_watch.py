@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from service.orders.state.keys import rehearsal_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Stage
-from service.orders.state.rehearsal_notes import event_field
+from service.orders.state.per_store.rehearsal_notes import event_field
 
 EXPIRES_AFTER_S = 600
 """Longer than any rehearsal. A killed one leaves nothing behind."""

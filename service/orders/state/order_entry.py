@@ -84,9 +84,9 @@ class Entry:
 
     ``announced_at`` is when BigCommerce created the order's first webhook, ``window_opened_at`` when the order was
     made as far as can be inferred, both on BigCommerce's clock; the latter is set only where ``date_created`` does not
-    tell (``workers.orders.order_date``). ``missing_since`` is when B2B Edition was first seen without a record of the
-    order well after its window, on our clock; ``late_creates`` counts the Creates sent after the window, the last at
-    ``late_create_at``. ``order_type`` is the platform's own metafield; empty where it was waited for in vain.
+    tell (``workers.orders.steps.order_date``). ``missing_since`` is when B2B Edition was first seen without a record
+    of the order well after its window, on our clock; ``late_creates`` counts the Creates sent after the window, the
+    last at ``late_create_at``. ``order_type`` is the platform's own metafield; empty where it was waited for in vain.
 
     ``company_id`` is the Company that the values came from, where a rule names ``company``; ``record_company_id`` is
     the Company that the record shows, once it was seen. ``cleared`` are ``po_number`` and fields whose values came

@@ -19,7 +19,6 @@ from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_CREATED, 
 from service.errors import QueueUnavailable
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
-from service.orders.state.changed_orders import Change, ChangedOrders
 from service.orders.state.clocks import Clock, script_time
 from service.orders.state.heartbeats import Heartbeats
 from service.orders.state.job_kinds import RECOVERY, WINDOW
@@ -33,12 +32,13 @@ from service.orders.state.keys import (
     webhook_pace_key,
     webhook_seen_key,
 )
-from service.orders.state.late_orders import LateOrders
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
-from service.orders.state.rehearsal_notes import RehearsalNotes
-from service.orders.state.skipped_orders import SkippedOrders
-from service.orders.state.waiting_orders import WaitingOrders
+from service.orders.state.per_store.rehearsal_notes import RehearsalNotes
+from service.orders.state.worklists.changed_orders import Change, ChangedOrders
+from service.orders.state.worklists.late_orders import LateOrders
+from service.orders.state.worklists.skipped_orders import SkippedOrders
+from service.orders.state.worklists.waiting_orders import WaitingOrders
 from service.redis.client import TRANSIENT_ERRORS
 from service.redis.requirements import can_write
 from service.transient_retry import call_with_retry

@@ -7,7 +7,7 @@ from arq import ArqRedis
 
 from service.bigcommerce import Budget, StoreApi
 from service.redis.client import connect
-from tests.fakes.budget_spender import Spender
+from tests.fakes.processes.budget_spender import Spender
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import FakeUpstream, store_api
 

@@ -11,9 +11,9 @@ from service.bigcommerce import Api
 from service.bigcommerce.quota_headers import Quota
 from service.checks.environment import check_clock, check_quotas, check_redis, check_redis_settings
 from service.redis.client import connect
-from tests.fakes.checks import lines
-from tests.fakes.redis_failover import redis_on_tcp
-from tests.fakes.redis_stub import hello, stub_redis
+from tests.fakes.redis.failover import redis_on_tcp
+from tests.fakes.redis.stub import hello, stub_redis
+from tests.fakes.stacks.checks import lines
 
 USING_UP = "Unless a burst of orders is in progress, other apps of this store are using it up."
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.bigcommerce.models import ExtraFieldConfig
 from service.checks.extra_fields import check_fields
-from tests.fakes.checks import config, configured, lines
+from tests.fakes.stacks.checks import config, configured, lines
 
 NOTE = config("note", labelName="Note", fieldType=0, maximumLength=5)
 FLOOR = config("floor", labelName="Floor", fieldType=2, maximumValue=12)

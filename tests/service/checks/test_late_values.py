@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 from service.checks.findings import Finding, Level
 from service.checks.late_values import check_late_values
 from service.orders.state.keys import late_misses_key
-from service.orders.state.late_orders import MAX_MISSES
+from service.orders.state.worklists.late_orders import MAX_MISSES
 from service.redis.client import connect
-from tests.fakes.checks import configuration
+from tests.fakes.stacks.checks import configuration
 
 RULE = 'from = "metafields.checkout.po_number"'
 

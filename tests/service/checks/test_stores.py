@@ -19,8 +19,8 @@ from service.orders.document.cache import Cache
 from service.orders.values.values_to_send import read_configs
 from service.redis.client import connect
 from service.stores import Endpoints
-from tests.fakes.checks import configuration, lines
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
+from tests.fakes.stacks.checks import configuration, lines
 
 STORE = """
 [stores.sandbox]

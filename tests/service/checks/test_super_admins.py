@@ -3,8 +3,8 @@
 import pytest
 
 from service.checks.super_admins import super_admins_finding
-from service.orders.state.super_admins import SuperAdmins
-from tests.fakes.checks import lines
+from service.orders.state.per_store.super_admins import SuperAdmins
+from tests.fakes.stacks.checks import lines
 
 NOW = 1_768_078_800.0
 

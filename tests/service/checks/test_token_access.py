@@ -19,8 +19,8 @@ from service.checks.token_access import (
 )
 from service.rules import Needs
 from service.stores import Endpoints
-from tests.fakes.checks import lines
-from tests.fakes.loader_stack import NOTHING
+from tests.fakes.stacks.checks import lines
+from tests.fakes.stacks.loader_stack import NOTHING
 from tests.fakes.upstream import FakeUpstream, account, transport_to
 
 NOW = 1_768_078_800.0

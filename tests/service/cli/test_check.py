@@ -13,7 +13,7 @@ from rich.console import Console
 from service.checks import Finding, Level
 from service.cli.check import Report, Section, _progress, _show
 from tests.fakes.cli import CommandResult, Enrich
-from tests.fakes.redis_failover import redis_on_tcp
+from tests.fakes.redis.failover import redis_on_tcp
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
 GOOD = """

@@ -16,7 +16,7 @@ from redis import Redis
 from service.orders.state.order_entry import Entry, Status
 from service.redis.embedded.server import EmbeddedRedis
 from tests.fakes.cli import COMMAND, Keep
-from tests.fakes.redis_failover import redis_on_tcp
+from tests.fakes.redis.failover import redis_on_tcp
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("folder")]
 

@@ -4,7 +4,7 @@ import pytest
 from arq import ArqRedis
 
 from service.redis.client import connect
-from tests.fakes.loader_stack import open_stack, stack
+from tests.fakes.stacks.loader_stack import open_stack, stack
 
 __all__ = ["open_stack", "redis", "stack"]
 

@@ -14,7 +14,7 @@ from service.logs import Event
 from service.receiver import app as web_app
 from service.receiver.app import create_app, redis_queue
 from service.receiver.authentication import StoreRegistry
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 from tests.fakes.webhooks import FakeQueue, a_body, a_store, client_of, signed
 
 BODY = a_body()

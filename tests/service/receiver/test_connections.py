@@ -12,7 +12,16 @@ import pytest
 from service.hooks import WEBHOOK_PATH
 from service.process.sockets import raise_descriptor_limit
 from service.receiver import connections, http_protocol, webhook_endpoint
-from tests.fakes.receiver_process import HEAD_TIMEOUT_S, SHORT, Receiver, get, limited, receiver, status_of, webhook
+from tests.fakes.processes.receiver_process import (
+    HEAD_TIMEOUT_S,
+    SHORT,
+    Receiver,
+    get,
+    limited,
+    receiver,
+    status_of,
+    webhook,
+)
 from tests.fakes.webhooks import a_body, signed
 
 pytestmark = pytest.mark.integration

@@ -14,8 +14,8 @@ from service.orders.state.queue import Counts
 from service.receiver import health
 from service.receiver.app import create_app, redis_queue
 from service.receiver.authentication import StoreRegistry
-from tests.fakes.redis_failover import redis_on_tcp
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.failover import redis_on_tcp
+from tests.fakes.redis.server import running_redis
 from tests.fakes.webhooks import FakeQueue, client_of, raising
 
 

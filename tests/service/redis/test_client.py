@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.redis.client import TRANSIENT_ERRORS, connect
 from service.redis.embedded.server_binary import find_server
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 
 
 @pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s", "redis+sentinel://h?master=m"])

@@ -12,7 +12,7 @@ from service.redis.errors import PersistenceError, TooFewReplicasError
 from service.redis.lua import try_write
 from service.redis.pool import is_stale
 from service.redis.requirements import can_write
-from tests.fakes.redis_failover import redis_on_tcp, running_redis_behind_one_name
+from tests.fakes.redis.failover import redis_on_tcp, running_redis_behind_one_name
 
 pytestmark = pytest.mark.integration
 

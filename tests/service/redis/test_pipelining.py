@@ -12,7 +12,7 @@ from redis.exceptions import DataError, ResponseError
 from service.orders.state.lua import begin_attempt
 from service.redis.client import connect
 from service.redis.pipelining import PipeliningRedis, _Command
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 
 
 @pytest.fixture

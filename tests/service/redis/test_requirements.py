@@ -18,8 +18,8 @@ from service.redis.requirements import (
     rights_tried,
 )
 from tests.fakes.pages import ROOT
-from tests.fakes.redis_failover import redis_on_tcp
-from tests.fakes.redis_stub import bulk, hello, stub_redis, web_server
+from tests.fakes.redis.failover import redis_on_tcp
+from tests.fakes.redis.stub import bulk, hello, stub_redis, web_server
 
 # Commands of the commands line and of the pub/sub connection are no rights that an order depends on.
 NOT_NEEDED = {"PUBLISH", "SUBSCRIBE"}

@@ -15,7 +15,7 @@ import workers
 from service.orders.state.lua import enqueue_order
 from service.redis.client import TRANSIENT_ERRORS, connect
 from service.redis.scripts import Script
-from tests.fakes.redis_failover import redis_on_tcp
+from tests.fakes.redis.failover import redis_on_tcp
 from workers.lua import claim_jobs, finish_job, renew_leases
 
 PACKAGES = (

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import verify_key
 from service.orders.state.order_entry import Entry, Status
-from tests.fakes.job_stack import ORDER, RECORD, JobStack, failure
+from tests.fakes.stacks.job_stack import ORDER, RECORD, JobStack, failure
 from tests.fakes.upstream import STORE_HASH
 from workers.orders.attempts import GIVE_UP_AFTER_S
 from workers.orders.lifecycle import Lifecycle

@@ -14,7 +14,7 @@ from service.orders.state.keys import verify_key
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL
 from service.sandbox.demo import DEMO_STORE_HASH
-from tests.workers.stack import ZOE, OpenStack, Stack, job_context
+from tests.workers.stacks.stack import ZOE, OpenStack, Stack, job_context
 from workers.backoff import MAX_BACKFILL_BACKOFF_S
 from workers.orders.attempts import VERIFY_TOGETHER_S, Jobs
 from workers.orders.result_types import Finished, RetryLater

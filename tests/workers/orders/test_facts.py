@@ -9,10 +9,10 @@ import pytest
 from service.bigcommerce.models import Record
 from service.orders.facts.fact import Fact, Value
 from service.orders.state.order_entry import Status
-from tests.fakes.job_stack import RECORD, JobStack, failure
+from tests.fakes.stacks.job_stack import RECORD, JobStack, failure
 from tests.fakes.upstream import STORE_HASH
-from tests.workers.stack import OpenStack
-from tests.workers.verifier_stack import VerifierStack
+from tests.workers.stacks.stack import OpenStack
+from tests.workers.stacks.verifier_stack import VerifierStack
 from workers.orders.record_loader import Records, _lacks_extra_fields
 
 CONFIGS = "GET /api/v3/io/orders/extra-fields"

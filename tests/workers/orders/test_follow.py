@@ -11,7 +11,7 @@ import pytest
 from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_UPDATED
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import EnqueueResult
-from tests.fakes.job_stack import ORDER, RECORD, JobStack
+from tests.fakes.stacks.job_stack import ORDER, RECORD, JobStack
 
 METAFIELDS = "GET /v3/orders/1/metafields"
 GET_RECORD, UPDATE, CREATE = f"GET {RECORD}", f"PUT {RECORD}", "POST /api/v3/io/orders"

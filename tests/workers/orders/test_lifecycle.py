@@ -3,7 +3,7 @@
 import pytest
 
 from service.orders.state.order_entry import Sent, Stage, Status
-from tests.workers.stack import ADA, RULES, ZOE, OpenStack, Stack
+from tests.workers.stacks.stack import ADA, RULES, ZOE, OpenStack, Stack
 from workers.orders.result_types import AwaitingCredentials, AwaitingRequired, AwaitingStatus, Finished, RetryLater
 
 PO_ONLY = RULES.partition("[extra_fields]")[0]

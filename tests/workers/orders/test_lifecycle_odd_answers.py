@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.orders.state.order_entry import Entry, Stage, Status
-from tests.fakes.job_stack import ACCOUNT, CUSTOMER, RECORD, JobStack, failure
+from tests.fakes.stacks.job_stack import ACCOUNT, CUSTOMER, RECORD, JobStack, failure
 from tests.fakes.upstream import STORE_HASH
 
 USER = f"GET /api/v3/io/users/customer/{CUSTOMER}"

@@ -9,7 +9,7 @@ from service.bigcommerce.models import Page, Record
 from service.errors import Refused, TryAgain, UpstreamError, WaitUntil
 from service.orders.state.job_kinds import RECOVERY
 from service.orders.state.order_entry import Status
-from tests.workers.verifier_stack import VerifierStack
+from tests.workers.stacks.verifier_stack import VerifierStack
 
 
 async def test_orders_far_apart_whose_records_are_neighbours_are_verified_by_one_call(

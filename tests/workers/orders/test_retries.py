@@ -5,7 +5,7 @@ from collections import Counter
 from structlog.testing import capture_logs
 
 from service.orders.state.order_entry import Status
-from tests.fakes.job_stack import ACCOUNT, RECORD, JobStack
+from tests.fakes.stacks.job_stack import ACCOUNT, RECORD, JobStack
 
 
 async def test_retry_sees_what_the_admin_has_fixed(job_stack: JobStack) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.orders.state.order_entry import Status
-from tests.workers.stack import ADA, RULES, ZOE, Stack
+from tests.workers.stacks.stack import ADA, RULES, ZOE, Stack
 from workers.orders.result_types import Finished, RetryLater
 
 FIELD = '[extra_fields]\n"Account No" = { from = \'company.extraFields."ERP Account"\' }\n'

@@ -9,7 +9,7 @@ from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import Webhook
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
-from tests.workers.stack import Stack
+from tests.workers.stacks.stack import Stack
 from workers.periodic.polling import PollingFallback
 from workers.periodic.reconcile import Reconciler
 from workers.resources import Resources

@@ -10,7 +10,7 @@ from service.orders.state.keys import cursor_key
 from service.orders.state.queue import Queue
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.workers.periodic.conftest import ReconciledStore
-from tests.workers.stack import OpenStack, Stack
+from tests.workers.stacks.stack import OpenStack, Stack
 from workers.periodic import reconcile as module
 from workers.periodic.cursor import OVERLAP_S, Cursor
 

@@ -14,7 +14,7 @@ from service.hooks import HookState, has_delivery_problem, set_destination
 from service.orders.state.keys import hook_key, polling_key, webhook_seen_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.fakes.sandbox import StillClock
-from tests.workers.stack import RULES, Stack
+from tests.workers.stacks.stack import RULES, Stack
 from workers.periodic.hook_monitor import DAY_S, HookMonitor
 
 CREATED, STATUS = "store/order/created", "store/order/statusUpdated"

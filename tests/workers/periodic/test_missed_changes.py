@@ -3,11 +3,11 @@
 import pytest
 from arq import ArqRedis
 
-from service.orders.state.changed_orders import Change
 from service.orders.state.keys import entry_key
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.worklists.changed_orders import Change
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
-from tests.workers.stack import Stack
+from tests.workers.stacks.stack import Stack
 from workers.periodic.missed_changes import EVERY_S, MissedChanges
 
 RULES = """

@@ -12,7 +12,7 @@ from service.errors import CredentialsRefused, NotFound, OutOfBudget, TryAgain
 from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, RECONCILE
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Store
-from tests.workers.stack import Stack
+from tests.workers.stacks.stack import Stack
 from workers.periodic.periodic_task import MAX_BACKOFF_S, SPREAD_S, PeriodicTask, ensure_periodic_jobs
 
 NOW = 1_700_000_000.0

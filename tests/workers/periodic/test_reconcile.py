@@ -13,7 +13,7 @@ from service.orders.state.keys import cursor_key, waiting_key
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.workers.periodic.conftest import ReconciledStore
-from tests.workers.stack import Stack
+from tests.workers.stacks.stack import Stack
 from workers.periodic.reconcile import Reconciler
 
 HOUR_S = 3600.0

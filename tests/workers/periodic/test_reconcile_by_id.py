@@ -5,7 +5,7 @@ import pytest
 from service.orders.state.order_entry import Stage
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.workers.periodic.conftest import ReconciledStore
-from tests.workers.stack import Stack
+from tests.workers.stacks.stack import Stack
 from workers.periodic import reconcile as module
 from workers.periodic.cursor import OVERLAP_S
 

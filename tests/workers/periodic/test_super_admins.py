@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from arq import Retry
 
-from service.orders.state.super_admins import SuperAdmins
+from service.orders.state.per_store.super_admins import SuperAdmins
 from service.sandbox.demo import DEMO_STORE, DEMO_STORE_HASH
-from tests.workers.stack import OpenStack, Stack
+from tests.workers.stacks.stack import OpenStack, Stack
 from workers.periodic.super_admins import REFUSED_RETRY_S, SuperAdminReader
 
 LIST, INFO = "Get All Super Admins with Assigned Companies", "Get Super Admin Details"

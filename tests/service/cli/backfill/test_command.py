@@ -27,7 +27,7 @@ from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich, Keep
-from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
+from tests.fakes.processes.threaded_sandbox import ServedSandbox, served_sandbox
 
 pytestmark = pytest.mark.integration
 

@@ -22,7 +22,7 @@ from tests.fakes.orders import (
     with_stores,
     worker_thread,
 )
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 
 pytestmark = pytest.mark.integration
 

@@ -1,3 +1,3 @@
-from tests.fakes.preview import reads_only, sandbox, served
+from tests.fakes.stacks.preview import reads_only, sandbox, served
 
 __all__ = ["reads_only", "sandbox", "served"]

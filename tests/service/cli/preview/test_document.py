@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.cli import Enrich
-from tests.fakes.preview import ADA, GUEST, ZOE, configure, place_many, read, shown
-from tests.fakes.threaded_sandbox import ServedSandbox
+from tests.fakes.processes.threaded_sandbox import ServedSandbox
+from tests.fakes.stacks.preview import ADA, GUEST, ZOE, configure, place_many, read, shown
 
 
 def test_the_document_is_all_that_rules_can_read(enrich: Enrich, sandbox: ServedSandbox) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.cli import CommandResult, Enrich
-from tests.fakes.preview import RECORD_EXISTS_S, outcome
-from tests.fakes.threaded_sandbox import ServedSandbox
+from tests.fakes.processes.threaded_sandbox import ServedSandbox
+from tests.fakes.stacks.preview import RECORD_EXISTS_S, outcome
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.cli import CommandResult, Enrich
-from tests.fakes.preview import configure, place_many, read, shown
-from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
+from tests.fakes.processes.threaded_sandbox import ServedSandbox, served_sandbox
+from tests.fakes.stacks.preview import configure, place_many, read, shown
 
 
 def test_the_newest_orders_are_a_table_with_a_summary(enrich: Enrich, sandbox: ServedSandbox) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from service.orders.state.order_entry import Entry, Status
-from service.orders.state.super_admins import SuperAdminBook, SuperAdmins
+from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich
-from tests.fakes.preview import ADA, GUEST, RECORD_EXISTS_S, TOO_LONG, ZOE, configure, outcome, read, shown
-from tests.fakes.threaded_sandbox import ServedSandbox
+from tests.fakes.processes.threaded_sandbox import ServedSandbox
+from tests.fakes.stacks.preview import ADA, GUEST, RECORD_EXISTS_S, TOO_LONG, ZOE, configure, outcome, read, shown
 
 SUE = 150
 """A Super Admin of the Companies 5001 and 5002."""

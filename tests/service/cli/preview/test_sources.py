@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.cli import Enrich
-from tests.fakes.preview import ADA, configure, read
-from tests.fakes.threaded_sandbox import ServedSandbox
+from tests.fakes.processes.threaded_sandbox import ServedSandbox
+from tests.fakes.stacks.preview import ADA, configure, read
 
 CART: dict[str, Any] = {"cart_metafields": {"checkout": {"po_number": "A-26", "purchase": '{"po": 4711}'}}}
 QUOTE: dict[str, Any] = {"quote": {"referenceNumber": "PO-2026-31", "extraFields": {"Cost Center": "CC-5"}}}

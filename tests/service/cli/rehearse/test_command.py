@@ -20,7 +20,7 @@ from service.orders.rehearsal.lines import Schedule
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from tests.fakes.cli import COMMAND, Enrich
-from tests.fakes.threaded_sandbox import ServedSandbox, served_sandbox
+from tests.fakes.processes.threaded_sandbox import ServedSandbox, served_sandbox
 
 pytestmark = pytest.mark.integration
 

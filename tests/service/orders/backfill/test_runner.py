@@ -16,7 +16,7 @@ from service.orders.state.keys import entry_key
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import BACKFILL, Queue
 from service.orders.state.transitions import Transitions
-from tests.fakes.backfill_stack import (
+from tests.fakes.stacks.backfill_stack import (
     AGAIN,
     DAY,
     STORE,

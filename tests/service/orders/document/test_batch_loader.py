@@ -15,7 +15,7 @@ from service.demo.orders import STORES_FILE, demo_orders
 from service.errors import NotFound
 from service.orders.document.batch_loader import MAX_SINGLES, id_ranges
 from service.orders.document.loading import Document, read_order
-from tests.fakes.loader_stack import (
+from tests.fakes.stacks.loader_stack import (
     CONSIGNMENTS,
     LIST,
     LIST_METAFIELDS,

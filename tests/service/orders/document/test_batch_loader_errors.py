@@ -8,7 +8,7 @@ import pytest
 from service.errors import CredentialsRefused, NotFound, TryAgain
 from service.orders.document.batch_loader import MAX_SINGLES
 from service.orders.document.metafield_lists import MAX_AGE_S
-from tests.fakes.loader_stack import (
+from tests.fakes.stacks.loader_stack import (
     BAD_REQUEST,
     LIST,
     LIST_METAFIELDS,

@@ -9,7 +9,7 @@ from service.bigcommerce import Budget, Priority
 from service.errors import OutOfBudget, WaitUntil
 from service.orders.document.batch_loader import MAX_SINGLES
 from service.orders.document.throttle import Throttle
-from tests.fakes.loader_stack import LIST, SINGLE, OpenStack, ids_of
+from tests.fakes.stacks.loader_stack import LIST, SINGLE, OpenStack, ids_of
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from service.errors import NotFound, TryAgain
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser, read_order, read_people
 from service.rules import Needs
-from tests.fakes.loader_stack import NOTHING
 from tests.fakes.sandbox import RunningSandbox, StillClock, called_sandbox
+from tests.fakes.stacks.loader_stack import NOTHING
 from tests.fakes.upstream import FakeUpstream, store_api
 
 EVERYTHING = Needs(

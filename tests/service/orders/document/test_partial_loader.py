@@ -13,7 +13,7 @@ from service.orders.document.cache import Cache
 from service.orders.document.loading import NoCompanyUser
 from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order
 from service.rules import Needs
-from tests.fakes.loader_stack import (
+from tests.fakes.stacks.loader_stack import (
     BAD_REQUEST,
     LIST,
     LIST_METAFIELDS,

@@ -11,7 +11,7 @@ from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, read_people
 from service.orders.document.sources import read_sources
 from service.rules import Needs
-from tests.fakes.loader_stack import NOTHING, SINGLE, LoaderStack
+from tests.fakes.stacks.loader_stack import NOTHING, SINGLE, LoaderStack
 from tests.fakes.upstream import FakeUpstream, store_api
 
 CART, TRANSACTIONS, GROUP = "Get Cart Metafields", "Get Transactions", "Get a Customer Group"

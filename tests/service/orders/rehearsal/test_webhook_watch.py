@@ -6,7 +6,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.orders.rehearsal.webhook_watch import WebhookWatch
 from service.orders.state.order_entry import Entry, Stage, Status
-from service.orders.state.rehearsal_notes import LOOK_EVERY_S, RehearsalNotes
+from service.orders.state.per_store.rehearsal_notes import LOOK_EVERY_S, RehearsalNotes
 from service.orders.state.transitions import Transitions
 from tests.fakes.sandbox import StillClock
 

@@ -15,7 +15,7 @@ from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import Counts, EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis.server import running_redis
 
 NOW = 1_700_000_000.0
 

@@ -8,7 +8,6 @@ from arq import ArqRedis
 from arq.constants import in_progress_key_prefix
 
 from service.orders.state import transitions as module
-from service.orders.state.credentials_breaker import Breaker
 from service.orders.state.job_kinds import PROBE, RECOVERY, VERIFY, WAKE_WAITING, WINDOW
 from service.orders.state.keys import (
     awaiting_value_key,
@@ -21,9 +20,10 @@ from service.orders.state.keys import (
 )
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.credentials_breaker import Breaker
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt, Transitions
-from service.orders.state.waiting_orders import POLL, WaitingOrders
+from service.orders.state.worklists.waiting_orders import POLL, WaitingOrders
 
 NOW = 1_700_000_000.0
 STORE, ORDER = "abc123", 250

@@ -1,0 +1,1 @@
+"""What is kept of a store rather than of one order."""

@@ -1,0 +1,1 @@
+"""Which orders of a store something is still to be done for, in sorted sets of Redis."""

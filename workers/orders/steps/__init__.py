@@ -1,0 +1,1 @@
+"""Single decisions of an order's life, called by its state machine."""
