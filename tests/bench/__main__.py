@@ -12,7 +12,7 @@ import uvloop
 
 from tests.bench import durations, memory, receiver, steady, window, workers
 from tests.bench.report import Figure, machine, plain_table, write, write_long
-from tests.bench.rig import rigged
+from tests.bench.rig.processes import rigged
 
 FOLDER = Path("deploy/docs/benchmarks")
 

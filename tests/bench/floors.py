@@ -27,8 +27,8 @@ from service.orders.state.job_kinds import from_json, to_json
 from service.receiver.server import serve
 from service.redis.client import connect
 from service.settings import Settings
-from tests.bench.fake_store import po_number
-from tests.bench.response_templates import ACCOUNT_FIELD, CUSTOMER_ID
+from tests.bench.fake_bigcommerce.fake_store import po_number
+from tests.bench.fake_bigcommerce.response_templates import ACCOUNT_FIELD, CUSTOMER_ID
 
 # ── the receiver ────────────────────────────────────────────────────────────────────────────────────────────────
 

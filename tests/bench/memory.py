@@ -11,10 +11,10 @@ from typing import Any
 
 import service
 from tests.bench.durations import Durations
-from tests.bench.job_feeder import JobFeeder
 from tests.bench.receiver import CONNECTIONS
 from tests.bench.report import Figure, Target
-from tests.bench.rig import STORES, Rig, rigged, rss_mb, run_module
+from tests.bench.rig.job_feeder import JobFeeder
+from tests.bench.rig.processes import STORES, Rig, rigged, rss_mb, run_module
 
 MOST_MB = Target("value", "≤", 80)
 
@@ -40,7 +40,7 @@ async def _receiver(durations: Durations, report: Callable[[str], None]) -> list
         idle_mb, before = rss_mb(process), await _used_memory(rig)
         report(f"memory: {count:,} webhooks to the receiver, no worker")
         where = (f"--url={url}", f"--stores={','.join(rig.stores)}", f"--connections={CONNECTIONS}")
-        answer = await run_module(rig, "tests.bench.load", "closed", *where, f"--count={count}", "--first-id=1001")
+        answer = await run_module(rig, "tests.bench.rig.load", "closed", *where, f"--count={count}", "--first-id=1001")
         assert answer["accepted"] == count
         assert (await rig.queue.counts()).queued == count
         bytes_each = (await _used_memory(rig) - before) / count

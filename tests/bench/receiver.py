@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.bench.durations import Durations
 from tests.bench.report import Figure, Target
-from tests.bench.rig import HOST, STORES, Rig, free_port_number, rigged, run_module, wait_until_up
+from tests.bench.rig.processes import HOST, STORES, Rig, free_port_number, rigged, run_module, wait_until_up
 
 OPEN_PER_S = 240
 CONNECTIONS = 32
@@ -28,7 +28,7 @@ async def measure(durations: Durations, report: Callable[[str], None]) -> list[F
         async def send(url: str, mode: str, number: int, *options: str) -> dict[str, Any]:
             where = (f"--url={url}", f"--stores={','.join(rig.stores)}", f"--connections={CONNECTIONS}")
             which = (f"--count={number}", f"--first-id={next(first_ids)}")
-            return await run_module(rig, "tests.bench.load", mode, *where, *which, *options)
+            return await run_module(rig, "tests.bench.rig.load", mode, *where, *which, *options)
 
         closed: dict[str, list[float]] = {ours: [], floor: []}
         for number in range(durations.rounds):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.durations import Durations
-from tests.bench.job_feeder import JobFeeder
 from tests.bench.memory import MOST_MB
 from tests.bench.report import Figure
-from tests.bench.rig import rigged, rss_mb
+from tests.bench.rig.job_feeder import JobFeeder
+from tests.bench.rig.processes import rigged, rss_mb
 from tests.fakes.deployment import Process
 
 STORES = 200

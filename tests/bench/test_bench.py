@@ -15,11 +15,11 @@ from service.bigcommerce.connection_pool import http_client
 from service.bigcommerce.models import Values
 from service.errors import AlreadyExists, NotFound
 from service.orders.create_window import Window
-from tests.bench.fake_store import po_number
+from tests.bench.fake_bigcommerce.fake_store import po_number
+from tests.bench.fake_bigcommerce.response_templates import ACCOUNT_FIELD
+from tests.bench.fake_bigcommerce.upstream import serve
 from tests.bench.floors import Mix
 from tests.bench.report import Figure, Target, machine, percentile, plain_table, table, write, write_long
-from tests.bench.response_templates import ACCOUNT_FIELD
-from tests.bench.upstream import serve
 
 WANTED = Values("PO-7", {ACCOUNT_FIELD: "ERP-10001"})
 

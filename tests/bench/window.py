@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 
 from tests.bench.durations import Durations
-from tests.bench.job_feeder import JobFeeder
-from tests.bench.load import Sender, Target
 from tests.bench.report import Figure, percentile
 from tests.bench.report import Target as Goal
-from tests.bench.rig import Rig, rigged
-from tests.bench.webhooks import request
+from tests.bench.rig.job_feeder import JobFeeder
+from tests.bench.rig.load import Sender, Target
+from tests.bench.rig.processes import Rig, rigged
+from tests.bench.rig.webhooks import request
 
 DELAY_MS = 150
 PER_S = 10

@@ -14,9 +14,9 @@ from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.bench.durations import Durations
 from tests.bench.floors import Mix
-from tests.bench.job_feeder import MAX_IN_FLIGHT, JobFeeder, verified_per_s
 from tests.bench.report import Figure, Target
-from tests.bench.rig import STORES, Counts, Rig, rigged, run_module
+from tests.bench.rig.job_feeder import MAX_IN_FLIGHT, JobFeeder, verified_per_s
+from tests.bench.rig.processes import STORES, Counts, Rig, rigged, run_module
 
 _ENOUGH_CORES = 4
 """For two workers, Redis, the upstream and the feeder; with fewer cores two workers share what one has alone."""

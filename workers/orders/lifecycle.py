@@ -22,7 +22,7 @@
         RetryLater           a transient error, no quota, or only the record can tell the Company: another attempt,
                              after the window in the recovery queue
         AwaitingValues       a rule's value may still come: another attempt, inside the window
-        AwaitingRecord       a store that lets B2B Edition make the record first (``settling.py``)
+        AwaitingRecord       a store that lets B2B Edition make the record first (``waiting/settling.py``)
         AwaitingRequired     a required rule has no value, and its time is over: the order waits until it has one
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
@@ -31,8 +31,7 @@ Where B2B Edition never makes a record, as of some orders made by API, ``_no_rec
 
 Each state is a method that returns the next state or the attempt's result. Both kinds of jobs for orders, window and
 recover, enter here: the order's entry says what was sent so far, so an interrupted attempt continues where it stopped.
-When B2B Edition refuses a write, the store's field configs are read again and the values are resolved once more.
-``attempts.py`` starts attempts and applies their results; ``verification.py`` checks what was written.
+When B2B Edition refuses a write, ``steps/refused_values.py`` says what to do. ``attempts.py`` starts attempts and applies their results; ``verification.py`` checks what was written.
 """
 
 import asyncio

@@ -12,7 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from service.sandbox.apis.documents import rfc_2822
-from tests.bench.response_templates import B2B_LIST, CONFIGS, HOOKS, NO_SUPER_ADMINS, ORDER, ORDER_WHOLE, ROW
+from tests.bench.fake_bigcommerce.response_templates import (
+    B2B_LIST,
+    CONFIGS,
+    HOOKS,
+    NO_SUPER_ADMINS,
+    ORDER,
+    ORDER_WHOLE,
+    ROW,
+)
 
 CREATE_WINDOW_S = 10.0
 V2_PER_PAGE, B2B_PER_PAGE = 250, 200

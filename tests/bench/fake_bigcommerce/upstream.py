@@ -1,4 +1,4 @@
-"""``python -m tests.bench.upstream``: a fake BigCommerce for the bench that needs as little CPU as possible.
+"""``python -m tests.bench.fake_bigcommerce.upstream``: a fake BigCommerce that needs as little CPU as possible.
 
 It has its own HTTP server, because a framework would need more CPU than a worker's calls: it supports the part of
 HTTP/1.1 that the client uses, with keep-alive. Its quotas never limit. ``--delay-ms`` is the time between a request's
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 import uvloop
 
-from tests.bench.fake_store import Answer, FakeStores, Request
+from tests.bench.fake_bigcommerce.fake_store import Answer, FakeStores, Request
 
 _STATUS = {200: b"200 OK", 204: b"204 No Content", 400: b"400 Bad Request", 404: b"404 Not Found"}
 

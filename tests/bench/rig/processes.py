@@ -20,7 +20,7 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.redis.client import connect
 from service.redis.embedded.server import EmbeddedRedis
-from tests.bench.response_templates import ACCOUNT_FIELD, PO_FIELD
+from tests.bench.fake_bigcommerce.response_templates import ACCOUNT_FIELD, PO_FIELD
 from tests.fakes.deployment import Process
 from tests.fakes.sandbox import free_port
 
@@ -140,7 +140,9 @@ async def rigged(*, stores: int = STORES, fed: int | None = None, delay_ms: floa
                 queue, ledger = Queue(connection), Ledger(connection)
                 rig = Rig(folder, redis.url, connection, queue, ledger, names[:fed], stores, url, client, environ)
                 try:
-                    upstream = rig.start("upstream", "tests.bench.upstream", f"--port={port}", f"--delay-ms={delay_ms}")
+                    upstream = rig.start(
+                        "upstream", "tests.bench.fake_bigcommerce.upstream", f"--port={port}", f"--delay-ms={delay_ms}"
+                    )
                     await wait_until_up(f"{url}/bench/counts", upstream, client)
                     yield rig
                 finally:

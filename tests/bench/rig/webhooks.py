@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from hmac import digest
 
-from tests.bench.rig import SECRET
+from tests.bench.rig.processes import SECRET
 
 
 def request(path: str, store: str, order_id: int, sent_at: float) -> bytes:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from service.bigcommerce.clients.hooks import ORDER_CREATED
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import EnqueueResult, Webhook
-from tests.bench.fake_store import po_number
-from tests.bench.response_templates import ACCOUNT_FIELD
-from tests.bench.rig import Rig
+from tests.bench.fake_bigcommerce.fake_store import po_number
+from tests.bench.fake_bigcommerce.response_templates import ACCOUNT_FIELD
+from tests.bench.rig.processes import Rig
 
 MAX_IN_FLIGHT = 200
 """The most orders that are queued and not yet created."""

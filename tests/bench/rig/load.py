@@ -1,4 +1,4 @@
-"""``python -m tests.bench.load``: sends webhooks over connections that are kept alive, and prints JSON.
+"""``python -m tests.bench.rig.load``: sends webhooks over connections that are kept alive, and prints JSON.
 
 ``closed``: each connection sends its next webhook when the last one was answered; measures webhooks per second.
 ``open``: webhooks are sent at fixed times, whether or not earlier ones were answered. Latency counts from the planned
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from tests.bench.report import percentile
-from tests.bench.webhooks import requests
+from tests.bench.rig.webhooks import requests
 
 _WARM_UP = 200
 _TIMEOUT_S = 30.0
