@@ -31,7 +31,8 @@ Where B2B Edition never makes a record, as of some orders made by API, ``_no_rec
 
 Each state is a method that returns the next state or the attempt's result. Both kinds of jobs for orders, window and
 recover, enter here: the order's entry says what was sent so far, so an interrupted attempt continues where it stopped.
-When B2B Edition refuses a write, ``steps/refused_values.py`` says what to do. ``attempts.py`` starts attempts and applies their results; ``verification.py`` checks what was written.
+When B2B Edition refuses a write, ``steps/refused_values.py`` says what to do. ``attempts.py`` starts attempts and
+applies their results; ``verification.py`` checks what was written.
 """
 
 import asyncio
