@@ -1,7 +1,11 @@
 """Fixtures for all tests, and settings that make a run the same on any machine."""
 
+import functools
 import os
+import ssl
+from typing import Any
 
+import certifi
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.redis.server import redis_url, shared_redis
@@ -16,3 +20,16 @@ settings.load_profile("any machine")
 for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
     os.environ.pop(name, None)
     os.environ.pop(name.lower(), None)
+
+# Loading the well-known certificates takes 50 ms, and each of the thousands of clients that tests make would do it.
+_create_context = ssl.create_default_context
+_default_context = functools.cache(lambda: _create_context(cafile=certifi.where()))
+
+
+def _create_context_once(*args: Any, **options: Any) -> ssl.SSLContext:
+    return (
+        _default_context() if not args and options == {"cafile": certifi.where()} else _create_context(*args, **options)
+    )
+
+
+ssl.create_default_context = _create_context_once

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from service.orders.state.keys import cursor_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import Queue
@@ -23,6 +24,7 @@ from service.sandbox.demo import DEMO_STORE
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from tests.fakes.redis.server import RedisServer, running_redis
 from tests.fakes.sandbox import RunningSandbox, kept_port, running_sandbox
+from workers.periodic.cursor import Cursor
 
 HOST = "127.0.0.1"
 ADA, CLEO, EVE, ZOE, GUEST = 101, 103, 105, 199, 0
@@ -133,6 +135,22 @@ class Deployment:
                 except httpx.HTTPError:
                     assert self.web.returncode is None, self.web.text
                 await asyncio.sleep(0.05)
+
+    async def wait_until_reconciled(self, *, store: str | None = None, within_s: float = 30.0) -> None:
+        """Wait until the workers have listed the store's orders once, as they do when they start.
+
+        From then on no order is found without its webhook until the next interval is over.
+        """
+        redis = connect(self.redis.url)
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    cursor = await Cursor.read(redis, cursor_key(store or self.stores[0]))
+                    if cursor is not None and cursor.since is not None:
+                        return
+                    await asyncio.sleep(0.05)
+        finally:
+            await redis.aclose()
 
     async def place(self, number: int, *, store: str | None = None, customer_id: int = ADA, **fields: Any) -> int:
         """Place an order with the PO ``PO-<number>``; returns its ID."""

@@ -34,6 +34,7 @@ async def canonical_line(deployment: Deployment, order_id: int) -> dict[str, Any
 
 async def test_each_gets_its_record_and_those_with_a_wrong_date_inside_their_true_window(tmp_path: Path) -> None:
     async with deployed(tmp_path, own_records=False, late_create="accepted") as deployment:
+        await deployment.wait_until_reconciled()  # it would find the order whose webhook comes late
         late = await deployment.place(1, delay_webhook=11.0)
         usual = await deployment.place(2)
         backdated = await deployment.place(3, date_offset=-YEARS_S)
