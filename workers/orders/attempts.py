@@ -273,7 +273,7 @@ class Jobs:
             resources.transport.upstream_clock,
             resources.late,
             resources.history,
-            Buyer(entry, needs, api, cache, book, skipped, clock=self._clock),
+            Buyer(entry, needs, api, cache, book, skipped, follow_s=store.follow_s, clock=self._clock),
             facts=resources.facts,
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,

@@ -2,6 +2,7 @@
 
 import structlog
 
+from service.configuration import ConfiguredStore
 from service.errors import CredentialsRefused
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
@@ -31,20 +32,20 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     reverify_in = later if entry.status.is_written else None
     created = entry.times.get(Stage.CREATED)
     age_s = resources.transport.upstream_clock.now() - created if created is not None else 0.0
-    check_skipped_in = first_check_in(entry, age_s)
+    configured = resources.configuration.stores.get(entry.store)
+    check_skipped_in = first_check_in(entry, age_s, follow_s=configured.store.follow_s if configured else 0.0)
     # If only the answer got lost, the order is finished and no later attempt would log it.
     await retry_redis(
         lambda: resources.transitions.finish(entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in)
     )
-    await _mark_for_record(resources, entry)
+    await _mark_for_record(resources, entry, configured)
     log_finished(entry)
     _count(resources, entry)
     await learn_from_finished(resources.facts, entry)
 
 
-async def _mark_for_record(resources: Resources, entry: Entry) -> None:
+async def _mark_for_record(resources: Resources, entry: Entry, configured: ConfiguredStore | None) -> None:
     """Have the record read for rules that name it: before our write, it could not be waited for."""
-    configured = resources.configuration.stores.get(entry.store)
     if configured is None or not configured.rules.needs.record or entry.follows:
         return
     if entry.status.is_written or entry.status is Status.UNCHANGED or entry.reason == "no_values":

@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 
 from service.errors import TryAgain, WaitUntil
 from service.orders.state.keys import people_changed_key
-from service.orders.state.worklists.skipped_orders import FOLLOW_S
 from service.redis.client import TRANSIENT_ERRORS
 
 CUSTOMER_TTL_S = 600
@@ -24,9 +23,6 @@ COMPANY_TTL_S = 600
 QUOTES_TTL_S = 600
 NO_COMPANY_USER_TTL_S = 300
 """Buyers become Company users while they shop, and not every store has the webhooks that tell of it."""
-
-WAS_NO_COMPANY_USER_S = int(FOLLOW_S)
-"""So long it is known that orders of the customer were skipped: they are tried again once that was wrong."""
 
 CONFIGS_TTL_S = 600
 # Extra-field configs are needed inside the window. If they cannot be refreshed, yesterday's are better than none.
@@ -125,16 +121,20 @@ class Cache:
         return answered_at > await self._people_changed_at()
 
     async def no_company_user_at(self, customer_id: int) -> float | None:
-        """When B2B Edition last answered so, within a day; None where it did not, or it was wrong."""
+        """When B2B Edition last answered so, as far as that is kept; None where it did not, or it was wrong."""
         cached = await self._get(f"no-company-user:{customer_id}")
         return cached and cached[0]
 
-    async def remember_no_company_user(self, customer_id: int, *, asked_at: float | None = None) -> None:
+    async def remember_no_company_user(
+        self, customer_id: int, *, asked_at: float | None = None, keep_s: float = NO_COMPANY_USER_TTL_S
+    ) -> None:
         """Remember for five minutes that the customer is no Company user, to save the calls of further orders.
 
-        ``asked_at`` is when B2B Edition was asked, if not now: a change since then makes the answer void.
+        ``asked_at`` is when B2B Edition was asked, if not now: a change since then makes the answer void. For
+        ``keep_s`` it is known that orders of the customer were skipped: they are tried again once that was wrong.
         """
-        await self._put(f"no-company-user:{customer_id}", True, WAS_NO_COMPANY_USER_S, at=asked_at)
+        kept_s = max(keep_s, NO_COMPANY_USER_TTL_S)
+        await self._put(f"no-company-user:{customer_id}", True, kept_s, at=asked_at)
 
     async def _people_changed_at(self) -> float:
         """When a Company or a Company user of the store last changed, as far as a webhook told; 0 if never."""

@@ -113,7 +113,16 @@ class Stack:
             self.transport.upstream_clock,
             LateOrders(self.redis, clock=self.clock),
             StoreHistory(self.redis),
-            Buyer(entry, configured.rules.needs, api, cache, book, skipped, clock=self.clock),
+            Buyer(
+                entry,
+                configured.rules.needs,
+                api,
+                cache,
+                book,
+                skipped,
+                follow_s=configured.store.follow_s,
+                clock=self.clock,
+            ),
             facts=Facts(self.redis, clock=self.clock),
             clock=self.clock,
         )

@@ -49,14 +49,17 @@ class Buyer:
         super_admins: SuperAdminBook,
         skipped: SkippedOrders,
         *,
+        follow_s: float,
         clock: Callable[[], float],
     ) -> None:
+        """``follow_s``: so long an order that was skipped for its buyer is taken up again once that was wrong."""
         self._entry = entry
         self._needs = needs
         self._api = api
         self._cache = cache
         self._super_admins = super_admins
         self._skipped = skipped
+        self._follow_s = follow_s
         self._clock = clock
         self._asked_at: float | None = None
         self._nobody_at: float | None = None
@@ -144,7 +147,8 @@ class Buyer:
     async def remember_as_nobody(self) -> None:
         """Save the calls of the customer's next orders, unless this attempt found out otherwise."""
         if self._standing is not Standing.COMPANY:
-            await self._cache.remember_no_company_user(self._customer_id, asked_at=self._asked_at)
+            asked_at, keep_s = self._asked_at, self._follow_s
+            await self._cache.remember_no_company_user(self._customer_id, asked_at=asked_at, keep_s=keep_s)
 
     def note_record(self, record: Record) -> bool:
         """Note which Company the record shows; returns whether the values came from another one, or from none."""
@@ -173,7 +177,7 @@ class Buyer:
             return self._super_admins.nobody  # unknown: nobody is skipped
 
     async def _note_buyer(self, *, is_user: bool) -> None:
-        """A customer whose orders were skipped within a day is a Company's buyer now: have them tried again."""
+        """A customer whose orders were skipped lately is a Company's buyer now: have them tried again."""
         self._standing, self._is_user = Standing.COMPANY, is_user
         if self._nobody_at is None:
             return

@@ -20,8 +20,8 @@ from service.orders.state.worklists.skipped_orders import (
     COMPANY_USER,
     EVERYBODY,
     FIRST_CHECK_S,
-    FOLLOW_S,
     RECORD,
+    is_over,
     is_skipped_for_buyer,
     next_step_in,
 )
@@ -61,7 +61,7 @@ class SkippedBuyers:
         """Try the orders of customers again who are, or may be, Company users now."""
         await self._run(ctx, store, self._retry)
 
-    async def _run(self, ctx: dict[str, Any], store: str, work: Callable[[StoreApi], Awaitable[None]]) -> None:
+    async def _run(self, ctx: dict[str, Any], store: str, work: Callable[[StoreApi, float], Awaitable[None]]) -> None:
         configured = self._resources.configuration.stores.get(store)
         with structlog.contextvars.bound_contextvars(store=store):
             try:
@@ -71,9 +71,9 @@ class SkippedBuyers:
                 if await self._resources.breaker.is_open(store):
                     raise Retry(defer=CREDENTIALS_RETRY_S)
                 account = Account(store, configured.store.access_tokens)
-                await work(
-                    StoreApi(self._resources.transport, account, timeout_s=LIST_TIMEOUT_S, priority=Priority.BACKGROUND)
-                )
+                transport, lowest = self._resources.transport, Priority.BACKGROUND
+                api = StoreApi(transport, account, timeout_s=LIST_TIMEOUT_S, priority=lowest)
+                await work(api, configured.store.follow_s)
             except WaitUntil as wait:
                 raise Retry(defer=max(wait.seconds, 1.0)) from wait
             except UpstreamError as error:
@@ -95,20 +95,22 @@ class SkippedBuyers:
 
     # ── held against the records ────────────────────────────────────────────────────────────────────────────
 
-    async def _check(self, api: StoreApi) -> None:
+    async def _check(self, api: StoreApi, follow_s: float) -> None:
         store, skipped = api.account.store_hash, self._resources.skipped
         due = await skipped.due(store, ahead_s=AHEAD_S, most=BATCH_LIMIT)
         entries = {entry.order_id: entry for entry in await self._skipped_entries(store, due)}
-        over = [order_id for order_id in due if order_id not in entries or self._age(entries[order_id]) >= FOLLOW_S]
+        ages = {order_id: self._age(entry) for order_id, entry in entries.items()}
+        over = [order_id for order_id in due if order_id not in ages or is_over(ages[order_id], follow_s=follow_s)]
         await skipped.remove(store, *over)
         for cluster in _clusters(entry for entry in entries.values() if entry.order_id not in over):
             companies = await _companies(api, cluster)
             for entry in cluster:
                 if company_id := companies.get(entry.order_id):
                     await self._take_up(entry, company_id)
+                elif (step_in := next_step_in(self._age(entry), follow_s=follow_s)) is not None:
+                    await skipped.postpone(store, entry.order_id, self._clock() + step_in)
                 else:
-                    due_at = self._clock() + next_step_in(self._age(entry))
-                    await skipped.postpone(store, entry.order_id, due_at)
+                    await skipped.remove(store, entry.order_id)
 
     async def _take_up(self, entry: Entry, company_id: int) -> None:
         """The record shows a Company: so the order is a Company's, and perhaps the customer's other orders are."""
@@ -120,14 +122,14 @@ class SkippedBuyers:
 
     # ── tried again because people changed ──────────────────────────────────────────────────────────────────
 
-    async def _retry(self, api: StoreApi) -> None:
+    async def _retry(self, api: StoreApi, follow_s: float) -> None:
         store, skipped = api.account.store_hash, self._resources.skipped
         changes = await skipped.changes(store)
         who = {change.partition(":")[0] for change in changes}
         latest = max((change for change in changes if change.startswith(EVERYBODY)), default=None)
         by_customer: dict[int, list[Entry]] = {}
         for entry in await self._skipped_entries(store, await skipped.all(store)):
-            if self._age(entry) < FOLLOW_S:
+            if self._age(entry) < follow_s:
                 by_customer.setdefault(entry.customer_id or 0, []).append(entry)
         asked = await skipped.asked(store, latest) if latest else set()
         for customer_id, entries in by_customer.items():

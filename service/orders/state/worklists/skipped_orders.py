@@ -1,7 +1,8 @@
 """Orders that were skipped because their buyer seemed to belong to no Company.
 
 That is a verdict for now: B2B Edition's record may show a Company later, and the buyer may become a Company user. So
-each such order stays in one sorted set of its store, by when it is held against the records next, for a day.
+each such order stays in one sorted set of its store, by when it is held against the records next, for as long as the
+store follows orders.
 """
 
 from collections.abc import Iterable
@@ -21,14 +22,14 @@ NOT_A_COMPANY_USER = "not_a_company_user"
 RECORD, COMPANY_USER = "record", "company_user"
 """The sources of such an order that is tried again: its record shows a Company; its buyer is a Company user now."""
 
-FOLLOW_S = 86_400.0
-"""How long after it was placed a skipped order is still taken up again."""
-
 FIRST_CHECK_S = 60.0
 """The age at which a skipped order is held against the records: B2B Edition makes them after about ten seconds."""
 
 SECOND_CHECK_S = 600.0
 """The age at the second and last time."""
+
+LAST_CHECK_S = 3600.0
+"""A check that comes late, for want of quota, is still made until this age, even if the store follows no orders."""
 
 LATE_CHECK_S = 5.0
 """An order that was older than that when it was skipped is held against the records after so many seconds."""
@@ -47,16 +48,23 @@ def is_skipped_for_buyer(entry: Entry) -> bool:
     return entry.status is Status.SKIPPED and entry.reason == NOT_A_COMPANY_USER
 
 
-def first_check_in(entry: Entry, age_s: float) -> float | None:
+def first_check_in(entry: Entry, age_s: float, *, follow_s: float) -> float | None:
     """Seconds until an order that is finished at this age is held against the records; None: never."""
-    if not is_skipped_for_buyer(entry) or age_s >= FOLLOW_S:
+    if not is_skipped_for_buyer(entry) or is_over(age_s, follow_s=follow_s):
         return None
     return FIRST_CHECK_S - age_s if age_s < FIRST_CHECK_S - LATE_CHECK_S else LATE_CHECK_S
 
 
-def next_step_in(age_s: float) -> float:
-    """Seconds from a check at this age to the next step: the second check, or the end of the follow-up."""
-    return (SECOND_CHECK_S if age_s < SECOND_CHECK_S - FIRST_CHECK_S else FOLLOW_S) - age_s
+def next_step_in(age_s: float, *, follow_s: float) -> float | None:
+    """Seconds from a check at this age to the next step: the second check, or the end of ``follow``; None: no more."""
+    if age_s < SECOND_CHECK_S - FIRST_CHECK_S:
+        return SECOND_CHECK_S - age_s
+    return follow_s - age_s if age_s < follow_s else None
+
+
+def is_over(age_s: float, *, follow_s: float) -> bool:
+    """Whether an order of this age is neither followed nor held against the records any more."""
+    return age_s >= max(follow_s, LAST_CHECK_S)
 
 
 class SkippedOrders:

@@ -11,7 +11,7 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.errors import NotFound, Refused, TryAgain, Unsure, WaitUntil
-from service.orders.document.cache import NO_COMPANY_USER_TTL_S, WAS_NO_COMPANY_USER_S, Cache, Locks
+from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, Locks
 from service.orders.state.keys import people_changed_key
 from tests.fakes.sandbox import StillClock
 
@@ -178,14 +178,14 @@ async def test_no_company_user_is_remembered_for_five_minutes(
     redis: FakeAsyncRedis, cache: Cache, clock: StillClock
 ) -> None:
     assert not await cache.is_no_company_user(7)
-    await cache.remember_no_company_user(7)
+    await cache.remember_no_company_user(7, keep_s=7200.0)
     assert await cache.is_no_company_user(7)
     assert not await cache.is_no_company_user(8)
     answered_at = clock()
     clock.tick(NO_COMPANY_USER_TTL_S)
     assert not await cache.is_no_company_user(7)
     assert await cache.no_company_user_at(7) == pytest.approx(answered_at), "that orders were skipped stays known"
-    assert 0 < await redis.ttl("enrich:cache:abc123:no-company-user:7") <= WAS_NO_COMPANY_USER_S
+    assert NO_COMPANY_USER_TTL_S < await redis.ttl("enrich:cache:abc123:no-company-user:7") <= 7200
 
 
 @pytest.mark.parametrize(("asked_s", "changed_s", "holds"), [(0, -1, True), (0, 1, False), (-3, -1, False)])

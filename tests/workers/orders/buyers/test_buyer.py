@@ -37,12 +37,13 @@ def outcome(entry: Entry) -> tuple[Status, str | None]:
 
 @pytest.fixture
 def open_people(open_stack: OpenStack) -> OpenPeople:
-    """Opens a store with these rules. Its book of Super Admins has just been read; Sue is in it."""
+    """Opens a store with these rules, which follows orders for a day. Its book of Super Admins has just been read; Sue
+    is in it."""
 
     async def build(rules: str = RULES, *, keys: dict[str, Any] | None = None, **options: Any) -> PeopleStack:
         stack = await open_stack(**options)
         await stack.knows_super_admins(SUE)
-        return PeopleStack(stack, rules, **(keys or {}))
+        return PeopleStack(stack, rules, **{"follow": "24h", **(keys or {})})
 
     return build
 
@@ -171,8 +172,11 @@ async def test_nobody_is_asked_beforehand_where_rules_name_neither(open_people: 
     assert await people.calls("Get User Details by BigCommerce Customer ID") == 1, "after the refusal only"
 
 
-async def test_skipped_orders_are_held_against_the_records_twice_all_in_one_call(open_people: OpenPeople) -> None:
-    people = await open_people(REQUIRED)
+@pytest.mark.parametrize("follow", ["0s", "24h"])
+async def test_skipped_orders_are_held_against_the_records_twice_all_in_one_call(
+    open_people: OpenPeople, follow: str
+) -> None:
+    people = await open_people(REQUIRED, keys={"follow": follow})
     orders = []
     for _ in range(5):
         orders.append(await people.place(ZOE))
@@ -190,7 +194,9 @@ async def test_skipped_orders_are_held_against_the_records_twice_all_in_one_call
     assert 30 <= times[0] <= 90
     assert 560 <= times[1] <= 660
     assert [outcome(await people.of(order_id)) for order_id in orders] == [SKIPPED] * 5
-    assert await people.resources.skipped.all(DEMO_STORE_HASH) == sorted(orders, reverse=True)
+    assert await people.resources.skipped.all(DEMO_STORE_HASH) == (
+        [] if follow == "0s" else sorted(orders, reverse=True)
+    )
     await people.run_for(90_000.0)
     assert await people.resources.skipped.all(DEMO_STORE_HASH) == []
     assert await people.queued() == []
@@ -307,6 +313,27 @@ async def test_webhook_has_the_first_order_tried_again_within_seconds(open_peopl
     entry = await people.finish_again(first, within_s=15.0)
 
     assert (entry.status, entry.source) == (Status.UPDATED, "company_user")
+
+
+@pytest.mark.parametrize(
+    ("follow", "hours", "is_tried"),
+    [("0s", 0.1, False), ("1h", 0.5, True), ("1h", 2, False), ("24h", 20, True), ("24h", 26, False), ("72h", 48, True)],
+)
+async def test_skipped_orders_are_taken_up_for_as_long_as_the_store_follows_orders(
+    open_people: OpenPeople, follow: str, hours: float, is_tried: bool
+) -> None:
+    people = await open_people(REQUIRED, keys={"follow": follow})
+    first = await people.place(ZOE)
+    await people.finish(first)
+    await people.run_for(hours * 3600.0)
+    await people.knows_super_admins()  # as its hourly job would
+    await people.stack.sandbox.write_record(first, company_id=5001)
+    await people.stack.sandbox.put_user(ZOE, 5001)
+
+    await people.finish(await people.place(ZOE))  # no webhook: the next order shows it
+
+    entry = await people.finish_again(first, within_s=15.0)
+    assert outcome(entry) == ((Status.UPDATED, None) if is_tried else SKIPPED)
 
 
 async def test_order_without_a_companys_record_is_skipped_again_and_the_buyer_stays_a_user(

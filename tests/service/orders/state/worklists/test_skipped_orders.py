@@ -6,10 +6,11 @@ from arq import ArqRedis
 from service.orders.state.job_kinds import CHECK_SKIPPED, RETRY_SKIPPED
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.transitions import Transitions
-from service.orders.state.worklists.skipped_orders import FOLLOW_S, SkippedOrders, first_check_in, next_step_in
+from service.orders.state.worklists.skipped_orders import LAST_CHECK_S, SkippedOrders, first_check_in, next_step_in
 from tests.fakes.sandbox import StillClock
 
 STORE = "abc123"
+DAY_S = 86_400.0
 
 
 @pytest.fixture
@@ -27,27 +28,42 @@ def entry(order_id: int = 1, status: Status = Status.SKIPPED, reason: str = "not
 
 
 @pytest.mark.parametrize(
-    ("finished", "age_s", "due_in_s"),
+    ("finished", "age_s", "follow_s", "due_in_s"),
     [
-        (entry(), 0.5, 59.5),
-        (entry(), 40.0, 20.0),
-        (entry(), 58.0, 5.0),
-        (entry(), 3600.0, 5.0),
-        (entry(), FOLLOW_S, None),
-        (entry(reason="guest"), 0.5, None),
-        (entry(status=Status.CREATED), 0.5, None),
-        (entry(status=Status.FAILED), 0.5, None),
+        (entry(), 0.5, DAY_S, 59.5),
+        (entry(), 0.5, 0.0, 59.5),
+        (entry(), 40.0, DAY_S, 20.0),
+        (entry(), 58.0, DAY_S, 5.0),
+        (entry(), LAST_CHECK_S, DAY_S, 5.0),
+        (entry(), LAST_CHECK_S - 1, 0.0, 5.0),
+        (entry(), LAST_CHECK_S, 0.0, None),
+        (entry(), DAY_S, DAY_S, None),
+        (entry(), DAY_S, 3 * DAY_S, 5.0),
+        (entry(reason="guest"), 0.5, DAY_S, None),
+        (entry(status=Status.CREATED), 0.5, DAY_S, None),
+        (entry(status=Status.FAILED), 0.5, DAY_S, None),
     ],
 )
 def test_when_a_finished_order_is_held_against_the_records(
-    finished: Entry, age_s: float, due_in_s: float | None
+    finished: Entry, age_s: float, follow_s: float, due_in_s: float | None
 ) -> None:
-    assert first_check_in(finished, age_s) == due_in_s
+    assert first_check_in(finished, age_s, follow_s=follow_s) == due_in_s
 
 
-@pytest.mark.parametrize(("age_s", "then_s"), [(35.0, 600.0), (90.0, 600.0), (585.0, FOLLOW_S), (7200.0, FOLLOW_S)])
-def test_when_the_next_step_is_due(age_s: float, then_s: float) -> None:
-    assert age_s + next_step_in(age_s) == pytest.approx(then_s)
+@pytest.mark.parametrize(
+    ("age_s", "follow_s", "then_s"),
+    [
+        (35.0, DAY_S, 600.0),
+        (90.0, 0.0, 600.0),
+        (585.0, DAY_S, DAY_S),
+        (7200.0, 3 * DAY_S, 3 * DAY_S),
+        (585.0, 0.0, None),
+        (DAY_S, DAY_S, None),
+    ],
+)
+def test_when_the_next_step_is_due(age_s: float, follow_s: float, then_s: float | None) -> None:
+    step_in = next_step_in(age_s, follow_s=follow_s)
+    assert (None if step_in is None else age_s + step_in) == (None if then_s is None else pytest.approx(then_s))
 
 
 async def test_finishing_an_order_and_planning_its_check_are_one_step(
