@@ -24,6 +24,9 @@ from service.demo.run import Placed, run
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Status
 
+KIND_WIDTH = 29
+"""The longest kind of order."""
+
 
 def demo(
     orders: Annotated[int, typer.Option(min=1, max=1000, help="How many orders to place.")] = 25,
@@ -99,11 +102,11 @@ def _live_table(placed: list[Placed], orders: int) -> Group:
 def _row(order: Placed) -> tuple[str, ...]:
     entry, age = order.entry, order.age_at_create
     if entry is None:
-        return (str(order.order_id), f"{order.demo.kind:26}", "placed", "", "", "")
+        return (str(order.order_id), f"{order.demo.kind:{KIND_WIDTH}}", "placed", "", "", "")
     outcome = f"{entry.status.value} {entry.reason or ''}".strip()
     return (
         str(order.order_id),
-        f"{order.demo.kind:26}",
+        f"{order.demo.kind:{KIND_WIDTH}}",
         f"[{COLOURS.get(entry.status, 'yellow')}]{escape(f'{outcome:26}')}[/]",
         f"{entry.po_number or '':10}",
         f"{age:4.2f} s" if age is not None else "      ",
@@ -122,7 +125,7 @@ def summary(placed: Sequence[Placed]) -> Table:
         # An order that was skipped has no record to verify.
         shown = "" if outcome.startswith(Status.SKIPPED) else str(verified[outcome])
         table.add_row(Text(outcome), str(count), shown)
-    ages = sorted(age for order in placed if (age := order.age_at_create) is not None)
+    ages = sorted(age for order in placed if order.demo.in_window and (age := order.age_at_create) is not None)
     if ages:
         table.add_section()
         for name, share in (("p50", 0.5), ("p99", 0.99), ("worst", 1.0)):

@@ -1,7 +1,7 @@
 """``enrich sandbox``: a local stand-in for BigCommerce, for tests."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -48,6 +48,10 @@ def sandbox(
     ] = 0.0,
     core_quota: Annotated[int, typer.Option(min=1, help="Core API calls that a store may make in 30 s.")] = 150,
     b2b_quota: Annotated[int, typer.Option(min=1, help="B2B Edition calls that a store may make in 60 s.")] = 150,
+    late_create: Annotated[
+        Literal["accepted", "refused"],
+        typer.Option(help="The answer to Create an Order after the window, while an order has no record."),
+    ] = "refused",
     like: Annotated[
         str | None,
         typer.Option(
@@ -94,7 +98,12 @@ def sandbox(
         seed=seed,
     )
     options = Options(
-        faults=faults, retry_scale=webhook_retry_scale, core_quota=core_quota, b2b_quota=b2b_quota, **preset
+        faults=faults,
+        retry_scale=webhook_retry_scale,
+        core_quota=core_quota,
+        b2b_quota=b2b_quota,
+        late_create=late_create,
+        **preset,
     )
     asyncio.run(serve(options, host, port))
 

@@ -22,6 +22,7 @@ incomplete_orders = "wait"
 from  = [
     "order.billing_address.form_fields[?name=='PO Number'].value | [0]",
     "metafields.checkout.po_number",
+    "cart.metafields.checkout.po_number",
     "order.customer_message",
 ]
 match = '\bPO[\s#:]+([A-Z0-9-]+)'
@@ -57,17 +58,33 @@ class DemoOrder:
     po_number: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     later: Later | None = None
+    in_window: bool = True
+    """Whether an order that is created must be so inside its window."""
 
 
 def demo_orders(count: int) -> Iterator[DemoOrder]:
     """Generate ``count`` orders: each rare kind once, as early as possible, between the usual kinds."""
-    rare = [late, super_admin, changed_later, incomplete, late_metafield, guest, subsidiary, no_company, duplicate]
+    # Those that take longest come first.
+    rare = [
+        late,
+        no_record,
+        super_admin,
+        changed_later,
+        incomplete,
+        late_metafield,
+        cart,
+        guest,
+        subsidiary,
+        no_company,
+        duplicate,
+    ]
     usual = cycle([form_field, metafield, comment, no_po])
     for number in range(count):
-        po_number = f"{4700 + number}-D"
-        # Every second order is of a rare kind, until each was placed; the late one first, as it takes longest.
+        # Every second order is of a rare kind, until each was placed.
         make = rare[number // 2] if number % 2 and number // 2 < len(rare) else next(usual)
-        yield make(po_number)
+        if make is no_record and number == count - 1:
+            make = next(usual)  # only the record of a later order shows that none comes
+        yield make(f"{4700 + number}-D")
 
 
 def form_field(po_number: str) -> DemoOrder:
@@ -84,6 +101,16 @@ def metafield(po_number: str) -> DemoOrder:
         {"customer_id": CLEO, "metafields": {"checkout": checkout}},
         po_number=po_number,
         fields=_fields(CLEO, **{"Cost Center": "CC-210"}),
+    )
+
+
+def cart(po_number: str) -> DemoOrder:
+    """A headless shop kept the PO in a metafield of the cart."""
+    return DemoOrder(
+        "PO in the cart",
+        {"customer_id": CLEO, "cart_metafields": {"checkout": {"po_number": f"PO {po_number}"}}},
+        po_number=po_number,
+        fields=_fields(CLEO),
     )
 
 
@@ -144,6 +171,17 @@ def late(po_number: str) -> DemoOrder:
     )
 
 
+def no_record(po_number: str) -> DemoOrder:
+    """An ERP makes the order, and tells of it late: B2B Edition never makes a record, so the service does."""
+    return DemoOrder(
+        "from an ERP, without a record",
+        {"customer_id": EVE, "delay_webhook": 11.0, "own_record": False, **_form_field(po_number)},
+        in_window=False,
+        po_number=po_number,
+        fields=_fields(EVE),
+    )
+
+
 def late_metafield(po_number: str) -> DemoOrder:
     """An app writes the PO as a metafield of the order two seconds after it: it is in the create."""
     return DemoOrder(
@@ -162,7 +200,6 @@ def changed_later(po_number: str) -> DemoOrder:
         "comment corrected later",
         {"customer_id": CLEO, "customer_message": message.format(po_number, "2026-W05")},
         later=Later(8.0, "", {"customer_message": message.format(po_number, "2026-W07")}),
-        outcome=Status.UPDATED,
         po_number=po_number,
         fields=_fields(CLEO, **{"Ship Window": "2026-W07"}),
     )
@@ -184,7 +221,6 @@ def subsidiary(po_number: str) -> DemoOrder:
     return DemoOrder(
         "for a subsidiary",
         {"customer_id": ADA, "company_id": 5003, **_form_field(po_number)},
-        outcome=Status.UPDATED,
         po_number=po_number,
         fields=_fields(EVE),
     )

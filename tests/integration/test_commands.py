@@ -140,12 +140,13 @@ async def test_up_restarts_a_process_that_dies(tmp_path: Path) -> None:
         assert await post(client, content, signed(content, SECRETS["north"])) == 200
 
 
-def test_demo_succeeds() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "demo"], capture_output=True, text=True, timeout=150, check=False
-    )
+def test_demo_succeeds(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "service.cli", "demo"]
+    environ = os.environ | {"TMPDIR": str(tmp_path)}  # where a demo that fails leaves its logs
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=150, check=False)
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    logs = [f"── {path.name}\n{path.read_text()[-4000:]}" for path in tmp_path.glob("enrich-demo-*/*.log")]
+    assert done.returncode == 0, "\n".join([done.stdout, done.stderr, *logs])
     assert done.stderr == ""
     assert "Every order has the expected outcome." in done.stdout
     for line in ("created", "skipped: guest", "skipped: not_a_company_user", "updated", "p50", "p99", "worst"):

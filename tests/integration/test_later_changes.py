@@ -44,7 +44,7 @@ async def test_later_values_are_carried_to_the_record(tmp_path: Path) -> None:
 
         await deployment.sandbox.edit_order(order_id, external_id="E-1")
         entry = await record_shows(deployment, order_id, "E-1")
-        assert (entry.status, entry.source, entry.verified) == (Status.UPDATED, "order_updated", True)
+        assert (entry.status, entry.source, entry.verified) == (Status.CREATED, "order_updated", True)
 
         await deployment.sandbox.write_metafields(order_id, {"checkout": {"po": "A-26"}})
         entry = await record_shows(deployment, order_id, "A-26")

@@ -59,7 +59,7 @@ async def metrics(client: httpx.AsyncClient) -> dict[str, float]:
 
 def created(age: float) -> Entry:
     times = {Stage.CREATED: 1_700_000_000.0, Stage.READ: 1_700_000_000.5, Stage.SENT: 1_700_000_000.0 + age}
-    return Entry("abc123", 250, times=times, create_age=age)
+    return Entry("abc123", 250, times=times, create_age=age, source="webhook")
 
 
 async def test_finished_order_is_counted_with_its_age_and_stages(tmp_path: Path, redis_url: str) -> None:

@@ -32,6 +32,7 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     reverify_in = later if entry.status.is_written else None
     created = entry.times.get(Stage.CREATED)
     age_s = resources.transport.upstream_clock.now() - created if created is not None else 0.0
+    is_counted, entry.window_counted = entry.window_counted, entry.window_counted or _concerns_window(entry)
     configured = resources.configuration.stores.get(entry.store)
     check_skipped_in = first_check_in(entry, age_s, follow_s=configured.store.follow_s if configured else 0.0)
     # If only the answer got lost, the order is finished and no later attempt would log it.
@@ -41,6 +42,8 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     await _mark_for_record(resources, entry, configured)
     log_finished(entry)
     _count(resources, entry)
+    if not is_counted:
+        _count_window(resources, entry)
     await learn_from_finished(resources.facts, entry)
 
 
@@ -53,18 +56,27 @@ async def _mark_for_record(resources: Resources, entry: Entry, configured: Confi
 
 
 def _count(resources: Resources, entry: Entry) -> None:
-    metrics, age = resources.metrics, entry.create_age
+    metrics = resources.metrics
     metrics.orders.labels(entry.store, entry.status.value).inc()
-    if entry.status.is_written and entry.window_opened_at is None:
-        metrics.window_orders.labels(entry.store, "true" if entry.in_window else "false").inc()
-    # A window that is only inferred, and a Create that was sent long after it on purpose, say nothing about the window.
-    if age is not None and entry.window_opened_at is None and not entry.late_creates:
-        metrics.create_age.observe(age)
-        metrics.create_margin.observe(WINDOW_LENGTH_S - age)
     ages = [(stage.value, entry.age_at(stage)) for stage in Stage]
     metrics.stages((stage, age) for stage, age in ages if age is not None)
     if resources.tracer:
         resources.tracer.trace_finished(entry)
+
+
+def _concerns_window(entry: Entry) -> bool:
+    return entry.create_age is not None or entry.made_window is not None
+
+
+def _count_window(resources: Resources, entry: Entry) -> None:
+    """Once an order: a later change ends it again, and says nothing about its window."""
+    metrics, age = resources.metrics, entry.create_age
+    if entry.made_window is not None:
+        metrics.window_orders.labels(entry.store, "true" if entry.made_window else "false").inc()
+    # A window that is only inferred, and a Create that was sent long after it on purpose, say nothing about the window.
+    if age is not None and entry.window_opened_at is None and not entry.late_creates:
+        metrics.create_age.observe(age)
+        metrics.create_margin.observe(WINDOW_LENGTH_S - age)
 
 
 async def park(resources: Resources, entry: Entry) -> bool:

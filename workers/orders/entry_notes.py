@@ -6,11 +6,11 @@ from typing import Literal
 
 import structlog
 
-from service.bigcommerce.models import Values
+from service.bigcommerce.models import Record, Values
 from service.logs import Event
 from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.values.field_names import FieldNames
-from service.orders.values.merge import PO_NUMBER
+from service.orders.values.merge import PO_NUMBER, shows_all
 from service.rules import Given
 from workers.orders.buyers.company_values import values_of
 
@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 def note_sending(entry: Entry, by: Literal["create", "update"], values: Values, names: FieldNames) -> None:
     """Note what is about to be sent. From here on these values count as ours, wherever they are found."""
+    # As an older version noted it.
+    entry.made_record |= entry.sent is not None and entry.sent.by == "create" and entry.sent.answered
     labels = names.only((*values.extra_fields, *values.carried)).labels
     entry.sent = Sent(by, values.po_number, values.extra_fields, carried=values.carried, labels=labels)
     entry.start_over = False
@@ -33,6 +35,8 @@ def note_answered(entry: Entry, at: float) -> None:
     assert entry.sent is not None
     if entry.sent.by == "update":
         entry.updates += 1
+    else:
+        entry.made_record = True
     entry.sent = replace(entry.sent, answered=True)
     entry.times[Stage.ANSWERED] = at
 
@@ -44,6 +48,12 @@ def note_verified(entry: Entry) -> None:
         entry.written[name] = [value]
         if name not in entry.settled:
             entry.settled.append(name)
+
+
+def note_shown(entry: Entry, record: Record) -> None:
+    """Note that our Create made the record, if it is unsure whether it got through and the record shows all of it."""
+    sent = entry.sent
+    entry.made_record |= sent is not None and sent.by == "create" and shows_all(record, sent)
 
 
 def given_of(entry: Entry) -> dict[str, Given]:

@@ -79,7 +79,15 @@ from service.orders.values.values_to_send import (
 from service.rules import Evaluation, given_by, keep_earlier
 from workers.orders.buyers.buyer import Buyer, Standing, says_no_company_user
 from workers.orders.buyers.company_values import awaits_company, company_rules, note_company, values_of
-from workers.orders.entry_notes import followed_values, given_of, note_answered, note_dropped, note_kept, note_sending
+from workers.orders.entry_notes import (
+    followed_values,
+    given_of,
+    note_answered,
+    note_dropped,
+    note_kept,
+    note_sending,
+    note_shown,
+)
 from workers.orders.result_types import (
     AttemptResult,
     AwaitingCredentials,
@@ -376,6 +384,7 @@ class Lifecycle:
             await self._retry.back_off()  # it exists, but reads lag behind writes
             return self._compare_record
         await self._history.note_record(self.entry.store, self.entry.order_id)
+        note_shown(self.entry, record)
         if record.is_invoice_order:
             return Finished(Status.SKIPPED, "invoice_payment")
         if (other := await self._check_company(record)) is not None:
@@ -418,8 +427,7 @@ class Lifecycle:
         sent = self.entry.sent
         if sent is None or not shows_any(record, sent):
             return Finished(Status.UNCHANGED, verified=True)
-        status = Status.CREATED if sent.by == "create" else Status.UPDATED
-        return Finished(status, verified=shows_all(record, sent))
+        return Finished(self.entry.written_status, verified=shows_all(record, sent))
 
     async def _no_record(self) -> State | AttemptResult:
         """B2B Edition makes the record of a Company user's order by itself, but not of every order made by API."""

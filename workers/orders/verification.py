@@ -22,7 +22,7 @@ from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import lost_carried, lost_values, shows_all
 from workers.backoff import requeue
 from workers.orders import completion
-from workers.orders.entry_notes import note_verified
+from workers.orders.entry_notes import note_shown, note_verified
 from workers.orders.record_loader import CreatedRange, RecordLoader
 from workers.orders.result_types import Finished
 from workers.orders.waiting import settling
@@ -83,7 +83,9 @@ def compare(
     """
     sent = entry.sent
     assert sent is not None, "only a write can be verified"
-    verified = Finished(Status.CREATED if sent.by == "create" else Status.UPDATED, verified=True)
+    if record:
+        note_shown(entry, record)
+    verified = Finished(entry.written_status, verified=True)
     if names_company and record and record.company_id and record.company_id != entry.company_id:
         return OtherCompany(record.company_id)
     is_shown = record is not None and shows_all(record, sent)

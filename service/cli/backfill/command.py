@@ -18,11 +18,12 @@ from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.cli.common.stopping import EXIT_STOPPED, run_until_stopped
 from service.errors import ConfigError, Problem
-from service.orders.backfill.lock import single_backfill
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
+from service.orders.state.keys import backfill_lock_key
 from service.orders.state.order_entry import Status
 from service.orders.state.queue import Queue
+from service.orders.state.run_lock import single_run
 
 # One read and one Update for each order, and its share of the calls that serve many orders: people, verification.
 CALLS_PER_ORDER = 2.5
@@ -99,7 +100,8 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
         if not (await Queue(session.redis).counts()).workers:
             cure = "Start `enrich up` or `enrich worker` first."
             raise ConfigError(Problem("backfill", "no worker is running.", cure))
-        async with single_backfill(session.redis, store.store.hash):
+        name = store.store.hash
+        async with single_run(session.redis, backfill_lock_key(name), what=f"backfill of {name}"):
             with ProgressDisplay(Console(stderr=True, highlight=False)) as display:
                 run = Backfill(session.api(store), session.redis, date_range, watch=display.show)
                 try:

@@ -66,7 +66,7 @@ def as_table(entries: Iterable[Entry]) -> Table:
     table.add_column("SENT AT", justify="right", no_wrap=True)
     table.add_column("REASON", overflow="fold")
     for entry in entries:
-        sent = entry.age_at(Stage.SENT)
+        sent = entry.create_age if entry.status is Status.CREATED else entry.age_at(Stage.SENT)
         table.add_row(
             datetime.fromtimestamp(changed_at(entry), UTC).strftime("%Y-%m-%d %H:%M:%S"),
             entry.store,

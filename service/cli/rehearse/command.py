@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -29,7 +29,9 @@ from service.orders.rehearsal.measurement import Measurement, Verdict, facts_of
 from service.orders.rehearsal.rehearsal import ORDERS, Rehearsal
 from service.orders.rehearsal.run import Run
 from service.orders.rehearsal.webhook_watch import WebhookWatch
+from service.orders.state.keys import rehearsal_lock_key
 from service.orders.state.queue import Queue
+from service.orders.state.run_lock import single_run
 from service.settings import Settings
 
 COLOURS = {
@@ -74,7 +76,7 @@ def rehearse(
     BigCommerce's documentation leaves some things open, and stores differ in them. Use a store of yours that is meant
     for tests. The command places three small orders of a Company user by API, writes on their B2B Edition records, and
     cancels the orders, also when it is stopped. It takes about a minute. The service leaves these orders alone: they
-    are skipped as "rehearsal". The token needs the scope Orders: modify.
+    are skipped as "rehearsal". The token needs the scope Orders: modify. A store is rehearsed once at a time.
 
     What is found is kept for 30 days as the store's facts. The service then goes by it: which name it writes extra
     fields under, whether it reads lists. `enrich check` shows the facts. Webhooks are measured only while receiver and
@@ -103,26 +105,46 @@ async def _run(name: str, customer: int | None) -> Outcome:
         api.priority = Priority.CREATE  # a Create at a certain second must not wait for quota
         customer_id = await _customer(api, customer)
         orders = MarkedOrders(api, customer_id)
-        watch, no_watch = await _open_watch(session, name)
-        with _progress() as report:
-            rehearsal = Rehearsal(Run(api, orders, SCHEDULE, report=report), watch=watch, no_watch=no_watch)
-            left: list[int] = []
-            try:
-                if leftovers := await orders.cancel_leftovers():
-                    report(f"cancelled {len(leftovers)} test orders of an earlier run")
-                stopped = not await run_until_stopped(rehearsal.measure())
-            except CredentialsRefused as refused:
-                raise _without_scope(refused) if refused.status == 403 and not orders.placed else refused from None
-            finally:
-                if orders.placed:
-                    report("cancelling the test orders")
-                left = await orders.cancel_all()
-                await _close(watch)
-                if left:
-                    _print_left(left)
-        facts = facts_of(rehearsal.measurements)
-        kept = await _keep(session, name, facts)
-    return Outcome(name, customer_id, orders.placed, left, rehearsal.measurements, facts, kept, stopped)
+        async with AsyncExitStack() as exits:
+            if not await _lock(exits, session, name) and (other := await orders.recent()):
+                raise _perhaps_running(name, other)
+            return await _rehearse(session, name, api, orders)
+
+
+async def _rehearse(session: Session, name: str, api: StoreApi, orders: MarkedOrders) -> Outcome:
+    watch, no_watch = await _open_watch(session, name)
+    with _progress() as report:
+        rehearsal = Rehearsal(Run(api, orders, SCHEDULE, report=report), watch=watch, no_watch=no_watch)
+        left: list[int] = []
+        try:
+            if leftovers := await orders.cancel_leftovers():
+                report(f"cancelled {len(leftovers)} test orders of an earlier run")
+            stopped = not await run_until_stopped(rehearsal.measure())
+        except CredentialsRefused as refused:
+            raise _without_scope(refused) if refused.status == 403 and not orders.placed else refused from None
+        finally:
+            if orders.placed:
+                report("cancelling the test orders")
+            left = await orders.cancel_all()
+            await _close(watch)
+            if left:
+                _print_left(left)
+    facts = facts_of(rehearsal.measurements)
+    kept = await _keep(session, name, facts)
+    return Outcome(name, orders.customer_id, orders.placed, left, rehearsal.measurements, facts, kept, stopped)
+
+
+async def _lock(exits: AsyncExitStack, session: Session, name: str) -> bool:
+    """Take the store's lock, as two runs would cancel each other's orders; False where no Redis can hold one."""
+    if session.redis is None:
+        return False
+    try:
+        await exits.enter_async_context(
+            single_run(session.redis, rehearsal_lock_key(name), what=f"rehearsal of {name}")
+        )
+    except RedisError:
+        return False
+    return True
 
 
 async def _customer(api: StoreApi, wanted: int | None) -> int:
@@ -169,6 +191,12 @@ async def _keep(session: Session, name: str, facts: dict[Fact, Value]) -> bool:
     except RedisError:
         return False
     return True
+
+
+def _perhaps_running(name: str, order_id: int) -> ConfigError:
+    sentence = f"seems to be rehearsed already: test order {order_id} is not cancelled."
+    cure = "Wait until the other run ends. If it was killed, cancel the order in the control panel, or wait 5 minutes."
+    return ConfigError(Problem(f"store {name}", sentence, cure))
 
 
 def _without_scope(refused: CredentialsRefused) -> ConfigError:

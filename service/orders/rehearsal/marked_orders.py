@@ -21,6 +21,9 @@ CANCEL_TRIES = 6
 LIST_LAG_S = (1.0, 3.0)
 """An order whose answer got lost is looked for after these pauses: the list of orders may lag behind."""
 
+RECENT_S = 300.0
+"""A test order that is younger may be that of a run that still measures: one takes about a minute."""
+
 LEFTOVERS_OF_H = 24.0
 """Test orders that a killed run has left are looked for so far back."""
 
@@ -66,17 +69,22 @@ class MarkedOrders:
         """Cancel all orders of this run; returns those that could not be cancelled. Raises nothing of BigCommerce's."""
         for pause_s in LIST_LAG_S if self._unanswered else ():
             await self.sleep(pause_s)
-            found = await self._marked(lambda order: self.run in str(order.get("staff_notes")))
+            found = await self._marked(lambda order: self.run in str(order.get("staff_notes")), LEFTOVERS_OF_H * 3600)
             self.placed += [order_id for order_id in found if order_id not in self.placed]
         return [order_id for order_id in self.placed if not await self._cancel(order_id)]
 
     async def cancel_leftovers(self) -> list[int]:
         """Cancel the test orders that an earlier run has left, because it was killed; returns their ids."""
-        return [order_id for order_id in await self._marked(lambda _: True) if await self._cancel(order_id)]
+        leftovers = await self._marked(lambda _: True, LEFTOVERS_OF_H * 3600)
+        return [order_id for order_id in leftovers if await self._cancel(order_id)]
 
-    async def _marked(self, matches: Callable[[Document], bool]) -> list[int]:
-        """The test orders of the last day that are not cancelled; none where they cannot be listed."""
-        since = datetime.fromtimestamp(self.api.transport.upstream_clock.now(), UTC) - timedelta(hours=LEFTOVERS_OF_H)
+    async def recent(self) -> int | None:
+        """A test order that may be that of another run at this moment; None where there is none, or no list."""
+        return next(iter(await self._marked(lambda _: True, RECENT_S)), None)
+
+    async def _marked(self, matches: Callable[[Document], bool], within_s: float) -> list[int]:
+        """The test orders of this time that are not cancelled; none where they cannot be listed."""
+        since = datetime.fromtimestamp(self.api.transport.upstream_clock.now(), UTC) - timedelta(seconds=within_s)
         try:
             listed = await self.api.core.orders(min_date_created=since, sort="id:desc")
         except UpstreamError:

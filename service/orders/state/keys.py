@@ -163,6 +163,11 @@ def rehearsal_key(store: str) -> str:
     return f"enrich:rehearsal:{store}"
 
 
+def rehearsal_lock_key(store: str) -> str:
+    """Exists while `enrich rehearse` runs for the store: its owner."""
+    return f"enrich:rehearsing:{store}"
+
+
 def backfill_key(store: str, span: str) -> str:
     """The progress of a backfill of that span: the id of the last order."""
     return f"enrich:backfill:{store}:{span}"

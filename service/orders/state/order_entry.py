@@ -45,6 +45,9 @@ class Stage(StrEnum):
     VERIFIED = "verified"
 
 
+NEW_ORDER_SOURCES = frozenset({"webhook", "reconcile"})
+"""The sources of orders that have just been placed. All others have an order start again, or are a person's."""
+
 # The times of these two are BigCommerce's; the others are on Redis's clock (``clocks``), whichever machine writes them.
 _UPSTREAM_STAGES = frozenset({Stage.CREATED, Stage.WEBHOOK_SENT})
 
@@ -72,15 +75,18 @@ class Entry:
     ``given`` holds, by rule, the value and its place in the rule (``service.rules.later_changes``), and
     ``rules_version`` the rules that gave them; ``follows`` is true while the values are those of a later change, which
     are not resolved again; ``awaits_record`` is true where they wait for the record that B2B Edition makes by itself
-    (``strategy = "merge"``); ``settled`` names the values that were verified at least once, ``put_back`` those that
-    were written again because the record had lost them; ``updates`` counts our Updates.
+    (``strategy = "merge"``); ``made_record`` is true once it is known that our Create made the record; ``settled``
+    names the values that were verified at least once, ``put_back`` those that were written again because the record had
+    lost them; ``updates`` counts our Updates.
 
     ``attempts`` is the number of the last attempt; ``composed`` is true once ``po_number`` and ``fields`` are the
     values to send; ``exists`` is true once its record is known to exist, so that Create an Order is not needed;
     ``written`` holds, for ``po_number`` and each extra field, all values that we have sent; ``create_age`` is the
     order's age in seconds when Create an Order was last sent; ``recorded_at`` is when its record was made, on B2B
     Edition's clock, once we have read it; ``rule`` is the required rule whose value it waits for; ``woken_by`` is what
-    ended its last wait for a value; ``wait_logged`` is true once the log says that it waits for a person.
+    ended its last wait for a value; ``wait_logged`` is true once the log says that it waits for a person; ``waited`` is
+    true once it has waited for its status or for the value of a required rule; ``window_counted`` is true once it is in
+    the metrics of the window.
 
     ``announced_at`` is when BigCommerce created the order's first webhook, ``window_opened_at`` when the order was
     made as far as can be inferred, both on BigCommerce's clock; the latter is set only where ``date_created`` does not
@@ -121,11 +127,14 @@ class Entry:
     rules_version: str | None = None
     follows: bool = False
     awaits_record: bool = False
+    made_record: bool = False
     settled: list[str] = field(default_factory=list)
     put_back: list[str] = field(default_factory=list)
     updates: int = 0
     woken_by: str | None = None
     wait_logged: bool = False
+    waited: bool = False
+    window_counted: bool = False
     announced_at: float | None = None
     window_opened_at: float | None = None
     missing_since: float | None = None
@@ -163,6 +172,27 @@ class Entry:
         if self.status is not Status.CREATED or self.window_opened_at is not None:
             return None
         return self.create_age is not None and self.create_age < WINDOW_LENGTH_S
+
+    @property
+    def written_status(self) -> Status:
+        """The status of an order with values of ours on its record: who made the record decides, whenever that was."""
+        is_create = self.sent is not None and self.sent.by == "create"
+        return Status.CREATED if self.made_record or is_create else Status.UPDATED
+
+    @property
+    def made_window(self) -> bool | None:
+        """What the order counts as in a share of orders in the window.
+
+        None: not at all. It is not written, or its window is not known for sure; or no Create could have been sent in
+        time: the order was old or finished already, it waited for its status or a required value, or for the record of
+        a store that lets the platform be first.
+        """
+        if not self.status.is_written or self.window_opened_at is not None:
+            return None
+        if self.in_window:
+            return True
+        is_new = self.source in NEW_ORDER_SOURCES
+        return False if is_new and not self.waited and not self.awaits_record else None
 
     def age_at(self, stage: Stage) -> float | None:
         """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either time is unknown.

@@ -122,10 +122,11 @@ class Transitions:
         return await self._await(entry, "awaiting_value", retry_in)
 
     async def _await(self, entry: Entry, state: State, delay: float | None) -> bool:
-        entry.status, entry.recovering_since = Status.WAITING, None
+        has_waited = entry.waited
+        entry.status, entry.recovering_since, entry.waited = Status.WAITING, None, True
         if (await self._transition(entry, state, delay))[1] == "moved":
             return True
-        entry.status, entry.reason, entry.rule = Status.QUEUED, None, None
+        entry.status, entry.reason, entry.rule, entry.waited = Status.QUEUED, None, None, has_waited
         return False
 
     async def finish(

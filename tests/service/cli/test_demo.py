@@ -11,15 +11,14 @@ from rich.console import Console
 
 from service.cli import demo
 from service.cli.demo import percentile, summary
-from service.demo.orders import comment, form_field, guest, late
+from service.demo.orders import comment, form_field, guest, late, no_record
 from service.demo.run import DemoError, Placed
-from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.order_entry import Entry, Status
 from tests.fakes.cli import Enrich
 
 
 def placed(order_id: int, make: Any = form_field, age: float | None = None, **values: Any) -> Placed:
-    times = {} if age is None else {Stage.CREATED: 1000.0, Stage.SENT: 1000.0 + age}
-    return Placed(order_id, make("4700-D"), Entry("sandbox", order_id, times=times, **values))
+    return Placed(order_id, make("4700-D"), Entry("sandbox", order_id, create_age=age, **values))
 
 
 CREATED = {"status": Status.CREATED, "verified": True, "po_number": "4700-D"}
@@ -31,6 +30,7 @@ ORDERS = [
     placed(5, guest, status=Status.SKIPPED, reason="guest"),
     placed(6, status=Status.FAILED, reason="[/Account No]"),
     Placed(7, form_field("4700-D")),
+    placed(8, no_record, age=17.5, **CREATED),
 ]
 
 
@@ -44,7 +44,7 @@ def rows(orders: list[Placed]) -> list[list[str]]:
 
 def test_the_summary_counts_outcomes_and_shows_ages_at_create() -> None:
     assert rows(ORDERS) == [
-        ["created", "3", "2"],
+        ["created", "4", "3"],
         ["failed: [/Account No]", "1", "0"],
         ["not seen", "1", "0"],
         ["skipped: guest", "1", ""],

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.demo.orders import form_field, guest, late, no_po
+from service.demo.orders import changed_later, form_field, guest, late, no_po, no_record
 from service.demo.run import Placed, _deviations
-from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.order_entry import Entry, Status
 
 GOOD = form_field("4700-D")
 RECORD = {"po_number": "4700-D", "extra_fields": GOOD.fields}
@@ -16,7 +16,7 @@ def entry(**changes: Any) -> Entry:
     values: dict[str, Any] = {
         "status": Status.CREATED,
         "verified": True,
-        "times": {Stage.CREATED: 1000.0, Stage.SENT: 1001.5},
+        "create_age": 1.5,
     }
     return Entry("sandbox", 1001, **values | changes)
 
@@ -38,7 +38,7 @@ def test_an_order_with_the_expected_outcome_has_no_deviations() -> None:
         ({"status": Status.QUEUED}, RECORD, 1, "not finished"),
         ({"status": Status.FAILED, "reason": "Cost Center"}, RECORD, 1, "failed Cost Center, not created "),
         ({"verified": False}, RECORD, 1, "not verified"),
-        ({"times": {Stage.CREATED: 1000.0, Stage.SENT: 1010.0}}, RECORD, 1, "not inside the window"),
+        ({"create_age": 10.0}, RECORD, 1, "not inside the window"),
         ({}, None, 0, "its record says PO None, not '4700-D'"),
         ({}, RECORD | {"po_number": "4701-D"}, 1, "its record says PO '4701-D', not '4700-D'"),
         ({}, RECORD | {"extra_fields": {}}, 1, f"its record says {{}}, not {GOOD.fields}"),
@@ -65,6 +65,21 @@ def test_an_updated_order_needs_no_window() -> None:
     order = Placed(1001, late("4700-D"), entry(status=Status.UPDATED))
     assert deviations(order, {"po_number": "4700-D", "extra_fields": late("4700-D").fields}, 0) == []
     assert order.age_at_create is None
+
+
+def test_an_order_that_never_gets_a_record_is_created_after_its_window() -> None:
+    demo = no_record("4700-D")
+    record = {"po_number": "4700-D", "extra_fields": demo.fields}
+    assert deviations(Placed(1001, demo, entry(create_age=17.5)), record) == []
+    assert deviations(Placed(1001, demo, entry()), record) == ["inside the window"]
+
+
+def test_an_order_that_changes_later_is_finished_with_its_last_values() -> None:
+    demo = changed_later("4700-D")
+    before = demo.fields | {"Ship Window": "2026-W05"}
+    assert not Placed(1001, demo, entry(po_number="4700-D", fields=before)).is_finished
+    assert not Placed(1001, demo, entry(po_number="4700-D", fields=demo.fields, status=Status.QUEUED)).is_finished
+    assert Placed(1001, demo, entry(po_number="4700-D", fields=demo.fields)).is_finished
 
 
 def test_an_order_without_a_po_may_have_null_or_empty_text() -> None:

@@ -72,7 +72,7 @@ async def test_a_value_that_staff_change_is_carried_to_the_record(job_stack: Job
     assert await shop.staff_change(customer_message="PO2") is EnqueueResult.QUEUED
     entry = await shop.settle()
 
-    assert (entry.status, entry.verified, entry.source) == (Status.UPDATED, True, "order_updated")
+    assert (entry.status, entry.verified, entry.source) == (Status.CREATED, True, "order_updated")
     assert (job_stack.record.po_number, job_stack.record.fields) == ("PO2", {"F": "fv"})
 
 

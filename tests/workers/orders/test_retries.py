@@ -81,7 +81,7 @@ async def test_retry_resets_dropped_fields(job_stack: JobStack) -> None:
     await job_stack.retry()
 
     entry = await job_stack.run_until_finished()
-    assert (entry.status, entry.dropped, job_stack.record.fields) == (Status.UPDATED, {}, {"F": "fv"})
+    assert (entry.status, entry.dropped, job_stack.record.fields) == (Status.CREATED, {}, {"F": "fv"})
 
 
 async def test_retry_logs_its_own_times(job_stack: JobStack) -> None:
@@ -107,4 +107,4 @@ async def test_retry_before_reverification_is_not_finished_by_it(job_stack: JobS
 
     entry = await job_stack.run_until_finished()
 
-    assert (entry.status, job_stack.record.po_number) == (Status.UPDATED, "PO2")
+    assert (entry.status, job_stack.record.po_number) == (Status.CREATED, "PO2")

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from service.orders.facts.fact import Fact
 from service.orders.facts.store_facts import Facts
 from service.orders.rehearsal.lines import Schedule
+from service.orders.rehearsal.marked_orders import RECENT_S
+from service.orders.state.keys import rehearsal_lock_key
+from service.orders.values.skip import REHEARSAL_SOURCE
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from tests.fakes.cli import COMMAND, Enrich
@@ -55,6 +59,13 @@ def sandbox(folder: Path, served: ServedSandbox, monkeypatch: pytest.MonkeyPatch
 def statuses(sandbox: ServedSandbox) -> list[int]:
     answer = sandbox.run(sandbox.sandbox.api.get("/stores/sandbox/v2/orders"))
     return [order["status_id"] for order in answer.json()] if answer.content else []
+
+
+def place_test_order(sandbox: ServedSandbox, **fields: Any) -> int:
+    """Place a test order as another run does; returns its id."""
+    placed = sandbox.sandbox.place_order(customer_id=101, status_id=1, external_source=REHEARSAL_SOURCE, **fields)
+    order_id: int = sandbox.run(placed)["id"]
+    return order_id
 
 
 def configure_store(sandbox: ServedSandbox, **spec: Any) -> None:
@@ -116,6 +127,40 @@ def test_without_redis_nothing_is_kept_and_it_says_so(sandbox: ServedSandbox, en
     ran = enrich("rehearse", "--yes")
     assert ran.code == 0
     assert ran.out.splitlines()[-1] == "Not kept: there is no Redis. Set REDIS_URL to that of the service."
+
+
+def test_a_second_run_in_the_same_store_is_refused_by_the_lock(
+    sandbox: ServedSandbox, enrich: Enrich, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    with Redis.from_url(redis_url) as redis:
+        redis.set(rehearsal_lock_key("sandbox"), "web-1, process 4711")
+    place_test_order(sandbox)  # the other run's
+
+    ran = enrich("rehearse", "--yes")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("rehearsal of sandbox: is already running (web-1, process 4711). Stop it,")
+    assert statuses(sandbox) == [1], "the other run's order is left alone"
+
+
+def test_without_redis_a_test_order_of_now_is_taken_for_another_run(sandbox: ServedSandbox, enrich: Enrich) -> None:
+    order_id = place_test_order(sandbox)
+
+    ran = enrich("rehearse", "--yes")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"store sandbox: seems to be rehearsed already: test order {order_id} is not cancelled.")
+    assert statuses(sandbox) == [1]
+
+
+def test_old_test_orders_are_cancelled_without_redis_too(sandbox: ServedSandbox, enrich: Enrich) -> None:
+    place_test_order(sandbox, age=RECENT_S + 1.0)
+
+    ran = enrich("rehearse", "--yes")
+
+    assert ran.code == 0
+    assert statuses(sandbox) == [5] * 4
 
 
 def test_without_a_terminal_it_asks_for_yes_and_calls_nobody(sandbox: ServedSandbox, enrich: Enrich) -> None:

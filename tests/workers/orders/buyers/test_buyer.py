@@ -74,8 +74,8 @@ async def book_is(people: PeopleStack, state: str) -> None:
         (NEITHER, "accepted", None, Status.CREATED, "web"),
         (NEITHER, "refused", None, Status.UPDATED, "web"),
         (USER, "accepted", None, Status.CREATED, "NONE"),
-        (DEFAULT, "accepted", None, Status.UPDATED, "ERP-10001"),
-        (DEFAULT, "accepted", 5002, Status.UPDATED, "ERP-10002"),
+        (DEFAULT, "accepted", None, Status.CREATED, "ERP-10001"),
+        (DEFAULT, "accepted", 5002, Status.CREATED, "ERP-10002"),
         (DEFAULT, "refused", 5002, Status.UPDATED, "ERP-10002"),
         (REQUIRED, "accepted", None, Status.UPDATED, "ERP-10001"),
         (REQUIRED, "refused", 5002, Status.UPDATED, "ERP-10002"),
@@ -409,6 +409,7 @@ async def test_values_of_an_order_for_a_subsidiary_come_from_the_subsidiary(
 
     for order_id in ids:
         entry = await people.finish(order_id)
+        assert (entry.status, entry.in_window) == (Status.CREATED, True), "our Create made the record"
         assert (entry.verified, entry.company_id) == (True, 5003)
         assert await people.stack.record(order_id) == ("A-1", {"Account No": "ERP-10003"})
         assert await people.stack.writes(order_id) == (1, 1)
@@ -465,7 +466,7 @@ async def test_company_that_changes_after_the_verification_is_noticed_by_the_nex
     await people.run_for(120.0)
 
     entry = await people.of(order_id)
-    assert (entry.status, entry.verified, entry.company_id) == (Status.UPDATED, True, 5003)
+    assert (entry.status, entry.verified, entry.company_id) == (Status.CREATED, True, 5003)
     assert await people.stack.record(order_id) == ("A-1", {"Account No": "ERP-10003"})
 
 
@@ -500,8 +501,8 @@ SUBSIDIARY = {"id": 5009, "name": "Harbor Foods East"}
 @pytest.mark.parametrize(
     ("rule", "expected", "account"),
     [
-        (', default = "NONE"', (Status.UPDATED, None), "NONE"),
-        ("", (Status.UPDATED, None), ""),
+        (', default = "NONE"', (Status.CREATED, None), "NONE"),
+        ("", (Status.CREATED, None), ""),
         (", required = true", (Status.FAILED, "Account No"), "ERP-10001"),
     ],
     ids=["default", "cleared", "required"],
@@ -546,7 +547,7 @@ async def test_po_number_of_another_company_is_cleared(open_people: OpenPeople) 
 
     entry = await people.finish(order_id)
 
-    assert (entry.status, entry.po_number, entry.cleared) == (Status.UPDATED, None, ["po_number"])
+    assert (entry.status, entry.po_number, entry.cleared) == (Status.CREATED, None, ["po_number"])
     assert await people.stack.record(order_id) == ("", {"Account No": "web"})
 
 

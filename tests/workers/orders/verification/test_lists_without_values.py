@@ -67,7 +67,7 @@ async def test_values_that_are_really_lost_are_found_and_written_again(verifier:
     await verifier.reverify()
     entry = await verifier.run_until_finished(lost)
 
-    assert (entry.status, entry.verified) == (Status.UPDATED, True)
+    assert (entry.status, entry.verified) == (Status.CREATED, True)
     assert [await verifier.stack.writes(order_id) for order_id in others] == [(1, 0)] * len(others)
 
 

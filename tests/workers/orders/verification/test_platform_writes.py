@@ -24,7 +24,7 @@ async def test_what_the_buyer_typed_stays_and_our_fields_come_back_once(open_sta
     verifier.stack.clock.tick(50)
     await verifier.reverify()
 
-    assert (entry.status, entry.verified, entry.kept) == (Status.UPDATED, True, ["po_number"])
+    assert (entry.status, entry.verified, entry.kept) == (Status.CREATED, True, ["po_number"])
     po_number, fields = await verifier.stack.record(order_id)
     assert (po_number, fields["Cost Center"]) == ("BUYER", "CC-B")
     assert fields["Account No"] == "ERP-10001"

@@ -81,7 +81,7 @@ async def test_values_lost_after_verification_are_repaired(verifier: VerifierSta
 
     entry = await verifier.run_until_finished(order_id)
 
-    assert (entry.status, entry.verified) == (Status.UPDATED, True)
+    assert (entry.status, entry.verified) == (Status.CREATED, True)
     assert await verifier.stack.record(order_id) == ("A-1", ALL)
 
 

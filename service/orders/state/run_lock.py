@@ -1,4 +1,4 @@
-"""The lock that lets only one backfill run for a store: two would put twice as many orders into the queue."""
+"""Locks that let only one command of a kind run for a store: a backfill, a rehearsal."""
 
 import asyncio
 import os
@@ -9,33 +9,33 @@ from contextlib import asynccontextmanager, suppress
 from redis.asyncio import Redis
 
 from service.errors import EnrichError
-from service.orders.state.keys import backfill_lock_key
 from service.process.task_cancellation import cancel_and_wait
 from service.redis.client import TRANSIENT_ERRORS
 
 LOCK_TTL_S = 30
-"""The lock of a killed backfill expires after this."""
+"""The lock of a killed command expires after this."""
 
 RENEW_INTERVAL_S = 5.0
 """Several renewals may fail before the lock expires."""
 
 
 class AlreadyRunning(EnrichError):
-    """Another backfill of the store is running."""
+    """Another command of the kind is running for the store."""
 
 
 @asynccontextmanager
-async def single_backfill(redis: Redis, store: str) -> AsyncIterator[None]:
-    """Hold the store's backfill lock, and renew it. Raises AlreadyRunning; other errors are Redis's own.
+async def single_run(redis: Redis, key: str, *, what: str) -> AsyncIterator[None]:
+    """Hold the lock at ``key``, and renew it. Raises AlreadyRunning, which begins with ``what``; other errors are
+    Redis's own.
 
-    A second backfill may start if Redis loses the lock, or if this process hangs until the lock expires. That is
-    harmless, because an order is queued only once.
+    A second command may start if Redis loses the lock, or if this process hangs until the lock expires. What is locked
+    must be harmless then: a backfill queues an order only once.
     """
-    key, owner = backfill_lock_key(store), f"{socket.gethostname()}, process {os.getpid()}"
+    owner = f"{socket.gethostname()}, process {os.getpid()}"
     if not await redis.set(key, owner, nx=True, ex=LOCK_TTL_S):
         other = await redis.get(key)
         raise AlreadyRunning(
-            f"backfill of {store}: is already running ({other.decode() if other else 'it has just ended'}). "
+            f"{what}: is already running ({other.decode() if other else 'it has just ended'}). "
             f"Stop it, or wait until it ends. If it was killed, try again after {LOCK_TTL_S} seconds."
         )
     renewing = asyncio.create_task(_renew(redis, key, owner))
