@@ -58,7 +58,10 @@ async def _mark_for_record(resources: Resources, entry: Entry, configured: Confi
 def _count(resources: Resources, entry: Entry) -> None:
     metrics = resources.metrics
     metrics.orders.labels(entry.store, entry.status.value).inc()
-    ages = [(stage.value, entry.age_at(stage)) for stage in Stage]
+    # Where it is not known for sure when an order was made, its first step is of unknown length.
+    is_inferred = entry.window_opened_at is not None
+    stages = [stage for stage in Stage if not (is_inferred and stage is Stage.CREATED)]
+    ages = [(stage.value, entry.age_at(stage)) for stage in stages]
     metrics.stages((stage, age) for stage, age in ages if age is not None)
     if resources.tracer:
         resources.tracer.trace_finished(entry)

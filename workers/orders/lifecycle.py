@@ -361,7 +361,8 @@ class Lifecycle:
     async def _note_record_was_there(self) -> None:
         """Learn how early a record may be there that no Create of ours has made."""
         age = self.entry.create_age
-        if self.entry.sent is None and age is not None and self._retry.is_open():
+        is_known = age is not None and self.entry.window_opened_at is None
+        if self.entry.sent is None and age is not None and is_known and self._retry.is_open():
             store, order_id = self.entry.store, self.entry.order_id
             await self._facts.observe(store, Fact.RECORD_THERE_FROM, age, order_id=order_id)
 
@@ -438,7 +439,8 @@ class Lifecycle:
         if not await self._may_be_company_order():
             return await self._skip_no_company_user()
         if not self._creates_late:
-            before = await before_late_create(self.entry, self._history, order_age_s=age_s, now=self._clock())
+            known, now = await self._facts.of(self.entry.store), self._clock()
+            before = await before_late_create(self.entry, self._history, known, order_age_s=age_s, now=now)
             if before is not None:
                 return before
         self._creates_late = True

@@ -23,6 +23,15 @@ MOST_KEPT = 9
 """Observations that are kept of one fact: enough for a median that a few odd ones do not move."""
 
 
+RECORD_MARGIN_S = 5.0
+"""From the earliest own record of the platform that was seen to the time by which all should be there."""
+
+MAX_RECORD_WAIT_S = 60.0
+
+LATE_WEBHOOK_S = 7.0
+"""An order whose webhook is so late has three seconds for reading, Create and a retry."""
+
+
 class Fact(StrEnum):
     """What is known of a store. Names that end in ``_s`` are seconds."""
 
@@ -163,14 +172,19 @@ class StoreFacts:
         return self.value(Fact.LIST_EXTRA_FIELDS) == "missing"
 
     @property
-    def create_taken_until_s(self) -> float | None:
-        """Up to which age Create an Order was taken. It orders retries after the window; it never lengthens it."""
-        return _seconds(self.value(Fact.CREATE_TAKEN_UNTIL))
+    def own_record_by_s(self) -> float:
+        """By which age the platform's own record is there if it comes at all, so that none before says nothing.
+
+        Default: 0, nothing is known. A fact never asks for more than a minute of waiting.
+        """
+        there_from_s = _seconds(self.value(Fact.RECORD_THERE_FROM))
+        return 0.0 if there_from_s is None else min(there_from_s + RECORD_MARGIN_S, MAX_RECORD_WAIT_S)
 
     @property
-    def record_there_from_s(self) -> float | None:
-        """From which age on the platform's own record may be there."""
-        return _seconds(self.value(Fact.RECORD_THERE_FROM))
+    def webhooks_are_late(self) -> bool:
+        """Whether webhooks usually leave little of the window. Default: they do not."""
+        delay_s = _seconds(self.value(Fact.WEBHOOK_DELAY))
+        return delay_s is not None and delay_s >= LATE_WEBHOOK_S
 
 
 def _seconds(value: Value | None) -> float | None:

@@ -9,7 +9,12 @@ from service.orders.state.order_entry import Entry, Sent, Stage, Status
 
 
 async def learn_from_finished(facts: Facts, entry: Entry) -> None:
-    """How long the order's webhook took, and the age at which its Create was taken."""
+    """How long the order's webhook took, and the age at which its Create was taken.
+
+    An order that does not say for sure when it was made teaches neither.
+    """
+    if entry.window_opened_at is not None:
+        return
     store, order_id = entry.store, entry.order_id
     webhook_age = entry.age_at(Stage.RECEIVED)
     if entry.source == "webhook" and Stage.WEBHOOK_SENT in entry.times and webhook_age is not None:

@@ -6,7 +6,7 @@ import pytest
 
 from service.checks.facts import check_facts
 from service.checks.findings import Finding, Level
-from service.orders.facts.fact import MEASURES, Fact, Known, Value
+from service.orders.facts.fact import LATE_WEBHOOK_S, MEASURES, Fact, Known, Value
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import origin, sentence
 from service.redis.client import connect
@@ -36,6 +36,17 @@ async def test_each_fact_is_a_line_that_is_no_problem(redis_url: str) -> None:
         ),
         Finding(Level.OK, "sandbox", "fact webhook_delay_s", f"webhooks arrive about 1.2 s after the order {how}"),
     ]
+
+
+async def test_webhooks_that_leave_little_of_the_window_are_a_warning(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        await Facts(redis).keep("sandbox", {Fact.WEBHOOK_DELAY: LATE_WEBHOOK_S})
+        await Facts(redis).keep("other", {Fact.WEBHOOK_DELAY: LATE_WEBHOOK_S - 0.5})
+        (late,), (usual,) = [await check_facts(redis, store) for store in ("sandbox", "other")]
+
+    assert (late.level, usual.level) == (Level.WARNING, Level.OK)
+    assert late.message.endswith("That leaves little of the ten seconds.")
+    assert late.cure
 
 
 async def test_without_redis_there_is_no_line() -> None:

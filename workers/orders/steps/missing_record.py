@@ -6,6 +6,7 @@ once it is clear that it does not come, Create is sent. Where the platform refus
 existed.
 """
 
+from service.orders.facts.fact import StoreFacts
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.store_history import StoreHistory
 from service.orders.state.queue import BACKFILL
@@ -53,18 +54,19 @@ def may_still_come(entry: Entry, *, order_age_s: float, now: float) -> bool:
 
 
 async def before_late_create(
-    entry: Entry, history: StoreHistory, *, order_age_s: float, now: float
+    entry: Entry, history: StoreHistory, facts: StoreFacts, *, order_age_s: float, now: float
 ) -> RetryLater | Finished | None:
     """What comes before a Create after the window; None if it may be sent now.
 
     To be asked only when B2B Edition itself has just answered that it has no record. ``now`` is on our clock, the age
-    on BigCommerce's.
+    on BigCommerce's. What is known of the store may ask for more patience, never for less.
     """
+    first_check_age_s = max(FIRST_CHECK_AGE_S, facts.own_record_by_s)
     is_too_soon = now - (entry.late_create_at or 0.0) < LATE_CREATE_INTERVAL_S
     if entry.late_creates and (entry.late_creates >= MAX_LATE_CREATES or is_too_soon):
         return _after_late_create(entry, order_age_s=order_age_s, now=now)
-    if order_age_s < FIRST_CHECK_AGE_S:
-        return record_missing(FIRST_CHECK_AGE_S - order_age_s)
+    if order_age_s < first_check_age_s:
+        return record_missing(first_check_age_s - order_age_s)
     if entry.missing_since is None:
         entry.missing_since = now
         return record_missing(CHECK_AGAIN_AFTER_S)

@@ -8,9 +8,9 @@ from arq import ArqRedis
 from service.bigcommerce.models import ExtraFieldConfig, Record
 from service.orders.document.cache import Cache
 from service.orders.facts.fact import Fact
-from service.orders.facts.learning import options_place, shown_name
+from service.orders.facts.learning import learn_from_finished, options_place, shown_name
 from service.orders.facts.store_facts import Facts
-from service.orders.state.order_entry import Sent
+from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.values.values_to_send import read_configs
 from tests.fakes.upstream import STORE_HASH, FakeUpstream, store_api
 from tests.fakes.webhooks import a_store
@@ -37,6 +37,28 @@ def test_where_the_options_of_dropdowns_are(rows: list[dict[str, Any]], place: s
     assert options_place(configs) == place
     cached = [ExtraFieldConfig.model_validate(config.model_dump(mode="json")) for config in configs]
     assert cached == configs, "the cache keeps it"
+
+
+@pytest.mark.parametrize("is_sure", [True, False])
+async def test_an_order_that_does_not_say_when_it_was_made_teaches_no_age(redis: ArqRedis, is_sure: bool) -> None:
+    """As a bulk import does, whose orders are dated back by hours."""
+    facts, made_at = Facts(redis), 1_768_078_800.0
+    for number in range(3):
+        entry = Entry(
+            STORE_HASH,
+            number,
+            status=Status.CREATED,
+            source="webhook",
+            sent=Sent("create", "PO1", {}, answered=True),
+            create_age=7201.0,
+            window_opened_at=None if is_sure else made_at,
+            times={Stage.CREATED: made_at, Stage.WEBHOOK_SENT: made_at, Stage.RECEIVED: made_at + 7200.0},
+        )
+        facts._observed_at.clear()  # as if a minute had passed
+        await learn_from_finished(facts, entry)
+
+    known = set((await facts.of(STORE_HASH)).known)
+    assert known == ({Fact.CREATE_TAKEN_UNTIL, Fact.WEBHOOK_DELAY} if is_sure else set())
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_a_fact_that_orders_confirm_is_renewed(redis: ArqRedis, clock: Sti
 async def test_the_facts_of_a_store_that_is_gone_expire_in_redis(redis: ArqRedis) -> None:
     await Facts(redis).keep(STORE, {Fact.FIELD_NAME: "label", Fact.CREATE_TAKEN_UNTIL: 15.0})
     assert 0 < await redis.pttl(facts_key(STORE)) <= 2 * EXPIRES_AFTER_S * 1000
-    assert (await Facts(redis).of(STORE)).create_taken_until_s == 15.0
+    assert (await Facts(redis).of(STORE)).value(Fact.CREATE_TAKEN_UNTIL) == 15.0
 
 
 @pytest.mark.parametrize("raw", ["", "null", "7", "{}", '[["label"]]', '[[{}, 1, "orders", 1]]', "[[1, 2"])

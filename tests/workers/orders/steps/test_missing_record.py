@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from service.bigcommerce import Account, Api, Priority, Transport
+from service.orders.facts.fact import Fact
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.queue import BACKFILL, Webhook
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -82,6 +83,23 @@ async def test_the_record_of_a_later_order_shows_sooner_that_none_comes(
     before = [read for read in reads if read <= age]
     assert [read for read in before if read >= 14.5][1:], "read twice well after the window"
     assert age - before[-1] < 1.0, "the second time just before the Create"
+
+
+@pytest.mark.parametrize(
+    ("there_from_s", "earliest_s", "latest_s"),
+    [(2.0, 15.0, 30.0), (24.0, 29.0, 45.0), (500.0, 60.0, 80.0)],
+)
+async def test_where_the_platform_is_known_to_make_records_late_its_record_is_waited_for(
+    job_stack: JobStack, there_from_s: float, earliest_s: float, latest_s: float
+) -> None:
+    await job_stack.resources.history.note_record(STORE_HASH, ORDER + 1)
+    await job_stack.resources.facts.keep(STORE_HASH, {Fact.RECORD_THERE_FROM: there_from_s})
+    creates = ages_of(job_stack, CREATE, job_stack.record.create)
+    await late_webhook(job_stack, 11.0)
+
+    assert (await job_stack.run_until_finished()).status is Status.CREATED
+
+    assert earliest_s <= creates[0] <= latest_s
 
 
 async def test_the_record_of_an_earlier_order_shows_nothing(job_stack: JobStack) -> None:
