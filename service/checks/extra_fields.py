@@ -1,5 +1,6 @@
 """Checks a store's rules against its extra-field configs. No I/O."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from service.bigcommerce.models import ExtraFieldConfig, FieldType
@@ -24,6 +25,7 @@ def check_fields(
     filled: dict[str, CompiledRule] = {}
     for rule in rules.rules:
         if rule.is_po_number:
+            findings += _own_target(store, rule, ["record.poNumber"])
             continue
         match configs_for_key(rule.name, configs):
             case [config]:
@@ -45,12 +47,25 @@ def _rule_findings(
         message = f'fills the same field as rule "{other.name}": "{config.field_name}".'
         yield _finding(Level.ERROR, store, rule, message, "Remove one of the two rules.")
         return
-    wrong = [*_constant_findings(store, rule, config), *_unique_findings(store, rule, config)]
+    targets = [f"record.extraFields.{name}" for name in (config.field_name, config.label) if name]
+    wrong = [
+        *_constant_findings(store, rule, config),
+        *_unique_findings(store, rule, config),
+        *_own_target(store, rule, targets),
+    ]
     yield from wrong
     if not wrong:
         is_label = rule.name != config.field_name
         message = f'is the label of "{config.field_name}"; that name is sent.' if is_label else "the field exists."
         yield _finding(Level.OK, store, rule, message)
+
+
+def _own_target(store: str, rule: CompiledRule, targets: Sequence[str]) -> Iterator[Finding]:
+    """``record`` is what others have written: read into the same place, it changes nothing."""
+    sources = [expression.source.replace('"', "") for expression in rule.search.expressions]
+    if any(re.search(rf"(?<![\w.]){re.escape(target)}(?!\w)", source) for target in targets for source in sources):
+        message = "reads from `record` the value that it writes itself. What others have written there stays anyway."
+        yield _finding(Level.WARNING, store, rule, message, "Leave that expression out.")
 
 
 def _constant_findings(store: str, rule: CompiledRule, config: ExtraFieldConfig) -> Iterator[Finding]:

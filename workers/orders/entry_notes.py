@@ -10,7 +10,7 @@ from service.bigcommerce.models import Record, Values
 from service.logs import Event
 from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.values.field_names import FieldNames
-from service.orders.values.merge import PO_NUMBER, shows_all
+from service.orders.values.merge import PO_NUMBER, Merged, lost_carried, lost_values, shows_all
 from service.rules import Given
 from workers.orders.buyers.company_values import values_of
 
@@ -56,18 +56,45 @@ def note_shown(entry: Entry, record: Record) -> None:
     entry.made_record |= sent is not None and sent.by == "create" and shows_all(record, sent)
 
 
+def note_lost(entry: Entry, record: Record) -> None:
+    """Note which values the record has lost, ours and those that we carried along: each is put back once."""
+    if (sent := entry.sent) is None:
+        return
+    names = FieldNames(sent.labels)
+    lost = {*lost_values(record, sent), *map(names.field_name, lost_carried(record, sent))}
+    entry.restoring = sorted(lost - set(entry.put_back))
+    entry.put_back = sorted({*entry.put_back, *lost})
+
+
+def note_restoring(entry: Entry, values: Values) -> None:
+    """Note which values an Update is about to put back: the record showed them before, and has lost them since."""
+    about = {**values.extra_fields, **({PO_NUMBER: values.po_number} if values.po_number else {})}
+    for name, value in about.items():
+        earlier = entry.written.get(name)
+        if value and name in entry.settled and (not earlier or value in earlier) and name not in entry.put_back:
+            entry.put_back.append(name)
+            entry.restoring.append(name)
+
+
+def note_right(entry: Entry, wanted: Values, merged: Merged) -> None:
+    """Note the values that the record shows as wanted: what somebody writes in their place from now on is theirs."""
+    right = {*wanted.extra_fields, *([PO_NUMBER] if wanted.po_number is not None else [])} - {*merged.kept}
+    if merged.values is not None:
+        right -= {*merged.values.extra_fields, *([PO_NUMBER] if merged.values.po_number is not None else [])}
+    entry.settled += sorted(right - {*entry.settled})
+
+
 def given_of(entry: Entry) -> dict[str, Given]:
     """What the rules gave for the order."""
     return {name: Given(text, place) for name, (text, place) in entry.given.items()}
 
 
-def followed_values(entry: Entry) -> Values:
-    """The values of a later change, without those that the record has lost twice: they were put back once."""
-    left_out = [] if entry.repaired else entry.put_back
+def values_to_write(entry: Entry) -> Values:
+    """The values that were resolved before, without those that were put back once: they are not written again."""
     values = values_of(entry)
     return Values(
-        None if PO_NUMBER in left_out else values.po_number,
-        {name: value for name, value in values.extra_fields.items() if name not in left_out},
+        None if PO_NUMBER in entry.given_up else values.po_number,
+        {name: value for name, value in values.extra_fields.items() if name not in entry.given_up},
     )
 
 

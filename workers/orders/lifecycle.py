@@ -80,13 +80,15 @@ from service.rules import Evaluation, given_by, keep_earlier
 from workers.orders.buyers.buyer import Buyer, Standing, says_no_company_user
 from workers.orders.buyers.company_values import awaits_company, company_rules, note_company, values_of
 from workers.orders.entry_notes import (
-    followed_values,
     given_of,
     note_answered,
     note_dropped,
     note_kept,
+    note_restoring,
+    note_right,
     note_sending,
     note_shown,
+    values_to_write,
 )
 from workers.orders.result_types import (
     AttemptResult,
@@ -188,7 +190,7 @@ class Lifecycle:
     def _first_state(self) -> State:
         sent = self.entry.sent
         if self._keeps_values:
-            self._draft.values = followed_values(self.entry)
+            self._draft.values = values_to_write(self.entry)
             return self._compare_record
         if self._are_values_current():
             self._draft.values = values_of(self.entry)
@@ -196,7 +198,7 @@ class Lifecycle:
         is_unresolved = sent is not None and not self.entry.composed
         if self.entry.start_over or is_unresolved or Stage.CREATED not in self.entry.times:
             return self._read_order
-        self._draft.values = values_of(self.entry)
+        self._draft.values = values_to_write(self.entry)
         if sent is None:
             # Only quota was missing, and the window is short. After it there is time to resolve the values again.
             return self._create_record if self.entry.composed and self._retry.can_create() else self._read_order
@@ -402,6 +404,7 @@ class Lifecycle:
             settled=self.entry.settled,
         )
         note_kept(self.entry, merged.kept)
+        note_right(self.entry, self._draft.values, merged)
         if merged.values is not None:
             self._draft.update = merged.values
             return self._update_record
@@ -415,7 +418,12 @@ class Lifecycle:
         if sent is None or (sent.answered and not self.entry.repaired):
             return {}
         defaults = required_defaults(self._draft.configs, self._draft.values).keys() & sent.extra_fields.keys()
-        return {name: sent.extra_fields[name] for name in defaults} | dict(sent.carried)
+        carried = {
+            name: value
+            for name, value in sent.carried.items()
+            if self._draft.names.field_name(name) not in self.entry.given_up
+        }
+        return {name: sent.extra_fields[name] for name in defaults} | carried
 
     async def _read_record(self) -> Record:
         if not self._retry.can_create():
@@ -448,6 +456,7 @@ class Lifecycle:
 
     async def _update_record(self) -> State | AttemptResult:
         values, sent_before = self._draft.update, self.entry.sent
+        note_restoring(self.entry, values)
         note_sending(self.entry, "update", values, self._draft.names)
         await self._transitions.save(self.entry)
 

@@ -22,7 +22,7 @@ from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import lost_carried, lost_values, shows_all
 from workers.backoff import requeue
 from workers.orders import completion
-from workers.orders.entry_notes import note_shown, note_verified
+from workers.orders.entry_notes import note_lost, note_shown, note_verified
 from workers.orders.record_loader import CreatedRange, RecordLoader
 from workers.orders.result_types import Finished
 from workers.orders.waiting import settling
@@ -90,12 +90,13 @@ def compare(
         return OtherCompany(record.company_id)
     is_shown = record is not None and shows_all(record, sent)
     is_unsure = names_company and not (record and record.company_id)
-    if is_shown and not is_unsure and not (record and lost_carried(record, sent)):
+    has_lost = record is not None and bool(lost_carried(record, sent, given_up=entry.given_up))
+    if is_shown and not is_unsure and not has_lost:
         return verified
     entry.checks += 1
     if entry.checks <= len(READ_LAG_BACKOFF_S):
         return ReadAgain(READ_LAG_BACKOFF_S[entry.checks - 1])
-    if is_shown and is_unsure and not (record and lost_carried(record, sent)):
+    if is_shown and is_unsure and not has_lost:
         return Finished(verified.status, verified=False)
     if entry.repaired:
         return verified if is_shown else Finished(Status.FAILED, "not_persisted", verified=False)
@@ -240,7 +241,7 @@ class Verifier:
             return
         match compare(entry, record, names_company=names_company):
             case Finished() as finished:
-                if record and (lost := lost_carried(record, entry.sent)):
+                if record and (lost := lost_carried(record, entry.sent, given_up=entry.given_up)):
                     log.warning(Event.VALUES_LOST, outcome=finished.status.value, carried=lost)
                 if finished.verified:
                     note_verified(entry)
@@ -270,8 +271,8 @@ class Verifier:
             await self._resources.transitions.to_verification(entry, settling.LOOK_EVERY_S)
 
     async def _repair(self, entry: Entry, record: Record | None) -> None:
-        if record and entry.sent:
-            entry.put_back = sorted({*entry.put_back, *lost_values(record, entry.sent)})
+        if record:
+            note_lost(entry, record)
         entry.repaired, entry.checks = True, 0
         await self._resources.transitions.to_recovery(entry, 0.0)
 
@@ -291,7 +292,8 @@ def _is_repairable(entry: Entry) -> bool:
 
 def _is_worth_putting_back(entry: Entry, record: Record, sent: Sent) -> bool:
     """Whether the record has lost a value that was not put back before: no two programs write in turns."""
-    return bool(set(lost_values(record, sent)) - set(entry.put_back) or lost_carried(record, sent))
+    put_back = set(entry.put_back)
+    return bool(set(lost_values(record, sent)) - put_back or lost_carried(record, sent, given_up=put_back))
 
 
 def _written_at(entry: Entry) -> float:

@@ -77,7 +77,8 @@ class Entry:
     are not resolved again; ``awaits_record`` is true where they wait for the record that B2B Edition makes by itself
     (``strategy = "merge"``); ``made_record`` is true once it is known that our Create made the record; ``settled``
     names the values that were verified at least once, ``put_back`` those that were written again because the record had
-    lost them; ``updates`` counts our Updates.
+    lost them, ours and others' that we carried along, ``restoring`` those of them that are being written again now;
+    ``updates`` counts our Updates.
 
     ``attempts`` is the number of the last attempt; ``composed`` is true once ``po_number`` and ``fields`` are the
     values to send; ``exists`` is true once its record is known to exist, so that Create an Order is not needed;
@@ -130,6 +131,7 @@ class Entry:
     made_record: bool = False
     settled: list[str] = field(default_factory=list)
     put_back: list[str] = field(default_factory=list)
+    restoring: list[str] = field(default_factory=list)
     updates: int = 0
     woken_by: str | None = None
     wait_logged: bool = False
@@ -193,6 +195,11 @@ class Entry:
             return True
         is_new = self.source in NEW_ORDER_SOURCES
         return False if is_new and not self.waited and not self.awaits_record else None
+
+    @property
+    def given_up(self) -> set[str]:
+        """What was put back once: whoever takes it off the record again means it."""
+        return set(self.put_back) - set(self.restoring)
 
     def age_at(self, stage: Stage) -> float | None:
         """Seconds from the order's creation to a stage, on BigCommerce's clock; None when either time is unknown.

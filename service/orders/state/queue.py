@@ -207,6 +207,7 @@ class Queue:
             "follows": False,
             "awaits_record": False,
             "put_back": [],
+            "restoring": [],
         }
         if record_company_id is not None:
             reset["record_company_id"] = record_company_id
@@ -228,6 +229,7 @@ class Queue:
             "kept": [],
             "checks": 0,
             "repaired": False,
+            "restoring": [],
             "trouble": None,
         }
         return await self._enqueue(

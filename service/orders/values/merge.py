@@ -123,10 +123,12 @@ def lost_values(record: Record, sent: Sent) -> list[str]:
     return [PO_NUMBER, *lost] if sent.po_number and not has_content(record.po_number) else lost
 
 
-def lost_carried(record: Record, sent: Sent) -> list[str]:
-    """The fields of somebody else that our Update carried and that are empty on the record now."""
+def lost_carried(record: Record, sent: Sent, *, given_up: Collection[str] = ()) -> list[str]:
+    """The fields that our Update carried along and that are empty on the record now; without those ``given_up``."""
     names = FieldNames(sent.labels)
-    return [name for name in sent.carried if not names.values_on(record, name)]
+    return [
+        name for name in sent.carried if not names.values_on(record, name) and names.field_name(name) not in given_up
+    ]
 
 
 def _shows(record: Record, sent: Sent, name: str, value: str) -> bool:

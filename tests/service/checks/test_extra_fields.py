@@ -33,6 +33,16 @@ def check(folder: Path, fields: str, configs: list[ExtraFieldConfig] = CONFIGS, 
         ('dock = "order.customer_message"', 'ok  rule "dock"  the field exists.'),
         ('dock = { from = "order.id", default = "north" }', 'ok  rule "dock"  the field exists.'),
         ("floor = { value = 12.0 }", 'ok  rule "floor"  the field exists.'),
+        # Its own target.
+        ('note = "record.extraFields.floor"', 'ok  rule "note"  the field exists.'),
+        *(
+            (
+                f"note = 'record.extraFields.{name}'",
+                'warning  rule "note"  reads from `record` the value that it writes itself. What others have written'
+                " there stays anyway. Leave that expression out.",
+            )
+            for name in ("note", "Note", '"note"')
+        ),
         # Which field.
         (
             'notes = "order.id"',
@@ -82,6 +92,13 @@ def check(folder: Path, fields: str, configs: list[ExtraFieldConfig] = CONFIGS, 
 )
 def test_each_rule_is_checked_against_its_field(tmp_path: Path, fields: str, line: str) -> None:
     assert check(tmp_path, fields) == [line]
+
+
+@pytest.mark.parametrize("reads", ["poNumber", "referenceNumber"])
+def test_a_po_rule_that_reads_its_own_target_is_a_warning(tmp_path: Path, reads: str) -> None:
+    rules = configured(tmp_path, po_number=f"record.{reads}").rules
+    found = [line for line in lines(check_fields("abc123", rules, CONFIGS)) if "from `record`" in line]
+    assert len(found) == (1 if reads == "poNumber" else 0)
 
 
 @pytest.mark.parametrize("key", ["value", "default"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.bigcommerce import Account, Api, Priority, Transport
 from service.bigcommerce.clients.hooks import METAFIELD_WRITTEN, ORDER_UPDATED
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import EnqueueResult
@@ -85,6 +86,28 @@ async def test_a_change_of_something_else_costs_no_call_of_b2b_edition(job_stack
 
     assert (shop.calls(GET_RECORD), shop.calls(UPDATE)) == before
     assert entry.status is Status.CREATED
+
+
+async def test_changes_are_read_at_the_lowest_class_and_written_at_that_of_updates(
+    job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await enriched(job_stack)
+    spend, asked = Transport.spend, set[tuple[str, Priority]]()
+
+    async def spent(self: Transport, account: Account, api: Api, priority: Priority, **rest: Any) -> Any:
+        asked.add((rest["operation"], priority))
+        return await spend(self, account, api, priority, **rest)
+
+    monkeypatch.setattr(Transport, "spend", spent)
+    await shop.staff_change(status_id=2)
+    await shop.settle()
+    assert asked == {("Get an Order", Priority.BACKGROUND)}, "nothing else, and no call of B2B Edition"
+
+    await shop.staff_change(customer_message="PO2")
+    await shop.settle()
+    # The read before the Update reserves the quota of both.
+    assert {priority for _, priority in asked} == {Priority.BACKGROUND, Priority.RECOVER, Priority.VERIFY}
+    assert job_stack.record.po_number == "PO2"
 
 
 async def test_a_late_metafield_takes_the_place_of_the_default(job_stack: JobStack) -> None:
