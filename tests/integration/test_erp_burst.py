@@ -19,7 +19,8 @@ from service.redis.client import connect
 from service.sandbox.specs import SANDBOX_CLIENT_SECRET
 from tests.fakes.deployment import ADA, Deployment, deployed
 
-pytestmark = [pytest.mark.integration, pytest.mark.chaos]  # a minute, as its figures are those of a minute
+# A minute, as its figures are those of a minute; on a busy machine seeding takes as long.
+pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(400)]
 
 STORE = "sandbox"
 OLD_ORDERS, STEPS, MINUTE_S = 2000, 5, 60.0

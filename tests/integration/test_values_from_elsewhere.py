@@ -165,8 +165,9 @@ async def deviations(deployment: Deployment, way: Way, order_id: int) -> list[st
 
 async def test_each_way_ends_with_the_right_values_on_the_record(tmp_path: Path) -> None:
     # These rules read every source, for all orders at once: the quota is not what this is about.
-    quotas = {"core_quota": 2000, "b2b_quota": 2000}
-    async with deployed(tmp_path, rules=RULES, workers=2, late_create="accepted", **quotas) as deployment:
+    async with deployed(
+        tmp_path, rules=RULES, workers=2, late_create="accepted", core_quota=2000, b2b_quota=2000
+    ) as deployment:
         await register(deployment)
         ended = await asyncio.gather(*(course(deployment, way) for way in WAYS))
 
