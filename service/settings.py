@@ -1,8 +1,10 @@
 """Settings from environment variables, as one frozen model."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from platformdirs import user_state_path
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -17,6 +19,25 @@ def _known_scheme(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(REDIS_SCHEMES):
         raise ValueError(f"expected a URL that begins with {', '.join(REDIS_SCHEMES)}")
     return url
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or parts.username is not None or parts.query or parts.fragment or "\\" in url:
+        raise ValueError("expected scheme, host and, if it has one, a path: https://enrich.example.com/console")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", parts.path):
+        raise ValueError("expected a path of letters, digits, dots and hyphens")
+    return url.rstrip("/")
+
+
+def _header_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+        raise ValueError("expected the name of a header, of letters, digits and hyphens")
+    return name
 
 
 def _sentence(message: str) -> str:
@@ -37,6 +58,10 @@ class Settings(BaseSettings):
     enrich_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     enrich_metrics_host: str = "127.0.0.1"
     enrich_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9400
+
+    enrich_console_url: Annotated[str, AfterValidator(_web_address)] | None = None
+    enrich_console_trust_header: Annotated[str, AfterValidator(_header_name)] | None = None
+    enrich_console_trust_secret: SecretStr | None = None
 
     @classmethod
     def load(cls) -> "Settings":

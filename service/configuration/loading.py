@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.errors import ConfigError
 from service.rules.rule_evaluation import RuleSet, compile_rules
 from service.rules.value_search import Search
-from service.stores import Endpoints, FileReader, Store, read_stores
+from service.stores import Endpoints, FileReader, PersonRights, Store, read_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,15 @@ class ConfiguredStore:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All stores by hash. ``literal_secrets`` are the places where the file contains a secret itself."""
+    """All stores by hash. ``literal_secrets`` are the places where the file contains a secret itself.
+
+    ``people`` are those who may use the console behind a sign-in proxy.
+    """
 
     endpoints: Endpoints
     stores: Mapping[str, ConfiguredStore]
     literal_secrets: tuple[str, ...]
+    people: Mapping[str, PersonRights] = field(default_factory=dict)
 
 
 def load_configuration(
@@ -52,4 +56,5 @@ def load_configuration(
         store_hash: ConfiguredStore(store, compile_rules(store, str(path)))
         for store_hash, store in result.stores_file.stores.items()
     }
-    return Configuration(result.stores_file.endpoints, stores, result.stores_file.literal_secrets)
+    stores_file = result.stores_file
+    return Configuration(stores_file.endpoints, stores, stores_file.literal_secrets, stores_file.people)

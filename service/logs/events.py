@@ -78,6 +78,14 @@ class Event(StrEnum):
     HOOK_IDLE = "hook_idle"
     HOOK_OK = "hook_ok"
 
+    # console
+    CONSOLE_STARTED = "console_started"
+    CONSOLE_STOPPED = "console_stopped"
+    CONSOLE_NOT_STARTED = "console_not_started"
+    CONSOLE_ACTION = "console_action"
+    CONSOLE_SIGNED_IN = "console_signed_in"
+    CONSOLE_REQUEST_REFUSED = "console_request_refused"
+
     # BigCommerce
     UPSTREAM_CALL = "upstream_call"
     QUOTA_SPENT = "quota_spent"

@@ -7,12 +7,13 @@ contains the value of a secret.
 from service.stores.file_stamps import FileReader, Stamp, stamp
 from service.stores.loading import ReadResult, read_stores
 from service.stores.messages import did_you_mean, nearest
-from service.stores.models import Endpoints, Rule, Store, StoresFile, is_loopback, plain_number
+from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, is_loopback, plain_number
 from service.stores.validation_errors import rule_place
 
 __all__ = [
     "Endpoints",
     "FileReader",
+    "PersonRights",
     "ReadResult",
     "Rule",
     "Stamp",

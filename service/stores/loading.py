@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from service.errors import ConfigError, Problem
 from service.stores.file_stamps import FileReader, UnreadableError
-from service.stores.messages import dotted
-from service.stores.models import Endpoints, Rule, Store, StoresFile, Tables
+from service.stores.messages import did_you_mean, dotted, shown
+from service.stores.models import PersonRights, Rule, Store, StoresFile, Tables
 from service.stores.secrets import SecretSources, is_reference, listed
-from service.stores.validation_errors import problems_of, rule_place, unknown_key
+from service.stores.validation_errors import place, problems_of, rule_place, unknown_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def read_stores(
     files = files or FileReader()
     written = _parse(path, files, text)
     problems: list[Problem] = []
-    endpoints = Endpoints()
+    tables = None
     try:
-        endpoints = Tables.model_validate(written).bigcommerce
+        tables = Tables.model_validate(written)
     except ValidationError as error:
         problems += problems_of(error, path, (), written)
 
@@ -59,8 +59,12 @@ def read_stores(
             stores[store_hash] = Store.model_validate({**table, "hash": store_hash}, context=secret_sources)
         except ValidationError as error:
             problems += problems_of(error, path, ("stores", store_hash), table)
+    if tables is not None:
+        problems += _unknown_stores_of_people(path, tables.console.people, written)
     return ReadResult(
-        None if problems else StoresFile(endpoints, stores, tuple(_literal_secrets(written))),
+        None
+        if problems or tables is None
+        else StoresFile(tables.bigcommerce, stores, tuple(_literal_secrets(written)), tables.console.people),
         tuple(_rules(path, written)),
         tuple(problems),
     )
@@ -87,6 +91,18 @@ def _store_tables(written: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, A
     for store_hash, table in stores.items() if isinstance(stores, dict) else ():
         if isinstance(table, dict):
             yield store_hash, table
+
+
+def _unknown_stores_of_people(
+    path: Path, people: Mapping[str, PersonRights], written: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """The stores that people may see and that the file does not have."""
+    known = list(written["stores"])
+    for name, rights in people.items():
+        for number, store in enumerate(rights.stores or ()):
+            if store not in known:
+                where = place(path, ("console", "people", name, "stores", number))
+                yield Problem(where, f"the file has no store {shown(store)}.", did_you_mean(store, known))
 
 
 def _rules(path: Path, written: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]:

@@ -249,10 +249,44 @@ class Store(Table):
         return rule
 
 
+def _person(name: str) -> str:
+    if not name.strip():
+        raise refused("the person has no name", "Write what the sign-in proxy sends, such as an address.", kind="key")
+    return name
+
+
+class PersonRights(Table):
+    """What somebody may do who signs in through a proxy: a key of ``[console.people]``. No ``stores``: all stores."""
+
+    role: Literal["viewer", "operator", "admin"]
+    stores: Annotated[tuple[NonEmpty, ...], Strict(False)] | None = None
+
+    @field_validator("stores")
+    @classmethod
+    def _some_stores(cls, stores: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if stores is not None and not stores:
+            raise refused("the list is empty, so they would see nothing", "Remove the key to let them see all stores.")
+        return stores
+
+
+class ConsoleTable(Table):
+    """The table ``[console]``: who may use the console behind a sign-in proxy, by the name that the proxy sends."""
+
+    people: Mapping[Annotated[str, AfterValidator(_person)], PersonRights] = {}
+
+    @field_validator("people")
+    @classmethod
+    def _each_person_once(cls, people: Mapping[str, PersonRights]) -> Mapping[str, PersonRights]:
+        if len({name.casefold() for name in people}) < len(people):
+            raise refused("the same person is listed twice (case is ignored)", "Keep one of the two.")
+        return people
+
+
 class Tables(Table):
     """The whole file. The stores are not validated yet."""
 
     bigcommerce: Endpoints = Endpoints()
+    console: ConsoleTable = ConsoleTable()
     stores: dict[str, dict[str, Any]]
 
     @field_validator("stores")
@@ -273,3 +307,4 @@ class StoresFile:
     endpoints: Endpoints
     stores: Mapping[str, Store]
     literal_secrets: tuple[str, ...]
+    people: Mapping[str, PersonRights]

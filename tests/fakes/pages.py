@@ -82,8 +82,9 @@ COMMANDS = Page(DOCS / "commands.md")
 OPERATIONS = Page(DOCS / "operations.md")
 RECIPES = Page(DOCS / "recipes.md")
 SIZING = Page(DOCS / "sizing.md")
+CONSOLE = Page(DOCS / "console.md")
 DEVELOPMENT = Page(DOCS / "development.md")
-MANUAL = (README, SET_UP, STORES_FILE, COMMANDS, OPERATIONS, RECIPES, SIZING, DEVELOPMENT)
+MANUAL = (README, SET_UP, STORES_FILE, COMMANDS, OPERATIONS, RECIPES, SIZING, CONSOLE, DEVELOPMENT)
 
 ALL_PAGES = [
     Page(path)
@@ -104,5 +105,5 @@ def cli_commands() -> Iterator[tuple[str, Any]]:
         command = listed.load() if isinstance(listed, LazyCommand) else listed
         if subcommands := getattr(command, "commands", None):
             pending += [(f"{prefix} {name}".strip(), sub) for name, sub in subcommands.items()]
-        else:
+        if not subcommands or getattr(command, "invoke_without_command", False):
             yield prefix, command

@@ -66,7 +66,7 @@ async def up(folder: Path, redis_url: str | None) -> AsyncIterator[tuple[Process
         **{f"{store.upper()}_ACCESS_TOKEN": "a-token" for store in SECRETS},
     }
     with kept_port() as port:
-        process = Process("up", ["service.cli", "up", "--port", str(port)], environ, folder)
+        process = Process("up", ["service.cli", "up", "--port", str(port), "--console-port", "0"], environ, folder)
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
                 async with asyncio.timeout(40):

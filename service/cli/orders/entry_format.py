@@ -1,13 +1,13 @@
-"""Output of an order's entry: a table for people, a dict for scripts."""
+"""Output of orders' entries as a table."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from service.orders.state.order_entry import Entry, Sent, Stage, Status
+from service.orders.entry_report import changed_at, why
+from service.orders.state.order_entry import Entry, Stage, Status
 
 COLOURS = {
     Status.CREATED: "green",
@@ -16,43 +16,6 @@ COLOURS = {
     Status.FAILED: "red",
     Status.SKIPPED: "dim",
 }
-
-
-def as_dict(entry: Entry) -> dict[str, Any]:
-    """The entry for scripts: times as ISO 8601, the timeline in milliseconds since the order."""
-    return {
-        "store": entry.store,
-        "order_id": entry.order_id,
-        "outcome": entry.status.value,
-        "reason": entry.reason,
-        "rule": entry.rule,
-        "verified": entry.verified,
-        "in_window": entry.in_window,
-        "po_number": entry.po_number,
-        "fields": entry.fields,
-        "kept": entry.kept,
-        "dropped": entry.dropped,
-        "trouble": None if entry.status.is_final else entry.trouble,
-        "source": entry.source,
-        "webhook_id": entry.webhook_id,
-        "customer_id": entry.customer_id,
-        "attempts": entry.attempts,
-        "upstream_calls": entry.upstream_calls,
-        "sent": _sent(entry.sent) if entry.sent else None,
-        "ended_at": _iso(entry.ended_at),
-        "order_created_at": _iso(entry.times.get(Stage.CREATED)),
-        "timeline_ms": {stage.value: to_ms(entry.age_at(stage)) for stage in Stage if stage in entry.times},
-    }
-
-
-def _sent(sent: Sent) -> dict[str, Any]:
-    """Our values. Those of somebody else that an Update carried are not shown."""
-    return {
-        "by": sent.by,
-        "po_number": sent.po_number,
-        "extra_fields": dict(sent.extra_fields),
-        "answered": sent.answered,
-    }
 
 
 def as_table(entries: Iterable[Entry]) -> Table:
@@ -78,26 +41,3 @@ def as_table(entries: Iterable[Entry]) -> Table:
             Text(why(entry)),
         )
     return table
-
-
-def why(entry: Entry) -> str:
-    """Why the order has its status: its reason, with the rule whose value is missing, or the problem that delays it."""
-    if entry.reason and entry.rule:
-        return f"{entry.reason}: {entry.rule}"
-    return entry.reason or ("" if entry.status.is_final else entry.trouble or "")
-
-
-def changed_at(entry: Entry) -> float:
-    """When the order was finished, or its last event; seconds since the epoch."""
-    return entry.ended_at or max(entry.times.values(), default=0.0)
-
-
-def to_ms(seconds: float | None) -> int | None:
-    """Whole milliseconds."""
-    return None if seconds is None else round(seconds * 1000)
-
-
-def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,8 +7,9 @@ import typer
 
 from service.cli.common.options import AnyStoreOption, choose_stores, parse_since
 from service.cli.common.output import open_console, print_json
-from service.cli.orders.entry_format import as_dict, as_table
+from service.cli.orders.entry_format import as_table
 from service.cli.orders.search import OrderFilter, find, open_ledger
+from service.orders.entry_report import as_dict
 from service.orders.state.order_entry import Entry, Status
 
 

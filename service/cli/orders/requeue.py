@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from service.cli.common.output import open_console
-from service.cli.orders.entry_format import as_dict, as_table, why
+from service.cli.orders.entry_format import as_table
+from service.orders.entry_report import as_dict, why
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.queue import EnqueueResult, Queue

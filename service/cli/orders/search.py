@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from service.cli.common.options import find_redis
-from service.cli.orders.entry_format import changed_at, why
 from service.configuration import load_configuration
+from service.orders.entry_report import changed_at, why
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Status
 from service.redis.client import connect

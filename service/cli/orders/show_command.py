@@ -10,10 +10,10 @@ from rich.text import Text
 
 from service.cli.common.options import StoreOption, choose_store
 from service.cli.common.output import open_console, print_json
-from service.cli.orders.entry_format import as_dict, why
 from service.cli.orders.search import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
+from service.orders.entry_report import as_dict, why
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence

@@ -2,58 +2,33 @@
 
 import math
 from datetime import UTC, datetime
-from itertools import pairwise
-from typing import NamedTuple
 
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.orders.entry_format import to_ms
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.order_entry import Entry, Stage
+from service.orders.entry_report import to_ms
+from service.orders.stage_steps import Step, longest_of, stage_name, steps_of
+from service.orders.state.order_entry import Entry
 
 # Four characters a second: a whole line stays within the 80 columns of a terminal.
 WIDTH = 40
 
 
-class Step(NamedTuple):
-    """The time from the previous stage to this one. ``begun`` and ``reached`` are seconds since the order."""
-
-    stage: Stage
-    begun: float
-    reached: float
-
-    @property
-    def seconds(self) -> float:
-        return self.reached - self.begun
-
-
 def timeline(entry: Entry) -> Table:
     """Each stage with its time since the order, the length of its step, and a bar of the step in the window."""
-    steps = _steps(entry)
+    steps = steps_of(entry)
     return _chart(steps) if steps else _timestamps(entry)
 
 
 def longest_step(entry: Entry) -> Text | None:
     """A sentence about the longest step, or None without steps."""
-    steps = _steps(entry)
-    longest = _longest(steps)
+    steps = steps_of(entry)
+    longest = longest_of(steps)
     if longest is None:
         return None
     before = steps[steps.index(longest) - 1].stage
-    return Text(f"longest: from {_name(before)} to {_name(longest.stage)}, {to_ms(longest.seconds)} ms")
-
-
-def _steps(entry: Entry) -> list[Step]:
-    """The steps sorted by time: an order that was queued again may not pass the stages in their order."""
-    ages = {stage: age for stage in Stage if (age := entry.age_at(stage)) is not None}
-    reached = sorted(ages, key=lambda stage: ages[stage])
-    first = [Step(stage, ages[stage], ages[stage]) for stage in reached[:1]]
-    return first + [Step(after, ages[before], ages[after]) for before, after in pairwise(reached)]
-
-
-def _longest(steps: list[Step]) -> Step | None:
-    return max(steps[1:], key=lambda step: step.seconds, default=None)
+    return Text(f"longest: from {stage_name(before)} to {stage_name(longest.stage)}, {to_ms(longest.seconds)} ms")
 
 
 def _chart(steps: list[Step]) -> Table:
@@ -63,11 +38,11 @@ def _chart(steps: list[Step]) -> Table:
     table.add_column("STEP (MS)", justify="right", no_wrap=True)
     end = f"{WINDOW_LENGTH_S:.0f} s|"
     table.add_column(f"0 s{end:>{WIDTH - 2}}", no_wrap=True)
-    longest = _longest(steps)
+    longest = longest_of(steps)
     for number, step in enumerate(steps):
         is_longest = step is longest
         table.add_row(
-            _name(step.stage),
+            stage_name(step.stage),
             str(to_ms(step.reached)),
             str(to_ms(step.seconds)) if number else "",
             Text(_bar(step, "#" if is_longest else "=") if number else f"{'':{WIDTH}}|"),
@@ -92,9 +67,5 @@ def _timestamps(entry: Entry) -> Table:
     table.add_column("AT (UTC)", no_wrap=True)
     for stage in sorted(entry.times, key=lambda stage: entry.times[stage]):
         at = datetime.fromtimestamp(entry.times[stage], UTC)
-        table.add_row(_name(stage), at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00"))
+        table.add_row(stage_name(stage), at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00"))
     return table
-
-
-def _name(stage: Stage) -> str:
-    return stage.value.replace("_", " ")

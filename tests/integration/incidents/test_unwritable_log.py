@@ -224,7 +224,10 @@ async def test_up_restarts_a_child_that_died_while_stdout_cannot_be_written(tmp_
         "ENRICH_METRICS_PORT": "0",
     }
     environ.update({"REDIS_URL": ""} if "REDIS_URL" in os.environ else {})
-    with kept_port() as port, process((*COMMAND, "up", "--port", str(port)), environ, log.stdout) as up:
+    with (
+        kept_port() as port,
+        process((*COMMAND, "up", "--port", str(port), "--console-port", "0"), environ, log.stdout) as up,
+    ):
         await until(lambda: "worker_started" in log.text)
         log.block(up.pid)
         (worker,) = children(up.pid, "workers")

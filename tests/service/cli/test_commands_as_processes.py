@@ -89,7 +89,7 @@ def test_redis_repair_makes_up_start_again(tmp_path: Path, monkeypatch: pytest.M
     file = next(path for path in data.rglob("*.aof") if b"lost" in path.read_bytes())
     file.write_bytes(file.read_bytes().replace(b"$4\r\nlost", b"$4XXlost"))
 
-    with running("up") as process:
+    with running("up", "--console-port", "0") as process:
         out, errors = process.communicate(timeout=50)
     assert (process.returncode, out) == (2, "")
     assert errors.startswith(f"{data}: the append-only file of Redis is damaged. Run `enrich redis repair`: ")

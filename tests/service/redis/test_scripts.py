@@ -20,6 +20,7 @@ from workers.lua import claim_jobs, finish_job, renew_leases
 
 PACKAGES = (
     "service.bigcommerce.lua",
+    "service.console.lua",
     "service.orders.facts.lua",
     "service.orders.state.lua",
     "service.redis.lua",

@@ -1,0 +1,95 @@
+"""The console's web application: its routes, and the resources of its lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from service.configuration.reloading import LiveConfiguration
+from service.console import rendering, static_files
+from service.console.address import ConsoleAddress
+from service.console.error_pages import ErrorPages
+from service.console.guard import HEALTH_PATH, Guard
+from service.console.pages import order, orders, overview, sign_in, store
+from service.console.proxy_sign_in import SignInProxy
+from service.console.routes import Action, Console, Page
+from service.console.sessions import Sessions
+from service.process.background_loops import Loops
+
+PAGES: Sequence[Page[Any] | Action] = (
+    overview.PAGE,
+    store.PAGE,
+    orders.PAGE,
+    order.PAGE,
+    *order.ACTIONS,
+)
+"""All pages and actions. A new one is added here and nowhere else."""
+
+# Smaller answers are not worth it.
+_GZIP_FROM_BYTES = 1000
+_GZIP_LEVEL = 5
+
+
+def create_app(
+    redis: Redis,
+    live: LiveConfiguration,
+    address: ConsoleAddress,
+    proxy: SignInProxy | None = None,
+    *,
+    background_task: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> Starlette:
+    """The console for these stores, at this address. Redis may be unavailable: pages say so until it answers.
+
+    ``background_task`` runs meanwhile, to keep ``live`` up to date.
+    """
+    console = Console(redis, live, address, proxy, Sessions(redis))
+    templates = rendering.environment(address=address, static=lambda name: address.path(static_files.path_of(name)))
+    errors = ErrorPages(console, templates)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        loops = Loops(asyncio.Event())
+        if background_task is not None:
+            loops.start("stores", background_task)
+        yield
+        await loops.end()
+        await errors.close()
+
+    app = Starlette(
+        routes=_routes(console),
+        middleware=[
+            Middleware(Guard, address=address, on_bug=errors.bug),
+            Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=_GZIP_LEVEL),
+        ],
+        exception_handlers=errors.handlers,
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.templates = templates
+    return app
+
+
+def _routes(console: Console) -> list[BaseRoute]:
+    inner: list[BaseRoute] = [route for page in PAGES for route in page.routes(console)]
+    inner += [*sign_in.routes(console), *static_files.routes(console), Route(HEALTH_PATH, _healthz)]
+    prefix = console.address.prefix
+    if not prefix:
+        return inner
+
+    async def to_overview(_: Request) -> Response:
+        return RedirectResponse(console.address.path("/"), 307)
+
+    return [Route(HEALTH_PATH, _healthz), Route(prefix, to_overview), Mount(prefix, routes=inner)]
+
+
+async def _healthz(_: Request) -> Response:
+    """Liveness: 200 as long as the process answers."""
+    return PlainTextResponse("ok\n")

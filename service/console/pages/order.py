@@ -1,0 +1,143 @@
+"""One order: its outcome, its ten seconds, its values and where they came from; and retrying it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from service.console.charts.window_chart import WindowChart
+from service.console.order_values import ValueRow, values_of
+from service.console.routes import Action, NotFoundError, Page, Visit
+from service.orders.entry_report import as_dict as entry_as_dict
+from service.orders.entry_report import to_ms, why
+from service.orders.facts.fact import Fact, Known
+from service.orders.facts.store_facts import Facts
+from service.orders.facts.wording import sentence
+from service.orders.stage_steps import Step, longest_of, stage_name, steps_of
+from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry, Status
+from service.orders.state.per_store.rules_archive import RulesArchive
+from service.orders.state.queue import EnqueueResult, Queue
+
+PATH = "/orders/{store:store}/{order:int}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """All that is known of an order. ``rules_are_current``: the rules that it was written with are those of today."""
+
+    entry: Entry
+    store_name: str
+    values: Sequence[ValueRow]
+    rules_are_current: bool | None
+    facts: Mapping[Fact, Known]
+    done: str
+
+    @property
+    def path(self) -> str:
+        return f"/orders/{self.entry.store}/{self.entry.order_id}"
+
+    @property
+    def why(self) -> str:
+        return why(self.entry)
+
+    @property
+    def advice(self) -> str:
+        """What a person should do about the order; empty where nothing is to be done."""
+        return advice(self.entry)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return steps_of(self.entry)
+
+    @property
+    def chart(self) -> WindowChart | None:
+        """The picture of the window; None before the order was read."""
+        return WindowChart.of(self.steps) if self.steps else None
+
+    @property
+    def longest(self) -> str:
+        """A sentence about the step that took longest."""
+        steps = self.steps
+        longest = longest_of(steps)
+        if longest is None:
+            return ""
+        before = steps[list(steps).index(longest) - 1].stage
+        return f"Longest: from {stage_name(before)} to {stage_name(longest.stage)}, {to_ms(longest.seconds)} ms."
+
+    @property
+    def fact_sentences(self) -> list[str]:
+        return [sentence(fact, known.value) for fact, known in self.facts.items()]
+
+
+def advice(entry: Entry) -> str:
+    """The sentence that says what to do, for an order that needs a person."""
+    match entry.status:
+        case Status.FAILED if entry.rule or entry.reason == "po_number":
+            return (
+                f"The rule for {entry.rule or 'the PO number'} is required and gave no value. Correct the order or the "
+                "rules, then retry."
+            )
+        case Status.FAILED:
+            return "Remove the cause that is named here, then retry. A retry reads the order again with today's rules."
+        case Status.WAITING if entry.rule:
+            return f"It waits for the value of {entry.rule}. It goes on by itself when the order gets one."
+        case Status.WAITING:
+            return "It waits for the order's status to change, and goes on by itself."
+        case Status.QUEUED if entry.trouble:
+            return "It is retried by itself; the reason above says what delays it."
+        case _ if entry.verified is False:
+            return (
+                "The record does not show the values that were sent. Retry; if it stays, contact BigCommerce's support."
+            )
+    return ""
+
+
+async def load(visit: Visit) -> OrderPage:
+    """Read the order's entry. Raises NotFoundError, and Redis's errors."""
+    store, order_id = visit.request.path_params["store"], visit.request.path_params["order"]
+    entry = await _entry(visit, store, order_id)
+    today = visit.store(store).rules
+    version = entry.rules_version
+    rules = today if version in (None, today.version) else await RulesArchive(visit.redis).find(store, version or "")
+    return OrderPage(
+        entry,
+        visit.store_name(store),
+        values_of(entry, rules or today),
+        None if version is None else version == today.version,
+        (await Facts(visit.redis).of(store)).known,
+        visit.request.query_params.get("done", ""),
+    )
+
+
+async def _entry(visit: Visit, store: str, order_id: int) -> Entry:
+    entry = await Ledger(visit.redis).get(store, order_id)
+    if entry is None:
+        raise NotFoundError(
+            f"Order {order_id} of {store} is not known here. Orders are kept for 30 days after they end, failed ones "
+            "for 90. For an older one: enrich backfill."
+        )
+    return entry
+
+
+async def retry(visit: Visit) -> Response:
+    """Queue the order again, as `enrich orders retry` does. Raises NotFoundError, and Redis's errors."""
+    store, order_id = visit.request.path_params["store"], visit.request.path_params["order"]
+    await _entry(visit, store, order_id)
+    result = await Queue(visit.redis).retry(store, order_id, "retry")
+    visit.log_action("retry", store, [order_id])
+    return visit.back(f"/orders/{store}/{order_id}", "retried" if result is EnqueueResult.QUEUED else "in_progress")
+
+
+def as_dict(page: OrderPage) -> dict[str, Any]:
+    """The order for scripts: as `enrich orders show --json`, with each value's rule and source."""
+    return entry_as_dict(page.entry) | {
+        "advice": page.advice or None,
+        "values": [row.as_dict() for row in page.values],
+        "store_facts": {fact.value: known.value for fact, known in page.facts.items()},
+    }
+
+
+PAGE = Page(PATH, "order.html", load, as_dict)
+ACTIONS = (Action(f"{PATH}/retry", retry),)

@@ -1,0 +1,107 @@
+"""Answers of the console: pages from templates, JSON for scripts, CSV for spreadsheets.
+
+Templates escape everything by default. What shoppers wrote may hold half a surrogate pair, which is no UTF-8: it is
+replaced in pages and CSV, and escaped in JSON.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import Response
+
+from service.orders import entry_report
+
+# A text longer than this is cut in a table; its own page shows all of it.
+_SHORT = 80
+
+# A spreadsheet takes a cell that begins with one of these for a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def short(text: object) -> str:
+    """A text cut to what a table has room for."""
+    whole = str(text)
+    return whole if len(whole) <= _SHORT else f"{whole[: _SHORT - 1]}…"
+
+
+def moment(seconds: float | None) -> Markup:
+    """A time in UTC, with the machine's form beside it; nothing when it is unknown."""
+    if seconds is None:
+        return Markup("")
+    at = datetime.fromtimestamp(seconds, UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.isoformat(timespec="seconds").replace("+00:00", "Z"), at.strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time as people say it: ``350 ms``, ``1.3 s``, ``5 min``, ``3 h``, ``2 d``."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for unit, length, decimals in (("d", 86_400, 0), ("h", 3600, 0), ("min", 60, 0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.{decimals}f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def sentence_case(text: str) -> str:
+    """A sentence that begins in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def environment(**shared: Any) -> Environment:
+    """The templates, with these values in each of them."""
+    env = Environment(
+        loader=PackageLoader("service.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters.update(
+        short=short,
+        moment=moment,
+        duration=duration,
+        why=entry_report.why,
+        changed_at=entry_report.changed_at,
+        margin=entry_report.margin_s,
+        sentence_case=sentence_case,
+    )
+    env.globals.update(shared)
+    return env
+
+
+def html(env: Environment, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+    """A page."""
+    text = env.get_template(template).render(context)
+    return Response(text.encode(errors="replace"), status, media_type="text/html")
+
+
+def to_json(value: Any, status: int = 200) -> Response:
+    """JSON, indented for people, in ASCII so that no text can be more than text."""
+    text = json.dumps(value, indent=2, default=str)
+    return Response(text.encode() + b"\n", status, media_type="application/json")
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> Response:
+    """CSV as a download; no cell can be a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+    return Response(text.getvalue().encode(errors="replace"), media_type="text/csv", headers=headers)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    is_number = isinstance(value, int | float)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) and not is_number else text

@@ -1,0 +1,231 @@
+"""How a page or an action is declared: its path, the role that it needs, and what it does.
+
+``Page`` makes the routes of a page and of its ``.json`` and ``.csv``; ``Action`` makes the route of a write. Both ask
+``authorize`` before anything else, with the role that they declare and the store that their path names.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from service.configuration import Configuration, ConfiguredStore
+from service.configuration.reloading import LiveConfiguration
+from service.console import rendering
+from service.console.access import Person, Role, authorize
+from service.console.address import ConsoleAddress
+from service.console.proxy_sign_in import SignInProxy
+from service.console.sessions import Sessions
+from service.errors import EnrichError
+from service.logs import Event
+
+log = structlog.get_logger()
+
+# A form is small, and comes at once.
+_FORM_TIMEOUT_S = 10.0
+_FORM_FIELDS_MAX = 1000
+
+
+class _StoreConvertor(Convertor[str]):
+    """A store hash in a path."""
+
+    regex = "[a-z0-9]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("store", _StoreConvertor())
+
+
+class NotFoundError(EnrichError):
+    """There is no such thing as the page is about. The message is for the person."""
+
+
+class InvalidRequest(EnrichError):
+    """What the person asked for cannot be understood. The message names what, and the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What all pages share. Redis's timeouts are those of ``service.redis.client``."""
+
+    redis: Redis
+    live: LiveConfiguration
+    address: ConsoleAddress
+    proxy: SignInProxy | None
+    sessions: Sessions
+
+    @property
+    def configuration(self) -> Configuration:
+        """The stores file in force."""
+        return self.live.current
+
+    async def person(self, request: Request) -> Person | None:
+        """Who sends the request: whom the sign-in proxy names, else who has the session of its cookie.
+
+        Raises ForgedIdentity and NotListed.
+        """
+        if self.proxy and (named := self.proxy.identify(request.headers, self.configuration.people)):
+            return named
+        secret = request.cookies.get(self.address.cookie_name)
+        return await self.sessions.find(secret) if secret else None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of a person who may make it."""
+
+    request: Request
+    console: Console
+    person: Person
+
+    @property
+    def redis(self) -> Redis:
+        return self.console.redis
+
+    @property
+    def stores(self) -> list[str]:
+        """The hashes of the stores that the person may see, in the order of the stores file."""
+        return self.person.stores_of(self.console.configuration.stores)
+
+    def may(self, needs: Role) -> bool:
+        """Whether to show what needs this role. The action itself asks ``authorize``."""
+        return self.person.role.includes(needs)
+
+    def store(self, store: str) -> ConfiguredStore:
+        """A store that the request names elsewhere than in its path. Raises AccessDenied."""
+        configured = self.console.configuration.stores
+        authorize(self.person, Role.VIEWER, configured=configured, store=store)
+        return configured[store]
+
+    def store_name(self, store: str) -> str:
+        """The store's name, else its hash."""
+        return self.console.configuration.stores[store].store.name or store
+
+    def path(self, path: str) -> str:
+        """The path of another page of the console."""
+        return self.console.address.path(path)
+
+    async def form(self) -> FormData:
+        """The fields of a form. Raises InvalidRequest when they do not come in time."""
+        try:
+            async with asyncio.timeout(_FORM_TIMEOUT_S):
+                return await self.request.form(max_files=0, max_fields=_FORM_FIELDS_MAX)
+        except TimeoutError:
+            raise InvalidRequest("The form did not arrive in time. Send it again.") from None
+
+    def back(self, path: str, message: str = "") -> Response:
+        """After a write: to the page at ``path``, which a reload does not write again.
+
+        ``message`` names one of the sentences in ``templates/messages.html``.
+        """
+        query = f"?done={message}" if message else ""
+        return RedirectResponse(self.path(path) + query, 303)
+
+    def log_action(self, action: str, store: str | None = None, orders: Sequence[int] = ()) -> None:
+        """Log a write of this person: one line for each."""
+        log.info(
+            Event.CONSOLE_ACTION,
+            who=self.person.who,
+            role=self.person.role.value,
+            action=action,
+            store=store,
+            orders=list(orders),
+        )
+
+
+T = TypeVar("T")
+Load = Callable[[Visit], Awaitable[T]]
+Table = tuple[Sequence[str], Iterable[Sequence[object]]]
+"""Column titles and rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page that shows what ``load`` finds: as HTML by its template, which knows it as ``page``, and as JSON.
+
+    With ``as_table`` also as CSV.
+    """
+
+    path: str
+    template: str
+    load: Load[T]
+    as_json: Callable[[T], Any]
+    as_table: Callable[[T], Table] | None = None
+    needs: Role = Role.VIEWER
+
+    def routes(self, console: Console) -> list[Route]:
+        """The routes of the page and of its other formats; those come first, for ``/orders.json`` is no store."""
+        formats: list[tuple[str, Callable[[Visit, T], Response]]] = [(".json", self._json), ("", self._html)]
+        if self.as_table:
+            formats.insert(0, (".csv", self._csv))
+        return [self._route(console, suffix, answer) for suffix, answer in formats]
+
+    def _route(self, console: Console, suffix: str, answer: Callable[[Visit, T], Response]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            visit = await _visit(console, request, self.needs)
+            return answer(visit, await self.load(visit))
+
+        return _declared(Route(self.path + suffix, endpoint), self.needs)
+
+    def _html(self, visit: Visit, found: T) -> Response:
+        return render(visit, self.template, {"page": found})
+
+    def _json(self, _: Visit, found: T) -> Response:
+        return rendering.to_json(self.as_json(found))
+
+    def _csv(self, _: Visit, found: T) -> Response:
+        assert self.as_table
+        columns, rows = self.as_table(found)
+        return rendering.to_csv(columns, rows, self.path.strip("/").partition("/")[0] or "stores")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A write: a POST that needs at least an operator. ``run`` logs it by ``Visit.log_action`` and leads back."""
+
+    path: str
+    run: Callable[[Visit], Awaitable[Response]]
+    needs: Role = Role.OPERATOR
+
+    def routes(self, console: Console) -> list[Route]:
+        """The route of the action."""
+
+        async def endpoint(request: Request) -> Response:
+            return await self.run(await _visit(console, request, self.needs))
+
+        return [_declared(Route(self.path, endpoint, methods=["POST"]), self.needs)]
+
+
+def render(visit: Visit, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+    """A page for a person who is signed in."""
+    return rendering.html(visit.request.app.state.templates, template, {"visit": visit, **context}, status)
+
+
+async def _visit(console: Console, request: Request, needs: Role) -> Visit:
+    """Raises AccessDenied."""
+    person = authorize(
+        await console.person(request),
+        needs,
+        configured=console.configuration.stores,
+        store=request.path_params.get("store"),
+    )
+    return Visit(request, console, person)
+
+
+def _declared(route: Route, needs: Role) -> Route:
+    """Note on the route what it needs, so that a walk over all routes can tell."""
+    route.needs = needs  # type: ignore[attr-defined]
+    return route

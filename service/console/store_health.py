@@ -1,0 +1,113 @@
+"""What is wrong with a store, in words, the worst first. Pure: from the gauges and what its orders did lately."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from service.gauges import State, StoreState
+from service.hooks import ProblemKind
+from service.orders.state.order_entry import Entry, Status
+
+
+class Severity(IntEnum):
+    """How bad it is: the overview sorts by it."""
+
+    FINE = 0
+    NOTICE = 1
+    """Somebody should look at it today."""
+    PERSON = 2
+    """Orders wait for a person."""
+    DOWN = 3
+    """Orders are not enriched, or miss their window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, in a sentence; ``path`` is the page that shows it."""
+
+    severity: Severity
+    sentence: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecentOrders:
+    """What became of a store's orders in a span of time. ``created`` of them count for the share in the window."""
+
+    outcomes: Counter[Status]
+    in_window: int
+    created: int
+    is_complete: bool = True
+    """False when there were more orders than were read."""
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], *, is_complete: bool = True) -> "RecentOrders":
+        """Count these orders."""
+        found = list(entries)
+        certain = [entry.in_window for entry in found if entry.in_window is not None]
+        return cls(Counter(entry.status for entry in found), sum(certain), len(certain), is_complete)
+
+    @property
+    def share_in_window(self) -> float | None:
+        """The share of the creates that came in time; None without a create."""
+        return self.in_window / self.created if self.created else None
+
+
+_HOOK_SENTENCES: dict[ProblemKind, str] = {kind: f"its webhooks have a problem: {kind.value}" for kind in ProblemKind}
+
+
+def findings(store: str, state: StoreState) -> list[Finding]:
+    """What is wrong with the store, the worst first."""
+    page = f"/stores/{store}"
+    orders = f"/orders?store={store}"
+    found = [
+        Finding(Severity.DOWN, f"BigCommerce refuses its access token; {_orders(state.parked)} wait", page)
+        if state.parked
+        else None,
+        Finding(Severity.DOWN, "its webhooks fail, and its orders are polled", page) if state.is_polled else None,
+        *(
+            Finding(Severity.DOWN if not state.is_polled else Severity.NOTICE, _HOOK_SENTENCES[kind], page)
+            for kind in sorted(state.hook_problems)
+        ),
+        Finding(Severity.PERSON, f"{_orders(state.failed)} failed", f"{orders}&outcome=failed")
+        if state.failed
+        else None,
+        Finding(Severity.PERSON, f"{_orders(state.waiting)} wait for a value", f"{orders}&outcome=waiting")
+        if state.waiting
+        else None,
+    ]
+    return sorted((each for each in found if each), key=lambda each: -each.severity)
+
+
+def service_findings(state: State) -> list[str]:
+    """What is wrong with the service as a whole: sentences."""
+    sentences = []
+    if not state.workers:
+        sentences.append("No worker is running: orders wait until one starts.")
+    overdue = state.queues["window"].overdue_s
+    if state.workers and overdue >= _OVERDUE_S:
+        sentences.append(
+            f"The oldest fresh order has waited for a worker for {overdue:.0f} s: there are too few workers."
+        )
+    return sentences
+
+
+# A fresh order that no worker has taken for so long misses its window soon.
+_OVERDUE_S = 3.0
+
+
+def summary(names: Sequence[str], worst: Sequence[tuple[str, Finding]]) -> str:
+    """One sentence on all stores: that they are fine, or what is not. ``worst`` are names of stores with a finding."""
+    if not names:
+        return "You may see no store that is configured."
+    if not worst:
+        return "The store is fine." if len(names) == 1 else f"All {len(names)} stores are fine."
+    bad = len({name for name, _ in worst})
+    name, finding = worst[0]
+    rest = f" {bad - 1} more of {len(names)} stores need a look." if bad > 1 else ""
+    return f"{name}: {finding.sentence}.{rest}"
+
+
+def _orders(count: int) -> str:
+    return "1 order" if count == 1 else f"{count:,} orders"

@@ -1,0 +1,144 @@
+"""Every route of the console, walked with everybody: nothing leaks, and nobody writes who may not."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from starlette.routing import Route
+
+from service.console.access import Role
+from service.console.app import PAGES
+from service.console.guard import CONTENT_SECURITY_POLICY
+from service.orders.state.order_entry import Status
+from tests.fakes.console import ConsoleWorld
+from tests.fakes.orders import enriched, failed
+
+PUBLIC = {"/healthz", "/sign-in"}
+# What only the store abc123 has.
+TELLING = ("Great Buys", "abc123", "PO-4711", "CC-210", "251")
+PARAMETERS = {"store": "abc123", "order": "251", "name": "htmx.min.js"}
+
+
+def routes(world: ConsoleWorld) -> Iterator[tuple[str, str, Role]]:
+    """Method, path and needed role of all routes, of the order 251 of the store abc123."""
+    for route in world.app.routes:
+        assert isinstance(route, Route)
+        assert route.methods
+        path = re.sub(r"{(\w+)(?::\w+)?}", lambda found: PARAMETERS[found[1]], route.path)
+        for method in sorted(route.methods - {"HEAD"}):
+            yield method, path, getattr(route, "needs", Role.VIEWER)
+
+
+@pytest.fixture
+async def stocked(world: ConsoleWorld) -> ConsoleWorld:
+    await world.keep(enriched(250), failed(251))
+    return world
+
+
+async def test_nobody_gets_anything_but_the_way_to_sign_in(stocked: ConsoleWorld) -> None:
+    async with stocked.visitor() as client:
+        for method, path, _ in routes(stocked):
+            if path in PUBLIC:
+                continue
+            answer = await client.request(method, path)
+            assert answer.status_code in (303, 401), (method, path)
+            if answer.status_code == 303:
+                assert answer.headers["location"].startswith("/sign-in"), (method, path)
+            assert [text for text in TELLING[:4] if text in answer.text] == [], (method, path)
+        for path in PUBLIC:
+            assert (await client.get(path)).status_code == 200
+        assert (await client.get("/static/console.css")).status_code == 200
+        assert (await client.get("/static/icon.svg")).status_code == 200
+        assert (await client.get("/no-such-page")).status_code == 303
+        assert (await client.get("/no-such-page.json")).status_code == 401
+        assert (await client.get("/static/no-such.js")).status_code == 401
+
+
+async def test_a_person_of_another_store_learns_nothing(stocked: ConsoleWorld) -> None:
+    async with stocked.person(Role.ADMIN, ["other1"]) as client:
+        for method, path, _ in routes(stocked):
+            if path in {*PUBLIC, "/sign-out"} or path.startswith("/static/"):
+                continue
+            answer = await client.request(method, path)
+            if "abc123" in path:
+                assert answer.status_code == 404, (method, path)
+                unknown = await client.request(method, path.replace("abc123", "nosuch"))
+                assert answer.text.replace("abc123", "nosuch") == unknown.text, path
+            else:
+                assert answer.status_code == 200, (method, path)
+                assert [text for text in TELLING if text in answer.text] == [], (method, path)
+        for path in ("/orders?store=abc123", "/orders.json?store=abc123", "/orders.csv?store=abc123"):
+            assert (await client.get(path)).status_code == 404, path
+    order = await stocked.entry(251)
+    assert order.status is Status.FAILED
+
+
+async def test_a_viewer_reads_everything_and_writes_nothing(stocked: ConsoleWorld) -> None:
+    async with stocked.person(Role.VIEWER, ["abc123"]) as client:
+        for method, path, needs in routes(stocked):
+            if path in {*PUBLIC, "/sign-out"}:
+                continue
+            answer = await client.request(method, path)
+            assert answer.status_code == (200 if needs is Role.VIEWER else 403), (method, path)
+        assert '<form class="actions"' not in (await client.get("/orders/abc123/251")).text
+    order = await stocked.entry(251)
+    assert order.status is Status.FAILED
+
+
+async def test_an_operator_writes_but_not_what_needs_an_admin(stocked: ConsoleWorld) -> None:
+    async with stocked.person(Role.OPERATOR, ["abc123"]) as client:
+        for method, path, needs in routes(stocked):
+            if path in {*PUBLIC, "/sign-out"}:
+                continue
+            status = (await client.request(method, path)).status_code
+            assert (status == 403) is (needs is Role.ADMIN), (method, path)
+    order = await stocked.entry(251)
+    assert order.status is Status.QUEUED
+
+
+async def test_every_write_is_declared_for_an_operator_or_an_admin(world: ConsoleWorld) -> None:
+    writes = [(path, needs) for method, path, needs in routes(world) if method == "POST"]
+    assert {path for path, needs in writes if needs is Role.VIEWER} == {"/sign-in", "/sign-out"}
+    assert len(writes) > 2
+
+
+async def test_every_page_that_shows_data_has_its_json(world: ConsoleWorld) -> None:
+    paths = {route.path for route in world.app.routes if isinstance(route, Route)}
+    pages = [page for page in PAGES if hasattr(page, "as_json")]
+    assert len(pages) >= 4
+    assert [page.path for page in pages if f"{page.path}.json" not in paths] == []
+
+
+async def test_every_answer_has_the_headers_that_protect_it(stocked: ConsoleWorld) -> None:
+    async with stocked.person(Role.ADMIN) as client:
+        answers = [await client.request(method, path) for method, path, _ in routes(stocked) if path != "/sign-out"]
+        answers += [
+            await client.get("/no-such-page"),
+            await client.get("/orders?order=x"),
+            await client.get("/", headers={"host": "evil"}),
+        ]
+    assert {answer.status_code for answer in answers} >= {200, 303, 400, 404, 421}
+    for answer in answers:
+        assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY, answer.url
+        assert answer.headers["referrer-policy"] == "no-referrer", answer.url
+        assert answer.headers["x-content-type-options"] == "nosniff", answer.url
+        if not answer.url.path.startswith("/static/"):
+            assert answer.headers["cache-control"] == "no-store", answer.url
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+
+
+async def test_no_page_has_what_its_policy_forbids(stocked: ConsoleWorld) -> None:
+    async with stocked.person(Role.ADMIN) as client:
+        for method, path, _ in routes(stocked):
+            if method == "POST" or path.startswith("/static/"):
+                continue
+            text = (await client.get(path)).text
+            assert not re.search(r"<style|\sstyle=|<script(?! src=)|\son\w+=|javascript:", text), path
+
+
+async def test_no_answer_has_a_secret_of_the_stores_file(stocked: ConsoleWorld) -> None:
+    async with stocked.person(Role.ADMIN) as client:
+        for method, path, _ in routes(stocked):
+            if path != "/sign-out":
+                answer = await client.request(method, path)
+                assert not re.search("t0ken|s3cret", answer.text + str(answer.headers)), (method, path)
