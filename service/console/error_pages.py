@@ -90,7 +90,13 @@ class ErrorPages:
     async def _unknown_path(self, request: Request, error: Exception) -> Response:
         """404 and 405. Who is not signed in does not learn which paths there are."""
         assert isinstance(error, HTTPException)
-        if await self._console.person(request) is None:
+        try:
+            person = await self._console.person(request)
+        except RedisError as away:
+            return await self._redis_away(request, away)
+        except AccessDenied as denied:
+            return await self._expected(request, denied)
+        if person is None:
             return await self._expected(request, SignInRequired("You are not signed in."))
         answer = self._answer(request, error.status_code, "This address leads to no page of the console.")
         answer.headers.update(error.headers or {})
