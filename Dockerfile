@@ -1,4 +1,4 @@
-# One image for the receiver, the workers and the commands:
+# One image for the receiver, the workers, the console and the commands:
 #   docker build -t b2b-order-enrichment .
 #   docker run --rm b2b-order-enrichment web --host 0.0.0.0
 FROM python:3.12-slim-bookworm AS build
@@ -31,8 +31,8 @@ ENV PATH=/app/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     ENRICH_CONFIG=/etc/enrich/stores.toml ENRICH_DATA_DIR=/data ENRICH_LOG_FORMAT=json ENRICH_METRICS_HOST=0.0.0.0
 USER 10001:10001
 VOLUME /data
-EXPOSE 8000 9400
-# Asks the process that runs here: the receiver or a worker.
+EXPOSE 8000 8100 9400
+# Asks the process that runs here: the receiver, a worker or the console.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-m", "service.process.healthcheck"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["enrich"]

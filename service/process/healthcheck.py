@@ -1,6 +1,6 @@
-"""``python -m service.process.healthcheck [URL…]``: exits with 0 when a receiver or worker on this machine is alive.
+"""``python -m service.process.healthcheck [URL…]``: exits with 0 when a receiver, worker or console here is alive.
 
-For container engines, as the image has no other HTTP client. Without a URL, it tries both default addresses.
+For container engines, as the image has no other HTTP client. Without a URL, it tries the default address of each.
 """
 
 import sys
@@ -9,7 +9,11 @@ import httpx
 
 # In total: below the five seconds that the image's HEALTHCHECK allows.
 TIMEOUT_S = 4.0
-DEFAULT_URLS = ("http://127.0.0.1:8000/healthz", "http://127.0.0.1:9400/healthz")
+DEFAULT_URLS = (
+    "http://127.0.0.1:8000/healthz",
+    "http://127.0.0.1:9400/healthz",
+    "http://127.0.0.1:8100/healthz",
+)
 
 
 def is_healthy(urls: tuple[str, ...]) -> bool:

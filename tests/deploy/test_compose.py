@@ -59,7 +59,16 @@ def test_only_the_front_is_reached_from_outside(compose: dict[str, Any]) -> None
     assert compose["services"]["redis"]["networks"] == ["back"]
 
 
-def test_the_front_passes_webhooks_only(compose: dict[str, Any]) -> None:
+def test_the_front_passes_the_console_under_its_own_path(compose: dict[str, Any]) -> None:
+    caddyfile = compose["configs"]["caddyfile"]["content"]
+    console = compose["services"]["console"]
+    assert console["environment"]["ENRICH_CONSOLE_URL"] == "https://${ENRICH_DOMAIN}/console"
+    assert "@console path /console /console/*" in caddyfile
+    assert f"reverse_proxy console:{console['command'][-1]}" in caddyfile
+    assert set(console["networks"]) == {"front", "back"}
+
+
+def test_the_front_passes_nothing_else_than_webhooks_of_the_receiver(compose: dict[str, Any]) -> None:
     caddyfile = compose["configs"]["caddyfile"]["content"]
     assert "handle /webhooks/*" in caddyfile
     assert "reverse_proxy web:8000" in caddyfile
@@ -129,7 +138,7 @@ async def test_webhook_waits_at_the_front_for_a_receiver_that_restarts(caddy: tu
     assert len(queue.webhooks) == 2
 
 
-@pytest.mark.parametrize("name", ["web", "worker"])
+@pytest.mark.parametrize("name", ["web", "worker", "console"])
 def test_our_processes_cannot_write_and_have_time_to_stop(compose: dict[str, Any], name: str) -> None:
     service = compose["services"][name]
     assert service["read_only"] is True

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from service.configuration import load_configuration
+from service.console.address import ConsoleAddress
+from service.console.server import GRACE_S as CONSOLE_GRACE_S
 from service.receiver.server import GRACE_S
 from service.redis.url import parse_url
 from workers.worker_process import DRAIN_TIMEOUT_S
@@ -50,13 +52,16 @@ def test_the_stores_file_is_one_that_can_be_read(tmp_path: Path) -> None:
     assert load_configuration(tmp_path / "stores.toml", {}).literal_secrets == ()
 
 
-@pytest.mark.parametrize(("name", "needs_s"), [("enrich-web", GRACE_S + 5), ("enrich-worker", DRAIN_TIMEOUT_S)])
+@pytest.mark.parametrize(
+    ("name", "needs_s"),
+    [("enrich-web", GRACE_S + 5), ("enrich-worker", DRAIN_TIMEOUT_S), ("enrich-console", CONSOLE_GRACE_S + 5)],
+)
 def test_a_pod_has_time_to_finish_what_is_in_hand(name: str, needs_s: float) -> None:
     pod = _of_kind("Deployment")[name]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > needs_s
 
 
-@pytest.mark.parametrize("name", ["enrich-web", "enrich-worker"])
+@pytest.mark.parametrize("name", ["enrich-web", "enrich-worker", "enrich-console"])
 def test_a_pod_may_do_as_little_as_possible(name: str) -> None:
     pod = _of_kind("Deployment")[name]["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -100,7 +105,7 @@ def test_redis_keeps_its_data_and_drops_none() -> None:
 def test_redis_has_a_password_and_an_address_that_stays() -> None:
     (container,) = _of_kind("StatefulSet")["enrich-redis"]["spec"]["template"]["spec"]["containers"]
     assert "$(REDIS_PASSWORD)" in container["args"]
-    for name in ("enrich-web", "enrich-worker"):
+    for name in ("enrich-web", "enrich-worker", "enrich-console"):
         (ours,) = _of_kind("Deployment")[name]["spec"]["template"]["spec"]["containers"]
         # A variable is only expanded if it is defined before.
         assert [variable["name"] for variable in ours["env"]][:2] == ["REDIS_PASSWORD", "REDIS_URL"]
@@ -114,3 +119,22 @@ def test_what_is_not_allowed_is_forbidden() -> None:
     assert everything["podSelector"] == {}
     assert set(everything["policyTypes"]) == {"Ingress", "Egress"}
     assert "ingress" not in everything
+
+
+def test_the_console_lives_at_the_path_of_its_ingress() -> None:
+    (container,) = _of_kind("Deployment")["enrich-console"]["spec"]["template"]["spec"]["containers"]
+    (url,) = [variable["value"] for variable in container["env"] if variable["name"] == "ENRICH_CONSOLE_URL"]
+    (rule,) = _of_kind("Ingress")["enrich-console"]["spec"]["rules"]
+    address = ConsoleAddress.of(url, port=8100)
+    assert (address.host, address.prefix) == (rule["host"], rule["http"]["paths"][0]["path"])
+    assert f"--port {container['ports'][0]['containerPort']}" in " ".join(container["args"])
+
+
+def test_each_process_reaches_redis_and_only_what_it_needs() -> None:
+    policies = _of_kind("NetworkPolicy")
+    (source,) = policies["enrich-redis"]["spec"]["ingress"][0]["from"]
+    (expression,) = source["podSelector"]["matchExpressions"]
+    deployments = {name.removeprefix("enrich-") for name in _of_kind("Deployment")}
+    assert set(expression["values"]) == deployments
+    assert policies["enrich-to-redis"]["spec"]["podSelector"]["matchExpressions"] == [expression]
+    assert policies["enrich-console"]["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8100}]}]

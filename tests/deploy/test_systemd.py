@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from service.console.server import GRACE_S as CONSOLE_GRACE_S
 from service.receiver.server import GRACE_S
 from service.settings import Settings
 from workers.worker_process import DRAIN_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
-UNITS = {"enrich-web.service": GRACE_S, "enrich-worker@.service": DRAIN_TIMEOUT_S}
+UNITS = {
+    "enrich-web.service": GRACE_S,
+    "enrich-worker@.service": DRAIN_TIMEOUT_S,
+    "enrich-console.service": CONSOLE_GRACE_S,
+}
 
 
 def _service(name: str) -> dict[str, str]:
