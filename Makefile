@@ -6,10 +6,10 @@ READY  := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help install demo up test chaos storm bench bench-long lint format lock clean
+.PHONY: help install demo up test chaos storm bench bench-long screenshots lint format lock clean
 
 help:  ## Show these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY)  ## Create the virtual environment from the lock file
 
@@ -51,6 +51,9 @@ bench-long: $(BENCH_READY)  ## Measure a worker's memory through 100,000 orders;
 $(BENCH_READY): $(READY) tests/bench/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
 	@touch $@
+
+screenshots: $(READY)  ## Take the pictures of the console for the docs; needs Chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 lint: $(READY)  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -5,78 +5,20 @@ with TESTS_NEED_CHROMIUM=1 they fail instead, as `.ci/run` wants it.
 """
 
 import os
-import re
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
 from service.console.access import Role
-from service.console.address import ConsoleAddress
-from service.console.pages.sign_in import link
-from service.console.sessions import Grant, Sessions
-from service.orders.state.ledger import Ledger
-from service.orders.state.order_entry import Entry
-from service.orders.state.transitions import Transitions
-from service.redis.client import connect
-from service.redis.embedded.server import EmbeddedRedis
 from tests.fakes.console import STORES
-from tests.fakes.sandbox import kept_port
-
-# No network beside the console, no sandbox (tests run in containers), no first-run pages.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-
-
-@dataclass(frozen=True)
-class RunningConsole:
-    """A console that runs as a process, with a Redis of its own."""
-
-    url: str
-    redis_url: str
-    process: "subprocess.Popen[bytes]"
-
-    async def link(self, role: Role = Role.ADMIN, *stores: str, who: str = "vera") -> str:
-        """A sign-in link."""
-        grant = Grant(who, role, frozenset(stores) or None, 3600)
-        async with connect(self.redis_url) as redis:
-            return self.url + link(await Sessions(redis).issue_code(grant))
-
-    async def keep(self, *entries: Entry, age_s: float = 60.0) -> None:
-        """Put finished orders into the ledger."""
-        now = time.time() - age_s
-        async with connect(self.redis_url) as redis:
-            for entry in entries:
-                await Transitions(redis, clock=lambda: now).finish(entry)
-
-    async def entry(self, order_id: int, store: str = "abc123") -> Entry:
-        """The order's entry."""
-        async with connect(self.redis_url) as redis:
-            entry = await Ledger(redis).get(store, order_id)
-        assert entry is not None
-        return entry
+from tests.fakes.running_console import CHROMIUM_ARGUMENTS, RunningConsole, find_chromium, running_console
 
 
 def _chromium() -> str:
-    places = (os.environ.get("CHROMIUM"), shutil.which("/usr/bin/chromium"), shutil.which("chromium"))
-    program = next(filter(None, places), None)
-    if program is not None:
+    if program := find_chromium():
         return program
     message = "Chromium was not found. Install it (Debian: apt-get install chromium), or set CHROMIUM to its path."
     if os.environ.get("TESTS_NEED_CHROMIUM"):
@@ -88,40 +30,15 @@ def _chromium() -> str:
 async def browser() -> AsyncIterator[Browser]:
     program = _chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
         yield browser
         await browser.close()
 
 
 @pytest.fixture(scope="session")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningConsole]:
-    folder = tmp_path_factory.mktemp("console")
-    (folder / "stores.toml").write_text(STORES)
-    with EmbeddedRedis(folder / "data") as redis, kept_port() as port:
-        environ = {**os.environ, "REDIS_URL": redis.url, "ENRICH_CONFIG": str(folder / "stores.toml")}
-        words = [sys.executable, "-m", "service.cli", "console", "--port", str(port)]
-        with (
-            (folder / "log").open("wb") as log,
-            subprocess.Popen(words, env=environ, stdout=log, stderr=log) as process,
-        ):
-            address = ConsoleAddress.of(None, port=port)
-            _await_answer(address.url("/healthz"), process, folder / "log")
-            yield RunningConsole(address.url(""), redis.url, process)
-            process.terminate()
-            assert process.wait(30) == 0
-    assert not re.search(r'"level": "error"|Traceback', (folder / "log").read_text())
-
-
-def _await_answer(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(url, trust_env=False).status_code == httpx.codes.OK:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    pytest.fail(log.read_text())
+    with running_console(tmp_path_factory.mktemp("console"), STORES) as running:
+        yield running
 
 
 @dataclass(frozen=True)

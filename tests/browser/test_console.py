@@ -9,8 +9,9 @@ from playwright.async_api import Page, expect
 
 from service.console.access import Role
 from service.orders.state.order_entry import Status
-from tests.browser.conftest import RunningConsole, Visitor
+from tests.browser.conftest import Visitor
 from tests.fakes.orders import enriched, failed
+from tests.fakes.running_console import RunningConsole
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -86,7 +87,7 @@ async def test_a_hidden_tab_asks_for_nothing(stocked: RunningConsole, visitor: V
     await visitor.sign_in(Role.VIEWER)
     page = await visitor.open("/orders?live=on")
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: asked.append(request.url) if "/orders" in request.url else None)
     await page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
     tick = "document.getElementById('orders').dispatchEvent(new CustomEvent('every'))"
     await page.evaluate(tick)
