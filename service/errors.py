@@ -11,6 +11,7 @@ EnrichError
     ├── CredentialsRefused     401 or 403: the store's access token is at fault, not the order
     └── Refused                permanent: any other status but 2xx, or an error inside a 2xx of B2B Edition
         ├── NotFound           a 404 from the API itself
+        ├── BuyerRefused       the storefront API does not accept the buyer, whose token is new
         └── AlreadyExists      Create an Order: a record exists; read it to see who made it
 """
 
@@ -92,6 +93,13 @@ class Refused(UpstreamError):
 
 class NotFound(Refused):
     """The resource does not exist."""
+
+
+class BuyerRefused(Refused):
+    """The storefront API refuses a buyer: 401 with a token just fetched, or 403 for what the buyer's role may not see.
+
+    It says nothing about the store's own access token.
+    """
 
 
 class AlreadyExists(Refused):

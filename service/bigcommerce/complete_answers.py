@@ -160,6 +160,26 @@ def is_extra_field_config(row: Mapping[str, Any]) -> bool:
     return isinstance(row.get("fieldName"), str) and bool(row["fieldName"])
 
 
+def is_order_details(row: Mapping[str, Any], order_id: int) -> bool:
+    """Whether the storefront's answer is this order; its ``id`` is the store's own."""
+    return to_int(row.get("id", row.get("orderId"))) == order_id
+
+
+def is_buyer_order(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the storefront's list of orders shows which order it is about."""
+    return bool(to_int(row.get("orderId")))
+
+
+def is_buyer_product(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the storefront's lists of products shows which product it is about."""
+    return bool(to_int(row.get("productId")))
+
+
+def is_order_image(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the storefront's list of images shows the order; an image may be missing."""
+    return bool(to_int(row.get("orderId")))
+
+
 def is_hook(row: Mapping[str, Any]) -> bool:
     """Whether a row of the webhooks shows its events and where they are sent."""
     return bool(row.get("scope")) and bool(row.get("destination"))

@@ -195,6 +195,9 @@ class ExtraFieldConfig(_ResponseModel):
     unique: Flag = Field(default=False, validation_alias="isUnique")
     """Whether BigCommerce refuses a value that another order has already."""
 
+    visible: Flag = Field(default=True, validation_alias="visibleToEnduser")
+    """Whether buyers see the field in the Buyer Portal."""
+
     default: Text = Field(default="", validation_alias="defaultValue")
     maximum_length: Annotated[int | None, BeforeValidator(_length)] = Field(
         default=None, validation_alias="maximumLength"

@@ -28,6 +28,7 @@ from service.sandbox.apis import (
     core_v2,
     core_v3,
 )
+from service.sandbox.apis.storefront import buyer_orders, tokens
 from service.sandbox.control_api import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
 from service.sandbox.gateway import Gateway
@@ -76,6 +77,8 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
         *b2b_people.routes(gateway),
         *b2b_users.routes(gateway),
         *b2b_quotes.routes(gateway),
+        *tokens.routes(gateway),
+        *buyer_orders.routes(gateway),
     ]
     control = Control(sandbox, storefront, gateway.operations)
     if sandbox.options.demo_store:

@@ -100,8 +100,8 @@ class Control:
         "cut" stands for a connection that was cut, "nonsense" for an answer that was not the operation's own.
         """
         store = self._store(request)
-        counts: dict[str, dict[str, dict[str, int]]] = {"core": {}, "b2b": {}}
-        over_quota = Counter({"core": 0, "b2b": 0})
+        counts: dict[str, dict[str, dict[str, int]]] = {"core": {}, "b2b": {}, "storefront": {}}
+        over_quota = Counter({"core": 0, "b2b": 0, "storefront": 0})
         for (api, operation, outcome), count in store.calls.items():
             counts[api].setdefault(operation, {})[outcome] = count
             over_quota[api] += count if outcome == "429" else 0

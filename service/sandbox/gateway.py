@@ -17,7 +17,7 @@ from service.sandbox.nonsense import NonsenseAnswers, error_page
 from service.sandbox.options import ApiName
 from service.sandbox.quota import b2b_headers, core_headers
 from service.sandbox.specs import Scope as OAuthScope
-from service.sandbox.state import Sandbox, Store
+from service.sandbox.state import BuyerToken, Sandbox, Store
 
 
 class Dialect(Enum):
@@ -26,11 +26,18 @@ class Dialect(Enum):
     V2 = "V2"
     V3 = "V3"
     B2B = "B2B Edition"
+    STOREFRONT = "B2B Edition's storefront"
 
     @property
     def api(self) -> ApiName:
         """The API that uses this format."""
-        return "b2b" if self is Dialect.B2B else "core"
+        match self:
+            case Dialect.B2B:
+                return "b2b"
+            case Dialect.STOREFRONT:
+                return "storefront"
+            case _:
+                return "core"
 
     def error(self, status: int, message: str, errors: dict[str, str] | None = None) -> Any:
         """The body of an error."""
@@ -43,6 +50,11 @@ class Dialect(Enum):
             case Dialect.B2B:
                 data = {"errMsg": message} if status == 422 else {}
                 return {"code": status, "data": data, "meta": {"message": message}}
+            case Dialect.STOREFRONT:
+                return {"code": status, "message": _PHRASES.get(status, "Error"), "data": {"errMsg": message}}
+
+
+_PHRASES = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found Error", 429: "Too Many Requests"}
 
 
 class Refusal(Exception):
@@ -70,6 +82,8 @@ class Call:
     path: dict[str, Any]
     query: QueryParams
     body: Any
+    buyer: BuyerToken | None = None
+    """Whom a call of the storefront API acts as."""
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -132,9 +146,9 @@ class Gateway:
         self, dialect: Dialect, operation: str, scope: OAuthScope | None, handler: Handler, request: Request
     ) -> Response:
         store = self._store(dialect, request)
-        if dialect is Dialect.B2B and self._sandbox.faults.b2b_down:
+        if dialect.api != "core" and self._sandbox.faults.b2b_down:
             response, outcome = error_page(503), "503"
-        elif store is None or not self._is_authorized(store, request):
+        elif store is None or not self._is_authorized(dialect, store, request):
             response, outcome = _error(dialect, 401, "Unauthorized. The credentials are not valid."), "401"
         elif scope in store.spec.missing_scopes:
             response, outcome = _error(dialect, 403, "You don't have a required scope to access the endpoint"), "403"
@@ -145,15 +159,21 @@ class Gateway:
         if store:
             store.calls[dialect.api, operation, outcome] += 1
             if outcome != "401" and self._sandbox.options.quota_headers:
-                headers = b2b_headers if dialect is Dialect.B2B else core_headers
+                headers = core_headers if dialect.api == "core" else b2b_headers
                 response.headers.update(headers(store.quotas[dialect.api], self._sandbox.now()))
         return response
 
     def _store(self, dialect: Dialect, request: Request) -> Store | None:
+        if dialect is Dialect.STOREFRONT:
+            token = _bearer(request)
+            return next((store for store in self._sandbox.stores.values() if token in store.buyer_tokens), None)
         in_header = request.headers.get("X-Store-Hash", "")
         return self._sandbox.stores.get(in_header if dialect is Dialect.B2B else request.path_params["store_hash"])
 
-    def _is_authorized(self, store: Store, request: Request) -> bool:
+    def _is_authorized(self, dialect: Dialect, store: Store, request: Request) -> bool:
+        if dialect is Dialect.STOREFRONT:
+            is_valid = store.buyer_tokens[_bearer(request)].expires_at > self._sandbox.now()
+            return is_valid and not self._sandbox.faults.refuse_buyers
         refused = store.hash in self._sandbox.faults.refuse_credentials
         return not refused and request.headers.get("X-Auth-Token") in store.spec.access_token
 
@@ -184,6 +204,7 @@ class Gateway:
             path={name: value for name, value in request.path_params.items() if name != "store_hash"},
             query=request.query_params,
             body=body,
+            buyer=store.buyer_tokens[_bearer(request)] if dialect is Dialect.STOREFRONT else None,
         )
         try:
             done = handler(call)
@@ -201,9 +222,15 @@ class Gateway:
         return _response(done), str(204 if done.body is None else done.status)
 
 
+def _bearer(request: Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ")
+
+
 def _scope_of(dialect: Dialect, method: str, path: str) -> OAuthScope | None:
     if dialect is Dialect.B2B:
         return "b2b_read" if method == "GET" else "b2b_modify"
+    if dialect is Dialect.STOREFRONT:
+        return None
     scopes: dict[str, OAuthScope] = {
         "/customer": "customers",
         "/catalog": "products",

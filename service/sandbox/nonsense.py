@@ -19,7 +19,7 @@ class NonsenseAnswers:
     """Makes nonsense answers. The other endpoints' bodies are the first ones that these have answered."""
 
     def __init__(self) -> None:
-        self._bodies: dict[ApiName, dict[str, Any]] = {"core": {}, "b2b": {}}
+        self._bodies: dict[ApiName, dict[str, Any]] = {"core": {}, "b2b": {}, "storefront": {}}
 
     def remember(self, api: ApiName, operation: str, body: Any) -> None:
         """Keep an operation's first body that is not empty, as an answer of another endpoint."""

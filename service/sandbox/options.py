@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ApiName = Literal["core", "b2b"]
+ApiName = Literal["core", "b2b", "storefront"]
 
 
 class Nonsense(StrEnum):
@@ -51,17 +51,21 @@ class Faults(BaseModel):
     """Share of calls answered with nonsense: half of them are carried out before, the others never."""
     nonsense_as: frozenset[Nonsense] = frozenset(Nonsense)
     """The kinds of nonsense to choose from."""
-    apis: frozenset[ApiName] = frozenset(("core", "b2b"))
+    apis: frozenset[ApiName] = frozenset(("core", "b2b", "storefront"))
     operations: frozenset[str] = frozenset()
 
     b2b_down: bool = False
-    """B2B Edition answers everything with 503."""
+    """B2B Edition answers everything with 503, its storefront API too."""
+    refuse_buyers: bool = False
+    """The storefront API answers 401 to all tokens of buyers, also to new ones."""
     refuse_credentials: frozenset[str] = frozenset()
     """Hashes of the stores whose token gets 401 from both APIs."""
     exhausted: frozenset[ApiName] = frozenset()
     """APIs whose quota is used up by other apps: each call gets 429, until the quota's window ends."""
     read_lag: Seconds = 0.0
     """Age of the records that Get an Order and Get All Orders return, in seconds."""
+    storefront_lag: Seconds = 0.0
+    """Age of what the storefront API shows of records, in seconds: the Buyer Portal may show older ones."""
 
     webhook_drop_rate: Share = 0.0
     webhook_duplicate_rate: Share = 0.0
@@ -85,6 +89,9 @@ class Options(BaseModel):
     core_quota_window: Annotated[float, Field(gt=0)] = 30.0
     b2b_quota: Annotated[int, Field(ge=1)] = 150
     b2b_quota_window: Annotated[float, Field(gt=0)] = 60.0
+    storefront_quota: Annotated[int, Field(ge=1)] = 150
+    """The storefront API's own quota. What the real one is, is not documented: a guess."""
+    storefront_quota_window: Annotated[float, Field(gt=0)] = 60.0
 
     create_window: Seconds = 10.0
     """How long after an order's creation Create an Order is accepted."""
@@ -138,6 +145,15 @@ class Options(BaseModel):
     unknown_extra_field_status: Literal[400, 422] = 400
     customer_attribute_names: bool = True
     """Whether attributes of a customer carry ``attribute_name`` beside the documented ``attribute_id``."""
+
+    token_lifetime: Annotated[float, Field(gt=0)] = 86_400.0
+    """How long a buyer's token is valid."""
+    storefront_images: bool = True
+    """Whether the storefront API has images of products; if not, only the catalog has."""
+    storefront_fields_as: Literal["array", "object"] = "array"
+    """``extraFields`` of the storefront API: an array as in the examples, or an object that holds it, as described."""
+    storefront_paginator_in: Literal["data", "body"] = "data"
+    """Where the storefront's lists have their ``paginator``: in ``data`` as described, or beside it as in examples."""
 
     quota_headers: bool = True
     """Whether answers have quota headers. Some answers lack them."""

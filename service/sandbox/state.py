@@ -199,6 +199,15 @@ class Hook:
     """Deactivated by BigCommerce after the last retry."""
 
 
+@dataclass(frozen=True, slots=True)
+class BuyerToken:
+    """A storefront token: whom it acts as, on which channel, until when."""
+
+    customer_id: int
+    channel_id: int
+    expires_at: float
+
+
 @dataclass(slots=True)
 class Store:
     """A store: its configuration, quotas, orders, webhooks and counts."""
@@ -208,6 +217,7 @@ class Store:
     quotas: dict[ApiName, Quota]
     orders: dict[int, Order] = field(default_factory=dict)
     hooks: dict[int, Hook] = field(default_factory=dict)
+    buyer_tokens: dict[str, BuyerToken] = field(default_factory=dict)
     calls: Counter[tuple[ApiName, str, str]] = field(default_factory=Counter)
     next_hook_id: int = FIRST_HOOK_ID
     next_metafield_id: int = FIRST_METAFIELD_ID
@@ -365,6 +375,7 @@ class Sandbox:
             quotas={
                 "core": Quota(options.core_quota, options.core_quota_window),
                 "b2b": Quota(options.b2b_quota, options.b2b_quota_window),
+                "storefront": Quota(options.storefront_quota, options.storefront_quota_window),
             },
         )
         self.stores[store_hash] = store

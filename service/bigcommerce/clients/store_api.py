@@ -2,7 +2,10 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from functools import cached_property
+
+from pydantic import SecretStr
 
 from service.bigcommerce.clients.b2b_api import B2B
 from service.bigcommerce.clients.core_api import Core
@@ -44,21 +47,28 @@ class StoreApi(Caller):
         return Storefront(self)
 
 
+OnWait = Callable[[str, float], None]
+"""Called before a wait for the quota, with the operation and the seconds."""
+
+
 class QuotaWaitingApi(StoreApi):
     """A StoreApi that waits for the store's quota, so that work of several calls need not restart for the last one.
 
-    ``max_wait_s`` is the longest wait before one call; it can be changed.
+    ``max_wait_s`` is the longest wait before one call; ``on_wait`` is called before each wait. Both can be changed.
     """
 
     max_wait_s = MAX_WAIT_S
+    on_wait: OnWait | None = None
 
-    async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:
+    async def call_with(self, token: SecretStr, call: Call, *, timeout_s: float | None = None) -> Answer:
         """Make a call, if necessary after a wait. Raises WaitUntil when the wait would be too long."""
         for _ in range(MAX_WAITS):
             try:
-                return await super().call(call, timeout_s=timeout_s)
+                return await super().call_with(token, call, timeout_s=timeout_s)
             except WaitUntil as wait:
                 if wait.seconds > self.max_wait_s:
                     raise
+                if self.on_wait:
+                    self.on_wait(call.operation, wait.seconds)
                 await asyncio.sleep(wait.seconds + random.uniform(0.0, 0.1))  # noqa: S311 - jitter, not a secret
-        return await super().call(call, timeout_s=timeout_s)
+        return await super().call_with(token, call, timeout_s=timeout_s)

@@ -68,6 +68,11 @@ def super_admins_key(store: str) -> str:
     return f"enrich:super-admins:{store}"
 
 
+def storefront_token_key(store: str, customer_id: int, channel_id: int) -> str:
+    """The storefront token of a buyer on a channel: sealed (``storefront_tokens``)."""
+    return f"enrich:storefront-token:{store}:{customer_id}:{channel_id}"
+
+
 def late_key(store: str) -> str:
     """The store's orders that wait for late metafields, by when they began to wait (ms): a sorted set."""
     return f"enrich:late:{store}"
