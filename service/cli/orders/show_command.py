@@ -10,6 +10,8 @@ from rich.text import Text
 
 from service.cli.common.options import StoreOption, choose_store
 from service.cli.common.output import open_console, print_json
+from service.cli.common.session import open_session
+from service.cli.orders.as_buyer import BuyerSight, is_known, look_as_buyer, sight_as_dict, sight_parts
 from service.cli.orders.search import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
@@ -26,6 +28,10 @@ _WINDOW_UNCERTAIN = "not certain: the order may have been made at another time t
 def show_order(
     order_id: Annotated[int, typer.Argument(metavar="ORDER", help="The ID of the order in the store.", min=1)],
     store: StoreOption = None,
+    as_buyer: Annotated[
+        bool,
+        typer.Option("--as-buyer", help="Add what the buyer sees in the Buyer Portal, held against the record."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:
     """Show what happened to one order, and how long each stage took.
@@ -34,22 +40,40 @@ def show_order(
     the order's window of ten seconds, which ends at the |. The longest step is drawn with #. A > stands for time after
     the window.
 
-    Example: enrich orders show 250 --store abc123
+    With --as-buyer it asks BigCommerce what the order's buyer sees, for a buyer who says that the PO number is missing,
+    and points out what differs from the record. It uses a token of the buyer, reads only, and costs up to five calls of
+    B2B Edition's quota at the lowest priority. Exit code 1 when what the buyer sees could not be read.
+
+    Examples:
+
+    \b
+        enrich orders show 250 --store abc123
+        enrich orders show 250 --as-buyer
     """
-    entry, known = asyncio.run(_show(store, order_id))
+    entry, known, sight = asyncio.run(_show(store, order_id, as_buyer=as_buyer))
     if as_json:
         facts = {"store_facts": {fact.value: found.value for fact, found in known.items()}} if known else {}
-        print_json(as_dict(entry) | facts)
-        return
+        print_json(as_dict(entry) | facts | ({"as_buyer": sight_as_dict(sight)} if sight else {}))
+    else:
+        _print(entry, known, sight)
+    if sight and not is_known(sight):
+        raise typer.Exit(1)
+
+
+def _print(entry: Entry, known: Mapping[Fact, Known], sight: BuyerSight | None) -> None:
     console = open_console()
     console.print(_facts(entry, known))
     console.print(timeline(entry))
     if longest := longest_step(entry):
         console.print(longest)
+    for part in sight_parts(sight) if sight else ():
+        console.print(part)
 
 
-async def _show(store: str | None, order_id: int) -> tuple[Entry, Mapping[Fact, Known]]:
-    """The order's entry, and what is known of its store."""
+async def _show(
+    store: str | None, order_id: int, *, as_buyer: bool
+) -> tuple[Entry, Mapping[Fact, Known], BuyerSight | None]:
+    """The order's entry, what is known of its store, and what the buyer sees, if that is asked for."""
     async with open_ledger() as (redis, stores):
         name = choose_store(store, stores)
         entry = await Ledger(redis).get(name, order_id)
@@ -62,7 +86,11 @@ async def _show(store: str | None, order_id: int) -> tuple[Entry, Mapping[Fact, 
                 "Orders are kept for 30 days (failed ones 90). Run `enrich orders list` to see them.",
             )
         )
-    return entry, facts.known
+    sight = None
+    if as_buyer:
+        async with open_session(needs_redis=True) as session:
+            sight = await look_as_buyer(session, session.store(name), order_id)
+    return entry, facts.known, sight
 
 
 def _facts(entry: Entry, known: Mapping[Fact, Known]) -> Table:

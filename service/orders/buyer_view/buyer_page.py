@@ -103,8 +103,7 @@ async def _orders(views: BuyerViews, buyer: BuyerSession, company_id: int, wante
     for order in page.items:
         if isinstance(records, dict) and compare_order(_record_of(records, order), order, configs).differences:
             to_confirm.append(order.order_id)
-    confirmed = await asyncio.gather(*(shown(views.api.b2b.order(each)) for each in to_confirm[:MAX_CONFIRMED]))
-    certain = dict(zip(to_confirm, confirmed, strict=False))
+    certain = {each: await shown(views.api.b2b.order(each)) for each in to_confirm[:MAX_CONFIRMED]}
     unread = NotShown(f"Only {MAX_CONFIRMED} records are read one by one.")
 
     def compared(order: BuyerOrder) -> ListedOrder:

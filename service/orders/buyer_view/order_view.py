@@ -85,10 +85,8 @@ class BuyerViews:
         async def images(token: SecretStr) -> list[Document]:
             return await storefront.order_images(token, [order_id])
 
-        record, ordered, configs, seen, listed, pictures = await asyncio.gather(
-            shown(self.api.b2b.order(order_id)),
-            shown(self._ordered_products(order_id)),
-            self.configs(),
+        (record, ordered, configs), seen, listed, pictures = await asyncio.gather(
+            self._b2b_edition(order_id),
             shown(buyer.read(details)),
             shown(buyer.read(products)),
             shown(buyer.read(images)),
@@ -129,6 +127,17 @@ class BuyerViews:
             return await remembered_configs(cache) or await read_configs(self.api, cache, self.store, refresh=True)
         except UpstreamError:
             return None
+
+    async def _b2b_edition(
+        self, order_id: int
+    ) -> tuple[Shown[Record], Shown[list[BuyerProduct]], list[ExtraFieldConfig] | None]:
+        """The record, its products and the store's extra fields.
+
+        One after another: calls of the lowest priority that wait for the quota together keep each other waiting.
+        """
+        record = await shown(self.api.b2b.order(order_id))
+        ordered = await shown(self._ordered_products(order_id))
+        return record, ordered, await self.configs()
 
     async def _ordered_products(self, order_id: int) -> list[BuyerProduct]:
         return _products(await self.api.b2b.order_products(order_id))

@@ -1,6 +1,5 @@
 """The products of an order as its buyer sees them, each with a thumbnail."""
 
-import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.clients.storefront_models import BuyerProduct, Thumbnail
 from service.bigcommerce.envelope import Document
 from service.bigcommerce.models import to_text
+from service.errors import CredentialsRefused, Refused
 from service.orders.buyer_view.differences import EQUAL, Comparison, Difference, Kind
 from service.orders.buyer_view.shown import Absent, NotShown, Shown, shown
 
@@ -36,13 +36,18 @@ def join_products(listed: Shown[list[BuyerProduct]], others: Iterable[BuyerProdu
 
 def _with_name(product: BuyerProduct, known: Sequence[BuyerProduct]) -> BuyerProduct:
     same = [each for each in known if each.product_id == product.product_id]
-    # The management API shows no variant; a variant that is shown must be the same.
-    same = [each for each in same if each.variant_id in (None, product.variant_id)] or same
-    changes = {
-        key: next((value for each in same if (value := getattr(each, key))), None)
-        for key in ("name", "sku")
-        if not getattr(product, key)
-    }
+    # The management API shows no variant: its rows count where they agree. Another variant's row never does.
+    exact = [each for each in same if each.variant_id == product.variant_id is not None]
+    loose = [each for each in same if each.variant_id is None or product.variant_id is None]
+
+    def found(key: str) -> str | None:
+        for rows in (exact, loose):
+            values = {value for each in rows if (value := getattr(each, key))}
+            if len(values) == 1:
+                return str(values.pop())
+        return None
+
+    changes = {key: found(key) for key in ("name", "sku") if not getattr(product, key)}
     return product.model_copy(update={key: value for key, value in changes.items() if value})
 
 
@@ -106,8 +111,8 @@ async def with_thumbnails(
     """
     missing = dict.fromkeys(each.product_id for each in products if each.product_id not in images)
     to_read = list(missing)[:MAX_CATALOG_READS]
-    read = await asyncio.gather(*(shown(_catalog_image(api, each)) for each in to_read))
-    found = dict(zip(to_read, read, strict=True))
+    # One after another: calls of the lowest priority that wait for the quota together keep each other waiting.
+    found = {each: await _catalog_image(api, each) for each in to_read}
 
     def thumbnail(product: BuyerProduct) -> Shown[Thumbnail]:
         if url := images.get(product.product_id):
@@ -120,13 +125,25 @@ async def with_thumbnails(
     return tuple(ShownProduct(product, thumbnail(product)) for product in products)
 
 
-async def _catalog_image(api: StoreApi, product_id: int) -> Thumbnail | None:
+async def _catalog_image(api: StoreApi, product_id: int) -> Shown[Thumbnail] | None:
     """The catalog's thumbnail of a product: the image that is marked so, else the first. None if there is no image."""
-    rows = await api.core.product_images(product_id)
+    rows = await shown(_catalog_images(api, product_id))
+    if not isinstance(rows, list):
+        return rows
     rows.sort(key=lambda row: (row.get("is_thumbnail") is not True, _order_of(row)))
     urls = (image_url(row.get("url_thumbnail")) or image_url(row.get("url_standard")) for row in rows)
     url = next((each for each in urls if each), None)
     return None if url is None else Thumbnail(url=url, source="catalog")
+
+
+async def _catalog_images(api: StoreApi, product_id: int) -> list[Document]:
+    try:
+        return await api.core.product_images(product_id)
+    except CredentialsRefused as error:
+        if error.status != 403:
+            raise
+        why = f"{error.message}. The access token may lack the scope Products (read-only), which only pictures need"
+        raise Refused(error.operation, why, status=403) from error
 
 
 def _order_of(row: Document) -> int:

@@ -154,7 +154,8 @@ async def test_a_status_above_599_is_transient(upstream: FakeUpstream, status: i
 
 def test_every_type_of_upstream_error_is_covered_by_tests() -> None:
     here = {CredentialsRefused, NotFound, TryAgain, Unsure, Refused, WaitUntil}
-    elsewhere = {errors.AlreadyExists, errors.OutOfBudget}  # see test_b2b_api.py, test_quota_budget.py
+    # See test_b2b_api.py, test_quota_budget.py, test_buyer_session.py.
+    elsewhere = {errors.AlreadyExists, errors.OutOfBudget, errors.BuyerRefused}
     assert set(subclasses(errors.UpstreamError)) == here | elsewhere
 
 

@@ -78,7 +78,7 @@ async def test_b2b_quota_is_reported_with_units(clock: StillClock) -> None:
         assert refused.headers["X-Requests-Remaining"] == "0 times"
         assert refused.headers["X-Request-Window-Resets-After"] == "0.397 s"
         assert await statuses(sandbox, CORE, 1) == [204]
-        assert (await sandbox.calls())["over_quota"] == {"core": 0, "b2b": 1}
+        assert (await sandbox.calls())["over_quota"] == {"core": 0, "b2b": 1, "storefront": 0}
 
 
 async def test_every_timestamp_is_on_the_platforms_own_clock(sandbox: RunningSandbox) -> None:

@@ -1,9 +1,10 @@
-"""QuotaWaitingApi: how long it waits for the quota."""
+"""QuotaWaitingApi: how long it waits for the quota, and that it says so."""
 
 import asyncio
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from service.bigcommerce import QuotaWaitingApi
 from service.errors import WaitUntil
@@ -53,3 +54,13 @@ async def test_a_longer_wait_needs_a_longer_limit(
         with pytest.raises(WaitUntil):
             await api.b2b.order(1)
     assert waits == waited
+
+
+async def test_each_wait_is_told_with_its_operation_and_length(upstream: FakeUpstream, waits: list[float]) -> None:
+    upstream.on("GET /api/v2/orders/1/products", over_quota(12), {"data": [{"productId": "7"}]})
+    told: list[tuple[str, float]] = []
+    async with transport_to(upstream) as transport:
+        api = QuotaWaitingApi(transport, account("t"))
+        api.on_wait = lambda operation, seconds: told.append((operation, seconds))
+        assert await api.storefront.order_products(SecretStr("buyer-token"), 1) == [{"productId": "7"}]
+    assert (waits, told) == ([12], [("Get Order Products", 12.0)])

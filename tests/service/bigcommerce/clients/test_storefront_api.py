@@ -1,3 +1,4 @@
+from datetime import date
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ from pydantic import SecretStr
 from service.bigcommerce import StoreApi
 from service.bigcommerce.clients.storefront_api import Storefront
 from service.bigcommerce.models import Values
-from service.errors import CredentialsRefused, Refused, TryAgain
+from service.errors import CredentialsRefused, NotFound, Refused, TryAgain
 from tests.fakes.upstream import FakeUpstream
 
 TOKEN = SecretStr("buyer-token")
@@ -35,6 +36,15 @@ async def test_answer_without_a_valid_token_is_transient(
         await storefront.storefront_token(321)
 
 
+@pytest.mark.parametrize(("channel", "sent"), [(1, {}), (7, {"channelId": 7})])
+async def test_only_a_channel_other_than_the_default_is_named(
+    storefront: Storefront, upstream: FakeUpstream, channel: int, sent: dict[str, int]
+) -> None:
+    upstream.on(AUTH, {"code": 200, "data": {"token": ["buyer-token"]}})
+    await storefront.storefront_token(321, channel)
+    assert upstream.bodies(AUTH) == [{"customerId": 321, **sent}]
+
+
 async def test_orders_are_listed_as_the_buyer(storefront: Storefront, upstream: FakeUpstream) -> None:
     listed = {"list": [{"orderId": 1}], "paginator": {"totalCount": 3, "offset": 1, "limit": 1}}
     upstream.on("GET /api/v2/orders", {"code": 200, "message": "SUCCESS", "data": listed})
@@ -49,7 +59,30 @@ async def test_ordered_products_are_listed(storefront: Storefront, upstream: Fak
     assert (page.items, page.next_offset) == ([{"productId": "1"}], None)
 
 
-@pytest.mark.parametrize("data", ["x", [1], None, {"list": "x"}])
+async def test_paginator_beside_the_data_is_read_too(storefront: Storefront, upstream: FakeUpstream) -> None:
+    body = {"data": {"list": [{"orderId": 1}]}, "paginator": {"totalCount": 3, "offset": 0, "limit": 1}}
+    upstream.on("GET /api/v2/orders", body)
+    page = await storefront.orders(TOKEN, limit=1)
+    assert (page.total, page.next_offset) == (3, 1)
+
+
+async def test_lists_begin_on_the_day_that_is_asked_for(storefront: Storefront, upstream: FakeUpstream) -> None:
+    empty = {"data": {"list": [], "paginator": {"totalCount": 0}}}
+    upstream.on("GET /api/v2/orders", empty)
+    upstream.on("GET /api/v2/ordered-products", empty)
+    await storefront.orders(TOKEN, since=date(2026, 1, 31), whole_company=True)
+    await storefront.ordered_products(TOKEN, since=date(2026, 1, 31))
+    asked = [dict(request.url.params) for request in upstream.requests]
+    assert asked == [
+        {"beginDateAt": "01/31/2026", "isShowMy": "1", "limit": "50", "offset": "0"},
+        {"beginDateAt": "01/31/2026", "limit": "50", "offset": "0"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["x", [1], None, {"list": "x"}, {"list": [{"poNumber": "A"}]}, {"list": [], "paginator": {"totalCount": 2}}],
+)
 async def test_list_of_an_unexpected_shape_is_transient(
     storefront: Storefront, upstream: FakeUpstream, data: Any
 ) -> None:
@@ -59,10 +92,35 @@ async def test_list_of_an_unexpected_shape_is_transient(
 
 
 async def test_details_of_an_order_are_returned_unchanged(storefront: Storefront, upstream: FakeUpstream) -> None:
-    upstream.on("GET /api/v2/orders/1/details", {"data": {"id": 1, "poNumber": "PO-1"}}, {"data": {}})
+    upstream.on("GET /api/v2/orders/1/details", {"data": {"id": 1, "poNumber": "PO-1"}})
     assert await storefront.order_details(TOKEN, 1) == {"id": 1, "poNumber": "PO-1"}
+
+
+@pytest.mark.parametrize("data", [{}, [], None, {"id": 2, "poNumber": "B"}, {"poNumber": "A"}])
+async def test_details_that_are_not_of_the_order_are_transient(
+    storefront: Storefront, upstream: FakeUpstream, data: Any
+) -> None:
+    upstream.on("GET /api/v2/orders/1/details", {"data": data})
     with pytest.raises(TryAgain):
         await storefront.order_details(TOKEN, 1)
+
+
+async def test_an_order_that_the_buyer_does_not_see_is_not_found(
+    storefront: Storefront, upstream: FakeUpstream
+) -> None:
+    refused = {"code": 404, "message": "Not Found Error", "data": {"errMsg": "Order Does not Exist"}}
+    upstream.on("GET /api/v2/orders/1/details", (404, refused))
+    with pytest.raises(NotFound, match="Order Does not Exist"):
+        await storefront.order_details(TOKEN, 1)
+
+
+async def test_rows_without_their_ids_are_transient(storefront: Storefront, upstream: FakeUpstream) -> None:
+    upstream.on("GET /api/v2/orders/1/products", {"data": [{"quantity": 2}]})
+    upstream.on("GET /api/v2/orders/images", {"data": [{"imageUrl": "https://x.test/i"}]})
+    with pytest.raises(TryAgain):
+        await storefront.order_products(TOKEN, 1)
+    with pytest.raises(TryAgain):
+        await storefront.order_images(TOKEN, [1])
 
 
 async def test_products_and_images_of_orders_are_listed(storefront: Storefront, upstream: FakeUpstream) -> None:
