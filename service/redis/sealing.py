@@ -6,12 +6,12 @@ with that secret and in the place that it was sealed for.
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -27,7 +27,7 @@ class Seal:
     """
 
     def __init__(self, secrets: Sequence[SecretStr], *, purpose: str) -> None:
-        self._ciphers = [AESGCM(_key(secret, purpose)) for secret in secrets]
+        self._ciphers = [_cipher(secret, purpose) for secret in secrets]
 
     def seal(self, text: SecretStr, *, place: str) -> bytes:
         """The text, sealed for this place, such as its key in Redis."""
@@ -40,6 +40,8 @@ class Seal:
         if not sealed.startswith(_VERSION):
             return None
         nonce, content = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+        from cryptography.exceptions import InvalidTag
+
         for cipher in self._ciphers:
             try:
                 return SecretStr(cipher.decrypt(nonce, content, place.encode()).decode())
@@ -48,6 +50,11 @@ class Seal:
         return None
 
 
-def _key(secret: SecretStr, purpose: str) -> bytes:
+def _cipher(secret: SecretStr, purpose: str) -> "AESGCM":
+    # Imported here because it takes 40 ms and several MB of memory, and only a process that seals needs it.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     derivation = HKDF(SHA256(), length=KEY_BYTES, salt=None, info=f"enrich:{purpose}".encode())
-    return derivation.derive(secret.get_secret_value().encode())
+    return AESGCM(derivation.derive(secret.get_secret_value().encode()))

@@ -79,7 +79,7 @@ async def read_buyer_page(
     company_id = await views.company_of(customer_id)
     if isinstance(company_id, NobodyToLookAs):
         return company_id
-    buyer = views.session(customer_id, channel_id)
+    buyer = await views.look_as(customer_id, channel_id)
     orders, products = await asyncio.gather(_orders(views, buyer, company_id, wanted), _products(views, buyer, wanted))
     return BuyerPage(views.store.hash, customer_id, channel_id, company_id, wanted.since, orders, products)
 

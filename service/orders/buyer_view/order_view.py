@@ -1,6 +1,7 @@
 """What the buyer of one order sees of it in the Buyer Portal."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -54,16 +55,26 @@ class OrderView:
         return not isinstance(self.seen, NotShown)
 
 
+OnLook = Callable[[int], Awaitable[None]]
+"""Awaited with the customer's id before the first call as that buyer: whoever looks is to be recorded first."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuyerViews:
-    """Reads what the buyers of one store see. Its calls have the priority of ``api``, which should be the lowest."""
+    """Reads what the buyers of one store see. Its calls have the priority of ``api``, which should be the lowest.
+
+    ``on_look`` is for the record of who did what; its errors are raised, and then nothing is looked at.
+    """
 
     api: StoreApi
     redis: Redis | None
     store: Store
+    on_look: OnLook | None = None
 
-    def session(self, customer_id: int, channel_id: int) -> BuyerSession:
+    async def look_as(self, customer_id: int, channel_id: int) -> BuyerSession:
         """Calls as this buyer."""
+        if self.on_look:
+            await self.on_look(customer_id)
         tokens = StorefrontTokens(self.redis, self.store.hash, self.store.access_tokens)
         return BuyerSession(self.api, tokens, customer_id, channel_id)
 
@@ -74,7 +85,7 @@ class BuyerViews:
         company = await self.company_of(customer_id)
         if isinstance(company, NobodyToLookAs):
             return company
-        buyer, storefront = self.session(customer_id, channel_id), self.api.storefront
+        buyer, storefront = await self.look_as(customer_id, channel_id), self.api.storefront
 
         async def details(token: SecretStr) -> BuyerOrder:
             return BuyerOrder.model_validate(await storefront.order_details(token, order_id))

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from arq import ArqRedis
+from structlog.testing import capture_logs
 
 from service.bigcommerce import QuotaWaitingApi
 from service.bigcommerce.clients.storefront_models import BuyerOrder
@@ -121,3 +122,33 @@ async def test_a_token_that_expires_between_two_calls_is_fetched_anew(scripted: 
     assert isinstance(found.products, tuple)
     assert isinstance(found.seen, BuyerOrder)
     assert scripted.asked.count(AUTH) == 2
+
+
+async def test_whoever_looks_is_recorded_before_the_first_call_as_the_buyer(
+    scripted: FakeUpstream, redis: ArqRedis
+) -> None:
+    async def fail(customer_id: int) -> None:
+        looked.append((customer_id, AUTH in scripted.asked))
+        raise ConnectionError("the record of who did what is away")
+
+    looked: list[tuple[int, bool]] = []
+    async with transport_to(scripted) as transport:
+        api = QuotaWaitingApi(transport, account("access-token"))
+        with pytest.raises(ConnectionError):
+            await BuyerViews(api, redis, STORE, fail).order(1)
+    assert looked == [(101, False)]
+    assert AUTH not in scripted.asked
+
+
+async def test_no_token_stands_in_a_log_line(
+    scripted: FakeUpstream, redis: ArqRedis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    echoed = {"code": 401, "message": "Bad token buyer-token of ada@example.com", "data": {}}
+    scripted.on(PRODUCTS, (401, echoed))
+    with capture_logs() as lines:
+        found = await view(scripted, redis)
+    assert isinstance(found.products, NotShown)
+    said = f"{lines}{capsys.readouterr()}{found}"
+    assert "Get Order Products" in said
+    assert "buyer-token" not in said
+    assert "ada@example.com" not in said
