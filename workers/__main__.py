@@ -2,10 +2,10 @@
 
 import sys
 
-from service.process.lean_imports import import_without_rich
+from service.process.lean_imports import import_lean_libraries
 
 if __name__ == "__main__":
-    import_without_rich()
+    import_lean_libraries()
     from workers.startup import main
 
     sys.exit(main())

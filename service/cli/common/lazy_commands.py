@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from service.process.lean_imports import import_without_rich
+from service.process.lean_imports import import_lean_libraries
 
 
 class LazyCommand(TyperCommand):
@@ -25,7 +25,7 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> TyperCommand | TyperGroup:
         """Import the real command."""
-        import_without_rich()
+        import_lean_libraries()
         found = resolve_name(self._target)
         app = typer.Typer(rich_markup_mode=None)
         if isinstance(found, typer.Typer):

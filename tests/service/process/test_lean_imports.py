@@ -6,19 +6,29 @@ import sys
 import pytest
 
 LOADED = "; import sys; print(*sys.modules)"
-WORKER = "from service.process.lean_imports import import_without_rich; import_without_rich(); import workers.startup"
+WORKER = (
+    "from service.process.lean_imports import import_lean_libraries; import_lean_libraries(); import workers.startup"
+)
 COMMAND = "from service.cli import Commands; Commands().commands['{}'].load()"
 
 
 @pytest.mark.parametrize(
     ("process", "needs", "unneeded"),
     [
-        pytest.param(WORKER, {"arq", "aiohttp"}, {"rich", "pygments", "rapidfuzz", "typer"}, id="worker"),
         pytest.param(
-            COMMAND.format("web"), {"arq", "uvicorn"}, {"rich", "pygments", "rapidfuzz", "aiohttp"}, id="receiver"
+            WORKER, {"arq", "aiohttp"}, {"rich", "pygments", "rapidfuzz", "typer", "cryptography"}, id="worker"
         ),
         pytest.param(
-            COMMAND.format("check"), {"rich", "aiohttp"}, {"pygments", "rapidfuzz", "uvicorn"}, id="a command"
+            COMMAND.format("web"),
+            {"arq", "uvicorn"},
+            {"rich", "pygments", "rapidfuzz", "aiohttp", "cryptography"},
+            id="receiver",
+        ),
+        pytest.param(
+            COMMAND.format("check"),
+            {"rich", "aiohttp"},
+            {"pygments", "rapidfuzz", "uvicorn", "cryptography"},
+            id="a command",
         ),
         pytest.param(
             "import service.cli",
