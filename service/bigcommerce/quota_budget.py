@@ -41,7 +41,7 @@ class _FirstWindow(NamedTuple):
     window_s: float
 
 
-# What a store has on the smallest plan. The storefront API's quota is unknown, so its calls are not counted.
+# What a store has on the smallest plan.
 _AT_FIRST = {Api.CORE: _FirstWindow(150, 30.0), Api.B2B: _FirstWindow(150, 60.0)}
 
 _log = structlog.get_logger()
@@ -65,6 +65,18 @@ class Priority(IntEnum):
     def reserve_percent(self) -> int:
         """How much of the limit is kept for higher priorities. It shrinks to nothing by the end of a window."""
         return _RESERVE_PERCENT[self]
+
+
+def quota_of(api: Api, priority: Priority) -> Api | None:
+    """The API whose quota a call is taken off; None: it is not counted.
+
+    BigCommerce's documentation names one limit for the APIs of B2B Edition, and does not say whether the storefront
+    API is one of them. So what can wait there is taken off B2B Edition's quota, in case it is. A Create is not: the
+    storefront is its way out when that quota is spent.
+    """
+    if api is not Api.STOREFRONT:
+        return api
+    return None if priority is Priority.CREATE else Api.B2B
 
 
 _RESERVE_PERCENT = {
@@ -125,11 +137,15 @@ class Budget:
         """Take ``calls`` off the store's budget for this API: all of them or none.
 
         Raises OutOfBudget when nothing is left or the rest is kept for higher priorities; it says in how many seconds
-        this priority may spend again if nothing else is spent. Returns None when the call is not counted: the API has
-        no known quota, or Redis does not answer.
+        this priority may spend again if nothing else is spent. Returns None when the call is not counted, or when
+        Redis does not answer; and for the storefront API, whose answers correct no other API's budget.
         """
-        if (first := _AT_FIRST.get(api)) is None:
+        if (counted := quota_of(api, priority)) is None:
             return None
+        if counted is not api:
+            await self.spend(store, counted, priority, operation=operation, calls=calls)
+            return None
+        first = _AT_FIRST[api]
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 granted, wait_ms, *window = await lua.spend_budget(

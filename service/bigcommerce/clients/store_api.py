@@ -54,15 +54,17 @@ OnWait = Callable[[str, float], None]
 class QuotaWaitingApi(StoreApi):
     """A StoreApi that waits for the store's quota, so that work of several calls need not restart for the last one.
 
-    ``max_wait_s`` is the longest wait before one call; ``on_wait`` is called before each wait. Both can be changed.
+    ``max_wait_s`` is the longest wait before one call, ``max_waits`` how often it waits: its turn may go to another
+    caller of the same priority. ``on_wait`` is called before each wait. All can be changed.
     """
 
     max_wait_s = MAX_WAIT_S
+    max_waits = MAX_WAITS
     on_wait: OnWait | None = None
 
     async def call_with(self, token: SecretStr, call: Call, *, timeout_s: float | None = None) -> Answer:
         """Make a call, if necessary after a wait. Raises WaitUntil when the wait would be too long."""
-        for _ in range(MAX_WAITS):
+        for _ in range(self.max_waits):
             try:
                 return await super().call_with(token, call, timeout_s=timeout_s)
             except WaitUntil as wait:

@@ -13,12 +13,9 @@ from service.bigcommerce.clients.storefront_models import BuyerOrder, Thumbnail
 from service.cli.common.session import Session
 from service.configuration import ConfiguredStore
 from service.orders.buyer_view.as_json import order_view_as_dict
-from service.orders.buyer_view.order_view import BuyerViews, NobodyToLookAs, OrderView
+from service.orders.buyer_view.order_view import BuyerViews, NobodyToLookAs, OrderView, api_for_views
 from service.orders.buyer_view.products import ShownProduct
 from service.orders.buyer_view.shown import Absent, NotShown, Shown, shown
-
-# A person waits, but the lowest priority may need a whole window of B2B Edition's quota (60 s).
-QUOTA_TIMEOUT_S = 65.0
 
 # Shorter waits are not told: calls of the lowest priority often wait a moment for their turn.
 TOLD_FROM_S = 2.0
@@ -29,9 +26,7 @@ BuyerSight = OrderView | NobodyToLookAs | NotShown | Absent
 
 async def look_as_buyer(session: Session, store: ConfiguredStore, order_id: int) -> BuyerSight:
     """Read what the order's buyer sees; says on stderr when it waits for the quota."""
-    api = session.api(store)
-    api.max_wait_s = QUOTA_TIMEOUT_S
-    api.on_wait = _say_that_it_waits
+    api = api_for_views(session.transport, store.store, _say_that_it_waits)
     return await shown(BuyerViews(api, session.redis, store.store).order(order_id))
 
 

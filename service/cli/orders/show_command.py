@@ -41,8 +41,8 @@ def show_order(
     the window.
 
     With --as-buyer it asks BigCommerce what the order's buyer sees, for a buyer who says that the PO number is missing,
-    and points out what differs from the record. It uses a token of the buyer, reads only, and costs up to five calls of
-    B2B Edition's quota at the lowest priority. Exit code 1 when what the buyer sees could not be read.
+    and points out what differs from the record. It uses a token of the buyer and only reads. It costs up to eight calls
+    of B2B Edition's quota, at the lowest priority. Exit code 1 when what the buyer sees could not be read.
 
     Examples:
 

@@ -16,7 +16,8 @@ T = TypeVar("T")
 class BuyerSession:
     """One buyer on one channel. A token that the storefront API refuses is fetched anew, once in a session.
 
-    Fetching one costs a call of B2B Edition's quota, at the priority of ``api``; calls of the storefront API cost none.
+    Fetching one costs a call of B2B Edition's quota, at the priority of ``api``, as does each call
+    (``quota_budget.quota_of``).
     """
 
     def __init__(self, api: StoreApi, tokens: StorefrontTokens, customer_id: int, channel_id: int) -> None:

@@ -73,10 +73,10 @@ def compare_order(
     ``configs`` are the store's extra fields; None: unknown. Then a field that the buyer does not see proves nothing.
     """
     match record, seen:
-        case NotShown(), _:
-            return Comparison((), ("The record could not be read, so nothing was compared.",))
-        case _, NotShown():
-            return Comparison((), ("What the buyer sees could not be read, so nothing was compared.",))
+        case NotShown(reason), _:
+            return Comparison((), (f"The record is unknown, so nothing was compared: {reason}",))
+        case _, NotShown(reason):
+            return Comparison((), (f"What the buyer sees is unknown, so nothing was compared: {reason}",))
         case Absent(), Absent():
             return EQUAL
         case Record(), Absent():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from service.bigcommerce import StoreApi
+from service.bigcommerce import Account, Priority, QuotaWaitingApi, StoreApi, Transport
+from service.bigcommerce.clients.store_api import OnWait
 from service.bigcommerce.clients.storefront_api import DEFAULT_CHANNEL
 from service.bigcommerce.clients.storefront_models import BuyerOrder, BuyerProduct
 from service.bigcommerce.envelope import Document
@@ -55,13 +56,34 @@ class OrderView:
         return not isinstance(self.seen, NotShown)
 
 
+TIMEOUT_S = 15.0
+"""Of one call: no order's window depends on it."""
+
+MAX_WAIT_S = 65.0
+"""A person waits, but the lowest priority may need a whole window of B2B Edition's quota (60 s)."""
+
+MAX_WAITS = 60
+"""Several people may look at the same time, and each turn goes to one of them."""
+
+
+def api_for_views(transport: Transport, store: Store, on_wait: OnWait) -> QuotaWaitingApi:
+    """The store's APIs for somebody who looks: at the lowest priority, so that orders go first.
+
+    ``on_wait`` is told of each wait for the quota: the operation, and the seconds.
+    """
+    account = Account(store.hash, store.access_tokens)
+    api = QuotaWaitingApi(transport, account, timeout_s=TIMEOUT_S, priority=Priority.BACKGROUND)
+    api.max_wait_s, api.max_waits, api.on_wait = MAX_WAIT_S, MAX_WAITS, on_wait
+    return api
+
+
 OnLook = Callable[[int], Awaitable[None]]
 """Awaited with the customer's id before the first call as that buyer: whoever looks is to be recorded first."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuyerViews:
-    """Reads what the buyers of one store see. Its calls have the priority of ``api``, which should be the lowest.
+    """Reads what the buyers of one store see. ``api`` is that of ``api_for_views``.
 
     ``on_look`` is for the record of who did what; its errors are raised, and then nothing is looked at.
     """

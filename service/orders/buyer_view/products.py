@@ -53,8 +53,10 @@ def _with_name(product: BuyerProduct, known: Sequence[BuyerProduct]) -> BuyerPro
 
 def compare_products(ordered: Shown[list[BuyerProduct]], seen: Shown[list[BuyerProduct]]) -> Comparison:
     """Which products B2B Edition has in the order and the buyer does not see, and the reverse."""
+    if isinstance(ordered, NotShown) and isinstance(seen, list):
+        return Comparison((), (f"The record's products are unknown, so they were not compared: {ordered.reason}",))
     if not isinstance(ordered, list) or not isinstance(seen, list):
-        return EQUAL  # an order that is not there is a difference of its own; what was not read says so itself
+        return EQUAL  # an order that is not there is a difference of its own; what is not shown says so itself
     recorded, shown_ids = ({each.product_id: each for each in rows} for rows in (ordered, seen))
     missing = [_named(recorded[key]) for key in sorted(recorded.keys() - shown_ids.keys()) if key]
     more = [_named(shown_ids[key]) for key in sorted(shown_ids.keys() - recorded.keys()) if key]

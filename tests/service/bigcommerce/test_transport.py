@@ -289,7 +289,13 @@ async def test_each_tried_token_spends_a_call(upstream: FakeUpstream, budget: Bu
     assert await left(budget, Api.B2B) == 148
 
 
-async def test_storefront_calls_spend_no_budget(upstream: FakeUpstream, budget: Budget) -> None:
+async def test_answers_of_the_storefront_correct_no_budget(upstream: FakeUpstream, budget: Budget) -> None:
+    headers = {"X-Requests-Allocated": "9 times/7 s", "X-Requests-Remaining": "1 times"}
+    answer = httpx.Response(200, json={"data": {}}, headers=headers | {"X-Request-Window-Resets-After": "7 s"})
+    upstream.on("GET /api/v2/orders/1/details", answer)
     async with store_api(upstream, budget=budget) as api:
         await api.call_with(SecretStr("buyer-token"), STOREFRONT_READ)
-    assert await budget.left(STORE_HASH, Api.B2B) is None
+        assert await budget.left(STORE_HASH, Api.B2B) is None
+        api.priority = Priority.BACKGROUND
+        await api.call_with(SecretStr("buyer-token"), STOREFRONT_READ)
+    assert await left(budget, Api.B2B) == 149

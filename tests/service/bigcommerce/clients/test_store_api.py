@@ -56,6 +56,16 @@ async def test_a_longer_wait_needs_a_longer_limit(
     assert waits == waited
 
 
+async def test_it_waits_as_often_as_it_may(upstream: FakeUpstream, waits: list[float]) -> None:
+    upstream.on(RECORD, over_quota(1))
+    async with transport_to(upstream) as transport:
+        api = QuotaWaitingApi(transport, account("t"))
+        api.max_waits = 7
+        with pytest.raises(WaitUntil):
+            await api.b2b.order(1)
+    assert waits == [1] * 7
+
+
 async def test_each_wait_is_told_with_its_operation_and_length(upstream: FakeUpstream, waits: list[float]) -> None:
     upstream.on("GET /api/v2/orders/1/products", over_quota(12), {"data": [{"productId": "7"}]})
     told: list[tuple[str, float]] = []

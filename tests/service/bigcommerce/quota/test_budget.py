@@ -7,7 +7,7 @@ from arq import ArqRedis
 from structlog.testing import capture_logs
 
 from service.bigcommerce import Api, Budget, BudgetState, Priority
-from service.bigcommerce.quota_budget import KEEP_S
+from service.bigcommerce.quota_budget import KEEP_S, Spent
 from service.errors import OutOfBudget
 from service.redis.client import connect
 from tests.fakes.processes.budget_spender import (
@@ -50,9 +50,23 @@ async def test_all_processes_share_a_budget(spender: Spender, other_spender: Spe
     assert await spender.wait() == await other_spender.wait()
 
 
-async def test_storefront_calls_are_not_counted(spender: Spender) -> None:
-    assert await spender.budget.spend("abc123", Api.STOREFRONT, CREATE, operation="Get Order Details") is None
-    assert await spender.budget.left("abc123", Api.STOREFRONT) is None
+async def test_a_create_over_the_storefront_is_not_counted(spender: Spender) -> None:
+    assert await spender.budget.spend("abc123", Api.STOREFRONT, CREATE, operation="Create an Order") is None
+    assert await spender.budget.left_of(["abc123"]) == {"abc123": {}}
+
+
+async def test_what_can_wait_at_the_storefront_is_taken_off_b2b_editions_quota(spender: Spender) -> None:
+    async def look() -> Spent | None:
+        budget, operation = spender.budget, "Get Order Details"
+        return await budget.spend("abc123", Api.STOREFRONT, Priority.BACKGROUND, operation=operation)
+
+    assert [await look() for _ in range(3)] == [None] * 3, "no answer of the storefront corrects a budget"
+    state = await spender.budget.left("abc123", Api.B2B)
+    assert state is not None
+    assert (state.limit, state.left) == (150, 147)
+    with pytest.raises(OutOfBudget, match="Get Order Details"):
+        await look()
+    assert await spender.grants() == 147, "nobody who looks takes the calls of orders"
 
 
 async def test_the_next_window_is_like_the_last(spender: Spender) -> None:

@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_not_shown_and_exits_with_1(enrich: Enrich, place
     assert ran.code == 1
     assert f"{order_id} of sandbox" in ran.out
     text = " ".join(ran.out.split())
-    assert "? What the buyer sees could not be read, so nothing was compared." in text
+    assert "? What the buyer sees is unknown, so nothing was compared: Get Order Details: 401" in text
     assert "BigCommerce does not accept this customer on the storefront." in text
 
 

@@ -8,9 +8,9 @@ import pytest
 from arq import ArqRedis
 from pydantic import SecretStr
 
-from service.bigcommerce import Account, Priority, QuotaWaitingApi, StoreApi, Transport
+from service.bigcommerce import StoreApi, Transport
 from service.bigcommerce.connection_pool import http_client
-from service.orders.buyer_view.order_view import BuyerViews, OrderView
+from service.orders.buyer_view.order_view import BuyerViews, OrderView, api_for_views
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Store
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
@@ -38,10 +38,7 @@ class BuyerStack:
     @property
     def views(self) -> BuyerViews:
         """Views of a process that starts now."""
-        api = QuotaWaitingApi(
-            self.transport, Account(STORE.hash, STORE.access_tokens), timeout_s=15, priority=Priority.BACKGROUND
-        )
-        return BuyerViews(api, self.redis, STORE)
+        return BuyerViews(api_for_views(self.transport, STORE, lambda *_: None), self.redis, STORE)
 
     async def place(self, customer_id: int = 101, *, po: str | None = "A-1", **placed: Any) -> int:
         """Place an old order, with a record that holds this PO number."""

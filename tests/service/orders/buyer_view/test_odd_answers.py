@@ -1,5 +1,6 @@
 """Odd answers while an order is looked at as its buyer: missing keys, wrong types, 401 midway, 429, no image."""
 
+from datetime import date
 from typing import Any
 
 import httpx
@@ -9,6 +10,8 @@ from structlog.testing import capture_logs
 
 from service.bigcommerce import QuotaWaitingApi
 from service.bigcommerce.clients.storefront_models import BuyerOrder
+from service.bigcommerce.models import Page
+from service.orders.buyer_view.buyer_page import BuyerPage, Wanted, read_buyer_page
 from service.orders.buyer_view.order_view import BuyerViews, OrderView
 from service.orders.buyer_view.shown import Absent, NotShown
 from tests.fakes.upstream import FakeUpstream, account, transport_to
@@ -152,3 +155,29 @@ async def test_no_token_stands_in_a_log_line(
     assert "Get Order Products" in said
     assert "buyer-token" not in said
     assert "ada@example.com" not in said
+
+
+async def test_a_page_of_orders_is_held_against_three_pages_of_the_companys_records_at_most(
+    scripted: FakeUpstream, redis: ArqRedis
+) -> None:
+    listed = [{"orderId": 1, "createdAt": "1743105969", "poNumber": "A-1", "extraFields": []}]
+    scripted.on("GET /api/v2/orders", {"data": {"list": listed, "paginator": {"totalCount": 1}}})
+    scripted.on("GET /api/v2/ordered-products", {"data": {"list": [], "paginator": {"totalCount": 0}}})
+    record = {"bcOrderId": 2, "poNumber": "B", "extraFields": []}
+    pagination = {"totalCount": 1000, "limit": 200, "offset": 0}
+    scripted.on("GET /api/v3/io/orders", {"code": 200, "data": [record] * 200, "meta": {"pagination": pagination}})
+    async with transport_to(scripted) as transport:
+        views = BuyerViews(QuotaWaitingApi(transport, account("access-token")), redis, STORE)
+        page = await read_buyer_page(views, 101, Wanted(date(2025, 1, 1)))
+
+    assert isinstance(page, BuyerPage)
+    assert isinstance(page.orders, Page)
+    (order,) = page.orders.items
+    assert order.comparison.differences == ()
+    assert order.comparison.not_compared == (
+        "The record is unknown, so nothing was compared: The list of records does not show it.",
+    )
+    asked = [request.url.params for request in scripted.requests if request.url.path == "/api/v3/io/orders"]
+    assert [params["offset"] for params in asked] == ["0", "200", "400"]
+    assert {params["companyId"] for params in asked} == {"5"}
+    assert int(asked[0]["minCreated"]) < 1_743_105_969 < int(asked[0]["maxCreated"])

@@ -136,7 +136,8 @@ async def test_a_buyer_whom_the_storefront_refuses_is_not_shown_anything(stack: 
     assert "does not accept this customer" in view.seen.reason
     assert not view.is_known
     assert view.comparison.differences == ()
-    assert view.comparison.not_compared == ("What the buyer sees could not be read, so nothing was compared.",)
+    (sentence,) = view.comparison.not_compared
+    assert sentence.startswith("What the buyer sees is unknown, so nothing was compared: Get Order Details: 401")
     assert (await stack.calls())["b2b"]["Get a B2B Storefront Token"] == {"200": 2}
 
 

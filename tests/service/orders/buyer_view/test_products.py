@@ -133,3 +133,8 @@ def test_products_on_one_side_only_are_pointed_out() -> None:
 def test_unread_products_do_not_differ(unknown: Any) -> None:
     assert compare_products(unknown, [product(5)]).differences == ()
     assert compare_products([product(5)], unknown).differences == ()
+
+
+def test_that_the_records_products_are_unknown_is_said() -> None:
+    (sentence,) = compare_products(NotShown("down"), [product(5)]).not_compared
+    assert sentence == "The record's products are unknown, so they were not compared: down"
