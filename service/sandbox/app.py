@@ -62,7 +62,7 @@ class DateHeader:
 
 
 def create_app(options: Options | None = None, clock: Callable[[], float] = time.time) -> Starlette:
-    """Create a new sandbox: BigCommerce's two APIs and, under ``/sandbox``, its control API."""
+    """Create a new sandbox: BigCommerce's three APIs and, under ``/sandbox``, its control API."""
     sandbox = Sandbox(options or Options(), clock)
     webhooks = Webhooks(sandbox)
     storefront = Storefront(sandbox, webhooks)

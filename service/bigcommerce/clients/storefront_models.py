@@ -43,7 +43,7 @@ def _seconds(value: object) -> float | None:
         return number
     try:
         return parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, IndexError, OverflowError, OSError):
         return None
 
 
