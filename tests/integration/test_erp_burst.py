@@ -9,7 +9,7 @@ from hmac import digest
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
 
 from service.configuration import load_configuration
@@ -83,22 +83,25 @@ def event(order_id: int, number: int) -> dict[str, Any]:
         "webhook-timestamp": str(now),
         "webhook-signature": f"v1,{b64encode(signature).decode()}",
     }
-    return {"content": body, "headers": headers}
+    return {"data": body, "headers": headers}
+
+
+async def post(client: aiohttp.ClientSession, request: dict[str, Any]) -> int:
+    """The status of the receiver's answer."""
+    async with client.post("/webhooks/bigcommerce", **request) as answer:
+        return answer.status
 
 
 async def touch(deployment: Deployment, order_ids: list[int]) -> Counter[int]:
     """The ERP writes each order in five steps, one after the other, all within a minute; the receiver's answers."""
     answers: Counter[int] = Counter()
     began, batch = time.monotonic(), 20
-    async with httpx.AsyncClient(base_url=deployment.url, trust_env=False, timeout=30) as client:
+    async with aiohttp.ClientSession(deployment.url) as client:  # it costs a fraction of httpx's time
         for start in range(0, len(order_ids), batch):
             await asyncio.sleep(max(0.0, began + start / len(order_ids) * MINUTE_S - time.monotonic()))
             for step in range(STEPS):
-                posts = (
-                    client.post("/webhooks/bigcommerce", **event(order_id, step))
-                    for order_id in order_ids[start : start + batch]
-                )
-                answers.update(answer.status_code for answer in await asyncio.gather(*posts))
+                posts = (post(client, event(order_id, step)) for order_id in order_ids[start : start + batch])
+                answers.update(await asyncio.gather(*posts))
     return answers
 
 
