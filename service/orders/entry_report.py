@@ -17,6 +17,8 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "rule": entry.rule,
         "verified": entry.verified,
         "in_window": entry.in_window,
+        "window_result": entry.window_result,
+        "missed_reason": entry.missed_reason,
         "po_number": entry.po_number,
         "fields": entry.fields,
         "kept": entry.kept,
@@ -25,11 +27,12 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "source": entry.source,
         "webhook_id": entry.webhook_id,
         "customer_id": entry.customer_id,
+        "company_id": entry.record_company_id or entry.company_id,
         "attempts": entry.attempts,
         "upstream_calls": entry.upstream_calls,
         "sent": _sent(entry.sent) if entry.sent else None,
-        "ended_at": _iso(entry.ended_at),
-        "order_created_at": _iso(entry.times.get(Stage.CREATED)),
+        "ended_at": to_iso(entry.ended_at),
+        "order_created_at": to_iso(entry.times.get(Stage.CREATED)),
         "timeline_ms": {stage.value: to_ms(entry.age_at(stage)) for stage in Stage if stage in entry.times},
     }
 
@@ -66,7 +69,8 @@ def to_ms(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
 
 
-def _iso(seconds: float | None) -> str | None:
+def to_iso(seconds: float | None) -> str | None:
+    """A time as ISO 8601."""
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -66,6 +66,13 @@ class Needs:
             record=read("record"),
             transactions=read("transactions"),
         )
+
+    def __or__(self, other: Self) -> Self:
+        """What both need together."""
+        both = {f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)}
+        named = [needs.metafield_namespaces for needs in (self, other) if needs.metafields]
+        both["metafield_namespaces"] = frozenset().union(*named) if all(named) else frozenset()
+        return type(self)(**both)
 
     @staticmethod
     def _namespaces(all_reads: Iterable[Reads]) -> frozenset[str]:

@@ -5,7 +5,7 @@ contains the value of a secret.
 """
 
 from service.stores.file_stamps import FileReader, Stamp, stamp
-from service.stores.loading import ReadResult, read_stores
+from service.stores.loading import ReadResult, read_stores, store_names
 from service.stores.messages import did_you_mean, nearest
 from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, is_loopback, plain_number
 from service.stores.validation_errors import rule_place
@@ -26,4 +26,5 @@ __all__ = [
     "read_stores",
     "rule_place",
     "stamp",
+    "store_names",
 ]

@@ -70,6 +70,14 @@ def read_stores(
     )
 
 
+def store_names(path: Path) -> list[str]:
+    """The hashes of a file's stores, whatever else is wrong in it and wherever its secrets are.
+
+    Raises ConfigError when the file cannot be parsed.
+    """
+    return [store_hash for store_hash, _ in _store_tables(_parse(path, FileReader(), None))]
+
+
 def _parse(path: Path, files: FileReader, text: str | None) -> dict[str, Any]:
     try:
         return tomllib.loads(files.text(path) if text is None else text)

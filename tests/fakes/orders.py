@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from service.orders.search import OrderFilter, find
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.queue import Queue
@@ -86,15 +87,14 @@ def worker_thread(redis_url: str, attempt: Callable[[Entry], None], store: str =
 
     async def work() -> None:
         async with connect(redis_url) as redis:
-            ledger, transitions = Ledger(redis), Transitions(redis)
+            transitions = Transitions(redis)
             while not stop.is_set():
                 await Queue(redis).heartbeat("test", 0)
                 alive.set()
-                async for entry in ledger.entries(store):
-                    if entry.status is Status.QUEUED:
-                        begun, _ = await transitions.begin_attempt(store, entry.order_id)
-                        attempt(begun)
-                        await (transitions.finish(begun) if begun.status.is_final else transitions.save(begun))
+                for entry in await find(redis, [store], OrderFilter(status=Status.QUEUED)):
+                    begun, _ = await transitions.begin_attempt(store, entry.order_id)
+                    attempt(begun)
+                    await (transitions.finish(begun) if begun.status.is_final else transitions.save(begun))
                 await asyncio.sleep(0.02)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()))

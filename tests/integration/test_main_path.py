@@ -1,11 +1,16 @@
 """From a webhook to a verified record, with real processes."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from service.orders.state.order_entry import Stage, Status
+from service.orders.statistics.aggregate import Aggregate
+from service.orders.statistics.reading import Statistics
+from service.orders.statistics.window_result import RECORD_THERE
+from service.redis.client import connect
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from tests.fakes.deployment import GUEST, ZOE, Deployment, deployed, outcomes
 
@@ -19,6 +24,14 @@ def logged_orders(deployment: Deployment) -> list[int]:
     """The orders that have canonical lines in the workers' logs, once for each line."""
     lines = (line for worker in deployment.workers for line in worker.events())
     return sorted(line["order_id"] for line in lines if line["event"] in CANONICAL)
+
+
+async def statistics(deployment: Deployment) -> Aggregate:
+    """What is counted of the last two days."""
+    now = datetime.now(UTC)
+    async with connect(deployment.redis.url) as redis:
+        days = await Statistics(redis).days(deployment.stores, now - timedelta(days=1), now)
+    return Aggregate.total(day.aggregate for day in days)
 
 
 async def test_orders_of_every_kind_have_the_expected_outcome(tmp_path: Path) -> None:
@@ -46,6 +59,11 @@ async def test_orders_of_every_kind_have_the_expected_outcome(tmp_path: Path) ->
             ages = [age for stage in urgent if (age := entry.age_at(stage)) is not None]
             assert all(-1.0 < age < 10.0 for age in ages), ages
 
+        counted = await statistics(deployment)
+        assert counted.outcomes == {"created": 22, "skipped": 2}
+        assert (counted.made, counted.missed, counted.share_in_window) == (22, 0, 1.0)
+        assert counted.create_ages.total == counted.webhook_delays.total == 22
+
         logs = deployment.web.text + "".join(worker.text for worker in deployment.workers)
         for secret in (SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET, "@example.com", "Market Street"):
             assert secret not in logs
@@ -67,6 +85,7 @@ async def test_an_order_with_a_late_webhook_is_updated(tmp_path: Path) -> None:
 
         assert outcomes(entries) == {Status.UPDATED: 1}
         await deployment.assert_enriched(orders)
+        assert (await statistics(deployment)).misses == {RECORD_THERE: 1}
 
 
 async def test_readyz_counts_live_workers(tmp_path: Path) -> None:

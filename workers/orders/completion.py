@@ -10,6 +10,7 @@ from service.orders.facts.learning import learn_from_finished
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.worklists.changed_orders import Change
 from service.orders.state.worklists.skipped_orders import first_check_in
+from service.orders.statistics.counting import count_finished
 from workers.backoff import retry_redis
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished
@@ -35,9 +36,13 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     is_counted, entry.window_counted = entry.window_counted, entry.window_counted or _concerns_window(entry)
     configured = resources.configuration.stores.get(entry.store)
     check_skipped_in = first_check_in(entry, age_s, follow_s=configured.store.follow_s if configured else 0.0)
+    merges = configured is not None and configured.store.strategy == "merge"
+    counters = count_finished(entry, merges=merges, now=resources.transport.upstream_clock.now())
     # If only the answer got lost, the order is finished and no later attempt would log it.
     await retry_redis(
-        lambda: resources.transitions.finish(entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in)
+        lambda: resources.transitions.finish(
+            entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in, counters=counters
+        )
     )
     await _mark_for_record(resources, entry, configured)
     log_finished(entry)

@@ -1,8 +1,6 @@
 """``enrich backfill``: enrich existing orders."""
 
 import asyncio
-import math
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,24 +9,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.bigcommerce import Api, Budget
-from service.cli.backfill.progress import ProgressDisplay, resume_message
-from service.cli.common.options import DryRunOption, StoreOption, parse_since
+from service.cli.backfill.dry_run import DryRunOptions, parameters, show_dry_run
+from service.cli.backfill.progress import ProgressDisplay
+from service.cli.common.options import DryRunOption, StoreOption, one_format, parse_since
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.cli.common.stopping import EXIT_STOPPED, run_until_stopped
 from service.errors import ConfigError, Problem
-from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary
+from service.orders.backfill.progress import BackfillProgress, DateRange
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
 from service.orders.state.keys import backfill_lock_key
 from service.orders.state.order_entry import Status
 from service.orders.state.queue import Queue
 from service.orders.state.run_lock import single_run
-
-# One read and one Update for each order, and its share of the calls that serve many orders: people, verification.
-CALLS_PER_ORDER = 2.5
-# B2B Edition's documented quota, used until a response has reported the store's own.
-DEFAULT_CALLS_PER_MINUTE = 150.0
 
 
 def backfill(
@@ -41,7 +34,19 @@ def backfill(
         bool, typer.Option("--again", help="Also enrich finished orders, and start at the first order.")
     ] = False,
     dry_run: DryRunOption = False,
+    compare: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=250,
+            help="With --dry-run: for the N newest orders, show what would be sent beside what was sent.",
+        ),
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of a table.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="With --dry-run: print the comparison as CSV, for a spreadsheet.")
+    ] = False,
 ) -> None:
     """Enrich existing orders.
 
@@ -51,16 +56,25 @@ def backfill(
     You can stop the command at any time (Ctrl-C, SIGTERM): the workers finish the few orders that are queued. Run the
     same command again to continue. Orders younger than five minutes are left to the webhooks.
 
+    --dry-run counts the orders, and shows what the rules would give now for the newest of them, differences first. OLD
+    is what the orders were enriched with, if they were; NEW is what the rules give. With --again it shows what a change
+    of rules would do to finished orders.
+
     Exit code 0: all orders are finished. 1: an order failed, or some orders are not finished. 2: wrong usage, or
     BigCommerce or Redis did not answer. 130: stopped.
 
     \b
     Example: enrich backfill --since 2026-01-01 --dry-run
+             enrich backfill --since 2026-01-01 --again --dry-run --compare 250
              enrich backfill --since 2026-01-01 --until 2026-02-01 --store abc123
     """
+    one_format(as_json=as_json, as_csv=as_csv)
+    if as_csv and not dry_run:
+        raise ConfigError(Problem("--csv", "needs --dry-run.", "Use --json for the result of a backfill."))
     date_range = _date_range(since, until, again=again, now=datetime.now(UTC))
-    code = asyncio.run(_dry_run(date_range, store, as_json) if dry_run else _run(date_range, store, as_json))
-    if code:
+    if dry_run:
+        asyncio.run(show_dry_run(date_range, store, DryRunOptions(compare, as_json, as_csv)))
+    elif code := asyncio.run(_run(date_range, store, as_json)):
         raise typer.Exit(code)
 
 
@@ -73,24 +87,6 @@ def _date_range(since: str, until: str | None, *, again: bool, now: datetime) ->
         cure = "Orders younger than five minutes are left to the webhooks." if end == latest else ""
         raise ConfigError(Problem(f"--since {since}", f"must be before {end_text}.", cure))
     return DateRange(begin, end, name=f"{since}..{until or ''}", again=again)
-
-
-async def _dry_run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
-    async with open_session(needs_redis=True) as session:
-        assert session.redis is not None
-        store = session.store(wanted)
-        summary = await Backfill(session.api(store), session.redis, date_range).survey()
-        quota = await Budget(session.redis).left(store.store.hash, Api.B2B)
-    calls_per_minute = quota.limit / quota.window_s * 60 if quota else DEFAULT_CALLS_PER_MINUTE
-    minutes = math.ceil((summary.to_queue - summary.by_guests) * CALLS_PER_ORDER / calls_per_minute)
-    if as_json:
-        about = {**_parameters(store.store.hash, date_range), "dry_run": True}
-        print_json({**about, **asdict(summary), "estimated_minutes": minutes})
-    else:
-        open_console().print(_dry_run_table(summary, minutes, calls_per_minute))
-        if summary.began_after:
-            typer.echo(resume_message(summary.began_after), err=True)
-    return 0
 
 
 async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
@@ -110,7 +106,7 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
                     _print_remaining(run.course)
                     raise
     if as_json:
-        print_json({**_parameters(store.store.hash, date_range), **_result(run.course, stopped=stopped)})
+        print_json({**parameters(store.store.hash, date_range), **_result(run.course, stopped=stopped)})
     else:
         open_console().print(_summary(run.course))
     if stopped:
@@ -120,32 +116,6 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
     if stopped:
         return EXIT_STOPPED
     return int(not run.course.is_finished or any(status is Status.FAILED for status, _ in run.course.outcomes))
-
-
-def _dry_run_table(summary: DryRunSummary, minutes: int, calls_per_minute: float) -> Table:
-    guests = (
-        f", {summary.by_guests} of them guest orders, which need no call to B2B Edition" if summary.by_guests else ""
-    )
-    rows = {
-        "orders": str(summary.orders),
-        "already finished": str(summary.known),
-        "queued or waiting": str(summary.elsewhere),
-        "to be queued": f"{summary.to_queue}{guests}",
-        "estimated time": f"{_minutes(minutes)}, at 2 to 3 calls per order and {calls_per_minute:g} calls per minute. "
-        "New orders have priority."
-        if summary.to_queue
-        else "none: there is nothing to do",
-    }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in rows.items():
-        table.add_row(name, text)
-    return table
-
-
-def _minutes(minutes: int) -> str:
-    return "about a minute" if minutes <= 1 else f"about {minutes} minutes"
 
 
 def _summary(progress: BackfillProgress) -> Table:
@@ -183,11 +153,6 @@ def _result(progress: BackfillProgress, *, stopped: bool) -> dict[str, Any]:
         "not_ended": sorted(progress.in_flight),
         "outcomes": outcomes,
     }
-
-
-def _parameters(store: str, date_range: DateRange) -> dict[str, Any]:
-    since, until = (moment.isoformat(timespec="seconds") for moment in (date_range.since, date_range.until))
-    return {"store": store, "since": since, "until": until, "again": date_range.again}
 
 
 def _print_remaining(progress: BackfillProgress) -> None:

@@ -30,6 +30,9 @@ YesOption = Annotated[
     bool, typer.Option("--yes", help="Do not ask for confirmation. Required without a terminal, such as in a script.")
 ]
 
+JsonArrayOption = Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print the table as CSV, for a spreadsheet.")]
+
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -62,6 +65,23 @@ def parse_since(text: str, *, now: datetime | None = None, option: str = "--sinc
         raise ConfigError(
             Problem(f"{option} {text}", "is not a valid time.", "Write 2026-01-31, 2026-01-31T12:00, 30m, 12h or 7d.")
         ) from None
+
+
+def parse_span(
+    since: str | None, until: str | None, *, now: datetime | None = None
+) -> tuple[datetime | None, datetime | None]:
+    """Parse ``--since`` and ``--until``, in UTC. Raises ConfigError, also when nothing lies between them."""
+    begin = parse_since(since, now=now) if since else None
+    end = parse_since(until, now=now, option="--until") if until else None
+    if begin and end and begin >= end:
+        raise ConfigError(Problem(f"--since {since}", f"must be before --until {until}.", "Exchange them?"))
+    return begin, end
+
+
+def one_format(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse ``--json`` together with ``--csv``. Raises ConfigError."""
+    if as_json and as_csv:
+        raise ConfigError(Problem("--json and --csv", "cannot be combined.", "Use one of them."))
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from service.csv_tables import Cell, to_csv
 from service.errors import CredentialsRefused, EnrichError, TryAgain
 
 # Control characters, which a terminal obeys: texts of shoppers and BigCommerce may contain them.
@@ -62,3 +63,10 @@ def to_json(value: Any) -> str:
 def print_json(value: Any) -> None:
     """Print JSON on stdout, always as UTF-8, whatever the terminal's encoding is."""
     typer.echo(to_json(value).encode())
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a table as CSV on stdout, always as UTF-8. Control characters of others' texts are removed."""
+    typer.echo(
+        to_csv(columns, ([sanitize(c) if isinstance(c, str) else c for c in row] for row in rows)).encode(), nl=False
+    )

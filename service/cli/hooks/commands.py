@@ -12,10 +12,26 @@ from rich.text import Text
 from service import hooks
 from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.clients.hooks import Hook, redact_url
-from service.cli.common.options import AnyStoreOption, StoreOption, YesOption, choose_stores, confirm
-from service.cli.common.output import open_console, print_json, sanitize, with_cure
+from service.cli.common.options import (
+    AnyStoreOption,
+    CsvOption,
+    StoreOption,
+    YesOption,
+    choose_stores,
+    confirm,
+    one_format,
+)
+from service.cli.common.output import open_console, print_csv, print_json, sanitize, with_cure
 from service.cli.common.session import Session, open_session
-from service.cli.hooks.tables import listed_as_dicts, listed_table, notes, result_as_dict, step_as_dict, steps_table
+from service.cli.hooks.tables import (
+    listed_as_csv,
+    listed_as_dicts,
+    listed_table,
+    notes,
+    result_as_dict,
+    step_as_dict,
+    steps_table,
+)
 from service.configuration import ConfiguredStore, load_configuration
 from service.errors import EnrichError
 from service.hooks import HookChange, HookState, ListedHook, StoreChanges
@@ -41,7 +57,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON array ins
 
 
 @app.command("list")
-def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
+def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """Show the stores' webhooks and their state.
 
     \b
@@ -60,6 +76,8 @@ def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False) -> Non
     Example: enrich hooks list --store abc123
     """
 
+    one_format(as_json=as_json, as_csv=as_csv)
+
     async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> list[ListedHook]:
         return await hooks.read_listed(core, configured, await destinations.destination(configured.store.hash))
 
@@ -67,6 +85,8 @@ def list_hooks(store: AnyStoreOption = None, as_json: JsonOption = False) -> Non
     if as_json:
         found = [line for name, result in results.items() for line in listed_as_dicts(name, result)]
         print_json(found)
+    elif as_csv:
+        print_csv(*listed_as_csv(results))
     else:
         open_console().print(listed_table(results))
     if any(isinstance(result, EnrichError) for result in results.values()):

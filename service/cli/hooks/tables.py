@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.cli.common.output import with_cure
+from service.csv_tables import Cell
 from service.errors import EnrichError
 from service.hooks import ChangeKind, HookChange, ListedHook, ProblemKind, StoreChanges, is_receiver
 
@@ -118,6 +119,22 @@ def listed_as_dicts(store: str, result: Sequence[ListedHook] | EnrichError) -> l
         }
         for line in result
     ]
+
+
+def listed_as_csv(
+    results: Mapping[str, Sequence[ListedHook] | EnrichError],
+) -> tuple[list[str], list[list[Cell]]]:
+    """A row for each webhook, or one with the store's error."""
+    columns = ["store", "id", "scope", "destination", "is_active", "optional", "updated_at", "state", "error"]
+    rows: list[list[Cell]] = []
+    for name, result in results.items():
+        if isinstance(result, EnrichError):
+            rows.append([name, *[None] * 7, str(result)])
+            continue
+        for line, known in zip(result, listed_as_dicts(name, result), strict=True):
+            cells = [known[key] for key in ("id", "scope", "destination", "is_active", "optional", "updated_at")]
+            rows.append([name, *cells, _state(line).plain, None])
+    return columns, rows
 
 
 def result_as_dict(store: str, result: StoreChanges | EnrichError) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""Output of orders' entries as a table."""
+"""Output of orders' entries as a table, and as CSV."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.table import Table
 from rich.text import Text
 
-from service.orders.entry_report import changed_at, why
+from service.csv_tables import Cell
+from service.orders.entry_report import changed_at, to_iso, why
 from service.orders.state.order_entry import Entry, Stage, Status
 
 COLOURS = {
@@ -18,8 +19,13 @@ COLOURS = {
 }
 
 
-def as_table(entries: Iterable[Entry]) -> Table:
-    """A table with a row for each order."""
+def as_table(entries: Sequence[Entry]) -> Table:
+    """A table with a row for each order.
+
+    What was not sent, and why a window was missed, are columns only where an order needs them: in 80 columns the reason
+    would have no room.
+    """
+    not_sent, missed = any(_not_sent(entry) for entry in entries), any(entry.missed_reason for entry in entries)
     table = Table(box=None, pad_edge=False, header_style="bold")
     # In 80 columns the reason needs room, so date and time, and a long PO number, may take two lines.
     table.add_column("CHANGED (UTC)")
@@ -28,6 +34,10 @@ def as_table(entries: Iterable[Entry]) -> Table:
     table.add_column("PO NUMBER", overflow="fold")
     table.add_column("SENT AT", justify="right", no_wrap=True)
     table.add_column("REASON", overflow="fold")
+    if not_sent:
+        table.add_column("NOT SENT", overflow="fold")
+    if missed:
+        table.add_column("MISSED WINDOW", overflow="fold")
     for entry in entries:
         sent = entry.create_age if entry.status is Status.CREATED else entry.age_at(Stage.SENT)
         table.add_row(
@@ -39,5 +49,33 @@ def as_table(entries: Iterable[Entry]) -> Table:
             Text(entry.po_number or ""),  # Text: what shoppers and BigCommerce write must not be read as rich's markup
             f"{sent:.1f} s" if sent is not None else "",
             Text(why(entry)),
+            *([Text(_not_sent(entry))] * not_sent),
+            *([Text(entry.missed_reason or "")] * missed),
         )
     return table
+
+
+def _not_sent(entry: Entry) -> str:
+    parts = {"kept": entry.kept, "left out": list(entry.dropped)}
+    return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts.items() if names)
+
+
+def as_csv(entries: Sequence[Entry]) -> tuple[list[str], list[list[Cell]]]:
+    """Column names and a row for each order, with a column for each extra field."""
+    names = sorted({name for entry in entries for name in entry.fields})
+    columns = (
+        *("store", "order_id", "customer_id", "company_id", "order_created_at", "changed_at", "outcome", "reason"),
+        *("verified", "window", "missed_reason", "create_age_s", "attempts", "kept", "left_out", "po_number"),
+        *names,
+    )
+    return [*columns], [_csv_row(entry, names) for entry in entries]
+
+
+def _csv_row(entry: Entry, names: Iterable[str]) -> list[Cell]:
+    return [
+        *(entry.store, entry.order_id, entry.customer_id, entry.record_company_id or entry.company_id),
+        *(to_iso(entry.times.get(Stage.CREATED)), to_iso(changed_at(entry)), entry.status.value, why(entry)),
+        *(entry.verified, entry.window_result, entry.missed_reason, entry.create_age, entry.attempts),
+        *(", ".join(entry.kept), ", ".join(entry.dropped), entry.po_number),
+        *(entry.fields.get(name) for name in names),
+    ]

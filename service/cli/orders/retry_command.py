@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli.common.ledger import open_ledger
 from service.cli.common.options import DryRunOption, YesOption, choose_store, choose_stores, confirm, parse_since
 from service.cli.common.output import print_json
 from service.cli.orders.requeue import (
@@ -18,8 +19,8 @@ from service.cli.orders.requeue import (
     requeue_orders,
     show_results,
 )
-from service.cli.orders.search import OrderFilter, find, open_ledger
 from service.errors import ConfigError, Problem
+from service.orders.search import OrderFilter, find
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Status
 

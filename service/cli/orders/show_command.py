@@ -8,11 +8,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from service.cli.common.ledger import open_ledger
 from service.cli.common.options import StoreOption, choose_store
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.cli.orders.as_buyer import BuyerSight, is_known, look_as_buyer, sight_as_dict, sight_parts
-from service.cli.orders.search import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
 from service.orders.entry_report import as_dict, why
@@ -74,7 +74,7 @@ async def _show(
     store: str | None, order_id: int, *, as_buyer: bool
 ) -> tuple[Entry, Mapping[Fact, Known], BuyerSight | None]:
     """The order's entry, what is known of its store, and what the buyer sees, if that is asked for."""
-    async with open_ledger() as (redis, stores):
+    async with open_ledger(read_only=True) as (redis, stores):
         name = choose_store(store, stores)
         entry = await Ledger(redis).get(name, order_id)
         facts = await Facts(redis).of(name)
@@ -105,6 +105,7 @@ def _facts(entry: Entry, known: Mapping[Fact, Known]) -> Table:
         **{f"field {name}": value for name, value in entry.fields.items()},
         **{f"not sent {name}": reason for name, reason in entry.dropped.items()},
         **({"kept": ", ".join(entry.kept) + " (the existing value was kept)"} if entry.kept else {}),
+        **({"window": f"missed: {entry.missed_reason}"} if entry.missed_reason else {}),
         **({"window": _WINDOW_UNCERTAIN} if entry.window_opened_at is not None else {}),
         "attempts": f"{entry.attempts}, {entry.upstream_calls} calls to BigCommerce",
         "source": entry.source or "",

@@ -1,38 +1,36 @@
 """``enrich preview``: show what would be sent for real orders, and why. Read-only."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from service.bigcommerce import QuotaWaitingApi
-from service.bigcommerce.models import Record
-from service.cli.common.options import StoreOption
-from service.cli.common.output import open_console, print_json
-from service.cli.common.session import Session, open_session
-from service.cli.preview import tables
-from service.configuration import ConfiguredStore
-from service.errors import ConfigError, CredentialsRefused, NotFound, Problem
-from service.orders.document.cache import Cache
+from service.cli.common.comparison_tables import (
+    comparison_as_csv,
+    comparison_as_dict,
+    comparison_summary,
+    comparison_table,
+)
+from service.cli.common.options import CsvOption, StoreOption, one_format, parse_span
+from service.cli.common.output import open_console, print_csv, print_json
+from service.cli.common.session import open_session
+from service.cli.preview import csv_tables, tables
+from service.cli.preview.reader import Reader, Selection, open_reader
+from service.configuration import ConfiguredStore, load_configuration
+from service.errors import ConfigError, CredentialsRefused, Problem
 from service.orders.document.loading import NoCompanyUser
-from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order, of_company
-from service.orders.preview import Preview, preview, try_expression
-from service.orders.state.ledger import Ledger
-from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
-from service.redis.client import TRANSIENT_ERRORS
+from service.orders.document.partial_loader import LoadedOrder
+from service.orders.preview import try_expression
 from service.rules import Needs
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
+from service.stores import did_you_mean
 
-# A person waits, but many orders may need a whole window of B2B Edition's quota (60 s).
-QUOTA_TIMEOUT_S = 65.0
+MOST_ORDERS = 250
+"""The most that one list call of the core API gives."""
 
 ALL_ROOTS = Needs.of([Expression.compile("@", "--document").reads])
 
@@ -50,14 +48,16 @@ _SCOPES = {
 
 @dataclass(frozen=True, slots=True)
 class PreviewOptions:
-    """The command's options: either one order or the newest ones."""
+    """The command's options: either one order or the newest ones, ``against`` another stores file or not."""
 
     order_id: int | None
-    last: int | None
+    selected: Selection
+    against: Path | None
     document: bool
     expression: Expression | None
     pattern: Pattern | None
     as_json: bool
+    as_csv: bool
 
 
 def show_preview(
@@ -67,6 +67,18 @@ def show_preview(
     store: StoreOption = None,
     last: Annotated[
         int | None, typer.Option(min=1, max=250, help="Show a table of the N newest orders instead of one order.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only orders placed since then: a date, a time (UTC), or 30m, 12h, 7d ago. At most 250."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only orders placed until then.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Compare with the rules of this stores file: what they would send beside what is sent now.",
+        ),
     ] = None,
     document: Annotated[
         bool, typer.Option("--document", help="Show everything that rules can read from the order, as JSON.")
@@ -86,6 +98,7 @@ def show_preview(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text and tables.")] = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Show what would be sent for a real order, and why.
 
@@ -102,33 +115,50 @@ def show_preview(
         enrich preview --last 20 --try '…'             see what it gives for other orders
         enrich preview --last 20                       after you wrote the rule: see which orders have a PO number
 
+    Before you change rules that are in use, write the new ones into a copy of the stores file:
+
+    \b
+        enrich preview --last 50 --against stores.new.toml
+        enrich preview --since 2026-01-01 --until 2026-02-01 --against stores.new.toml --csv > january.csv
+
     Example: enrich preview 250 --store abc123
     """
-    _check(order_id, last, document=document, tries=expression is not None, matches=match is not None)
+    one_format(as_json=as_json, as_csv=as_csv)
+    begin, end = parse_span(since, until)
+    many = last is not None or begin is not None or end is not None
+    _check(order_id, many=many, document=document, tries=expression is not None, matches=match is not None)
+    if against and (document or expression is not None):
+        raise ConfigError(Problem("--against", "compares rules.", "Leave out --document and --try."))
+    if as_csv and not many:
+        raise ConfigError(
+            Problem("--csv", "is for tables of several orders.", "Use --last 20, or --json for one order.")
+        )
     options = PreviewOptions(
         order_id,
-        last,
+        Selection(last or MOST_ORDERS, begin, end),
+        against,
         document,
         None if expression is None else Expression.compile(expression, "--try"),
         None if match is None else Pattern.compile(match, "--match"),
         as_json,
+        as_csv,
     )
     asyncio.run(_run(options, store))
 
 
-def _check(order_id: int | None, last: int | None, *, document: bool, tries: bool, matches: bool) -> None:
+def _check(order_id: int | None, *, many: bool, document: bool, tries: bool, matches: bool) -> None:
     problem = None
-    if order_id is not None and last is not None:
+    if order_id is not None and many:
         problem = Problem(
-            "ORDER and --last", "cannot be combined.", "Name one order, or use --last for the newest ones."
+            "ORDER and --last", "cannot be combined.", "Name one order, or use --last, --since or --until for several."
         )
-    elif document and last is not None:
+    elif document and many:
         problem = Problem("--document and --last", "cannot be combined.", "Name the order whose document you want.")
     elif document and tries:
         problem = Problem("--document and --try", "cannot be combined.", "Use one of them.")
     elif matches and not tries:
         problem = Problem("--match", "needs --try.", "The `match` of a rule is in the stores file.")
-    elif order_id is None and last is None:
+    elif order_id is None and not many:
         problem = Problem("ORDER", "is missing.", "Name an order by its ID, or use --last 20 for the newest ones.")
     if problem:
         raise ConfigError(problem)
@@ -136,13 +166,11 @@ def _check(order_id: int | None, last: int | None, *, document: bool, tries: boo
 
 async def _run(options: PreviewOptions, wanted: str | None) -> None:
     async with open_session() as session:
-        configured = session.store(wanted)
-        api = session.api(configured)
-        api.max_wait_s = QUOTA_TIMEOUT_S
-        # Not the workers' cache: a value that was just fixed in BigCommerce must show.
-        reader = Reader(session, configured, api, Cache(None, configured.store.hash))
-        if options.order_id is None:
-            await _show_newest(options, reader, options.last or 1)
+        reader = open_reader(session, session.store(wanted))
+        if options.against:
+            await _show_comparison(options, reader, _other_rules(options.against, reader.configured.store.hash))
+        elif options.order_id is None:
+            await _show_newest(options, reader)
         elif options.document:
             await _show_document(options, reader, options.order_id)
         elif options.expression:
@@ -151,89 +179,39 @@ async def _run(options: PreviewOptions, wanted: str | None) -> None:
             await _show_order(options, reader, options.order_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Loads orders, records and entries of one store."""
+def _other_rules(path: Path, store: str) -> ConfiguredStore:
+    """The store in another stores file. Raises ConfigError."""
+    stores = load_configuration(path).stores
+    if store not in stores:
+        cure = did_you_mean(store, list(stores)) or "Copy the tables of the store into it."
+        raise ConfigError(Problem(str(path), f"has no [stores.{store}].", cure))
+    return stores[store]
 
-    session: Session
-    configured: ConfiguredStore
-    api: QuotaWaitingApi
-    cache: Cache
 
-    async def order(self, order_id: int, needs: Needs) -> LoadedOrder:
-        """One order's document. Raises ConfigError when there is no such order."""
-        try:
-            return await load_order(self.api, self.cache, order_id, needs)
-        except NotFound as missing:
-            raise ConfigError(
-                Problem(
-                    f"order {order_id}",
-                    f"was not found ({missing.operation}: {missing.status}).",
-                    f"Run `enrich preview --last 20` to see the newest orders of {self.configured.store.hash}.",
-                )
-            ) from None
+async def _show_comparison(options: PreviewOptions, reader: Reader, other: ConfiguredStore) -> None:
+    selected, store = options.selected, reader.configured.store.hash
+    if options.order_id is not None:
+        selected = Selection(1, only=frozenset({options.order_id}))
+    found = await reader.compared(selected, other)
+    if options.order_id is not None and not found:
+        raise reader.unknown_order(options.order_id)
+    _note_limit(options, len(found))
+    if options.as_json:
+        print_json([comparison_as_dict(each, store) for each in found])
+    elif options.as_csv:
+        print_csv(*comparison_as_csv(found, store))
+    elif found:
+        open_console().print(comparison_table(found))
+        typer.echo(comparison_summary(found))
+    else:
+        typer.echo("No orders.")
 
-    async def newest(self, count: int, needs: Needs) -> list[LoadedOrder]:
-        """The documents of the newest orders, with a progress bar on a terminal."""
-        with _progress() as report:
-            return await load_newest(self.api, self.cache, count, needs, report)
 
-    async def preview(self, order_id: int) -> Preview:
-        """The preview of one order. Raises the error when something could not be read."""
-        loaded = await self.order(order_id, self._needs)
-        if loaded.trouble:
-            raise loaded.trouble
-        configs, record, written = await asyncio.gather(
-            self.api.b2b.extra_field_configs(), self._record(loaded), self._written(order_id)
-        )
-        company_id = record.company_id if record else None
-        if company_id or loaded.customer_id in await self._super_admins():
-            loaded = await of_company(self.api, self.cache, loaded, self._needs, company_id)
-            if loaded.trouble:
-                raise loaded.trouble
-        return preview(self.configured, loaded, configs, record, written, now=time.time())
-
-    async def previews(self, count: int) -> list[Preview]:
-        """The previews of the newest orders, without their records."""
-        configs = await self.api.b2b.extra_field_configs()
-        found, known = await self.newest(count, self._needs), await self._super_admins()
-        orders = [
-            await of_company(self.api, self.cache, loaded, self._needs, None) if loaded.customer_id in known else loaded
-            for loaded in found
-        ]
-        return [preview(self.configured, loaded, configs, now=time.time()) for loaded in orders]
-
-    @property
-    def _needs(self) -> Needs:
-        # The user is needed even if no rule names it: an order is skipped if its buyer is not a Company user.
-        return replace(self.configured.rules.needs, user=True)
-
-    async def _record(self, loaded: LoadedOrder) -> Record | None:
-        if self._needs.record:  # then it is in the document
-            return Record.model_validate(loaded.document["record"]) if loaded.document["record"] else None
-        try:
-            return await self.api.b2b.order(loaded.order_id)
-        except NotFound:
-            return None
-
-    async def _super_admins(self) -> SuperAdmins:
-        """The Super Admins that the workers know; nobody without Redis."""
-        if self.session.redis is None:
-            return SuperAdmins()
-        try:
-            return await SuperAdminBook(self.session.redis).read(self.configured.store.hash)
-        except TRANSIENT_ERRORS:
-            return SuperAdmins()
-
-    async def _written(self, order_id: int) -> Mapping[str, Sequence[str]]:
-        """The values that were ever written for the order, from Redis; nothing without Redis."""
-        if self.session.redis is None:
-            return {}
-        try:
-            entry = await Ledger(self.session.redis).get(self.configured.store.hash, order_id)
-        except TRANSIENT_ERRORS:
-            return {}
-        return entry.written if entry else {}
+def _note_limit(options: PreviewOptions, found: int) -> None:
+    """Say on stderr that there may be more orders in a range of dates than are shown."""
+    selected = options.selected
+    if (selected.since or selected.until) and found == selected.count:
+        typer.echo(f"Only the newest {found} orders of this time are shown; there may be more.", err=True)
 
 
 async def _show_order(options: PreviewOptions, reader: Reader, order_id: int) -> None:
@@ -246,27 +224,36 @@ async def _show_order(options: PreviewOptions, reader: Reader, order_id: int) ->
         console.print(part, soft_wrap=not isinstance(part, Table))  # JSON must not be folded: people copy it
 
 
-async def _show_newest(options: PreviewOptions, reader: Reader, count: int) -> None:
-    store = reader.configured.store.hash
-    console = open_console()
+async def _show_newest(options: PreviewOptions, reader: Reader) -> None:
     if options.expression:
-        needs = Needs.of([options.expression.reads])
-        found = await reader.newest(count, needs)
-        tried = [(each, try_expression(options.expression, options.pattern, each.document)) for each in found]
-        if options.as_json:
-            print_json([tables.tried_as_dict(each, one, store) for each, one in tried])
-        elif tried:
-            console.print(tables.tried_table(tried, with_pattern=options.pattern is not None))
-            console.print(tables.tried_summary(tried))
-        else:
-            console.print("No orders.")
+        await _show_newest_tried(options, reader, options.expression)
         return
-    previews = await reader.previews(count)
+    store, console = reader.configured.store.hash, open_console()
+    previews = await reader.previews(options.selected)
+    _note_limit(options, len(previews))
     if options.as_json:
         print_json([tables.as_dict(each, store) for each in previews])
+    elif options.as_csv:
+        print_csv(*csv_tables.previews(previews, store))
     elif previews:
         console.print(tables.previews_table(previews))
         console.print(tables.summary(previews), soft_wrap=True)
+    else:
+        console.print("No orders.")
+
+
+async def _show_newest_tried(options: PreviewOptions, reader: Reader, expression: Expression) -> None:
+    store, console = reader.configured.store.hash, open_console()
+    found = await reader.newest(options.selected, Needs.of([expression.reads]))
+    _note_limit(options, len(found))
+    tried = [(each, try_expression(expression, options.pattern, each.document)) for each in found]
+    if options.as_json:
+        print_json([tables.tried_as_dict(each, one, store) for each, one in tried])
+    elif options.as_csv:
+        print_csv(*csv_tables.tried(tried, store))
+    elif tried:
+        console.print(tables.tried_table(tried, with_pattern=options.pattern is not None))
+        console.print(tables.tried_summary(tried))
     else:
         console.print("No orders.")
 
@@ -301,16 +288,3 @@ def _print_gaps(loaded: LoadedOrder) -> None:
             if isinstance(error, CredentialsRefused):
                 line += f" The access token may lack the scope {_SCOPES[part]}."
         typer.echo(line, err=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("Reading orders"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-
-        def report(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        yield report

@@ -190,24 +190,26 @@ def _buyer(preview: Preview) -> str:
 
 def previews_table(previews: Sequence[Preview]) -> Table:
     """A table with a row for each order and a column for each rule."""
-    names = [_column(result) for result in previews[0].results]
+    names = [column(result) for result in previews[0].results]
     table = _table("ORDER", "CREATED (UTC)", "CUSTOMER", *names, "NOTE")
     for preview in previews:
         skipped = preview.outcome in (Outcome.SKIPPED, Outcome.UNREAD)
         table.add_row(
             *_order_cells(preview.loaded),
             *(Text(result.sent or GAP) for result in preview.results),
-            Text("; ".join(_order_notes(preview))),
+            Text("; ".join(order_notes(preview))),
             style="dim" if skipped else None,
         )
     return table
 
 
-def _column(result: RuleResult) -> str:
+def column(result: RuleResult) -> str:
+    """The heading of a rule's column."""
     return "PO NUMBER" if result.is_po_number else result.trace.name
 
 
-def _order_notes(preview: Preview) -> Iterator[str]:
+def order_notes(preview: Preview) -> Iterator[str]:
+    """What is to be said of an order beside its values."""
     if preview.outcome is not Outcome.SENT:
         yield ": ".join(filter(None, (preview.outcome.value, preview.reason, preview.rule)))
     # The reason is shown only in the preview of one order.

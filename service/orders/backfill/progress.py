@@ -1,6 +1,6 @@
 """A backfill's date range, its listed orders, and its progress."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +9,9 @@ from typing import Any, Self
 from service.bigcommerce.models import to_int
 from service.orders.create_window import Window
 from service.orders.state.order_entry import Status
+
+MOST_NEWEST = 250
+"""Orders that a dry run remembers, to show what would be sent for them: one list call of the core API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,10 @@ class BackfillProgress:
 
 @dataclass(slots=True)
 class DryRunSummary:
-    """What a backfill would do. ``by_guests`` are those of ``to_queue`` that need no call to B2B Edition."""
+    """What a backfill would do. ``by_guests`` are those of ``to_queue`` that need no call to B2B Edition.
+
+    ``newest`` are the ids of the last of them.
+    """
 
     began_after: int = 0
     orders: int = 0
@@ -85,6 +91,7 @@ class DryRunSummary:
     elsewhere: int = 0
     to_queue: int = 0
     by_guests: int = 0
+    newest: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_NEWEST))
 
 
 def _created_at(document: Mapping[str, Any], *, default: float) -> float:

@@ -85,6 +85,7 @@ class Backfill:
                 status = statuses.get(order.id)
                 if status is None or (status.is_final and self._span.again):
                     survey.to_queue += 1
+                    survey.newest.append(order.id)
                     survey.by_guests += order.customer_id == 0
                 elif status.is_final:
                     survey.known += 1

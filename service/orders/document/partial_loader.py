@@ -4,12 +4,13 @@ Nothing here is urgent, and nothing is written.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from service.bigcommerce import StoreApi
+from service.bigcommerce.clients.core_api import PER_PAGE
 from service.bigcommerce.models import to_int
 from service.errors import CredentialsRefused, EnrichError, NotFound, Refused, TryAgain
 from service.orders.create_window import Window
@@ -74,15 +75,34 @@ async def load_order(api: StoreApi, cache: Cache, order_id: int, needs: Needs) -
 
 
 async def load_newest(
-    api: StoreApi, cache: Cache, count: int, needs: Needs, on_progress: Callable[[int, int], None]
+    api: StoreApi,
+    cache: Cache,
+    count: int,
+    needs: Needs,
+    on_progress: Callable[[int, int], None],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    only: Collection[int] = (),
 ) -> list[LoadedOrder]:
     """Load the documents of the store's newest orders (at most 250), newest first.
 
-    ``on_progress`` is called with how many are loaded, and of how many. Raises the errors of Get All Orders and
-    CredentialsRefused, because a scope that is missing for one order is missing for all. Other errors are gaps of
-    their order.
+    They were placed from ``since`` to ``until``. With ``only``, those of these ids that are among the newest 250 up
+    to the largest of them. ``on_progress`` is called with how many are loaded, and of how many. Raises the errors of
+    Get All Orders and CredentialsRefused, because a scope that is missing for one order is missing for all. Other
+    errors are gaps of their order.
     """
-    orders = await api.core.orders(limit=count, sort="id:desc", consignments=needs.consignments)
+    orders = await api.core.orders(
+        min_id=min(only, default=None),
+        max_id=max(only, default=None),
+        min_date_created=since,
+        max_date_created=until,
+        limit=PER_PAGE if only else count,
+        sort="id:desc",
+        consignments=needs.consignments,
+    )
+    if only:
+        orders = [order for order in orders if to_int(order.get("id")) in only][:count]
     metafields = await _listed_metafields(api, orders, needs) if needs.metafields else None
     slots, done = asyncio.Semaphore(MAX_CONCURRENT_ORDERS), 0
     on_progress(done, len(orders))

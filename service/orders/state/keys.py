@@ -158,6 +158,11 @@ def cursor_key(store: str) -> str:
     return f"enrich:cursor:{store}"
 
 
+def statistics_prefix(store: str) -> str:
+    """The prefix of the store's statistics, a hash of counters for each day and hour; the period's name follows."""
+    return f"enrich:statistics:{store}:"
+
+
 def facts_key(store: str) -> str:
     """What is known of the store's BigCommerce: a hash of observations by fact. ``service.orders.facts`` reads it."""
     return f"enrich:facts:{store}"

@@ -31,6 +31,10 @@ class Status(StrEnum):
         return self in (Status.CREATED, Status.UPDATED)
 
 
+WindowResult = Literal["made", "missed", "merged", "not_counted"]
+"""What became of an order's window, once it was first finished (``service.orders.statistics.window_result``)."""
+
+
 class Stage(StrEnum):
     """The stages that an order passes within its window, in this order."""
 
@@ -95,6 +99,8 @@ class Entry:
     of the order well after its window, on our clock; ``late_creates`` counts the Creates sent after the window, the
     last at ``late_create_at``. ``order_type`` is the platform's own metafield; empty where it was waited for in vain.
 
+    ``window_result`` says whether the order made its window when it was first finished, ``missed_reason`` why not.
+
     ``company_id`` is the Company that the values came from, where a rule names ``company``; ``record_company_id`` is
     the Company that the record shows, once it was seen. ``cleared`` are ``po_number`` and fields whose values came
     from another Company and for which the right one has none.
@@ -143,6 +149,8 @@ class Entry:
     late_creates: int = 0
     late_create_at: float | None = None
     order_type: str | None = None
+    window_result: WindowResult | None = None
+    missed_reason: str | None = None
     company_id: int | None = None
     record_company_id: int | None = None
     cleared: list[str] = field(default_factory=list)
@@ -254,6 +262,8 @@ _NEVER_RESET = frozenset(
         "missing_since",
         "late_create_at",
         "order_type",
+        "window_result",
+        "missed_reason",
         "record_company_id",
     }
 )

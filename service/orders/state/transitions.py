@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from service.errors import EnrichError
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
+from service.orders.state.counters import OrderCounters
 from service.orders.state.job_kinds import (
     CHECK_SKIPPED,
     PROBE,
@@ -36,6 +37,7 @@ from service.orders.state.keys import (
     parked_key,
     reverify_key,
     skipped_key,
+    statistics_prefix,
     verify_key,
     waiting_key,
 )
@@ -130,18 +132,29 @@ class Transitions:
         return False
 
     async def finish(
-        self, entry: Entry, *, reverify_in: float | None = None, check_skipped_in: float | None = None
+        self,
+        entry: Entry,
+        *,
+        reverify_in: float | None = None,
+        check_skipped_in: float | None = None,
+        counters: OrderCounters | None = None,
     ) -> None:
         """Finish the order with the status of its entry, and schedule a re-verification in ``reverify_in`` seconds.
 
         An order that was skipped for its buyer is held against the records in ``check_skipped_in`` seconds instead.
+        ``counters`` are what it adds to its store's statistics.
         """
         entry.rule = None
         if check_skipped_in is None:
-            ended_at_ms, _ = await self._transition(entry, "ended", reverify_in)
+            ended_at_ms, _ = await self._transition(entry, "ended", reverify_in, counters=counters)
         else:
             ended_at_ms, _ = await self._transition(
-                entry, "ended", check_skipped_in, worklist=skipped_key(entry.store), kind=CHECK_SKIPPED
+                entry,
+                "ended",
+                check_skipped_in,
+                worklist=skipped_key(entry.store),
+                kind=CHECK_SKIPPED,
+                counters=counters,
             )
         entry.ended_at = ended_at_ms / 1000
 
@@ -153,6 +166,7 @@ class Transitions:
         *,
         worklist: str | None = None,
         kind: JobKind | None = None,
+        counters: OrderCounters | None = None,
     ) -> tuple[int, Literal["moved", "again", "open"]]:
         """Returns Redis's time (ms) and the result.
 
@@ -183,6 +197,7 @@ class Transitions:
             order_id=entry.order_id,
             delay_ms=None if delay is None else round(delay * 1000),
             context=to_json(_context(state, store, entry.order_id, kind or _JOBS.get(state))),
+            counters=None if counters is None else counters.to_json(statistics_prefix(store)),
             fields=entry.to_hash(),
         )
         if answer == "stale":

@@ -13,8 +13,8 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 from typer.main import get_group
 
 from service.cli import app
+from service.cli.common import ledger
 from service.cli.common.lazy_commands import LazyCommand
-from service.cli.orders import search
 from service.errors import CredentialsRefused, EnrichError, OutOfBudget, TryAgain
 from service.redis.errors import PersistenceError
 from tests.fakes.cli import CommandResult, Enrich
@@ -135,7 +135,8 @@ NEED_REDIS = [
     ("orders", "retry", "1"),
     ("orders", "assign", "--customer", "1"),
 ]
-NEED_STORES = [*NEED_REDIS, ("up",)]
+NEED_STORES = [*(words for words in NEED_REDIS if words[1:2] not in (("list",), ("show",))), ("up",)]
+NEED_SETTINGS = [*NEED_REDIS, ("up",)]
 
 
 @pytest.mark.parametrize("words", NEED_REDIS, ids=" ".join)
@@ -169,7 +170,7 @@ def test_all_problems_of_a_stores_file_are_shown_a_line_each(
     assert "hunter2" not in ran.err
 
 
-@pytest.mark.parametrize("words", NEED_STORES, ids=" ".join)
+@pytest.mark.parametrize("words", NEED_SETTINGS, ids=" ".join)
 def test_all_bad_variables_are_shown_a_line_each(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
@@ -195,7 +196,7 @@ def test_a_dead_redis_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatc
 def test_a_redis_that_refuses_the_user_is_one_line(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(search, "find_redis", raising(error))
+    monkeypatch.setattr(ledger, "find_redis", raising(error))
     ran = enrich("orders", "list")
     assert (ran.code, ran.out) == (2, "")
     cure = "Correct REDIS_URL, or the rights of its user."
@@ -224,7 +225,7 @@ def test_a_redis_that_refuses_the_user_is_one_line(
 def test_a_server_that_is_not_redis_or_refuses_a_command_is_one_line(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
-    monkeypatch.setattr(search, "find_redis", raising(error))
+    monkeypatch.setattr(ledger, "find_redis", raising(error))
     assert enrich("orders", "list") == CommandResult(2, "", f"REDIS_URL: {line}\n")
 
 
@@ -247,12 +248,12 @@ def test_a_server_that_is_not_redis_or_refuses_a_command_is_one_line(
 def test_a_call_that_failed_is_one_line_with_what_to_do(
     enrich: Enrich, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
-    monkeypatch.setattr(search, "find_redis", raising(error))
+    monkeypatch.setattr(ledger, "find_redis", raising(error))
     assert enrich("orders", "list") == CommandResult(2, "", f"{line}\n")
 
 
 def test_an_error_contains_no_control_characters(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "find_redis", raising(EnrichError("first \x1b]0;evil\x07\nsecond \x9b31m")))
+    monkeypatch.setattr(ledger, "find_redis", raising(EnrichError("first \x1b]0;evil\x07\nsecond \x9b31m")))
     assert enrich("orders", "list") == CommandResult(2, "", "first ]0;evil\nsecond 31m\n")
 
 
@@ -266,19 +267,19 @@ def test_port_in_use_is_one_line(enrich: Enrich, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_interrupt_exits_130_without_output(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "find_redis", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(ledger, "find_redis", raising(KeyboardInterrupt()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == CommandResult(130, "", "")
 
 
 def test_a_prompt_without_an_answer_exits_130(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "find_redis", raising(typer.Abort()))
+    monkeypatch.setattr(ledger, "find_redis", raising(typer.Abort()))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert enrich("orders", "list") == CommandResult(130, "", "\n")
 
 
 def test_a_bug_of_ours_keeps_its_traceback(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "find_redis", raising(RuntimeError("a bug")))
+    monkeypatch.setattr(ledger, "find_redis", raising(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         enrich("orders", "list")
 

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from service.errors import ConfigError
 from service.rules import Evaluation, Needs, RuleSet, Trace, compile_rules
+from service.rules.expression import Expression
 from service.stores import Rule, Store
 
 NOTHING: dict[str, Any] = {}
@@ -209,3 +210,19 @@ def test_all_rules_that_cannot_be_compiled_are_reported() -> None:
         "stores.toml: [stores.abc123.po_number] match",
         "stores.toml: [stores.abc123.extra_fields.a] from",
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "namespaces"),
+    [
+        ("metafields.a.x", "metafields.b.y", {"a", "b"}),
+        ("metafields.a.x", "order.id", {"a"}),
+        ("metafields.a.x", "metafields", set()),
+        ("order.id", "cart.metafields.c.z", set()),
+    ],
+)
+def test_needs_of_two_sets_of_rules_are_those_of_both(first: str, second: str, namespaces: set[str]) -> None:
+    reads = [Expression.compile(text, "from").reads for text in (first, second)]
+    both = Needs.of(reads[:1]) | Needs.of(reads[1:])
+    assert both == Needs.of(reads)
+    assert both.metafield_namespaces == namespaces

@@ -1,5 +1,7 @@
 """The jobs of one order: where it is after each job, and that it always finishes."""
 
+from typing import Any
+
 import httpx
 import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -98,8 +100,8 @@ async def test_attempt_made_stale_by_a_delayed_begin_is_repeated(job_stack: JobS
 async def test_finish_whose_answer_is_lost_is_still_logged(job_stack: JobStack) -> None:
     transitions, end = job_stack.resources.transitions, job_stack.resources.transitions.finish
 
-    async def lost(entry: Entry, *, reverify_in: float | None = None, check_skipped_in: float | None = None) -> None:
-        await end(entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in)
+    async def lost(entry: Entry, **options: Any) -> None:
+        await end(entry, **options)
         transitions.finish = end  # type: ignore[method-assign]
         raise RedisTimeoutError("lost")
 

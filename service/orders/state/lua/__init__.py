@@ -101,6 +101,7 @@ async def transition(
     order_id: Arg[int],
     delay_ms: Arg[int | None],
     context: Arg[bytes],
+    counters: Arg[str | None],
     fields: Rest[Mapping[str, str]],
 ) -> tuple[int, Literal["moved", "stale", "again", "open"]]:
     """Write an order's entry and move the order to its next state; Redis's time (ms) and the result."""

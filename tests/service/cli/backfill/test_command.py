@@ -1,6 +1,7 @@
 """``enrich backfill`` against a sandbox and a real Redis; a worker runs only where a test starts one."""
 
 import asyncio
+import csv
 import io
 import json
 import re
@@ -290,3 +291,47 @@ def test_a_dry_run_as_json(enrich: Enrich, sandbox: ServedSandbox) -> None:
     answer: dict[str, Any] = json.loads(enrich("backfill", "--since", "30d", "--dry-run", "--json").out)
 
     assert (answer["dry_run"], answer["orders"], answer["to_queue"], answer["estimated_minutes"]) == (True, 70, 70, 2)
+
+
+def test_a_dry_run_shows_what_the_rules_give_beside_what_orders_have_differences_first(
+    enrich: Enrich, sandbox: ServedSandbox, keep: Keep
+) -> None:
+    same, other, unknown = (sandbox.place(age=DAY, customer_message=f"PO-{number}") for number in (1, 2, 3))
+    keep(Entry("sandbox", same, status=Status.CREATED, po_number="PO-1"))
+    keep(Entry("sandbox", other, status=Status.UPDATED, po_number="PO-0"))
+
+    ran = enrich("backfill", "--since", "30d", "--again", "--dry-run")
+    _, heading, columns, *rows, said = [line for line in shown(ran.out)[4:] if line != [""]]
+    assert heading[0].startswith("What the rules give for these orders, beside what they were enriched with")
+    assert columns == ["ORDER", "CREATED (UTC)", "CUSTOMER", "VALUE", "OLD", "NEW"]
+    assert [[row[0], *row[-3:]] for row in rows] == [
+        [str(unknown), "outcome", "not enriched", "sent"],
+        ["PO NUMBER", "PO NUMBER", "—", "PO-3"],
+        [str(other), "PO NUMBER", "PO-0", "PO-2"],
+        [str(same), "no difference", "PO-1", "PO-1"],
+    ]
+    assert said == ["2 of 3 orders differ: PO NUMBER on 2, outcome on 1."]
+
+
+def test_a_dry_run_compares_only_the_newest_orders_that_would_be_queued(
+    enrich: Enrich, sandbox: ServedSandbox, keep: Keep
+) -> None:
+    orders = [sandbox.place(age=DAY, customer_message="PO-1") for _ in range(4)]
+    keep(Entry("sandbox", orders[3], status=Status.UPDATED))
+    answer = json.loads(enrich("backfill", "--since", "30d", "--dry-run", "--compare", "2", "--json").out)
+    assert [each["order_id"] for each in answer["comparison"]] == [orders[2], orders[1]]
+    assert "newest" not in answer
+    none = json.loads(enrich("backfill", "--since", "30d", "--dry-run", "--compare", "0", "--json").out)
+    assert none["comparison"] == []
+
+
+def test_a_dry_run_as_csv(enrich: Enrich, sandbox: ServedSandbox) -> None:
+    order = sandbox.place(age=DAY, customer_message="PO-1")
+    ran = enrich("backfill", "--since", "30d", "--dry-run", "--csv")
+    (row,) = csv.DictReader(io.StringIO(ran.out, newline=""))
+    assert (row["order_id"], row["old outcome"], row["new po_number"]) == (str(order), "not enriched", "PO-1")
+
+
+def test_csv_without_a_dry_run_is_refused(enrich: Enrich, sandbox: ServedSandbox) -> None:
+    ran = enrich("backfill", "--since", "30d", "--csv")
+    assert (ran.code, ran.err) == (2, "--csv: needs --dry-run. Use --json for the result of a backfill.\n")

@@ -1,6 +1,7 @@
 """``enrich hooks`` against the sandbox: the calls to BigCommerce, the output, the destination that the workers get."""
 
 import asyncio
+import csv
 import io
 import json
 import re
@@ -162,6 +163,23 @@ async def test_list_shows_the_state_of_each_webhook(stack: HooksStack) -> None:
         ["sandbox", str(foreign), CREATED, ERP, "foreign"],
         ["sandbox", str(off), STATUS, ERP, "foreign, inactive"],
     ]
+
+
+async def test_list_as_csv_is_for_spreadsheets(stack: HooksStack) -> None:
+    hook_id = await stack.hook(is_active=False)
+    missing, listed = csv.DictReader(io.StringIO((await stack.enrich("list", "--csv")).out, newline=""))
+    assert (missing["id"], missing["state"]) == ("", "missing")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed.pop("updated_at"))
+    assert listed == {
+        "store": "sandbox",
+        "id": str(hook_id),
+        "scope": CREATED,
+        "destination": OURS,
+        "is_active": "false",
+        "optional": "false",
+        "state": "inactive",
+        "error": "",
+    }
 
 
 async def test_list_as_json_is_for_scripts(stack: HooksStack) -> None:

@@ -1,5 +1,7 @@
 """``enrich orders list`` against a real Redis."""
 
+import csv
+import io
 import json
 import re
 import shlex
@@ -28,11 +30,14 @@ def test_list_shows_a_row_for_each_order_the_last_changed_first(enrich: Enrich, 
         "PO NUMBER",
         "SENT AT",
         "REASON",
+        "NOT SENT",
     ]
     changed = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     assert len(rows) == 2
     assert re.fullmatch(rf"{changed} +abc123 +251 +failed +Cost Center *", rows[0])
-    assert re.fullmatch(rf"{changed} +abc123 +250 +created +yes +PO-4711 +1\.8 s *", rows[1])
+    assert re.fullmatch(
+        rf"{changed} +abc123 +250 +created +yes +PO-4711 +1\.8 s +kept: Source; left out: Ship Window *", rows[1]
+    )
 
 
 def test_in_a_pipe_no_row_is_cut_or_folded(enrich: Enrich, keep: Keep) -> None:
@@ -47,7 +52,7 @@ def test_texts_of_others_are_shown_unchanged(enrich: Enrich, keep: Keep, text: s
     order.po_number, order.fields, order.dropped = text, {text: text}, {text: text}
     keep(order)
 
-    assert enrich("orders", "list").out.count(text) == 2
+    assert enrich("orders", "list").out.count(text) == 3
     assert enrich("orders", "show", "251").out.count(text) == 6
 
 
@@ -136,3 +141,106 @@ def test_list_shows_orders_that_match_every_filter(
     put_into_recovery(redis_url, Entry("abc123", 4, trouble="BigCommerce refuses the store's credentials"))
 
     assert [number for _, number in listed(enrich("orders", "list", "--json", *words.split()))] == ids
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ("--customer 7", [2]),
+        ("--company 12", [2]),
+        ("--field 'cost center=cc-9'", [2]),
+        ("--field 'Cost Center=' --field Dock=b", [2]),
+        ("--field Dock=b --customer 101", []),
+        ("--late", [3]),
+        ("--margin-below 8", [3]),
+        ("--until 45m", [1]),
+        ("--since 90m --until 15m", [2, 1]),
+    ],
+)
+def test_list_finds_orders_by_who_placed_them_by_fields_and_by_their_window(
+    enrich: Enrich, keep: Keep, words: str, ids: list[int]
+) -> None:
+    second, third = enriched(2), enriched(3)
+    second.customer_id, second.company_id, second.fields = 7, 12, {"Cost Center": "CC-9", "Dock": "b"}
+    third.window_result, third.missed_reason, third.create_age = "missed", "slow: read", 10.2
+    keep(failed(1), age=3600)
+    keep(second, age=1800)
+    keep(third)
+    ran = enrich("orders", "list", "--json", *shlex.split(words))
+    assert [number for _, number in listed(ran)] == ids
+
+
+def test_an_order_that_missed_its_window_is_shown_with_the_reason(enrich: Enrich, keep: Keep) -> None:
+    order = enriched()
+    order.window_result, order.missed_reason = "missed", "slow: read"
+    keep(order, enriched(2))
+    head, *rows = enrich("orders", "list").out.splitlines()
+    assert head.rstrip().endswith("  MISSED WINDOW")
+    assert sorted(row.rstrip().endswith("  slow: read") for row in rows) == [False, True]
+    assert re.search("window +missed: slow: read", enrich("orders", "show", "250").out)
+
+
+def test_list_as_csv_has_a_column_for_each_field_and_no_formulas(enrich: Enrich, keep: Keep) -> None:
+    order = enriched()
+    order.po_number, order.fields = "=HYPERLINK(1)", {"Cost Center": 'a "b",\nc', "Dock": "-1"}
+    keep(order)
+    (row,) = csv.DictReader(io.StringIO(enrich("orders", "list", "--csv").out, newline=""))
+
+    assert (row["store"], row["order_id"], row["outcome"], row["verified"]) == ("abc123", "250", "created", "true")
+    assert (row["po_number"], row["Cost Center"], row["Dock"]) == ("'=HYPERLINK(1)", 'a "b",\nc', "'-1")
+    assert (row["kept"], row["left_out"], row["create_age_s"]) == ("Source", "Ship Window", "1.75")
+    assert row["order_created_at"] == "2026-01-10T21:00:00.000Z"
+
+
+def test_list_as_csv_without_orders_has_its_head(enrich: Enrich, keep: Keep) -> None:
+    assert enrich("orders", "list", "--csv").out.startswith("store,order_id,")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--json --csv", "--json and --csv: cannot be combined. Use one of them."),
+        (
+            "--field Dock",
+            '--field Dock: must be a name and a text, with = between them. Write --field "Cost Center=CC-1".',
+        ),
+        ("--since 1h --until 2h", "--since 1h: must be before --until 2h. Exchange them?"),
+    ],
+)
+def test_wrong_options_name_the_cure(enrich: Enrich, keep: Keep, words: str, line: str) -> None:
+    assert enrich("orders", "list", *words.split()) == CommandResult(2, "", f"{line}\n")
+
+
+UNREADABLE = "[stores.abc123\n"
+SECRET_MISSING = '[stores.abc123]\naccess_token = "env:NOT_SET"\nclient_secret = "env:NOT_SET"\npo_number = "a ||| b"\n'
+
+
+def test_list_and_show_need_no_secrets_and_no_valid_rules(enrich: Enrich, keep: Keep, folder: Path) -> None:
+    keep(enriched())
+    (folder / "stores.toml").write_text(SECRET_MISSING)
+    assert listed(enrich("orders", "list", "--json")) == [("abc123", 250)]
+    assert enrich("orders", "show", "250").code == 0
+
+
+@pytest.mark.parametrize("text", [UNREADABLE, "", None])
+def test_without_a_readable_stores_file_list_and_show_use_the_stores_that_redis_knows(
+    enrich: Enrich, keep: Keep, folder: Path, text: str | None
+) -> None:
+    keep(enriched(), failed(1, "def456"))
+    path = folder / "stores.toml"
+    path.unlink() if text is None else path.write_text(text)
+
+    ran = enrich("orders", "list", "--json")
+    assert (ran.code, sorted(order["store"] for order in json.loads(ran.out))) == (0, ["abc123", "def456"])
+    first, last = ran.err.splitlines()
+    assert first.startswith("stores.toml")
+    assert last == "Showing the stores that Redis knows: abc123, def456."
+    assert re.match(r"order +1 of def456", enrich("orders", "show", "1", "--store", "def456").out)
+
+
+def test_commands_that_change_orders_still_need_the_whole_stores_file(enrich: Enrich, keep: Keep, folder: Path) -> None:
+    keep(failed())
+    (folder / "stores.toml").write_text(SECRET_MISSING)
+    ran = enrich("orders", "retry", "251")
+    assert (ran.code, ran.out) == (2, "")
+    assert "NOT_SET" in ran.err

@@ -70,6 +70,8 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "rule": None,
         "verified": True,
         "in_window": True,
+        "window_result": None,
+        "missed_reason": None,
         "po_number": "PO-4711",
         "fields": {"Cost Center": "CC-210"},
         "kept": ["Source"],
@@ -78,6 +80,7 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "source": "webhook",
         "webhook_id": "msg_1",
         "customer_id": 101,
+        "company_id": None,
         "attempts": 1,
         "upstream_calls": 4,
         "sent": {

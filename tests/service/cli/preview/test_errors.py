@@ -16,7 +16,7 @@ from tests.fakes.stacks.preview import RECORD_EXISTS_S, outcome
         ((), "ORDER: is missing. Name an order by its ID, or use --last 20 for the newest ones."),
         (
             ("1", "--last", "2"),
-            "ORDER and --last: cannot be combined. Name one order, or use --last for the newest ones.",
+            "ORDER and --last: cannot be combined. Name one order, or use --last, --since or --until for several.",
         ),
         (
             ("--last", "2", "--document"),

@@ -1,0 +1,1 @@
+"""``enrich report``: how the orders went."""
