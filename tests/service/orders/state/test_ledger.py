@@ -41,6 +41,21 @@ async def test_the_entry_of_an_unfinished_order_does_not_expire(redis: ArqRedis)
     assert entry.sent == Sent("create", "A-1", {"Centre": "7"})
 
 
+async def test_entries_are_read_last_changed_first_with_failures_that_left_the_index(redis: ArqRedis) -> None:
+    for order_id in range(1, 6):
+        status = Status.FAILED if order_id == 1 else Status.CREATED
+        await transitions_on(redis, NOW + order_id).finish(Entry("abc123", order_id, status=status))
+    await redis.zrem(index_key("abc123"), 1)
+
+    async def read(*, failed_only: bool = False, since: float = 0.0) -> list[int]:
+        entries = Ledger(redis).entries("abc123", failed_only=failed_only, since=since, batch=2)
+        return [entry.order_id async for entry in entries]
+
+    assert await read() == [5, 4, 3, 2, 1]
+    assert await read(since=NOW + 4) == [5, 4]
+    assert await read(failed_only=True) == [1]
+
+
 async def test_an_order_that_was_updated_is_no_longer_among_the_failed(redis: ArqRedis) -> None:
     transitions = transitions_on(redis)
     await transitions.finish(Entry("abc123", 1, status=Status.FAILED))
