@@ -9,14 +9,14 @@ from redis.exceptions import RedisError
 
 from service.bigcommerce import Account, Priority, QuotaWaitingApi, Transport
 from service.bigcommerce.models import ExtraFieldConfig
-from service.checks.environment import check_quotas
-from service.checks.extra_fields import check_fields
+from service.checks.access.quotas import check_quotas
+from service.checks.access.token_access import merge_tokens, try_token
+from service.checks.access.webhooks import check_webhooks
 from service.checks.facts import check_facts
 from service.checks.findings import Finding
-from service.checks.late_values import check_late_values
+from service.checks.rules.extra_fields import check_fields
+from service.checks.rules.late_values import check_late_values
 from service.checks.super_admins import check_super_admins
-from service.checks.token_access import merge_tokens, try_token
-from service.checks.webhooks import check_webhooks
 from service.configuration import ConfiguredStore
 from service.hooks import HookState
 from service.orders.document.cache import Cache

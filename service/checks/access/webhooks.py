@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.clients.hooks import METAFIELD_CREATED, Hook, read_blocked_domains, read_hooks, redact_url
+from service.checks.access.upstream_errors import missing_scope_finding, upstream_error_finding
 from service.checks.findings import Finding, Level
-from service.checks.upstream_errors import missing_scope_finding, upstream_error_finding
 from service.configuration import ConfiguredStore
 from service.errors import CredentialsRefused, UpstreamError
 from service.hooks import HookProblem, ProblemKind, find_problems, first_destination, needed_hooks, scopes_of

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.bigcommerce.clients.hooks import Hook
-from service.checks.webhooks import check_webhooks, webhook_findings
+from service.checks.access.webhooks import check_webhooks, webhook_findings
 from service.stores import Endpoints
 from tests.fakes.stacks.checks import configured, lines
 from tests.fakes.upstream import FakeUpstream, store_api

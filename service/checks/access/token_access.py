@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
+from service.checks.access.upstream_errors import SCOPES_AT, describe, missing_scope_finding, upstream_error_finding
 from service.checks.findings import Finding, Level, counted
-from service.checks.upstream_errors import SCOPES_AT, describe, missing_scope_finding, upstream_error_finding
 from service.errors import CredentialsRefused, NotFound, Refused, TryAgain, UpstreamError
 from service.rules import Needs
 from service.stores import Endpoints

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.bigcommerce import QuotaWaitingApi
-from service.checks.token_access import (
+from service.checks.access.token_access import (
     NONEXISTENT_CART,
     NONEXISTENT_CUSTOMER,
     NONEXISTENT_ORDER,
