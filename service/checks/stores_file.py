@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from service.checks.access.token_owner import shared_token_findings
 from service.checks.findings import Finding, Level, counted
 from service.configuration import Configuration, load_configuration
 from service.errors import ConfigError
@@ -24,6 +25,7 @@ def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Con
     return configuration, [
         Finding(Level.OK, None, "stores file", summary),
         *_endpoint_warnings(configuration.endpoints),
+        *shared_token_findings(configured.store for configured in stores),
         *map(_literal_secret_warning, configuration.literal_secrets),
     ]
 

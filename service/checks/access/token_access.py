@@ -210,6 +210,11 @@ async def _try_write(api: StoreApi) -> Finding:
     )
 
 
+def is_refused_token(finding: Finding) -> bool:
+    """Whether the finding says that BigCommerce refuses the store's only token."""
+    return finding.subject == TOKEN and finding.level is Level.ERROR
+
+
 def _refused(store: str, error: CredentialsRefused) -> Finding:
     message = f"BigCommerce refuses it ({describe(error)}): it is mistyped, revoked, or belongs to another store."
     return Finding(Level.ERROR, store, TOKEN, message, f"Compare it with the API account {SCOPES_AT}.")
