@@ -19,11 +19,13 @@ from service.checks.environment.processes import check_flow
 from service.checks.facts import check_facts
 from service.checks.findings import Finding
 from service.checks.rules.extra_fields import check_fields
+from service.checks.rules.last_orders import check_last_orders
 from service.checks.rules.late_values import check_late_values
 from service.checks.super_admins import check_super_admins
 from service.configuration import ConfiguredStore
 from service.hooks import HookState
 from service.orders.document.cache import Cache
+from service.orders.state.per_store.rule_values import RuleValues
 from service.orders.state.per_store.webhook_counts import ACCEPTED
 from service.orders.values.values_to_send import remembered_configs
 from service.stores import Endpoints
@@ -104,12 +106,23 @@ async def check_store(
     if main.is_accepted:
         is_received = bool(webhooks.get(ACCEPTED))
         findings += await check_webhooks(main.api.core, configured, endpoints, destination, is_received=is_received)
+        findings += await check_last_orders(main.api, configured, await _rules_without_values(redis, store.hash))
     findings += refused_findings(store.hash, webhooks)
     findings += await check_flow(redis, store.hash)
     findings += await check_late_values(redis, configured)
     findings += await check_facts(redis, store.hash)
     findings += await check_super_admins(redis, store.hash)
     return [*findings, *check_quotas(store.hash, main.api.quotas)]
+
+
+async def _rules_without_values(redis: Redis | None, store: str) -> dict[str, int]:
+    """The rules that workers found to give no values, and in how many orders; empty without Redis."""
+    if redis is None:
+        return {}
+    try:
+        return await RuleValues(redis).without_values(store)
+    except RedisError:
+        return {}
 
 
 async def _cached(redis: Redis | None, store: str) -> tuple[list[ExtraFieldConfig], str | None]:

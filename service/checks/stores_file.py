@@ -6,6 +6,7 @@ from pathlib import Path
 
 from service.checks.access.token_owner import shared_token_findings
 from service.checks.findings import Finding, Level, counted
+from service.checks.rules.written_rules import check_written_rules
 from service.configuration import Configuration, load_configuration
 from service.errors import ConfigError
 from service.stores import Endpoints
@@ -26,6 +27,7 @@ def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Con
         Finding(Level.OK, None, "stores file", summary),
         *_endpoint_warnings(configuration.endpoints),
         *shared_token_findings(configured.store for configured in stores),
+        *(finding for configured in stores for finding in check_written_rules(configured)),
         *map(_literal_secret_warning, configuration.literal_secrets),
     ]
 
