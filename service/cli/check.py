@@ -76,12 +76,13 @@ def check(
     The first line says whether orders would be enriched as things stand.
 
     Checks the stores file first (ENRICH_CONFIG, default stores.toml) and shows all its problems at once. Then checks
-    each store at BigCommerce: access tokens and their scopes, extra fields against the rules, webhooks, and the API
-    quota that is left. Then checks this machine's clock, and Redis: that of REDIS_URL, or of a running `enrich up`.
+    each store at BigCommerce: access tokens and their scopes, extra fields against the rules, the rules on the last 20
+    orders, webhooks, and the API quota that is left. Then checks this machine's clock, Redis (that of REDIS_URL, or of
+    a running `enrich up`), and whether workers and receivers run.
 
     Changes nothing: keys that are written to test Redis are deleted. Each finding is one line. "error": orders cannot
-    be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses about
-    ten calls of its API quota.
+    be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses ten
+    to thirty calls of its API quota, after those of orders.
 
     Exit code 0: no error. 1: an error was found. 2: wrong usage.
 
