@@ -9,6 +9,8 @@ from service.stores.loading import ReadResult, read_stores
 from service.stores.messages import did_you_mean, nearest
 from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, is_loopback, plain_number
 from service.stores.validation_errors import rule_place
+from service.stores.models import Endpoints, Rule, Store, StoresFile, is_loopback, plain_number
+from service.stores.validation_errors import misplaced_key_cure, rule_place
 
 __all__ = [
     "Endpoints",
@@ -21,6 +23,7 @@ __all__ = [
     "StoresFile",
     "did_you_mean",
     "is_loopback",
+    "misplaced_key_cure",
     "nearest",
     "plain_number",
     "read_stores",
