@@ -143,7 +143,7 @@ def _as_value(written: str) -> str:
     value = written.strip()
     if value.lower() in _BOOLEANS:
         return _BOOLEANS[value.lower()]
-    if variable := re.fullmatch(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?", value):
+    if variable := re.fullmatch(r"\$\{?([A-Z_][A-Z0-9_]*)\}?", value):
         return f'"env:{variable[1]}"'
     if re.fullmatch(r"[\"'\[{].*|[+-]?[\d.]+", value):
         return value
