@@ -52,7 +52,7 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     _count(resources, entry)
     if not is_counted:
         _count_window(resources, entry)
-    await _note_rule_values(resources, entry)
+    await _note_rule_values(resources, entry, configured)
     await learn_from_finished(resources.facts, entry)
 
 
@@ -64,9 +64,8 @@ async def _mark_for_record(resources: Resources, entry: Entry, configured: Confi
         await retry_redis(lambda: resources.changed.mark(entry.store, entry.order_id, Change.RECORD, follow_s=KEPT_S))
 
 
-async def _note_rule_values(resources: Resources, entry: Entry) -> None:
+async def _note_rule_values(resources: Resources, entry: Entry, configured: ConfiguredStore | None) -> None:
     """Count which rules gave a value, and log those that begin or cease to find none in order after order."""
-    configured = resources.configuration.stores.get(entry.store)
     was_evaluated = entry.status is not Status.SKIPPED or entry.reason == "no_values"
     if configured is None or not was_evaluated or entry.rules_version != configured.rules.version:
         return

@@ -61,7 +61,7 @@ def unknown_findings(counts: Mapping[str, Mapping[str, int]]) -> list[Finding]:
     unknown = counts.get(NO_STORE, {})
     findings = []
     if count := unknown.get(WRONG_PATH):
-        message = f"{counted(count, 'request')} of the last hour went to a wrong path and were answered 404."
+        message = f"{counted(count, 'request')} of the last hour went to a wrong path: answered 404."
         cure = (
             f"Webhooks go to https://…{WEBHOOK_PATH}: compare with `enrich hooks list`, and see `webhook_wrong_path`."
         )

@@ -45,7 +45,7 @@ def test_refused_webhooks_are_an_error_where_none_is_accepted(counts: dict[str, 
 
 def test_requests_without_a_known_store_are_warnings() -> None:
     assert lines(unknown_findings({"": {"wrong_path": 2, "unknown_store": 1}, "abc123": {"stale": 3}})) == [
-        "warning  refused webhooks  2 requests of the last hour went to a wrong path and were answered 404."
+        "warning  refused webhooks  2 requests of the last hour went to a wrong path: answered 404."
         " Webhooks go to https://…/webhooks/bigcommerce: compare with `enrich hooks list`, and see"
         " `webhook_wrong_path`.",
         "warning  refused webhooks  1 webhook of the last hour came from a store that is not in the stores file."
