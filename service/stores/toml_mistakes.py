@@ -19,7 +19,7 @@ _DOUBLE, _SINGLE = "\u201c\u201d\u201e\u201f«»", "\u2018\u2019\u201a"
 _CURLY = str.maketrans(dict.fromkeys(_DOUBLE, '"') | dict.fromkeys(_SINGLE, "'"))
 _BOOLEANS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
 
-_SECRET_KEY = re.compile(r"token|secret|password|webhook_headers", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"token|secret|password|webhook_headers|notify|slack|teams|_key", re.IGNORECASE)
 _REFERENCE = rf"(?:env:|file:)[^\s\"'{_DOUBLE}{_SINGLE},\]}}]+|\$\{{?[A-Z_][A-Z0-9_]*\}}?(?!\w)"
 _HIDDEN = re.compile(rf"({_REFERENCE})|[^\s\"'{_DOUBLE}{_SINGLE}\[\]{{}},#={MARK}]+")
 _KEY = r"(?:\"[^\"]*\"|'[^']*'|[\w. -]+)+"

@@ -98,6 +98,7 @@ def test_the_line_is_shown_with_its_place_and_the_right_way(tmp_path: Path, line
             f"access_token = {MARK}$GREAT_TOKEN",
             'Write: `access_token = "env:GREAT_TOKEN"`.',
         ),
+        ("[notify]\nslack = https://hooks.example.com/hush", f"slack = {MARK}…", ""),
         ("access_token = $hushhush", f"access_token = {MARK}…", ""),
         ("access_token = env:TOKEN", f"access_token = {MARK}env:TOKEN", 'Write: `access_token = "env:TOKEN"`.'),
         ('client_secret = "hush"hush"', f'client_secret = "…"{MARK}…"', "client_secret = '…\"…'"),
