@@ -3,15 +3,13 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from service.errors import ConfigError, Problem
 from service.rules.rule_evaluation import RuleSet, compile_rules
 from service.rules.value_search import Search
-from service.stores import Endpoints, FileReader, PersonRights, Store, read_stores
-from service.stores import Endpoints, FileReader, Store, misplaced_key_cure, read_stores
+from service.stores import Endpoints, FileReader, PersonRights, Store, misplaced_key_cure, read_stores
 
 
 @dataclass(frozen=True, slots=True)

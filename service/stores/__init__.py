@@ -8,8 +8,6 @@ from service.stores.file_stamps import FileReader, Stamp, stamp
 from service.stores.loading import ReadResult, read_stores
 from service.stores.messages import did_you_mean, nearest
 from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, is_loopback, plain_number
-from service.stores.validation_errors import rule_place
-from service.stores.models import Endpoints, Rule, Store, StoresFile, is_loopback, plain_number
 from service.stores.validation_errors import misplaced_key_cure, rule_place
 
 __all__ = [

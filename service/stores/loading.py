@@ -11,17 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.errors import ConfigError, Problem
-from service.stores.file_stamps import FileReader, UnreadableError
+from service.stores.file_stamps import LATIN, FileReader, NotUtf8Error, UnreadableError
 from service.stores.messages import did_you_mean, dotted, shown
 from service.stores.models import PersonRights, Rule, Store, StoresFile, Tables
 from service.stores.secrets import SecretSources, is_reference, listed
-from service.stores.validation_errors import place, problems_of, rule_place, unknown_key
-from service.stores.file_stamps import LATIN, FileReader, NotUtf8Error, UnreadableError
-from service.stores.messages import dotted
-from service.stores.models import Endpoints, Rule, Store, StoresFile, Tables
-from service.stores.secrets import SecretSources, is_reference, listed
 from service.stores.toml_mistakes import explain, show_line
-from service.stores.validation_errors import problems_of, rule_place, unknown_key
+from service.stores.validation_errors import place, problems_of, rule_place, unknown_key
 
 
 @dataclass(frozen=True, slots=True)
