@@ -104,7 +104,20 @@ async def test_working_webhook_is_not_changed(store: MonitoredStore) -> None:
     assert (await HookState.read(store.stack.redis, STORE)).destination == OURS
 
 
+async def test_webhook_that_was_never_registered_is_a_warning_and_starts_polling(store: MonitoredStore) -> None:
+    pause, logs = await store.run()
+    assert pause == 30.0
+    assert logs == [
+        {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook missing"},
+        {"event": "hook_missing", "log_level": "warning", "scope": CREATED},
+    ]
+    assert await has_delivery_problem(store.stack.redis, STORE), "gauge and alert go by it"
+    store.restart()
+    assert await store.run(30.0) == (30.0, []), "it is logged once"
+
+
 async def test_missing_webhook_is_an_error_and_starts_polling(store: MonitoredStore) -> None:
+    await set_destination(store.stack.redis, STORE, OURS)
     pause, logs = await store.run()
     assert pause == 30.0
     assert logs == [
@@ -157,6 +170,7 @@ async def test_missing_optional_webhooks_are_one_warning_and_no_trouble(stack: S
 
 async def test_missing_essential_webhook_is_an_error_beside_the_optional_ones(stack: Stack) -> None:
     store = MonitoredStore(stack, follow="24h")
+    await set_destination(stack.redis, STORE, OURS)
     pause, logs = await store.run()
     assert pause == 30.0
     assert [(line["event"], line["log_level"]) for line in events(logs)] == [
