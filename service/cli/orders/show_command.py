@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
+from redis.asyncio import Redis
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +15,7 @@ from service.cli.common.options import StoreOption, choose_store
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.cli.orders.as_buyer import BuyerSight, is_known, look_as_buyer, sight_as_dict, sight_parts
+from service.cli.orders.requeue import POLL_INTERVAL_S
 from service.cli.orders.search import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
@@ -20,7 +24,7 @@ from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
 from service.orders.state.ledger import Ledger
-from service.orders.state.order_entry import Entry
+from service.orders.state.order_entry import Entry, Status
 
 _WINDOW_UNCERTAIN = "not certain: the order may have been made at another time than its date_created says"
 
@@ -32,6 +36,10 @@ def show_order(
         bool,
         typer.Option("--as-buyer", help="Add what the buyer sees in the Buyer Portal, held against the record."),
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the order is finished, also for one to come.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0, help="With --wait: the longest time to wait, in seconds.")] = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:
     """Show what happened to one order, and how long each stage took.
@@ -44,19 +52,24 @@ def show_order(
     and points out what differs from the record. It uses a token of the buyer and only reads. It costs up to eight calls
     of B2B Edition's quota, at the lowest priority. Exit code 1 when what the buyer sees could not be read.
 
+    With --wait, exit code 1 if the order was not finished in time: it is shown as it is then.
+
     Examples:
 
     \b
         enrich orders show 250 --store abc123
         enrich orders show 250 --as-buyer
     """
-    entry, known, sight = asyncio.run(_show(store, order_id, as_buyer=as_buyer))
+    entry, known, sight = asyncio.run(_show(store, order_id, as_buyer=as_buyer, wait_s=timeout if wait else None))
     if as_json:
         facts = {"store_facts": {fact.value: found.value for fact, found in known.items()}} if known else {}
         print_json(as_dict(entry) | facts | ({"as_buyer": sight_as_dict(sight)} if sight else {}))
     else:
         _print(entry, known, sight)
-    if sight and not is_known(sight):
+    is_in_time = not wait or entry.status is not Status.QUEUED
+    if not is_in_time:
+        typer.echo(f"Order {order_id} was not finished within {timeout:g} s. The workers continue with it.", err=True)
+    if not is_in_time or (sight and not is_known(sight)):
         raise typer.Exit(1)
 
 
@@ -71,26 +84,48 @@ def _print(entry: Entry, known: Mapping[Fact, Known], sight: BuyerSight | None) 
 
 
 async def _show(
-    store: str | None, order_id: int, *, as_buyer: bool
+    store: str | None, order_id: int, *, as_buyer: bool, wait_s: float | None
 ) -> tuple[Entry, Mapping[Fact, Known], BuyerSight | None]:
-    """The order's entry, what is known of its store, and what the buyer sees, if that is asked for."""
+    """The order's entry, what is known of its store, and what the buyer sees, if that is asked for.
+
+    ``wait_s`` is the longest time to wait for the order's end.
+    """
     async with open_ledger() as (redis, stores):
         name = choose_store(store, stores)
+        if wait_s is not None:
+            await _wait(redis, name, order_id, wait_s)
         entry = await Ledger(redis).get(name, order_id)
         facts = await Facts(redis).of(name)
     if entry is None:
-        raise ConfigError(
-            Problem(
-                f"order {order_id}",
-                f"is unknown in store {name}.",
-                "Orders are kept for 30 days (failed ones 90). Run `enrich orders list` to see them.",
-            )
-        )
+        raise _unknown(order_id, name, wait_s)
     sight = None
     if as_buyer:
         async with open_session(needs_redis=True) as session:
             sight = await look_as_buyer(session, session.store(name), order_id)
     return entry, facts.known, sight
+
+
+def _unknown(order_id: int, store: str, wait_s: float | None) -> ConfigError:
+    place = f"order {order_id}"
+    if wait_s is not None:
+        message = f"did not come within {wait_s:g} s (store {store})."
+        return ConfigError(
+            Problem(place, message, "Run `enrich check`: it says whether webhooks and workers are in order.")
+        )
+    cure = "Orders are kept for 30 days (failed ones 90). Run `enrich orders list` to see them."
+    return ConfigError(Problem(place, f"is unknown in store {store}.", cure))
+
+
+async def _wait(redis: Redis, store: str, order_id: int, wait_s: float) -> None:
+    """Wait until the order is finished, or waits for something itself; one that is unknown may still come."""
+    ledger, now = Ledger(redis), asyncio.get_running_loop().time
+    deadline = now() + wait_s
+    console = Console(stderr=True)
+    with console.status(f"waiting for order {order_id} …") if console.is_terminal else nullcontext():
+        while (await ledger.statuses(store, [order_id])).get(order_id, Status.QUEUED) is Status.QUEUED:
+            if (left := deadline - now()) <= 0:
+                break
+            await asyncio.sleep(min(POLL_INTERVAL_S, left))
 
 
 def _facts(entry: Entry, known: Mapping[Fact, Known]) -> Table:
