@@ -18,7 +18,7 @@ class Commands(TyperGroup):
         for name, summary, target in (
             ("demo", "Try the service on this machine, without an account or Redis.", "demo:demo"),
             ("check", "Check the set-up, and say how to fix each problem.", "check:check"),
-            ("init", "Write a commented stores file for one store.", "init:init"),
+            ("init", "Write a commented stores file for one store.", "init.command:init"),
             ("up", "Run receiver, workers and console together on this machine.", "up:up"),
             ("web", "Run only the webhook receiver.", "web:web"),
             ("worker", "Run only the workers.", "worker:worker"),

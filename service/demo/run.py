@@ -169,7 +169,7 @@ async def _processes(folder: Path) -> AsyncIterator[Addresses]:
         }
         processes = Supervisor(environ, log_folder=folder)
         try:
-            options = ["--port", sandbox.rpartition(":")[2], *SANDBOX_OPTIONS]
+            options = ["--port", sandbox.rpartition(":")[2], "--first-order-id", "1001", *SANDBOX_OPTIONS]
             await processes.start("sandbox", "service.cli", "sandbox", *options)
             await processes.start("receiver", "service.cli", "web", "--port", receiver.rpartition(":")[2])
             await _until_ready(sandbox, receiver, workers=0)

@@ -33,7 +33,7 @@ def _word(param: TyperOption | TyperArgument) -> str | None:
     described = param.type_descriptor
     if described.is_choice:
         return "|".join(getattr(choice, "value", str(choice)) for choice in described.choices or ())
-    annotation = described.annotation
+    annotation: Any = described.annotation
     if get_origin(annotation) is list:
         (annotation,) = get_args(annotation)
     return _WORDS.get(annotation, "VALUE")

@@ -3,6 +3,7 @@
 import errno
 import os
 import pty
+import re
 import signal
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.configuration import Configuration, load_configuration
+from service.sandbox.specs import SANDBOX_ACCESS_TOKEN
 from service.stores.rule_templates import RECIPES, Place
 from service.stores.writer import NewStore, as_toml, toml_text
 from tests.fakes.cli import COMMAND, CommandResult, Enrich
@@ -55,12 +57,18 @@ def test_the_file_loads_once_the_variables_are_set(enrich: Enrich, stores_file: 
 def test_next_steps_are_printed_on_stderr(enrich: Enrich) -> None:
     assert enrich("init", *FLAGS).err == (
         "Wrote stores.toml.\n"
-        "Set these environment variables for the commands. Their values are in the store's API account:\n"
-        "  ABC123_ACCESS_TOKEN\n"
-        "  ABC123_CLIENT_SECRET\n"
-        "Then run:\n"
-        "  enrich check\n"
-        "  enrich hooks register --url https://<your host>/webhooks/bigcommerce\n"
+        "Next, in this order:\n"
+        "  1. Set these environment variables where `enrich` runs. Their values are in the store's API account:\n"
+        "       ABC123_ACCESS_TOKEN\n"
+        "       ABC123_CLIENT_SECRET\n"
+        "  2. See what is wrong, and what to do (the webhooks do not exist yet):\n"
+        "       enrich check\n"
+        "  3. See what the rules give for your last orders; this sends nothing:\n"
+        "       enrich preview --last 20\n"
+        "  4. Run receiver and worker, and a proxy with a certificate in front of them:\n"
+        "       enrich up\n"
+        "  5. Register the webhooks, from another shell:\n"
+        "       enrich hooks register --url https://<your host>\n"
     )
 
 
@@ -85,6 +93,39 @@ def test_every_line_that_is_commented_out_is_valid(enrich: Enrich, stores_file: 
     assert (store.name, store.channels, list(store.extra_fields)) == ("Great Buys", frozenset({1}), ["Cost Center"])
     assert store.po_number
     assert store.po_number.required
+
+
+def test_secrets_may_be_files_of_a_folder(enrich: Enrich, folder: Path, stores_file: Path) -> None:
+    (folder / "secrets").mkdir()
+    ran = enrich("init", *FLAGS, "--secrets", f"file:{folder}/secrets/")
+    named = [line.strip() for line in ran.err.splitlines() if "secrets/" in line]
+    assert named == [f"{folder}/secrets/abc123_access_token", f"{folder}/secrets/abc123_client_secret"]
+    for name in named:
+        Path(name).write_text(f"{Path(name).name}\n")
+
+    store = load(stores_file, {}).stores["abc123"].store
+    assert [token.get_secret_value() for token in store.access_tokens] == ["abc123_access_token"]
+    assert [secret.get_secret_value() for secret in store.client_secrets] == ["abc123_client_secret"]
+    assert all(f"#   {name}" in stores_file.read_text() for name in named)
+
+
+def test_secrets_of_docker_say_where_they_are_on_the_machine(enrich: Enrich) -> None:
+    ran = enrich("init", *FLAGS, "--secrets", "file:/run/secrets")
+    assert "with Docker, deploy/secrets/ on this machine" in ran.err
+
+
+def test_a_file_for_the_sandbox_needs_nothing_else(enrich: Enrich, stores_file: Path) -> None:
+    ran = enrich("init", "--sandbox")
+
+    assert (ran.code, ran.out) == (0, "")
+    configuration = load(stores_file, {})
+    configured = configuration.stores["sandbox"]
+    assert configuration.endpoints.is_local
+    assert configuration.endpoints.b2b_api_url == configuration.endpoints.api_url == "http://127.0.0.1:9100"
+    assert configured.rules.evaluate(document_with("PO Number", "A-1")).po_number == "A-1"
+    assert [token.get_secret_value() for token in configured.store.access_tokens] == [SANDBOX_ACCESS_TOKEN]
+    steps = [line.strip() for line in ran.err.splitlines() if line.startswith("       ")]
+    assert [step.split()[0] for step in steps] == ["enrich", "enrich", "enrich", "curl", '\'{"customer_id":', "enrich"]
 
 
 def test_extra_fields_are_written_in_their_order(enrich: Enrich, stores_file: Path) -> None:
@@ -170,13 +211,11 @@ def test_the_file_is_the_one_that_commands_read(enrich: Enrich, folder: Path, mo
     monkeypatch.setenv("ENRICH_CONFIG", "etc.toml")
     ran = enrich("init", *FLAGS)
     assert (folder / "etc.toml").exists()
-    assert "\n  enrich check\n" in ran.err
+    assert " enrich check\n" in ran.err
 
 
 def test_next_steps_name_a_file_in_another_place(enrich: Enrich, folder: Path) -> None:
-    assert (
-        "\n  ENRICH_CONFIG='my stores.toml' enrich check\n" in enrich("init", *FLAGS, "--output", "my stores.toml").err
-    )
+    assert " ENRICH_CONFIG='my stores.toml' enrich check\n" in enrich("init", *FLAGS, "--output", "my stores.toml").err
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["my stores.toml"]
 
 
@@ -261,8 +300,17 @@ def test_a_full_disk_leaves_the_old_file_unchanged(
     [
         (
             ("--store", "ABC/1", *FLAGS[2:]),
-            "stores.toml: [stores.ABC/1]: a store hash has lower-case letters and digits only."
-            " It is what follows /stores/ in the store's API path.",
+            "--store ABC/1: is not a store hash. It is the part after /stores/ in the store's API path: letters and"
+            " digits. The whole path works, too.",
+        ),
+        (
+            (*FLAGS, "--secrets", "/run/secrets"),
+            "--secrets /run/secrets: is neither env nor file:FOLDER. Write file:/run/secrets.",
+        ),
+        (
+            ("--sandbox", "--store", "abc123", "--secrets", "file:x"),
+            "--sandbox: cannot be used with --store, --secrets. The sandbox's store is known. Leave them out, or change"
+            " the file afterwards.",
         ),
         (
             (*FLAGS, "--extra-field", "Cost Center=metafield.a.b"),
@@ -306,6 +354,14 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     enrich: Enrich, stores_file: Path, words: tuple[str, ...], line: str
 ) -> None:
     assert enrich("init", *words) == CommandResult(2, "", f"{line}\n")
+    assert not stores_file.exists()
+
+
+def test_all_mistakes_are_told_at_once(enrich: Enrich, stores_file: Path) -> None:
+    words = ("--store", "a/b", "--po-from", "metafield", "--po-field", "po", "--extra-field", "A")
+    ran = enrich("init", *words)
+    assert ran.code == 2
+    assert [line.partition(":")[0] for line in ran.err.splitlines()] == ["--store a/b", "--po-field", "--extra-field"]
     assert not stores_file.exists()
 
 
@@ -373,6 +429,25 @@ def test_a_person_is_asked_for_what_is_missing(stores_file: Path) -> None:
     store = load(stores_file).stores["abc123"].store
     assert store.po_number
     assert store.po_number.sources == ("metafields.checkout.po",)
+
+
+@pytest.mark.integration
+def test_a_wrong_answer_is_told_and_asked_for_again_at_once(stores_file: Path) -> None:
+    path = "https://api.bigcommerce.com/stores/ABC123/v3/"
+    code, _, shown = answered(f"www.great/buys\n{path}\n4\npo_number\ncheckout.po_number\n")
+
+    assert code == 0
+    # What was typed ahead is echoed first, so only the order of what the command wrote counts.
+    told = re.findall(r"Store hash|Name of the field|is not a store hash|is not the namespace and key", shown)
+    assert told == [
+        "Store hash",
+        "is not a store hash",
+        "Store hash",
+        "Name of the field",
+        "is not the namespace and key",
+        "Name of the field",
+    ]
+    assert list(load(stores_file).stores) == ["abc123"]
 
 
 @pytest.mark.integration
