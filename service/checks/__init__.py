@@ -1,5 +1,6 @@
 """The checks of ``enrich check``: first the stores file alone, then each store live. They change nothing."""
 
+from service.checks.access.public_address import check_public_address
 from service.checks.access.refused_webhooks import last_hour as webhooks_of_last_hour
 from service.checks.access.refused_webhooks import unknown_findings as unknown_webhook_findings
 from service.checks.environment.clocks import check_clock, check_redis_clock
@@ -17,6 +18,7 @@ __all__ = [
     "check_clock",
     "check_file",
     "check_processes",
+    "check_public_address",
     "check_redis",
     "check_redis_clock",
     "check_stores",

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from service.bigcommerce import Account, Priority, QuotaWaitingApi, Transport
 from service.bigcommerce.models import ExtraFieldConfig
+from service.checks.access.public_address import Ask
 from service.checks.access.quotas import check_quotas
 from service.checks.access.refused_webhooks import last_hour, refused_findings
 from service.checks.access.token_access import is_refused_token, merge_tokens, try_token
@@ -43,11 +44,13 @@ async def check_stores(
     *,
     known: Sequence[ConfiguredStore] = (),
     on_progress: Callable[[int], None] = lambda _: None,
+    ask_address: Ask | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[list[Finding]]:
     """The findings of each store, in their order. ``on_progress`` is called with how many are done.
 
     ``known`` are all stores of the file: a token that is refused may be another one's.
+    ``ask_address`` asks the public address of the receiver.
     """
     slots = asyncio.Semaphore(MAX_CONCURRENT_STORES)
     webhooks = await last_hour(redis, clock)
@@ -57,7 +60,9 @@ async def check_stores(
         nonlocal done
         async with slots:
             counts = webhooks.get(configured.store.hash, {})
-            findings = await check_store(transport, configured, endpoints, redis, now=clock(), webhooks=counts)
+            findings = await check_store(
+                transport, configured, endpoints, redis, now=clock(), webhooks=counts, ask_address=ask_address
+            )
             of_file = [each.store for each in known or stores]
             findings = [
                 await explain_refusal(transport, configured.store, of_file, finding)
@@ -82,6 +87,7 @@ async def check_store(
     *,
     now: float,
     webhooks: Mapping[str, int] = MappingProxyType({}),
+    ask_address: Ask | None = None,
 ) -> list[Finding]:
     """Check one store's table of the stores file against BigCommerce.
 
@@ -105,7 +111,9 @@ async def check_store(
         findings += check_fields(store.hash, rules, main.configs, earlier)
     if main.is_accepted:
         is_received = bool(webhooks.get(ACCEPTED))
-        findings += await check_webhooks(main.api.core, configured, endpoints, destination, is_received=is_received)
+        findings += await check_webhooks(
+            main.api.core, configured, endpoints, destination, is_received=is_received, ask_address=ask_address
+        )
         findings += await check_last_orders(main.api, configured, await _rules_without_values(redis, store.hash))
     findings += refused_findings(store.hash, webhooks)
     findings += await check_flow(redis, store.hash)

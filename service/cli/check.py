@@ -18,6 +18,7 @@ from service.checks import (
     check_clock,
     check_file,
     check_processes,
+    check_public_address,
     check_redis,
     check_redis_clock,
     check_stores,
@@ -77,8 +78,8 @@ def check(
 
     Checks the stores file first (ENRICH_CONFIG, default stores.toml) and shows all its problems at once. Then checks
     each store at BigCommerce: access tokens and their scopes, extra fields against the rules, the rules on the last 20
-    orders, webhooks, and the API quota that is left. Then checks this machine's clock, Redis (that of REDIS_URL, or of
-    a running `enrich up`), and whether workers and receivers run.
+    orders, webhooks and the public address that they go to, and the API quota that is left. Then checks this machine's
+    clock, Redis (that of REDIS_URL, or of a running `enrich up`), and whether workers and receivers run.
 
     Changes nothing: keys that are written to test Redis are deleted. Each finding is one line. "error": orders cannot
     be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses ten
@@ -135,7 +136,13 @@ async def _check_live(
         with _progress(len(stores)) as report_done:
             endpoints = session.configuration.endpoints
             live = await check_stores(
-                session.transport, stores, endpoints, session.redis, known=known, on_progress=report_done
+                session.transport,
+                stores,
+                endpoints,
+                session.redis,
+                known=known,
+                on_progress=report_done,
+                ask_address=check_public_address,
             )
         clock = session.transport.upstream_clock
         if session.redis:

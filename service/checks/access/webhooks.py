@@ -11,6 +11,7 @@ from service.bigcommerce.clients.hooks import (
     read_hooks,
     redact_url,
 )
+from service.checks.access.public_address import Ask
 from service.checks.access.upstream_errors import missing_scope_finding, upstream_error_finding
 from service.checks.findings import Finding, Level
 from service.configuration import ConfiguredStore
@@ -45,10 +46,12 @@ async def check_webhooks(
     destination: str | None,
     *,
     is_received: bool = False,
+    ask_address: Ask | None = None,
 ) -> list[Finding]:
     """Check the webhooks. ``destination`` is the known destination of ours, None when it is unknown.
 
-    ``is_received``: webhooks of the store arrived lately, so the address is right whatever its path is.
+    ``is_received``: webhooks of the store arrived lately, so the address is right whatever its path is. ``ask_address``
+    asks the destination that some webhook goes to.
     """
     store = configured.store
     try:
@@ -61,7 +64,10 @@ async def check_webhooks(
     destination = destination or first_destination(hooks, configured)
     if destination and not is_receiver(destination) and not is_received:
         return [_wrong_path(store.hash, destination), *_reached_elsewhere(store.hash, hooks, blocked)]
-    return webhook_findings(configured, hooks, destination, blocked)
+    findings = webhook_findings(configured, hooks, destination, blocked)
+    if ask_address and destination and any(hook.destination == destination for hook in hooks):
+        findings.append(await ask_address(store.hash, destination))
+    return findings
 
 
 def webhook_findings(
