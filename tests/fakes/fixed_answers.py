@@ -1,6 +1,7 @@
 """An HTTP server that gives one answer to everything."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,11 @@ async def fixed_answers(answer: str, tls: ssl.SSLContext | None = None) -> Async
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            asked.append((await reader.readuntil(b"\r\n\r\n")).decode().splitlines()[0])
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            asked.append(head.splitlines()[0])
+            # What is left unread when a connection is closed may reset it before the answer is read.
+            if length := re.search(r"(?i)^content-length: (\d+)", head, re.MULTILINE):
+                await reader.readexactly(int(length[1]))
             writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
             await writer.drain()
         finally:
