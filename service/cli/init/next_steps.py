@@ -28,7 +28,7 @@ def next_steps(new: NewStore, path: Path | None) -> str:
 def _sandbox_steps(url: str, enrich: str) -> list[list[str]]:
     return [
         ["Run the sandbox, unless it runs already:", "enrich sandbox > sandbox.log &"],
-        ["Run receiver and worker, until up.log has the line receiver_started:", f"{enrich} up > up.log &"],
+        ["Run receiver and worker, and wait until up.log has the line receiver_started:", f"{enrich} up > up.log &"],
         ["Register the webhooks:", f"{enrich} hooks register --url http://127.0.0.1:8000"],
         [
             "Place an order; the answer has its ID:",
