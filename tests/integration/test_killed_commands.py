@@ -190,6 +190,7 @@ def test_up_takes_over_at_once_from_a_killed_one(tmp_path: Path) -> None:
             assert is_ready()
 
 
+@pytest.mark.chaos
 def test_a_demo_ends_with_its_terminal_and_leaves_nothing(tmp_path: Path) -> None:
     with running_demo(tmp_path) as running:
         started = below(running.process.pid)
