@@ -75,7 +75,8 @@ class Walk:
 
     def up(self) -> Any:
         return self.running(
-            *("up", "--port", str(self.receiver_port)), ready=f"http://127.0.0.1:{self.receiver_port}/readyz"
+            *("up", "--port", str(self.receiver_port), "--console-port", "0"),
+            ready=f"http://127.0.0.1:{self.receiver_port}/readyz",
         )
 
     def enriched_order(self, po: str) -> dict[str, Any]:

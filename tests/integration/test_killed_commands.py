@@ -129,7 +129,10 @@ def running_up(folder: Path) -> Iterator[tuple[Running, Callable[[], bool]]]:
     """``enrich up``, and whether it is ready with its worker."""
     with free_port() as listener:
         port = listener.getsockname()[1]
-    with on_terminal(folder, "up", "--port", str(port)) as running, httpx.Client(trust_env=False) as http:
+    with (
+        on_terminal(folder, "up", "--port", str(port), "--console-port", "0") as running,
+        httpx.Client(trust_env=False) as http,
+    ):
 
         def is_ready() -> bool:
             running.read()

@@ -73,7 +73,7 @@ def test_help_tells_values_in_words_not_in_types(enrich: Enrich, path: tuple[str
 
 
 def test_help_tells_limits_in_words(enrich: Enrich) -> None:
-    assert "--port NUMBER  The port to listen on.  [default: 8000; 1 to 65535]" in enrich("up", "--help").out
+    assert "--port NUMBER The port to listen on. [default: 8000; 1 to 65535]" in flat(enrich("web", "--help").out)
 
 
 @pytest.mark.parametrize("group", [(), ("hooks",), ("orders",)])
