@@ -54,11 +54,10 @@ def show_order(
 
     With --wait, exit code 1 if the order was not finished in time: it is shown as it is then.
 
-    Examples:
-
     \b
-        enrich orders show 250 --store abc123
-        enrich orders show 250 --as-buyer
+    Example: enrich orders show 250 --store abc123
+             enrich orders show 250 --as-buyer
+             enrich orders show 250 --wait
     """
     entry, known, sight = asyncio.run(_show(store, order_id, as_buyer=as_buyer, wait_s=timeout if wait else None))
     if as_json:
