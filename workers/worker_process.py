@@ -12,8 +12,9 @@ from typing import cast
 import structlog
 from arq.typing import WorkerCoroutine
 from arq.worker import func
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
+from service import audit
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
@@ -119,6 +120,7 @@ async def work(
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
         loops.start("periodic", lambda: _ensure_periodic_jobs(resources))
         loops.start("redis requirements", lambda: _check_redis(resources), may_end=True)
+        loops.start("actions", lambda: _log_actions(resources), may_end=True)
         loops.start("clock", lambda: keep_time(resources))
         loops.start(
             "stores",
@@ -242,6 +244,20 @@ async def _send_heartbeats(
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="heartbeat")
         turned()
+        await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+
+async def _log_actions(resources: Resources) -> None:
+    """Log what people have done with commands, until cancelled. An outage of Redis does not end it."""
+    while True:
+        try:
+            await audit.log_recorded(resources.redis)
+        except TRANSIENT_ERRORS:
+            pass
+        except NoPermissionError:
+            return  # ``_check_redis`` has logged which right is missing
+        except Exception:
+            log.exception(Event.INTERNAL_ERROR, place="actions")
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 

@@ -8,6 +8,7 @@ from service.checks.access.token_owner import shared_token_findings
 from service.checks.access.written_secrets import check_written_secrets
 from service.checks.findings import Finding, Level, counted
 from service.checks.rules.written_rules import check_written_rules
+from service.checks.writes import writes_off_findings
 from service.configuration import Configuration, load_configuration
 from service.errors import ConfigError
 from service.stores import Endpoints
@@ -31,6 +32,7 @@ def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Con
         *shared_token_findings(configured.store for configured in stores),
         *(finding for configured in stores for finding in check_written_rules(configured)),
         *map(_literal_secret_warning, configuration.literal_secrets),
+        *(finding for configured in stores for finding in writes_off_findings(configured.store)),
     ]
 
 

@@ -208,6 +208,8 @@ class Store(Table):
     late_values_s: Annotated[Seconds, Field(alias="late_values", le=7.0)] = 6.0
     follow_s: Annotated[Seconds, AfterValidator(_follow), Field(alias="follow")] = 86_400.0
     """For how long after an order was placed its later changes are carried to its record; 0: never."""
+    writes: Literal["on", "off"] = "on"
+    """Whether anything is written on the store's B2B Edition records; "off": orders are read and shown only."""
     extra_fields: Mapping[FieldKey, Rule] = {}
     po_number: Rule | None = Field(default=None, validate_default=True)
 

@@ -14,6 +14,7 @@ from service.hooks import HookProblem, ProblemKind, save_hook_state
 from service.orders.state.job_kinds import WINDOW
 from service.orders.state.keys import polling_key
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.per_store.pauses import Pauses
 from service.orders.state.per_store.rule_values import RuleValues
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
@@ -145,3 +146,14 @@ async def test_memory_is_left_out_and_asked_for_once_where_info_is_forbidden(tmp
         (refusal,) = admin.acl_log()
     assert int(refusal["count"]) == 1
     assert b"redis_memory_bytes{" not in metrics_text(state)
+
+
+async def test_a_paused_store_and_its_held_orders_are_shown(redis: ArqRedis) -> None:
+    await Pauses(redis).begin("abc123", "ana")
+    await Transitions(redis, clock=lambda: NOW).hold(Entry("abc123", 7), writes_off=False)
+    state = await read(redis, "abc123", "other")
+
+    assert [(at.is_paused, at.held) for at in state.stores.values()] == [(True, 1), (False, 0)]
+    text = metrics_text(state).decode()
+    assert 'enrich_paused{store="abc123"} 1.0' in text
+    assert 'enrich_held_orders{store="abc123"} 1.0' in text

@@ -148,6 +148,16 @@ def parked_key(store: str) -> str:
     return f"enrich:parked:{store}"
 
 
+def paused_key(store: str) -> str:
+    """Exists while writing for the store is paused: JSON, since when and by whom."""
+    return f"enrich:paused:{store}"
+
+
+def held_key(store: str) -> str:
+    """The store's orders that are held because nothing is written for it, by since when (ms): a sorted set."""
+    return f"enrich:held:{store}"
+
+
 def breaker_key(store: str) -> str:
     """Exists while the store's credentials are refused."""
     return f"enrich:breaker:{store}"

@@ -58,6 +58,7 @@ async def enqueue(redis: ArqRedis) -> object:
         webhook_pace="webhook pace",
         awaiting_status="awaiting status",
         awaiting_value="awaiting value",
+        held="held",
         now_ms=1,
         reported_ms=1,
         received_ago_ms=0,
