@@ -150,13 +150,13 @@ class OrderValues:
         if resolved.failure:
             return None  # its field settings have changed
         values = resolved.values
-        same = {name for name, text in values.extra_fields.items() if entry.fields.get(name) == text}
-        same |= {PO_NUMBER} if values.po_number == entry.po_number else set()
+        new = {name for name, text in values.extra_fields.items() if entry.fields.get(name) != text}
+        new |= {PO_NUMBER} if values.po_number != entry.po_number else set()
         return {
             "po_number": values.po_number,
             "fields": dict(values.extra_fields),
             "dropped": resolved.dropped,
-            "put_back": [name for name in entry.put_back if name in same],
+            "put_back": [name for name in entry.put_back if name not in new],
         }
 
     async def _rules_of(self, entry: Entry) -> RuleSet | None:

@@ -41,7 +41,7 @@ async def test_values_of_a_finished_order_are_updated_and_verified_with_who_set_
         entry = await settle(job_stack)
 
     assert outcome.result is SetResult.QUEUED
-    assert (entry.status, entry.verified, entry.source) == (Status.UPDATED, True, "by_hand")
+    assert (entry.status, entry.verified, entry.source) == (Status.CREATED, True, "by_hand")
     assert on_record(job_stack) == ("4711-D", {"F": "fv"})
     assert entry.by_hand is not None
     assert {name: value.who for name, value in entry.by_hand.values.items()} == {"po_number": "ana"}
@@ -155,7 +155,7 @@ async def test_retry_keeps_the_value_by_hand_and_clear_lets_the_rules_decide(job
     entry = await settle(job_stack)
 
     assert on_record(job_stack) == ("PO1", {"F": "fv"})
-    assert (entry.status, entry.verified, entry.values_by_hand) == (Status.UPDATED, True, {})
+    assert (entry.status, entry.verified, entry.values_by_hand) == (Status.CREATED, True, {})
 
 
 async def test_an_order_that_cannot_have_values_ends_as_before(job_stack: JobStack) -> None:
