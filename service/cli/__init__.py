@@ -28,8 +28,8 @@ class Commands(TyperGroup):
             ("sandbox", "Run a local stand-in for BigCommerce.", "sandbox:sandbox"),
             ("preview", "Show what would be sent for a real order, and why.", "preview.command:show_preview"),
             ("hooks", "Show, register, repair and remove the stores' webhooks.", "hooks.commands:app"),
-            ("orders", "Show what happened to each order, retry orders, and set values by hand.", "orders:app"),
-            ("stores", "Show the stores, pause and resume them.", "stores.commands:app"),
+            ("orders", "Show what happened to each order, and retry orders.", "orders:app"),
+            ("stores", "Show the stores, and stop or resume writing.", "stores.commands:app"),
             ("redis", "The Redis that `enrich up` brings: repair its data.", "embedded_redis:app"),
         ):
             self.add_command(LazyCommand(name, summary, f"service.cli.{target}"))

@@ -11,7 +11,9 @@ from service.cli.orders.show_command import show_order
 
 __all__ = ["COLOURS", "app"]
 
-HELP = """Show what happened to each order, retry orders, and set values by hand.
+HELP = """Show what happened to each order, and retry orders.
+
+`enrich orders set` sets values by hand for one order.
 
 Orders are kept for 30 days after they are finished, failed orders for 90 days. deploy/docs/commands.md explains the
 outcomes.

@@ -23,7 +23,7 @@ from service.orders.state.worklists.held_orders import HeldOrders
 from service.redis.client import connect
 from service.settings import Settings
 
-HELP = """Show the stores, and stop and resume writing for one.
+HELP = """Show the stores, and stop or resume writing.
 
 Example: enrich stores pause abc123
 """
