@@ -48,11 +48,9 @@ def show_order(
     and points out what differs from the record. It uses a token of the buyer and only reads. It costs up to eight calls
     of B2B Edition's quota, at the lowest priority. Exit code 1 when what the buyer sees could not be read.
 
-    Examples:
-
     \b
-        enrich orders show 250 --store abc123
-        enrich orders show 250 --as-buyer
+    Example: enrich orders show 250 --store abc123
+             enrich orders show 250 --as-buyer
     """
     entry, known, actions, sight = asyncio.run(_show(store, order_id, as_buyer=as_buyer))
     if as_json:
