@@ -13,7 +13,7 @@ from service.redis.client import connect
 STORES = """
 [stores.abc123]
 access_token = "env:TOKEN"
-client_secret = "env:TOKEN"
+client_secret = "env:SECRET"
 po_number = "order.customer_message"
 writes = "{writes}"
 """
@@ -22,7 +22,7 @@ writes = "{writes}"
 def subjects(folder: Path, writes: str) -> list[tuple[Level, str]]:
     path = folder / "stores.toml"
     path.write_text(STORES.format(writes=writes))
-    return [(finding.level, finding.subject) for finding in check_file(path, {"TOKEN": "t"})[1]]
+    return [(finding.level, finding.subject) for finding in check_file(path, {"TOKEN": "t", "SECRET": "s"})[1]]
 
 
 def test_writes_off_in_the_file_is_a_warning_also_offline(tmp_path: Path) -> None:
