@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -78,18 +78,20 @@ def create_app(
     open_queue: OpenQueue,
     *,
     background_task: BackgroundTask | None = None,
+    stand_by: BackgroundTask | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The receiver's application for these stores. ``open_queue`` is entered at its start and left at its stop.
 
-    ``background_task`` runs in between, to keep ``stores`` up to date. Redis may be unavailable at the start: until
+    ``background_task`` runs in between, to keep ``stores`` up to date, and ``stand_by``, which tells people when no
+    worker is alive. Redis may be unavailable at the start: until
     it answers, webhooks get 503 and ``/readyz`` reports it.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
-        async with _running(background_task), open_queue() as queue:
+        async with _running({"stores": background_task, "alerts": stand_by}), open_queue() as queue:
             yield {"receiver": Receiver(stores, queue, metrics, clock), "queue": queue, "metrics": metrics}
 
     app = Starlette(
@@ -108,12 +110,13 @@ def create_app(
 
 
 @asynccontextmanager
-async def _running(background_task: BackgroundTask | None) -> AsyncIterator[None]:
-    """Keep this loop running meanwhile. If it fails again and again, stop the process in order and exit 1."""
+async def _running(background_tasks: Mapping[str, BackgroundTask | None]) -> AsyncIterator[None]:
+    """Keep these loops running meanwhile. If one fails again and again, stop the process in order and exit 1."""
     stop = asyncio.Event()
     loops = Loops(stop)
-    if background_task is not None:
-        loops.start("stores", background_task)
+    for name, background_task in background_tasks.items():
+        if background_task is not None:
+            loops.start(name, background_task)
     terminating = asyncio.create_task(_terminate(stop))
     try:
         yield
