@@ -94,7 +94,7 @@ def _choose(wanted: str | None, channels: Sequence[Channel]) -> Sequence[Channel
 
 async def _send_all(channels: Sequence[Channel], message: Message) -> list[TestResult]:
     console = Console(stderr=True)
-    async with httpx.AsyncClient(transport=http_client()) as http:
+    async with httpx.AsyncClient(transport=http_client(), trust_env=False) as http:
         sending = asyncio.gather(*(_send(channel, message, http) for channel in channels))
         if not console.is_terminal:
             return await sending

@@ -151,7 +151,7 @@ DEFINITIONS: Mapping[AlertKind, Definition] = {
         "Orders do not wait for late values any more",
         "Orders wait for late values again",
         "Run enrich check: it names the rules. If the values do come, they come too late for the window.",
-        "orders-waiting-for-a-value",
+        "late-values-that-do-not-come",
         "store",
         "warning",
         0,

@@ -142,7 +142,7 @@ class Notifier:
         by_channel: dict[str, list[Queued]] = {}
         for queued in queue:
             by_channel.setdefault(queued.channel, []).append(queued)
-        async with httpx.AsyncClient(transport=self._transport()) as http:
+        async with httpx.AsyncClient(transport=self._transport(), trust_env=False) as http:
             results = await asyncio.gather(
                 *(self._deliver_to(channels.get(name), name, waiting, http) for name, waiting in by_channel.items()),
                 return_exceptions=True,

@@ -16,7 +16,7 @@ async def test_it_stands_back_while_a_worker_is_alive(
     stack: NotifyStack, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_worker = DEFINITIONS[AlertKind.NO_WORKER]
-    monkeypatch.setitem(DEFINITIONS, AlertKind.NO_WORKER, replace(no_worker, for_s=0.0))  # type: ignore[arg-type]
+    monkeypatch.setitem(DEFINITIONS, AlertKind.NO_WORKER, replace(no_worker, for_s=0.0))
     polls = asyncio.Semaphore(0)
 
     def configuration() -> object:
