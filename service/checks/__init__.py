@@ -3,6 +3,7 @@
 from service.checks.clock_skew import check_redis_clock
 from service.checks.environment import check_clock, check_redis
 from service.checks.findings import Finding, Level, counted
+from service.checks.notifications import check_notifications
 from service.checks.stores import check_stores
 from service.checks.stores_file import check_file
 
@@ -11,6 +12,7 @@ __all__ = [
     "Level",
     "check_clock",
     "check_file",
+    "check_notifications",
     "check_redis",
     "check_redis_clock",
     "check_stores",

@@ -16,6 +16,7 @@ from service.checks import (
     Level,
     check_clock,
     check_file,
+    check_notifications,
     check_redis,
     check_redis_clock,
     check_stores,
@@ -120,6 +121,7 @@ async def _check_live(stores: Sequence[ConfiguredStore]) -> tuple[list[list[Find
         clock = session.transport.upstream_clock
         if session.redis:
             machine += await check_redis_clock(session.redis, clock.skew if clock.is_known else None)
+            machine += await check_notifications(session.redis) if session.configuration.notify else []
         return live, [check_clock(clock.skew), *machine] if clock.is_known else machine
 
 

@@ -136,7 +136,7 @@ class Notifier:
     async def deliver_once(self) -> None:
         """Deliver what waits and is due: the messages of one channel one after another, the channels side by side."""
         notify = self._configuration().notify
-        if notify is None or not (queue := await self._persistence.queue()):
+        if notify is None or not (queue := await self._persistence.queue(remove_unreadable=True)):
             return
         channels = {channel.name: channel for channel in channels_of(notify)}
         by_channel: dict[str, list[Queued]] = {}
@@ -184,14 +184,15 @@ class Notifier:
             if now - queued.message.at > GIVE_UP_AFTER_S:
                 await self._give_up(queued, str(error))
                 return True
-            await self._postpone(channel, queued, error, Pause(attempts, now + _pause_s(attempts, error), to), now)
+            pause = Pause(attempts, now + _pause_s(attempts, error), to, str(error))
+            await self._postpone(channel, queued, pause, now)
             return False
         await self._persistence.remove(queued)
         self._count(channel.kind, "sent")
         log.info(Event.NOTIFICATION_SENT, alert=queued.message.alert, channel=channel.name, attempts=attempts)
         return True
 
-    async def _postpone(self, channel: Channel, queued: Queued, error: NotDelivered, pause: Pause, now: float) -> None:
+    async def _postpone(self, channel: Channel, queued: Queued, pause: Pause, now: float) -> None:
         await self._persistence.set_pause(channel.name, pause)
         self._count(channel.kind, "failed")
         # A lasting error is logged once.
@@ -200,7 +201,7 @@ class Notifier:
             Event.NOTIFICATION_POSTPONED,
             alert=queued.message.alert,
             channel=channel.name,
-            trouble=str(error),
+            trouble=pause.trouble,
             retry_in_ms=round((pause.due_at - now) * 1000),
         )
 

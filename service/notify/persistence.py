@@ -49,12 +49,14 @@ class Queued(BaseModel):
 class Pause:
     """Why the next message of a channel waits: so many attempts failed, and the next is due then (Redis's time).
 
-    ``destination`` is a digest of where they went: a message to another destination is due at once.
+    ``destination`` is a digest of where they went: a message to another destination is due at once. ``trouble`` is why
+    the last one failed.
     """
 
     attempts: int
     due_at: float
     destination: str
+    trouble: str
 
 
 class Persistence:
@@ -109,11 +111,11 @@ class Persistence:
         )
         return _queued([raw.encode() for raw in dropped]) if done else None
 
-    async def queue(self) -> list[Queued]:
-        """All messages that wait, the oldest first. What this version cannot read is removed."""
+    async def queue(self, *, remove_unreadable: bool = False) -> list[Queued]:
+        """All messages that wait, the oldest first, but for those that this version cannot read."""
         raw = await self._redis.zrange(notify_queue_key(), 0, -1)
         queued = _queued(raw)
-        if len(queued) < len(raw):
+        if remove_unreadable and len(queued) < len(raw):
             await self._redis.zrem(notify_queue_key(), *(set(raw) - {one.raw for one in queued}))
         return queued
 
@@ -135,7 +137,7 @@ class Persistence:
 
     async def set_pause(self, channel: str, pause: Pause) -> None:
         """Let the channel's messages wait."""
-        value = json.dumps([pause.attempts, pause.due_at, pause.destination])
+        value = json.dumps([pause.attempts, pause.due_at, pause.destination, pause.trouble])
         await self._redis.hset(_PAUSES, channel, value)  # type: ignore[misc]
 
     async def hold_lease(self, name: str, owner: str, *, ttl_s: float) -> bool:
