@@ -23,7 +23,7 @@ from service.notify.channels import channels_of
 from service.notify.channels.channel import SEND_TIMEOUT_S, Channel, NotDelivered
 from service.notify.messages import Changed, messages_for
 from service.notify.persistence import AlertName, Alerts, Pause, Persistence, Queued, digest
-from service.notify.readings import ReadingsReader
+from service.notify.readings import MAX_FAILED_READ, ReadingsReader
 from service.orders.state.clocks import Clock, redis_time
 from service.redis.client import TRANSIENT_ERRORS
 from service.stores import Notify
@@ -131,7 +131,9 @@ class Notifier:
             return changed
         reasons = await self._reader.failure_reasons(changed.store)
         named = ", ".join(f"{reason[:80]} ({number})" for reason, number in reasons[:3])
-        return replace(changed, summary=f"{changed.summary} Reasons: {named}.") if named else changed
+        read = sum(number for _, number in reasons)
+        of = f"Reasons of the newest {read}" if read == MAX_FAILED_READ else "Reasons"
+        return replace(changed, summary=f"{changed.summary} {of}: {named}.") if named else changed
 
     async def deliver_once(self) -> None:
         """Deliver what waits and is due: the messages of one channel one after another, the channels side by side."""

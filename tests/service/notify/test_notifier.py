@@ -95,6 +95,32 @@ async def test_a_worker_whose_lease_has_ended_cannot_tell_it_a_second_time(stack
     assert len(await persistence.queue()) == 1
 
 
+async def test_a_worker_that_read_the_queue_before_another_delivered_does_not_send_it_again(
+    stack: NotifyStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await stack.begin_alert(), stack.notifier()
+    hold_lease = second._persistence.hold_lease
+
+    async def late(name: str, owner: str, *, ttl_s: float) -> bool:
+        await first.deliver_once()
+        return await hold_lease(name, owner, ttl_s=ttl_s)
+
+    monkeypatch.setattr(second._persistence, "hold_lease", late)
+    await second.deliver_once()
+    assert stack.headlines == [BEGAN]
+
+
+async def test_of_many_failures_the_newest_say_why(stack: NotifyStack) -> None:
+    worker = stack.notifier()
+    for order_id in range(60):
+        await stack.fail(order_id)
+    await worker.watch_once()
+    await stack.pass_time(FAILED_FOR_S, worker, step=100)
+    await worker.deliver_once()
+    text = stack.receiver.requests[0].json["blocks"][1]["text"]["text"]
+    assert text.startswith("abc123: 60 failed orders wait. Reasons of the newest 50: po_number (50).")
+
+
 async def test_a_worker_that_dies_before_it_sends_leaves_the_message_to_another(stack: NotifyStack) -> None:
     await stack.begin_alert()
     await stack.notifier().deliver_once()
