@@ -61,8 +61,8 @@ class HttpReceiver:
                 lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in more.items()), "", ""]
                 writer.write("\r\n".join(lines).encode() + text.encode())
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # cancelled at the end of the test
         finally:
             writer.close()
 

@@ -21,6 +21,9 @@ po_number = "order.customer_message"
 {keys}
 """
 
+BEGAN = "WARNING: Failed orders wait for a person: abc123"
+ENDED = "OVER: No failed orders wait any more: abc123"
+
 FAILED_FOR_S = 300.0
 """For so long an order must have failed."""
 

@@ -44,8 +44,8 @@ class SmtpServer:
         session = _Session(self, reader, writer)
         try:
             await session.run()
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
+            pass  # cancelled at the end of the test
         finally:
             writer.close()
 
