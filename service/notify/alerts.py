@@ -161,7 +161,7 @@ DEFINITIONS: Mapping[AlertKind, Definition] = {
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """A store's orders of the last minutes: how many were written, and how many of them without a Create in time."""
+    """A store's orders of the last minutes: how many count in its share, and how many of them missed their window."""
 
     written: int = 0
     missed: int = 0
@@ -237,7 +237,7 @@ def _of_store(store: str, state: StoreState, readings: Readings) -> Iterator[Obs
         AlertKind.ORDERS_MISS_THE_WINDOW,
         store,
         None if recent is None else _misses(recent),
-        f"{recent.missed} of the last {recent.written} orders were written without a create in time." if recent else "",
+        f"{recent.missed} of the last {recent.written} orders were not created inside their window." if recent else "",
     )
     spent = sorted(
         _API_NAMES.get(api, api.value) for api, quota in state.quota.items() if quota.left < QUOTA_SHARE * quota.limit

@@ -8,7 +8,6 @@ from redis.asyncio import Redis
 from service.configuration import Configuration, ConfiguredStore
 from service.gauges import Gauges
 from service.notify.alerts import Readings, Recent
-from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.keys import breaker_key, entry_key, index_key
 from service.orders.state.ledger import Ledger
@@ -24,9 +23,8 @@ MAX_RECENT_OF_ALL = 5000
 
 MAX_FAILED_READ = 50
 
-_FIELDS = ("status", "source", "create_age", "window_opened_at")
-# How a new order comes in. What is retried, backfilled or changed later says nothing about the window.
-_NEW = frozenset({"webhook", "reconcile"})
+# What ``Entry.made_window`` depends on.
+_FIELDS = ("status", "source", "create_age", "window_opened_at", "waited", "awaits_record")
 
 
 class ReadingsReader:
@@ -46,8 +44,7 @@ class ReadingsReader:
             await self._gauges.read(stores),
             await self._locked_out(stores),
             {one.store.hash: await self._late_values_stopped(one) for one in configured},
-            # A store that merges lets the platform create its records: none is in the window, on purpose.
-            await self._recent([one.store.hash for one in configured if one.store.strategy == "create"], now),
+            await self._recent(stores, now),
         )
 
     async def failure_reasons(self, store: str) -> list[tuple[str, int]]:
@@ -85,18 +82,10 @@ class ReadingsReader:
             for order_id in ids:
                 pipe.hmget(entry_key(store, int(order_id)), list(_FIELDS))
             found = await pipe.execute()
-        written = [entry for entry in (_partial(store, values) for values in found) if _counts(entry)]
-        return Recent(len(written), sum(not _was_in_time(entry) for entry in written))
+        counted = [entry.made_window for entry in (_partial(store, values) for values in found)]
+        return Recent(counted.count(True) + counted.count(False), counted.count(False))
 
 
 def _partial(store: str, values: Sequence[bytes | None]) -> Entry:
     known = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value is not None}
     return Entry.from_hash(store, 0, known)
-
-
-def _counts(entry: Entry) -> bool:
-    return entry.status.is_written and entry.window_opened_at is None and entry.source in _NEW
-
-
-def _was_in_time(entry: Entry) -> bool:
-    return entry.create_age is not None and entry.create_age < WINDOW_LENGTH_S

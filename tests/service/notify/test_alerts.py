@@ -93,7 +93,7 @@ def test_refused_credentials_are_told_even_if_no_order_waits_for_them() -> None:
 def test_some_orders_may_miss_their_window(written: int, missed: int, holds: bool) -> None:
     found = by_kind(readings(recent={"abc123": Recent(written, missed)}))[AlertKind.ORDERS_MISS_THE_WINDOW]
     assert found.holds is holds
-    assert found.summary == f"{missed} of the last {written} orders were written without a create in time."
+    assert found.summary == f"{missed} of the last {written} orders were not created inside their window."
 
 
 def test_late_values_that_stopped_are_an_alert() -> None:
