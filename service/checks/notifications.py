@@ -23,7 +23,7 @@ async def check_notifications(redis: Redis) -> list[Finding]:
             None,
             f"[notify] {channel}",
             f"{counted(waiting[channel], 'message')} could not be delivered yet: {pause.trouble.removesuffix('.')}.",
-            "They are sent again. `enrich notify test` tries the channel now.",
+            "The workers try again. `enrich notify test` tries the channel now.",
         )
         for channel, pause in pauses.items()
         if pause is not None

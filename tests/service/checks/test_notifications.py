@@ -29,7 +29,7 @@ async def test_a_channel_that_takes_no_messages_is_a_warning(redis: ArqRedis) ->
             None,
             "[notify] slack",
             "2 messages could not be delivered yet: 404 no_service.",
-            "They are sent again. `enrich notify test` tries the channel now.",
+            "The workers try again. `enrich notify test` tries the channel now.",
         )
     ]
 
