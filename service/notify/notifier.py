@@ -68,9 +68,12 @@ class Notifier:
 
     async def watch(self) -> None:
         """Look at the alerts again and again."""
-        while True:
-            await _guarded(self.watch_once)
-            await asyncio.sleep(self._timing.watch_s)
+        try:
+            while True:
+                await _guarded(self.watch_once)
+                await asyncio.sleep(self._timing.watch_s)
+        finally:
+            await self.stop()
 
     async def deliver(self) -> None:
         """Deliver messages as they come."""
@@ -85,6 +88,10 @@ class Notifier:
         """Look at the alerts once, and deliver what is due."""
         await _guarded(self.watch_once)
         await _guarded(self.deliver_once)
+
+    async def stop(self) -> None:
+        """Let another worker watch at once."""
+        await _guarded(self._watcher.stop)
 
     async def watch_once(self) -> bool:
         """Look at the alerts once, and queue messages about what began or ended; False if another worker does it."""

@@ -31,6 +31,9 @@ async def stand_by(
                 if not await Heartbeats(redis).running():
                     notifier = notifier or _notifier(redis, configuration)
                     await notifier.run_once()
+                elif notifier is not None:
+                    await notifier.stop()
+                    notifier = None
 
 
 def _notifier(redis: Redis, configuration: Callable[[], Configuration]) -> "Notifier":

@@ -59,6 +59,10 @@ class Watcher:
             self._drop(queued, "too many messages wait")
         return len(messages)
 
+    async def stop(self) -> None:
+        """Let another worker watch at once."""
+        await self._persistence.release_lease("watch", self._owner)
+
     async def _with_reasons(self, changed: Changed) -> Changed:
         if changed.kind is not AlertKind.FAILED_ORDERS_WAIT or changed.change is Change.ENDED or changed.store is None:
             return changed

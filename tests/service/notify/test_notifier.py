@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from service.notify.notifier import Timing
 from service.notify.persistence import Persistence
 from service.orders.state.keys import notify_queue_key
+from service.process.task_cancellation import cancel_and_wait
 from tests.fakes.notify.messages import NASTY, a_message
 from tests.fakes.notify.notify_stack import BEGAN, ENDED, FAILED_FOR_S, NotifyStack, configuration
 
@@ -76,6 +77,17 @@ async def test_several_workers_send_it_once(stack: NotifyStack) -> None:
 async def test_only_one_worker_looks_at_a_time(stack: NotifyStack) -> None:
     first, second = stack.notifier(), stack.notifier()
     assert (await first.watch_once(), await second.watch_once(), await first.watch_once()) == (True, False, True)
+
+
+async def test_a_worker_that_stops_lets_another_look_at_once(stack: NotifyStack) -> None:
+    first, second = stack.notifier(), stack.notifier()
+    watching = asyncio.create_task(first.watch())
+    async with asyncio.timeout(30):
+        while not await stack.redis.exists("enrich:notify:lease:watch"):
+            assert not watching.done()
+    assert await second.watch_once() is False
+    await cancel_and_wait([watching])
+    assert await second.watch_once() is True
 
 
 async def test_a_worker_whose_lease_has_ended_cannot_tell_it_a_second_time(stack: NotifyStack) -> None:

@@ -31,4 +31,10 @@ async def test_it_stands_back_while_a_worker_is_alive(
     await Queue(stack.redis).remove_heartbeat("here:1")
     await stack.receiver.wait_for(1)
     assert stack.headlines == ["CRITICAL: No worker is running"]
+    assert await stack.redis.exists("enrich:notify:lease:watch")
+
+    await stack.heartbeat()
+    async with asyncio.timeout(30):
+        while await stack.redis.exists("enrich:notify:lease:watch"):
+            await polls.acquire()  # it lets the worker watch at once
     await cancel_and_wait([standing_by])
