@@ -19,7 +19,9 @@ from service.orders.state.keys import (
     notify_queue_key,
     parked_key,
     polling_key,
+    rule_values_key,
 )
+from service.orders.state.per_store.rule_values import parse_rule_counts
 from service.orders.state.queue import Queue
 
 QUEUES = {
@@ -46,7 +48,8 @@ class QueueState:
 class StoreState:
     """A store. ``failed`` orders wait for a person, ``parked`` ones until BigCommerce accepts the credentials.
 
-    ``waiting`` ones wait for the value of a required rule.
+    ``waiting`` ones wait for the value of a required rule. ``rules`` holds for each rule the orders in a row for which
+    it found no value, where these are so many that it is likely wrong; else 0.
     """
 
     failed: int
@@ -55,6 +58,7 @@ class StoreState:
     hook_problems: frozenset[ProblemKind]
     quota: Mapping[Api, BudgetState]
     waiting: int = 0
+    rules: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +123,10 @@ class Gauges:
                 pipe.exists(polling_key(store))
                 pipe.hget(hook_key(store), "troubles")
                 pipe.zcard(awaiting_value_key(store))
+                pipe.hgetall(rule_values_key(store))
             answers = await pipe.execute()
         quotas = await self._budget.left_of(stores)
-        by_store = zip(stores, zip(*[iter(answers)] * 5, strict=True), strict=True)
+        by_store = zip(stores, zip(*[iter(answers)] * 6, strict=True), strict=True)
         return {
             store: StoreState(
                 failed,
@@ -130,8 +135,12 @@ class Gauges:
                 frozenset(problem.kind for problem in parse_problems(problems)),
                 quotas[store],
                 waiting,
+                {
+                    rule: count.misses if count.is_without_values else 0
+                    for rule, count in parse_rule_counts(rule_counts).items()
+                },
             )
-            for store, (failed, parked, polled, problems, waiting) in by_store
+            for store, (failed, parked, polled, problems, waiting, rule_counts) in by_store
         }
 
 
@@ -158,6 +167,8 @@ def metrics_text(state: State) -> bytes:
     parked = gauge("parked_orders", "Orders that wait until BigCommerce accepts the store's credentials.", "store")
     polling = gauge("polling", "1 while a store's orders are polled because its webhooks fail.", "store")
     problem = gauge("hook_trouble", "1 while a store's webhooks have this kind of problem.", "store", "kind")
+    text = "Orders in a row for which a rule found no value, if so many that the rule is likely wrong; else 0."
+    without_values = gauge("rule_without_values", text, "store", "rule")
     left = gauge("quota_left", "Calls left in the current window of a store's quota.", "store", "api")
     limit = gauge("quota_limit", "Calls in each window of a store's quota.", "store", "api")
     for store, at in state.stores.items():
@@ -165,6 +176,8 @@ def metrics_text(state: State) -> bytes:
         waiting.labels(store).set(at.waiting)
         parked.labels(store).set(at.parked)
         polling.labels(store).set(at.is_polled)
+        for rule, misses in at.rules.items():
+            without_values.labels(store, rule).set(misses)
         for kind in ProblemKind:
             problem.labels(store, kind.value).set(kind in at.hook_problems)
         for api, quota in at.quota.items():

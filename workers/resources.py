@@ -18,6 +18,7 @@ from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.per_store.credentials_breaker import Breaker
+from service.orders.state.per_store.rule_values import RuleValues
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.per_store.store_history import StoreHistory
 from service.orders.state.per_store.super_admins import SuperAdminBook
@@ -60,10 +61,11 @@ class Resources:
     clock: RedisClock = field(init=False)
     history: StoreHistory = field(init=False)
     facts: Facts = field(init=False)
+    rule_values: RuleValues = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock, self.history = RedisClock(self.redis), StoreHistory(self.redis)
-        self.facts = Facts(self.redis)
+        self.facts, self.rule_values = Facts(self.redis), RuleValues(self.redis)
 
 
 @asynccontextmanager

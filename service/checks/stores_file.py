@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from service.checks.access.token_owner import shared_token_findings
+from service.checks.access.written_secrets import check_written_secrets
 from service.checks.findings import Finding, Level, counted
+from service.checks.rules.written_rules import check_written_rules
 from service.configuration import Configuration, load_configuration
 from service.errors import ConfigError
 from service.stores import Endpoints, Notify
@@ -24,6 +27,9 @@ def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Con
     return configuration, [
         Finding(Level.OK, None, "stores file", summary),
         *_endpoint_warnings(configuration.endpoints),
+        *(finding for configured in stores for finding in check_written_secrets(configured.store)),
+        *shared_token_findings(configured.store for configured in stores),
+        *(finding for configured in stores for finding in check_written_rules(configured)),
         *_notify_findings(configuration.notify),
         *map(_literal_secret_warning, configuration.literal_secrets),
     ]

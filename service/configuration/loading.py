@@ -1,14 +1,15 @@
 """Loads the configuration: the stores file with its rules compiled."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from service.errors import ConfigError
+from service.errors import ConfigError, Problem
 from service.rules.rule_evaluation import RuleSet, compile_rules
 from service.rules.value_search import Search
-from service.stores import Endpoints, FileReader, Notify, PersonRights, Store, read_stores
+from service.stores import Endpoints, FileReader, Notify, PersonRights, Store, misplaced_key_cure, read_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,17 @@ class ConfiguredStore:
 
     store: Store
     rules: RuleSet
+
+
+_EXTRA_FIELD = re.compile(r"\[stores\.(\w+)\.extra_fields\.(\w+)\]")
+
+
+def _with_its_table(problem: Problem) -> Problem:
+    """The problem of a rule that is none, because a key of the store stands below ``extra_fields``: where it"
+    " belongs."""
+    found = _EXTRA_FIELD.search(problem.place)
+    cure = misplaced_key_cure(*found.groups()) if found else ""
+    return replace(problem, cure=cure) if cure else problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ def load_configuration(
         try:
             Search.compile(rule, place)
         except ConfigError as error:
-            problems += error.problems
+            problems += [_with_its_table(problem) for problem in error.problems]
     if problems or result.stores_file is None:
         raise ConfigError(*problems)
     stores = {

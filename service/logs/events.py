@@ -23,6 +23,7 @@ class Event(StrEnum):
     WEBHOOK_DUPLICATE = "webhook_duplicate"
     WEBHOOK_IGNORED = "webhook_ignored"
     WEBHOOK_REFUSED = "webhook_refused"
+    WEBHOOK_WRONG_PATH = "webhook_wrong_path"
     WEBHOOK_NOT_QUEUED = "webhook_not_queued"
     PEOPLE_CHANGED = "people_changed"
 
@@ -60,6 +61,8 @@ class Event(StrEnum):
     ORDER_TAKEN_UP = "order_taken_up"
     CHECK_POSTPONED = "check_postponed"
     ORDER_PARKED = "order_parked"
+    RULE_WITHOUT_VALUES = "rule_without_values"
+    RULE_GIVES_VALUES = "rule_gives_values"
     CREDENTIALS_REFUSED = "credentials_refused"
     CREDENTIALS_ACCEPTED = "credentials_accepted"
 

@@ -37,6 +37,7 @@ class AlertKind(StrEnum):
     ORDERS_MISS_THE_WINDOW = "OrdersMissTheWindow"
     QUOTA_NEARLY_SPENT = "QuotaNearlySpent"
     LATE_VALUES_STOPPED = "LateValuesStopped"
+    RULE_WITHOUT_VALUES = "RuleWithoutValues"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,15 @@ DEFINITIONS: Mapping[AlertKind, Definition] = {
         "warning",
         0,
     ),
+    AlertKind.RULE_WITHOUT_VALUES: Definition(
+        "A rule finds no values",
+        "The rules find values again",
+        "Run enrich check: it tries the rules on the last 20 orders and says where an expression stops.",
+        "rule-without-values",
+        "store",
+        "warning",
+        0,
+    ),
 }
 
 
@@ -246,6 +256,9 @@ def _of_store(store: str, state: StoreState, readings: Readings) -> Iterator[Obs
     yield Observation(
         AlertKind.LATE_VALUES_STOPPED, store, stopped, "The last 50 orders that waited for a late value got none."
     )
+    misses = {rule: count for rule, count in sorted(state.rules.items()) if count}
+    counts = ", ".join(f"{rule}: 0 of the last {count} orders" for rule, count in misses.items())
+    yield Observation(AlertKind.RULE_WITHOUT_VALUES, store, bool(misses), f"{counts}.")
 
 
 def _misses(recent: Recent) -> bool:

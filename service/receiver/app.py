@@ -28,6 +28,7 @@ from service.orders.state.queue import Queue
 from service.process.background_loops import Loops
 from service.receiver import health
 from service.receiver.authentication import StoreRegistry
+from service.receiver.reporting import Reporter
 from service.receiver.webhook_endpoint import Answer, Receiver
 from service.redis.client import connect
 from service.redis.errors import diagnose
@@ -91,8 +92,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
-        async with _running({"stores": background_task, "alerts": stand_by}), open_queue() as queue:
-            yield {"receiver": Receiver(stores, queue, metrics, clock), "queue": queue, "metrics": metrics}
+        async with open_queue() as queue:
+            reporter = Reporter(queue, clock)
+            receiver = Receiver(stores, queue, metrics, reporter, clock)
+            async with _running({"reports": reporter.run, "stores": background_task, "alerts": stand_by}):
+                yield {"receiver": receiver, "queue": queue, "metrics": metrics}
 
     app = Starlette(
         routes=[
@@ -100,6 +104,7 @@ def create_app(
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
             Route("/metrics", health.metrics),
+            Route("/webhooks{rest:path}", _near_path, methods=["POST"]),
         ],
         middleware=[Middleware(InternalErrorMiddleware)],
         exception_handlers={HTTPException: _empty_response},
@@ -136,6 +141,14 @@ async def _terminate(stop: asyncio.Event) -> None:
 async def _webhook(request: Request) -> Response:
     receiver: Receiver = request.state.receiver
     return await receiver.receive(request)
+
+
+async def _near_path(request: Request) -> Response:
+    """A webhook whose path ends with a slash means the right one; any other is a mistake of who registered it."""
+    receiver: Receiver = request.state.receiver
+    if request.url.path == f"{WEBHOOK_PATH}/":
+        return await receiver.receive(request)
+    return await receiver.refuse_path(request)
 
 
 async def _empty_response(_: Request, error: Exception) -> Response:

@@ -18,6 +18,7 @@ from service.redis.client import connect
 from service.redis.errors import (
     TRANSIENT_ERRORS,
     ClusterUnsupportedError,
+    SentinelError,
     UnknownDatabaseError,
     diagnose,
 )
@@ -46,6 +47,7 @@ _LASTING_ERRORS = (
     exceptions.NoPermissionError,
     exceptions.InvalidResponse,
     ClusterUnsupportedError,
+    SentinelError,
     UnknownDatabaseError,
 )
 
@@ -125,6 +127,8 @@ async def read_version(redis: Redis) -> str | None:
     said = {_text(name): _text(value) for name, value in zip(answer[::2], answer[1::2], strict=True)}
     if said.get("mode") == "cluster":
         raise ClusterUnsupportedError("HELLO says mode cluster")
+    if said.get("mode") == "sentinel":
+        raise SentinelError("HELLO says mode sentinel")
     return f"{said['server']} {said['version']}" if "version" in said else None
 
 
@@ -246,7 +250,7 @@ def _is_refusal(answer: object) -> bool:
 
 
 def _raise_if_transient(error: Exception) -> None:
-    if isinstance(error, (*TRANSIENT_ERRORS, ClusterUnsupportedError)):
+    if isinstance(error, (*TRANSIENT_ERRORS, ClusterUnsupportedError, SentinelError)):
         raise error
 
 

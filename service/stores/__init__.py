@@ -10,7 +10,7 @@ from service.stores.loading import ReadResult, read_stores
 from service.stores.messages import did_you_mean, nearest
 from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, plain_number
 from service.stores.notify_table import Notify
-from service.stores.validation_errors import rule_place
+from service.stores.validation_errors import misplaced_key_cure, rule_place
 
 __all__ = [
     "Endpoints",
@@ -24,6 +24,7 @@ __all__ = [
     "StoresFile",
     "did_you_mean",
     "is_loopback",
+    "misplaced_key_cure",
     "nearest",
     "plain_number",
     "read_stores",

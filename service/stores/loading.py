@@ -1,6 +1,7 @@
 """Reads a stores file: as much as is valid, and all problems of the rest."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.errors import ConfigError, Problem
-from service.stores.file_stamps import FileReader, UnreadableError
+from service.stores.file_stamps import LATIN, FileReader, NotUtf8Error, UnreadableError
 from service.stores.messages import did_you_mean, dotted, shown
 from service.stores.models import PersonRights, Rule, Store, StoresFile, Tables
 from service.stores.secrets import SecretSources, is_reference, listed
+from service.stores.toml_mistakes import explain, show_line
 from service.stores.validation_errors import Loc, place, problems_of, rule_place, unknown_key
 
 
@@ -76,17 +78,37 @@ def _stores_file(tables: Tables, stores: Mapping[str, Store], written: Mapping[s
 
 def _parse(path: Path, files: FileReader, text: str | None) -> dict[str, Any]:
     try:
-        return tomllib.loads(files.text(path) if text is None else text)
+        written = files.text(path) if text is None else text
+        return tomllib.loads(written)
+    except NotUtf8Error as error:
+        raise ConfigError(_wrong_encoding(path, error)) from None
     except UnreadableError as reason:
         cure = "`enrich init` writes one. If you have one elsewhere, set ENRICH_CONFIG to its path."
         raise ConfigError(Problem(str(path), f"the stores file {reason}.", cure)) from None
     except tomllib.TOMLDecodeError as error:
-        message, _, where = str(error).removesuffix(")").rpartition(" (at ")
-        cure = "Put text in quotes and a table's name in [brackets]. Write each table and each key only once."
-        raise ConfigError(Problem(f"{path}: {where}", f"this is not TOML: {message}.", cure)) from None
+        raise ConfigError(_not_toml(path, written, str(error))) from None
     except (ValueError, RecursionError):
         message = "a number has thousands of digits, or brackets are nested too deeply."
         raise ConfigError(Problem(str(path), message, "Put the number in quotes, or check the brackets.")) from None
+
+
+def _not_toml(path: Path, text: str, error: str) -> Problem:
+    message, _, where = error.removesuffix(")").rpartition(" (at ")
+    found = re.fullmatch(r"line (\d+), column (\d+)", where)
+    line, column = (int(found[1]), int(found[2])) if found else (None, None)
+    explained = explain(text, line, column, message)
+    return Problem(f"{path}: {where}", f"this is not TOML: {message}. It reads `{explained.line}`.", explained.cure)
+
+
+def _wrong_encoding(path: Path, error: NotUtf8Error) -> Problem:
+    """The place of the first byte that is not UTF-8, read as what it most likely is."""
+    cure = "Save it as UTF-8: in the editor's menu for saving, or with `iconv -f {} -t UTF-8`."
+    if error.encoding != LATIN:
+        message = f"the stores file is {error.encoding.upper()} text, as some Windows programs write it."
+        return Problem(str(path), message, cure.format(error.encoding.upper()))
+    line, number = show_line(error.text, error.offset)
+    message = f"the stores file is not UTF-8 text, but most likely {LATIN}. It reads `{line}`."
+    return Problem(f"{path}: line {number}", message, cure.format(LATIN))
 
 
 def _unknown_stores(path: Path, written: Mapping[str, Any]) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from service.hooks import HookProblem, ProblemKind, save_hook_state
 from service.orders.state.job_kinds import WINDOW
 from service.orders.state.keys import notify_queue_key, polling_key
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.per_store.rule_values import RuleValues
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
@@ -66,6 +67,18 @@ async def test_messages_that_wait_are_counted(redis: ArqRedis) -> None:
     state = await read(redis)
     assert state.notifications == 2
     assert b"enrich_notifications_queued 2.0\n" in metrics_text(state)
+
+
+async def test_rules_show_their_misses_once_these_are_too_many(redis: ArqRedis) -> None:
+    values = RuleValues(redis)
+    for _ in range(50):
+        await values.note("abc123", {"po_number": "1", "Cost Center": "1"}, ["Cost Center"])
+    await values.note("abc123", {"po_number": "1", "Cost Center": "1"}, [])
+    state = await read(redis, "abc123")
+    assert state.stores["abc123"].rules == {"po_number": 51, "Cost Center": 0}
+    text = metrics_text(state).decode()
+    assert 'enrich_rule_without_values{rule="po_number",store="abc123"} 51.0' in text
+    assert 'enrich_rule_without_values{rule="Cost Center",store="abc123"} 0.0' in text
 
 
 async def test_each_store_has_its_failures_polling_and_hook_problems(redis: ArqRedis) -> None:

@@ -1,5 +1,7 @@
 """Finishing and parking orders, and opening a store's breaker: each is stored, logged and counted."""
 
+from contextlib import suppress
+
 import structlog
 
 from service.configuration import ConfiguredStore
@@ -8,8 +10,11 @@ from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.facts.learning import learn_from_finished
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.rule_values import RuleChange
+from service.orders.state.queue import BACKFILL
 from service.orders.state.worklists.changed_orders import Change
 from service.orders.state.worklists.skipped_orders import first_check_in
+from service.redis.errors import TRANSIENT_ERRORS
 from workers.backoff import retry_redis
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished
@@ -20,6 +25,9 @@ log = structlog.get_logger()
 # From writing to re-verification. Anything from 20 to 60 s is good; one call re-verifies many orders.
 REVERIFY_AFTER_S = 45.0
 REVERIFY_MERGED_AFTER_S = 60.0
+
+FIRST_SOURCES = ("webhook", "reconcile", BACKFILL)
+"""What tells of an order that is new here; any other source ends an order again."""
 
 KEPT_S = 30 * 86_400.0
 """The ledger keeps entries for so long."""
@@ -44,6 +52,7 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     _count(resources, entry)
     if not is_counted:
         _count_window(resources, entry)
+    await _note_rule_values(resources, entry, configured)
     await learn_from_finished(resources.facts, entry)
 
 
@@ -53,6 +62,25 @@ async def _mark_for_record(resources: Resources, entry: Entry, configured: Confi
         return
     if entry.status.is_written or entry.status is Status.UNCHANGED or entry.reason == "no_values":
         await retry_redis(lambda: resources.changed.mark(entry.store, entry.order_id, Change.RECORD, follow_s=KEPT_S))
+
+
+async def _note_rule_values(resources: Resources, entry: Entry, configured: ConfiguredStore | None) -> None:
+    """Count which rules gave a value, and log those that begin or cease to find none in order after order."""
+    was_evaluated = entry.status is not Status.SKIPPED or entry.reason == "no_values"
+    if configured is None or not was_evaluated or entry.rules_version != configured.rules.version:
+        return
+    sources = {rule.name: len(rule.search.expressions) for rule in configured.rules.rules}
+    found = [name for name, (_, place) in entry.given.items() if place < sources.get(name, 0)]
+    changes: list[RuleChange] = []
+    with suppress(*TRANSIENT_ERRORS):
+        is_first = entry.source in FIRST_SOURCES
+        fingerprints = configured.rules.fingerprints
+        changes = await resources.rule_values.note(entry.store, fingerprints, found, is_first=is_first)
+    for change in changes:
+        if change.begins:
+            log.warning(Event.RULE_WITHOUT_VALUES, rule=change.rule, orders=change.orders)
+        else:
+            log.info(Event.RULE_GIVES_VALUES, rule=change.rule, orders=change.orders)
 
 
 def _count(resources: Resources, entry: Entry) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from service.bigcommerce import Priority, StoreApi
 from service.bigcommerce.models import to_int
-from service.checks.upstream_errors import SCOPES_AT
+from service.checks.access.upstream_errors import SCOPES_AT
 from service.cli.common.options import StoreOption, YesOption, choose_store, confirm
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import Session, open_session

@@ -108,6 +108,16 @@ def rules_key(store: str, version: str) -> str:
     return f"enrich:rules:{store}:{version}"
 
 
+def rule_values_key(store: str) -> str:
+    """How often each rule of the store gave a value lately: a hash, by rule. ``per_store.rule_values`` reads it."""
+    return f"enrich:rule-values:{store}"
+
+
+def webhook_counts_key(span: int) -> str:
+    """The webhooks that came in that span of time: a hash. ``per_store.webhook_counts`` reads it."""
+    return f"enrich:webhook-counts:{span}"
+
+
 def late_told_key(store: str) -> str:
     """How many late values in a row a webhook told of before anything else found them: a number."""
     return f"enrich:late-told:{store}"

@@ -35,6 +35,7 @@ from service.orders.state.keys import (
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
 from service.orders.state.per_store.rehearsal_notes import RehearsalNotes
+from service.orders.state.per_store.webhook_counts import WebhookCounts
 from service.orders.state.worklists.changed_orders import Change, ChangedOrders
 from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.state.worklists.skipped_orders import SkippedOrders
@@ -104,6 +105,8 @@ class Queue:
         self._waiting = WaitingOrders(redis, clock=clock)
         self._skipped = SkippedOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
+        self._receivers = Heartbeats(redis, "receivers")
+        self._webhook_counts = WebhookCounts(redis)
         self._rehearsal = RehearsalNotes(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
@@ -288,6 +291,18 @@ class Queue:
     async def remove_heartbeat(self, worker: str) -> None:
         """Forget a worker that stops. Errors are Redis's own."""
         await self._heartbeats.remove(worker)
+
+    async def report_receiver(self, receiver: str, counts: Mapping[tuple[str, str], int], *, now: float) -> None:
+        """Report that a receiver is alive, and add its counts of webhooks by store and reason. Errors are Redis's own.
+
+        ``now`` is in Unix seconds.
+        """
+        await self._receivers.write(receiver)
+        await self._webhook_counts.add(counts, now=now)
+
+    async def remove_receiver(self, receiver: str) -> None:
+        """Forget a receiver that stops. Errors are Redis's own."""
+        await self._receivers.remove(receiver)
 
     async def check_writable(self) -> None:
         """Try what queueing an order needs of Redis, without an order. Errors are Redis's own."""

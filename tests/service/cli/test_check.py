@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from service.checks import Finding, Level
+from service.checks import Finding, Level, Verdict
 from service.cli.check import Report, Section, _progress, _show
 from service.notify.persistence import Pause, Persistence
 from service.redis.client import connect
@@ -72,6 +72,7 @@ async def test_a_healthy_set_up_is_one_line_for_each_finding(enrich: Enrich, san
     for_tests = "This is fine for tests; remove the key in production."
     assert (ran.code, ran.err) == (0, "")
     assert shown(ran) == [
+        ["As things stand, no order would be enriched: no worker is running. The rest is right."],
         ["stores.toml"],
         ["ok", "stores file", "is valid: 1 store with 2 rules."],
         ["warning", "[bigcommerce] api_url", f"calls go to {url} instead of https://api.bigcommerce.com. {for_tests}"],
@@ -87,7 +88,8 @@ async def test_a_healthy_set_up_is_one_line_for_each_finding(enrich: Enrich, san
         ["ok", "B2B Edition, writing", "is allowed (scope B2B Edition: modify)."],
         ["ok", 'rule "Account No"', "the field exists."],
         ["ok", "webhook store/order/created", "goes to https://me.example/webhooks/bigcommerce."],
-        ["ok", "quota, core API", "146 of 150 calls in 30 s are left."],
+        ["ok", "last orders", "the store has no orders to try the rules on."],
+        ["ok", "quota, core API", "145 of 150 calls in 30 s are left."],
         ["ok", "quota, B2B Edition", "147 of 150 calls in 60 s are left."],
         ["this machine"],
         ["ok", "clock", "this machine's clock agrees with BigCommerce's."],
@@ -101,7 +103,11 @@ async def test_an_error_of_one_store_is_exit_code_1(enrich: Enrich, sandbox: Run
     assert (ran.code, ran.err) == (1, "")
     errors = [line for line in shown(ran) if line[0] == "error"]
     assert [line[1] for line in errors] == ["access_token"]
-    assert shown(ran)[-1] == ["1 error, 2 warnings in 2 stores."]
+    assert shown(ran)[-1] == ["1 error, 3 warnings in 2 stores."]
+    assert shown(ran)[0][0].startswith(
+        "As things stand, orders of other would not be enriched: access_token: BigCommerce"
+    )
+    assert shown(ran)[0][0].endswith(" Orders of the other store would.")
 
 
 async def test_one_store_can_be_selected(enrich: Enrich, sandbox: RunningSandbox, folder: Path) -> None:
@@ -220,6 +226,7 @@ def test_offline_makes_no_calls(enrich: Enrich, folder: Path, monkeypatch: pytes
     secret = "the secret itself is in the stores file. Keep it outside, and write env:NAME or file:/path here."
     assert (ran.code, ran.err) == (0, "")
     assert shown(ran) == [
+        ["The stores file is right. Whether orders would be enriched was not checked (--offline)."],
         ["stores.toml"],
         ["ok", "stores file", "is valid: 1 store with 1 rule."],
         ["abc123"],
@@ -231,7 +238,8 @@ def test_offline_makes_no_calls(enrich: Enrich, folder: Path, monkeypatch: pytes
 
 def test_literal_secrets_of_other_stores_are_left_out_when_one_is_selected(enrich: Enrich, folder: Path) -> None:
     file = folder / "stores.toml"
-    file.write_text(file.read_text() + file.read_text().replace("abc123", "def456"))
+    other = file.read_text().replace("abc123", "def456").replace('access_token = "', 'access_token = "other-')
+    file.write_text(file.read_text() + other)
     answer = of_json(enrich("check", "--offline", "--json", "--store", "def456"))
     assert [finding["store"] for finding in answer["findings"]] == [None, "def456", "def456"]
 
@@ -241,6 +249,10 @@ def test_an_invalid_file_shows_all_problems_and_makes_no_calls(enrich: Enrich, f
     ran = enrich("check")
     assert (ran.code, ran.err) == (1, "")
     assert shown(ran) == [
+        [
+            "As things stand, no order would be enriched: stores.toml: [stores.abc123] access_token: the environment"
+            " variable TOKEN is not set."
+        ],
         ["stores.toml"],
         *(
             [
@@ -280,12 +292,15 @@ def test_an_invalid_redis_url_is_a_usage_error(enrich: Enrich, monkeypatch: pyte
 
 def test_levels_have_colours_and_texts_of_others_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [Finding(level, "abc123", f"rule [{level}]", "[red]message[/red]") for level in Level]
-    report = Report([Section("abc123 [/x]", findings), Section("this machine", [])], "1 store")
+    report = Report(
+        [Section("abc123 [/x]", findings), Section("this machine", [])], "1 store", Verdict(True, "[b]fine")
+    )
     _show(Console(force_terminal=True, color_system="standard", width=100), report)
     out = capsys.readouterr().out
 
     for level, colour in zip(Level, (32, 33, 31), strict=True):
         assert f"\x1b[{colour}m{level}" in out
+    assert "[b]fine" in out
     assert out.count("[red]message[/red]") == 3
     assert "abc123 [/x]" in out
     assert "this machine" not in out, "a heading without findings is left out"

@@ -63,6 +63,11 @@ def test_nothing_holds_while_all_is_well() -> None:
             "Problem: BigCommerce has switched it off.",
         ),
         (
+            {"rules": {"po_number": 50, "Cost Center": 0, "Ship Window": 120}},
+            AlertKind.RULE_WITHOUT_VALUES,
+            "Ship Window: 0 of the last 120 orders, po_number: 0 of the last 50 orders.",
+        ),
+        (
             {
                 "quota": {
                     Api.B2B: BudgetState(150, 14, 60.0, 30.0, is_guess=False),

@@ -251,3 +251,10 @@ async def people_changed(
     keep_ms: Arg[int],
 ) -> Literal[1]:
     """Have orders that were skipped for their buyer tried again soon, because Company users of the store changed."""
+
+
+@redis_script
+async def note_rule_values(
+    redis: Redis, *, counts: Key, most: Arg[int], keep_ms: Arg[int], rules: Rest[Mapping[str, str]]
+) -> tuple[str, ...]:
+    """Count an order for each rule: whether it gave a value."""

@@ -151,7 +151,7 @@ class TestWhatComesBack:
         [
             ("30", 30.0),
             ("99999", 3600.0),
-            (format_datetime(datetime.now(UTC) + timedelta(days=2)), 3600.0),
+            pytest.param(format_datetime(datetime.now(UTC) + timedelta(days=2)), 3600.0, id="a date to come"),
             ("Sat, 10 Jan 2026 21:00:00 GMT", 0.0),
             ("soon", None),
             ("²", None),

@@ -1,57 +1,13 @@
-"""Checks the stores' quotas, this machine's clock, and Redis."""
+"""Checks Redis: whether it can be used and takes orders now, and its settings."""
 
 from collections.abc import Mapping
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.bigcommerce import Api
-from service.bigcommerce.quota_headers import Quota
 from service.checks.findings import Finding, Level
 from service.redis.errors import diagnose
 from service.redis.requirements import WAKE_CHANNEL, find_problems, may_publish, read_version
-
-LOW_PERCENT = 20
-
-SKEW_WARNING_S = 2.0
-# The receiver refuses signatures that are five minutes off; delivery takes some of that.
-SKEW_ERROR_S = 240.0
-
-_NAMES = {Api.CORE: "core API", Api.B2B: "B2B Edition"}
-_USUAL_B2B = 150
-
-
-def check_quotas(store: str, quotas: Mapping[Api, Quota]) -> list[Finding]:
-    """Check the store's quotas by the last answers; an API without quota headers is left out."""
-    return [
-        _quota_finding(store, api, quota, quota.limit, quota.left)
-        for api, quota in quotas.items()
-        if api in _NAMES and quota.limit and quota.left is not None
-    ]
-
-
-def _quota_finding(store: str, api: Api, quota: Quota, limit: int, left: int) -> Finding:
-    total = f"{limit} calls" + (f" in {quota.window_s:g} s" if quota.window_s else "")
-    unusual = f" Most stores have {_USUAL_B2B}." if api is Api.B2B and limit != _USUAL_B2B else ""
-    subject = f"quota, {_NAMES[api]}"
-    if 100 * left < LOW_PERCENT * limit:
-        message = f"only {left} of {total} are left.{unusual}"
-        cure = "Unless a burst of orders is in progress, other apps of this store are using it up."
-        return Finding(Level.WARNING, store, subject, message, cure)
-    return Finding(Level.OK, store, subject, f"{left} of {total} are left.{unusual}")
-
-
-def check_clock(skew: float) -> Finding:
-    """Check the clock. ``skew`` is how many seconds BigCommerce's clock is ahead of this machine's."""
-    off = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} BigCommerce's"
-    cure = "Synchronize it with NTP (chrony, systemd-timesyncd)."
-    if abs(skew) > SKEW_ERROR_S:
-        message = f"this machine's clock is {off}: from five minutes on, the receiver refuses webhooks."
-        return Finding(Level.ERROR, None, "clock", message, cure)
-    if abs(skew) > SKEW_WARNING_S:
-        message = f"this machine's clock is {off}. Orders keep their ten seconds: BigCommerce's clock decides."
-        return Finding(Level.WARNING, None, "clock", message, cure)
-    return Finding(Level.OK, None, "clock", "this machine's clock agrees with BigCommerce's.")
 
 
 async def check_redis(redis: Redis) -> list[Finding]:

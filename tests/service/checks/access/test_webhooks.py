@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.bigcommerce.clients.hooks import Hook
-from service.checks.webhooks import check_webhooks, webhook_findings
+from service.checks.access.webhooks import check_webhooks, webhook_findings
 from service.stores import Endpoints
 from tests.fakes.stacks.checks import configured, lines
 from tests.fakes.upstream import FakeUpstream, store_api
@@ -153,9 +153,12 @@ def test_a_wildcard_counts_and_what_is_not_documented_is_said(tmp_path: Path) ->
 # ── read from BigCommerce ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def ask(folder: Path, upstream: FakeUpstream, destination: str | None = None) -> list[str]:
+async def ask(
+    folder: Path, upstream: FakeUpstream, destination: str | None = None, *, is_received: bool = False
+) -> list[str]:
+    store = configured(folder, keys=FOLLOWS_NOT)
     async with store_api(upstream) as api:
-        return lines(await check_webhooks(api.core, configured(folder, keys=FOLLOWS_NOT), Endpoints(), destination))
+        return lines(await check_webhooks(api.core, store, Endpoints(), destination, is_received=is_received))
 
 
 def answer(**hook: Any) -> dict[str, Any]:
@@ -171,9 +174,43 @@ async def test_without_saved_state_ours_are_recognized_by_their_path(tmp_path: P
 
 async def test_ours_are_those_that_go_where_is_remembered(tmp_path: Path) -> None:
     upstream = FakeUpstream()
-    upstream.on("GET /v3/hooks", answer(destination=FOREIGN))
+    other = "https://other.example/bc/webhooks/bigcommerce"
+    upstream.on("GET /v3/hooks", answer(destination=other))
     upstream.on("GET /v3/hooks/admin", {"data": {"blocked_domains": []}})
-    assert await ask(tmp_path, upstream, FOREIGN) == [f"ok  webhook {CREATED}  goes to {FOREIGN}."]
+    assert await ask(tmp_path, upstream, other) == [f"ok  webhook {CREATED}  goes to {other}."]
+
+
+WRONG = "https://me.example/webhooks/orders"
+
+
+async def test_webhooks_to_a_path_that_the_receiver_lacks_are_an_error_and_the_right_ones_are_kept(
+    tmp_path: Path,
+) -> None:
+    upstream = FakeUpstream()
+    both = [{"id": at, "scope": CREATED, "is_active": True, "destination": url} for at, url in enumerate((WRONG, OURS))]
+    upstream.on("GET /v3/hooks", {"data": both})
+    upstream.on("GET /v3/hooks/admin", {"data": {"blocked_domains": []}})
+    assert await ask(tmp_path, upstream, WRONG) == [
+        f"error  webhooks  they go to {WRONG}, where the receiver answers 404: it takes them at /webhooks/bigcommerce"
+        " only. Run `enrich hooks register --store abc123 --url https://me.example`, then"
+        f" `enrich hooks remove --store abc123 --url {WRONG}`.",
+        f"warning  webhooks  others go to {OURS}, which looks right. Keep them.",
+    ]
+
+
+async def test_a_path_at_which_webhooks_arrive_is_right_as_a_proxy_may_change_it(tmp_path: Path) -> None:
+    upstream = FakeUpstream()
+    upstream.on("GET /v3/hooks", answer(destination=WRONG))
+    upstream.on("GET /v3/hooks/admin", {"data": {"blocked_domains": []}})
+    assert await ask(tmp_path, upstream, WRONG, is_received=True) == [f"ok  webhook {CREATED}  goes to {WRONG}."]
+
+
+def test_a_second_webhook_to_a_wrong_path_of_the_same_host_is_to_be_removed(tmp_path: Path) -> None:
+    assert check(tmp_path, hook(), hook(destination=WRONG)) == [
+        f"warning  webhooks  one for orders goes to {WRONG}, where the receiver answers 404. Remove it: `enrich hooks"
+        f" remove --store abc123 --url {WRONG}`.",
+        f"ok  webhook {CREATED}  goes to {OURS}.",
+    ]
 
 
 async def test_a_blocklist_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:

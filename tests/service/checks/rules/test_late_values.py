@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.checks.findings import Finding, Level
-from service.checks.late_values import check_late_values
+from service.checks.rules.late_values import check_late_values
 from service.orders.state.keys import late_misses_key
 from service.orders.state.worklists.late_orders import MAX_MISSES
 from service.redis.client import connect

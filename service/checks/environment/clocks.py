@@ -1,4 +1,4 @@
-"""Checks Redis's clock, which decides when the jobs of all machines are due."""
+"""Checks this machine's clock, and Redis's, which decides when the jobs of all machines are due."""
 
 import time
 
@@ -12,8 +12,25 @@ from service.orders.state.clocks import redis_time
 # BigCommerce's clock is known to about a second: its answers have whole seconds.
 MIN_SKEW_S = 2.0
 
+SKEW_WARNING_S = 2.0
+# The receiver refuses signatures that are five minutes off; delivery takes some of that.
+SKEW_ERROR_S = 240.0
+
 _SUBJECT = "clock of Redis"
 _CURE = "Synchronize the clocks with NTP (chrony, systemd-timesyncd)."
+
+
+def check_clock(skew: float) -> Finding:
+    """Check the clock. ``skew`` is how many seconds BigCommerce's clock is ahead of this machine's."""
+    off = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} BigCommerce's"
+    cure = "Synchronize it with NTP (chrony, systemd-timesyncd)."
+    if abs(skew) > SKEW_ERROR_S:
+        message = f"this machine's clock is {off}: from five minutes on, the receiver refuses webhooks."
+        return Finding(Level.ERROR, None, "clock", message, cure)
+    if abs(skew) > SKEW_WARNING_S:
+        message = f"this machine's clock is {off}. Orders keep their ten seconds: BigCommerce's clock decides."
+        return Finding(Level.WARNING, None, "clock", message, cure)
+    return Finding(Level.OK, None, "clock", "this machine's clock agrees with BigCommerce's.")
 
 
 async def check_redis_clock(redis: Redis, upstream_skew: float | None) -> list[Finding]:

@@ -3,12 +3,28 @@
 from collections.abc import Mapping, Sequence
 
 from service.bigcommerce.clients.core_api import Core
-from service.bigcommerce.clients.hooks import METAFIELD_CREATED, Hook, read_blocked_domains, read_hooks, redact_url
+from service.bigcommerce.clients.hooks import (
+    METAFIELD_CREATED,
+    Hook,
+    host_of,
+    read_blocked_domains,
+    read_hooks,
+    redact_url,
+)
+from service.checks.access.upstream_errors import missing_scope_finding, upstream_error_finding
 from service.checks.findings import Finding, Level
-from service.checks.upstream_errors import missing_scope_finding, upstream_error_finding
 from service.configuration import ConfiguredStore
 from service.errors import CredentialsRefused, UpstreamError
-from service.hooks import HookProblem, ProblemKind, find_problems, first_destination, needed_hooks, scopes_of
+from service.hooks import (
+    WEBHOOK_PATH,
+    HookProblem,
+    ProblemKind,
+    find_problems,
+    first_destination,
+    is_receiver,
+    needed_hooks,
+    scopes_of,
+)
 from service.stores import Endpoints
 
 # Named for a 403 only: by the documentation webhooks need no scope of their own.
@@ -23,9 +39,17 @@ _OPTIONAL = {
 
 
 async def check_webhooks(
-    core: Core, configured: ConfiguredStore, endpoints: Endpoints, destination: str | None
+    core: Core,
+    configured: ConfiguredStore,
+    endpoints: Endpoints,
+    destination: str | None,
+    *,
+    is_received: bool = False,
 ) -> list[Finding]:
-    """Check the webhooks. ``destination`` is the known destination of ours, None when it is unknown."""
+    """Check the webhooks. ``destination`` is the known destination of ours, None when it is unknown.
+
+    ``is_received``: webhooks of the store arrived lately, so the address is right whatever its path is.
+    """
     store = configured.store
     try:
         hooks = needed_hooks(await read_hooks(core), configured)
@@ -34,7 +58,10 @@ async def check_webhooks(
         if isinstance(error, CredentialsRefused) and error.status == 403:
             return [missing_scope_finding(store.hash, "webhooks", INFORMATION, error)]
         return [upstream_error_finding(error, store.hash, "webhooks", endpoints.api_url)]
-    return webhook_findings(configured, hooks, destination or first_destination(hooks, configured), blocked)
+    destination = destination or first_destination(hooks, configured)
+    if destination and not is_receiver(destination) and not is_received:
+        return [_wrong_path(store.hash, destination), *_reached_elsewhere(store.hash, hooks, blocked)]
+    return webhook_findings(configured, hooks, destination, blocked)
 
 
 def webhook_findings(
@@ -45,13 +72,32 @@ def webhook_findings(
     problems = find_problems(hooks, configured, destination, blocked)
     affected = {problem.what for problem in problems}
     return [
-        *(_finding(store, problem, blocked) for problem in problems if not problem.is_optional),
+        *(_finding(store, problem, blocked, destination) for problem in problems if not problem.is_optional),
         *_optional_findings(store, problems),
         *(
             _healthy(configured, hook)
             for hook in hooks
             if hook.destination == destination and hook.scope not in affected
         ),
+    ]
+
+
+def _wrong_path(store: str, destination: str) -> Finding:
+    """Ours go to a path that the receiver does not have, as an earlier version let people register them."""
+    wrong = redact_url(destination)
+    message = f"they go to {wrong}, where the receiver answers 404: it takes them at {WEBHOOK_PATH} only."
+    remove = f"`enrich hooks remove --store {store} --url {wrong}`"
+    cure = f"Run `enrich hooks register --store {store} --url https://{host_of(destination)}`, then {remove}."
+    return Finding(Level.ERROR, store, "webhooks", message, cure)
+
+
+def _reached_elsewhere(store: str, hooks: Sequence[Hook], blocked: Mapping[str, int | None]) -> list[Finding]:
+    """The webhooks that do go to a receiver are the right ones then: nobody must remove them."""
+    right = sorted({redact_url(hook.destination) for hook in hooks if hook.is_active and is_receiver(hook.destination)})
+    return [
+        Finding(Level.WARNING, store, "webhooks", f"others go to {where}, which looks right. Keep them.")
+        for where in right
+        if host_of(where) not in blocked
     ]
 
 
@@ -85,7 +131,7 @@ def _register(store: str) -> str:
     return f"Run `enrich hooks register --store {store} --url https://…` with the receiver's public address."
 
 
-def _finding(store: str, problem: HookProblem, blocked: Mapping[str, int | None]) -> Finding:
+def _finding(store: str, problem: HookProblem, blocked: Mapping[str, int | None], destination: str | None) -> Finding:
     webhook, repair = f"webhook {problem.what}", f"`enrich hooks repair --store {store}`"
     match problem.kind:
         case ProblemKind.MISSING:
@@ -104,6 +150,10 @@ def _finding(store: str, problem: HookProblem, blocked: Mapping[str, int | None]
             cure = "The block ends by itself. Find out why the receiver did not answer 200 within ten seconds."
             return Finding(Level.ERROR, store, "webhooks", message, cure)
         case ProblemKind.FOREIGN:
+            if not is_receiver(problem.what) and host_of(problem.what) == host_of(destination or ""):
+                message = f"one for orders goes to {problem.what}, where the receiver answers 404."
+                cure = f"Remove it: `enrich hooks remove --store {store} --url {problem.what}`."
+                return Finding(Level.WARNING, store, "webhooks", message, cure)
             message = f"one for orders goes to {problem.what}, which is not our receiver."
             remove = f"`enrich hooks remove --store {store} --url {problem.what}`"
             cure = f"If another program uses it, that is fine. If it is an old address of yours, run {remove}."

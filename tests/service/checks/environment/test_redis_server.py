@@ -1,4 +1,4 @@
-"""Checks of the quotas, the clock and Redis."""
+"""The check of Redis."""
 
 import re
 from collections.abc import Iterator
@@ -7,73 +7,11 @@ from pathlib import Path
 import pytest
 from redis import Redis as SyncRedis
 
-from service.bigcommerce import Api
-from service.bigcommerce.quota_headers import Quota
-from service.checks.environment import check_clock, check_quotas, check_redis, check_redis_settings
+from service.checks.environment.redis_server import check_redis, check_redis_settings
 from service.redis.client import connect
 from tests.fakes.redis.failover import redis_on_tcp
 from tests.fakes.redis.stub import hello, stub_redis
 from tests.fakes.stacks.checks import lines
-
-USING_UP = "Unless a burst of orders is in progress, other apps of this store are using it up."
-
-
-def quota(limit: int | None, left: int | None, window_s: float | None = 60.0) -> Quota:
-    return Quota(limit, left, window_s, 10.0)
-
-
-@pytest.mark.parametrize(
-    ("api", "seen", "line"),
-    [
-        (Api.CORE, quota(450, 449, 30.0), "ok  quota, core API  449 of 450 calls in 30 s are left."),
-        (Api.CORE, quota(150, 30, None), "ok  quota, core API  30 of 150 calls are left."),
-        (
-            Api.CORE,
-            quota(150, 29, 30.0),
-            f"warning  quota, core API  only 29 of 150 calls in 30 s are left. {USING_UP}",
-        ),
-        (Api.B2B, quota(150, 146), "ok  quota, B2B Edition  146 of 150 calls in 60 s are left."),
-        (
-            Api.B2B,
-            quota(300, 290),
-            "ok  quota, B2B Edition  290 of 300 calls in 60 s are left. Most stores have 150.",
-        ),
-        (
-            Api.B2B,
-            quota(100, 0),
-            f"warning  quota, B2B Edition  only 0 of 100 calls in 60 s are left. Most stores have 150. {USING_UP}",
-        ),
-    ],
-)
-def test_quotas_are_reported_and_low_ones_are_warnings(api: Api, seen: Quota, line: str) -> None:
-    assert lines(check_quotas("abc123", {api: seen})) == [line]
-
-
-@pytest.mark.parametrize("seen", [quota(None, 5), quota(150, None), quota(0, 0)])
-def test_a_quota_without_headers_is_left_out(seen: Quota) -> None:
-    assert check_quotas("abc123", {Api.CORE: seen}) == []
-
-
-AGREE = "ok  clock  this machine's clock agrees with BigCommerce's."
-SYNC = "Synchronize it with NTP (chrony, systemd-timesyncd)."
-SAFE = f"Orders keep their ten seconds: BigCommerce's clock decides. {SYNC}"
-REFUSED = f"from five minutes on, the receiver refuses webhooks. {SYNC}"
-
-
-@pytest.mark.parametrize(
-    ("skew", "line"),
-    [
-        (0.0, AGREE),
-        (-1.9, AGREE),
-        (2.5, f"warning  clock  this machine's clock is 2.5 s behind BigCommerce's. {SAFE}"),
-        (-240.0, f"warning  clock  this machine's clock is 240.0 s ahead of BigCommerce's. {SAFE}"),
-        (241.0, f"error  clock  this machine's clock is 241.0 s behind BigCommerce's: {REFUSED}"),
-        (-3600.0, f"error  clock  this machine's clock is 3600.0 s ahead of BigCommerce's: {REFUSED}"),
-    ],
-)
-def test_a_clock_skew_is_reported(skew: float, line: str) -> None:
-    assert lines([check_clock(skew)]) == [line]
-
 
 EVICTION = (
     "warning  Redis  maxmemory-policy is allkeys-lru: when memory runs out, Redis deletes waiting orders."

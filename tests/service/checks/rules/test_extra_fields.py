@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.bigcommerce.models import ExtraFieldConfig
-from service.checks.extra_fields import check_fields
+from service.checks.rules.extra_fields import check_fields
 from tests.fakes.stacks.checks import config, configured, lines
 
 NOTE = config("note", labelName="Note", fieldType=0, maximumLength=5)

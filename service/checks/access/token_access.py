@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import ExtraFieldConfig, Values
+from service.checks.access.upstream_errors import SCOPES_AT, describe, missing_scope_finding, upstream_error_finding
 from service.checks.findings import Finding, Level, counted
-from service.checks.upstream_errors import SCOPES_AT, describe, missing_scope_finding, upstream_error_finding
 from service.errors import CredentialsRefused, NotFound, Refused, TryAgain, UpstreamError
 from service.rules import Needs
 from service.stores import Endpoints
@@ -208,6 +208,11 @@ async def _try_write(api: StoreApi) -> Finding:
     return Finding(
         Level.WARNING, store, subject, f"{unknown} (BigCommerce accepted a write to an order that cannot exist).", cure
     )
+
+
+def is_refused_token(finding: Finding) -> bool:
+    """Whether the finding says that BigCommerce refuses the store's only token."""
+    return finding.subject == TOKEN and finding.level is Level.ERROR
 
 
 def _refused(store: str, error: CredentialsRefused) -> Finding:

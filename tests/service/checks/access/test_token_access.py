@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.bigcommerce import QuotaWaitingApi
-from service.checks.token_access import (
+from service.checks.access.token_access import (
     NONEXISTENT_CART,
     NONEXISTENT_CUSTOMER,
     NONEXISTENT_ORDER,
@@ -43,6 +43,14 @@ SUPER_ADMINS = "GET /api/v3/io/companies/super-admins"
 WRITE = f"PUT /api/v3/io/orders/{NONEXISTENT_ORDER}"
 
 PEOPLE = "B2B Edition, buyers"
+NEEDS = "If this network needs a proxy, set HTTPS_PROXY."
+
+
+@pytest.fixture(autouse=True)
+def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+
+
 ACCEPTED = "ok  access_token  BigCommerce accepts it."
 CAN_READ = "ok  orders  can be read (scope Orders: read-only)."
 ANSWERS = "ok  B2B Edition  answers: orders have 1 extra field."
@@ -218,12 +226,12 @@ async def test_401_is_an_invalid_token(upstream: FakeUpstream) -> None:
         (
             httpx.ConnectTimeout("slow"),
             "error  B2B Edition  api-b2b.bigcommerce.com does not answer in time."
-            " Check that a firewall or proxy does not block connections to api-b2b.bigcommerce.com.",
+            f" Check that a firewall or proxy does not block connections to api-b2b.bigcommerce.com. {NEEDS}",
         ),
         (
             caused_by(ConnectionRefusedError(111, "refused")),
             "error  B2B Edition  no connection to api-b2b.bigcommerce.com (ConnectError: lost)."
-            " Check that a firewall or proxy does not block connections to api-b2b.bigcommerce.com.",
+            f" Check that a firewall or proxy does not block connections to api-b2b.bigcommerce.com. {NEEDS}",
         ),
     ],
 )
@@ -241,7 +249,7 @@ async def test_each_failure_of_b2b_edition_has_its_finding(upstream: FakeUpstrea
         (
             httpx.ConnectTimeout("slow"),
             "error  core API  api.bigcommerce.com does not answer in time."
-            " Check that a firewall or proxy does not block connections to api.bigcommerce.com.",
+            f" Check that a firewall or proxy does not block connections to api.bigcommerce.com. {NEEDS}",
         ),
         (
             (404, {"title": "No such store"}),
