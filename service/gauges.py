@@ -17,6 +17,7 @@ from service.orders.state.keys import (
     failed_key,
     held_key,
     hook_key,
+    notify_queue_key,
     parked_key,
     paused_key,
     polling_key,
@@ -73,6 +74,8 @@ class State:
     queues: Mapping[str, QueueState]
     stores: Mapping[str, StoreState]
     redis_memory: Mapping[str, int] = field(default_factory=dict)
+    notifications: int = 0
+    """Messages of ``[notify]`` that wait to be delivered."""
 
 
 class Gauges:
@@ -90,7 +93,8 @@ class Gauges:
         now = self._clock() if self._clock else await redis_time(self._redis)
         queues = {name: await self._queue_state(queue, now * 1000) for name, queue in QUEUES.items()}
         workers = (await self._queue.counts()).workers
-        return State(workers, queues, await self._store_states(stores), await self._redis_memory())
+        notifications = await self._redis.zcard(notify_queue_key())
+        return State(workers, queues, await self._store_states(stores), await self._redis_memory(), notifications)
 
     async def _redis_memory(self) -> dict[str, int]:
         """What Redis uses and may use (``maxmemory``), in bytes. Empty where its user may not use INFO."""
@@ -157,6 +161,7 @@ def metrics_text(state: State) -> bytes:
         return Gauge(f"enrich_{name}", text, labels, registry=registry)
 
     gauge("workers", "Live workers.").set(state.workers)
+    gauge("notifications_queued", "Messages of [notify] that wait to be delivered.").set(state.notifications)
     memory = gauge("redis_memory_bytes", "Memory that Redis uses, and its limit.", "kind")
     for kind_of_memory, size in state.redis_memory.items():
         memory.labels(kind_of_memory).set(size)

@@ -18,6 +18,7 @@ from service import audit
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
+from service.notify.notifier import Notifier, Timing
 from service.orders.state.clocks import Clock
 from service.orders.state.job_kinds import (
     CHECK_SKIPPED,
@@ -95,6 +96,7 @@ async def work(
     *,
     metrics_at: tuple[str, int] = ("", 0),
     intervals: Intervals | None = None,
+    notify_timing: Timing | None = None,
 ) -> None:
     """Serve all queues until SIGTERM or SIGINT; then drain: finish the running jobs and return.
 
@@ -122,6 +124,11 @@ async def work(
         loops.start("redis requirements", lambda: _check_redis(resources), may_end=True)
         loops.start("actions", lambda: _log_actions(resources), may_end=True)
         loops.start("clock", lambda: keep_time(resources))
+        notifier = Notifier(
+            resources.redis, lambda: resources.configuration, count=resources.metrics.notification, timing=notify_timing
+        )
+        loops.start("alerts", notifier.watch)
+        loops.start("notifications", notifier.deliver)
         loops.start(
             "stores",
             lambda: live.watch_for_changes(lambda changes: _apply_configuration(resources, live.current, changes)),

@@ -93,6 +93,13 @@ class Event(StrEnum):
     CONSOLE_SIGNED_IN = "console_signed_in"
     CONSOLE_REQUEST_REFUSED = "console_request_refused"
 
+    # notifications
+    ALERT_BEGAN = "alert_began"
+    ALERT_ENDED = "alert_ended"
+    NOTIFICATION_SENT = "notification_sent"
+    NOTIFICATION_POSTPONED = "notification_postponed"
+    NOTIFICATION_DROPPED = "notification_dropped"
+
     # BigCommerce
     UPSTREAM_CALL = "upstream_call"
     QUOTA_SPENT = "quota_spent"

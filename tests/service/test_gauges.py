@@ -12,7 +12,7 @@ from service.bigcommerce import Api, Budget, Priority
 from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
 from service.hooks import HookProblem, ProblemKind, save_hook_state
 from service.orders.state.job_kinds import WINDOW
-from service.orders.state.keys import polling_key
+from service.orders.state.keys import notify_queue_key, polling_key
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.per_store.pauses import Pauses
 from service.orders.state.per_store.rule_values import RuleValues
@@ -60,6 +60,14 @@ async def test_a_job_that_is_not_due_is_not_overdue(redis: ArqRedis) -> None:
 async def test_live_workers_are_counted(redis: ArqRedis) -> None:
     await Queue(redis).heartbeat("a", 0)
     assert (await read(redis)).workers == 1
+
+
+async def test_messages_that_wait_are_counted(redis: ArqRedis) -> None:
+    assert (await read(redis)).notifications == 0
+    await redis.zadd(notify_queue_key(), {"a": 1, "b": 2})
+    state = await read(redis)
+    assert state.notifications == 2
+    assert b"enrich_notifications_queued 2.0\n" in metrics_text(state)
 
 
 async def test_rules_show_their_misses_once_these_are_too_many(redis: ArqRedis) -> None:

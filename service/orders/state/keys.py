@@ -1,4 +1,4 @@
-"""The Redis keys of a store, except arq's own and the cache's."""
+"""The Redis keys of a store, except arq's own and the cache's; and those of all stores that several parts use."""
 
 _ENTRY_PREFIX = "enrich:order:"
 
@@ -211,3 +211,8 @@ def polling_key(store: str) -> str:
 def hook_key(store: str) -> str:
     """The state of the store's webhooks: a hash. ``destination`` is the URL they should be sent to."""
     return f"enrich:hook:{store}"
+
+
+def notify_queue_key() -> str:
+    """Messages that wait to be delivered, in their order: a sorted set. ``service.notify.persistence`` reads it."""
+    return "enrich:notify:queue"

@@ -21,6 +21,7 @@ from workers.lua import claim_jobs, finish_job, renew_leases
 PACKAGES = (
     "service.bigcommerce.lua",
     "service.console.lua",
+    "service.notify.lua",
     "service.orders.facts.lua",
     "service.orders.state.lua",
     "service.redis.lua",
