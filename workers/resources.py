@@ -18,6 +18,7 @@ from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.per_store.credentials_breaker import Breaker
+from service.orders.state.per_store.pauses import Pauses
 from service.orders.state.per_store.rule_values import RuleValues
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.per_store.store_history import StoreHistory
@@ -26,6 +27,7 @@ from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.orders.state.worklists.changed_orders import ChangedOrders
 from service.orders.state.worklists.due_orders import DueOrders
+from service.orders.state.worklists.held_orders import HeldOrders
 from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.state.worklists.skipped_orders import SkippedOrders
 from service.orders.state.worklists.waiting_orders import WaitingOrders
@@ -56,6 +58,8 @@ class Resources:
     waiting: WaitingOrders
     skipped: SkippedOrders
     super_admins: SuperAdminBook
+    held: HeldOrders
+    pauses: Pauses
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
@@ -101,6 +105,8 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             WaitingOrders(redis),
             SkippedOrders(redis),
             SuperAdminBook(redis),
+            HeldOrders(redis),
+            Pauses(redis),
             metrics,
             tracer,
         )

@@ -7,6 +7,7 @@ from service.checks.environment.clocks import check_clock, check_redis_clock
 from service.checks.environment.processes import check_processes
 from service.checks.environment.redis_server import check_redis
 from service.checks.findings import Finding, Level, counted
+from service.checks.notifications import check_notifications
 from service.checks.stores import check_stores
 from service.checks.stores_file import check_file
 from service.checks.verdict import Verdict, verdict
@@ -17,6 +18,7 @@ __all__ = [
     "Verdict",
     "check_clock",
     "check_file",
+    "check_notifications",
     "check_processes",
     "check_public_address",
     "check_redis",

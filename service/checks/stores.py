@@ -23,6 +23,7 @@ from service.checks.rules.extra_fields import check_fields
 from service.checks.rules.last_orders import check_last_orders
 from service.checks.rules.late_values import check_late_values
 from service.checks.super_admins import check_super_admins
+from service.checks.writes import check_pause
 from service.configuration import ConfiguredStore
 from service.hooks import HookState
 from service.orders.document.cache import Cache
@@ -117,6 +118,7 @@ async def check_store(
         findings += await check_last_orders(main.api, configured, await _rules_without_values(redis, store.hash))
     findings += refused_findings(store.hash, webhooks)
     findings += await check_flow(redis, store.hash)
+    findings += await check_pause(redis, store.hash)
     findings += await check_late_values(redis, configured)
     findings += await check_facts(redis, store.hash)
     findings += await check_super_admins(redis, store.hash)

@@ -29,6 +29,8 @@ class Commands(TyperGroup):
             ("preview", "Show what would be sent for a real order, and why.", "preview.command:show_preview"),
             ("hooks", "Show, register, repair and remove the stores' webhooks.", "hooks.commands:app"),
             ("orders", "Show what happened to each order, and retry orders.", "orders:app"),
+            ("stores", "Show the stores, and stop or resume writing.", "stores.commands:app"),
+            ("notify", "Send a test message to each channel of [notify].", "notify:app"),
             ("redis", "The Redis that `enrich up` brings: repair its data.", "embedded_redis:app"),
         ):
             self.add_command(LazyCommand(name, summary, f"service.cli.{target}"))

@@ -17,6 +17,7 @@ from service.checks import (
     Verdict,
     check_clock,
     check_file,
+    check_notifications,
     check_processes,
     check_public_address,
     check_redis,
@@ -147,6 +148,7 @@ async def _check_live(
         clock = session.transport.upstream_clock
         if session.redis:
             machine += await check_redis_clock(session.redis, clock.skew if clock.is_known else None)
+            machine += await check_notifications(session.redis) if session.configuration.notify else []
             machine += await check_processes(session.redis)
             machine += unknown_webhook_findings(await webhooks_of_last_hour(session.redis))
         machine = [check_clock(clock.skew), *machine] if clock.is_known else machine

@@ -9,7 +9,7 @@ from pathlib import Path
 from service.errors import ConfigError, Problem
 from service.rules.rule_evaluation import RuleSet, compile_rules
 from service.rules.value_search import Search
-from service.stores import Endpoints, FileReader, PersonRights, Store, misplaced_key_cure, read_stores
+from service.stores import Endpoints, FileReader, Notify, PersonRights, Store, misplaced_key_cure, read_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,15 @@ def _with_its_table(problem: Problem) -> Problem:
 class Configuration:
     """All stores by hash. ``literal_secrets`` are the places where the file contains a secret itself.
 
-    ``people`` are those who may use the console behind a sign-in proxy.
+    ``people`` are those who may use the console behind a sign-in proxy. ``notify`` is where messages are sent; None:
+    nowhere.
     """
 
     endpoints: Endpoints
     stores: Mapping[str, ConfiguredStore]
     literal_secrets: tuple[str, ...]
     people: Mapping[str, PersonRights] = field(default_factory=dict)
+    notify: Notify | None = None
 
 
 def load_configuration(
@@ -68,5 +70,5 @@ def load_configuration(
         store_hash: ConfiguredStore(store, compile_rules(store, str(path)))
         for store_hash, store in result.stores_file.stores.items()
     }
-    stores_file = result.stores_file
-    return Configuration(stores_file.endpoints, stores, stores_file.literal_secrets, stores_file.people)
+    file = result.stores_file
+    return Configuration(file.endpoints, stores, file.literal_secrets, file.people, file.notify)

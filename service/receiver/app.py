@@ -79,11 +79,13 @@ def create_app(
     open_queue: OpenQueue,
     *,
     background_task: BackgroundTask | None = None,
+    stand_by: BackgroundTask | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The receiver's application for these stores. ``open_queue`` is entered at its start and left at its stop.
 
-    ``background_task`` runs in between, to keep ``stores`` up to date. Redis may be unavailable at the start: until
+    ``background_task`` runs in between, to keep ``stores`` up to date, and ``stand_by``, which tells people when no
+    worker is alive. Redis may be unavailable at the start: until
     it answers, webhooks get 503 and ``/readyz`` reports it.
     """
 
@@ -93,8 +95,7 @@ def create_app(
         async with open_queue() as queue:
             reporter = Reporter(queue, clock)
             receiver = Receiver(stores, queue, metrics, reporter, clock)
-            loops = {"reports": reporter.run} | ({"stores": background_task} if background_task else {})
-            async with _running(loops):
+            async with _running({"reports": reporter.run, "stores": background_task, "alerts": stand_by}):
                 yield {"receiver": receiver, "queue": queue, "metrics": metrics}
 
     app = Starlette(
@@ -114,12 +115,13 @@ def create_app(
 
 
 @asynccontextmanager
-async def _running(tasks: Mapping[str, BackgroundTask]) -> AsyncIterator[None]:
+async def _running(background_tasks: Mapping[str, BackgroundTask | None]) -> AsyncIterator[None]:
     """Keep these loops running meanwhile. If one fails again and again, stop the process in order and exit 1."""
     stop = asyncio.Event()
     loops = Loops(stop)
-    for name, task in tasks.items():
-        loops.start(name, task)
+    for name, background_task in background_tasks.items():
+        if background_task is not None:
+            loops.start(name, background_task)
     terminating = asyncio.create_task(_terminate(stop))
     try:
         yield

@@ -54,7 +54,8 @@ _LASTING_ERRORS = (
 
 def rights_tried(prefix: str) -> list[tuple[str | int, ...]]:
     """Every command that the service uses, on keys with this prefix; the last one deletes them."""
-    text, fields, scores, names = (f"{prefix}:{kind}" for kind in ("text", "fields", "scores", "names"))
+    kinds = ("text", "fields", "scores", "names", "list")
+    text, fields, scores, names, items = (f"{prefix}:{kind}" for kind in kinds)
     return [
         ("PING",),
         ("SET", text, 1, "PX", _EXPIRE_MS),
@@ -90,10 +91,16 @@ def rights_tried(prefix: str) -> list[tuple[str | int, ...]]:
         ("PEXPIRE", names, _EXPIRE_MS),
         ("SMEMBERS", names),
         ("SREM", names, "b"),
+        ("RPUSH", items, "a"),
+        ("PEXPIRE", items, _EXPIRE_MS),
+        ("LPUSH", items, "b"),
+        ("LTRIM", items, 0, 5),
+        ("LRANGE", items, 0, -1),
+        ("LPOP", items, 1),
         ("TIME",),
         ("SCAN", 0, "COUNT", 1),
         ("UNLINK", names),
-        ("DEL", text, fields, scores),
+        ("DEL", text, fields, scores, items),
     ]
 
 

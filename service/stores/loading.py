@@ -16,7 +16,7 @@ from service.stores.messages import did_you_mean, dotted, shown
 from service.stores.models import PersonRights, Rule, Store, StoresFile, Tables
 from service.stores.secrets import SecretSources, is_reference, listed
 from service.stores.toml_mistakes import explain, show_line
-from service.stores.validation_errors import place, problems_of, rule_place, unknown_key
+from service.stores.validation_errors import Loc, place, problems_of, rule_place, unknown_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,15 @@ def read_stores(
     files = files or FileReader()
     written = _parse(path, files, text)
     problems: list[Problem] = []
+    secret_sources = SecretSources(environ, path.parent, files)
     tables = None
     try:
-        tables = Tables.model_validate(written)
+        tables = Tables.model_validate(written, context=secret_sources)
     except ValidationError as error:
         problems += problems_of(error, path, (), written)
+    problems += _unknown_stores(path, written)
 
     stores: dict[str, Store] = {}
-    secret_sources = SecretSources(environ, path.parent, files)
     for store_hash, table in _store_tables(written):
         if "hash" in table:  # the hash comes from the table's name
             problems.append(unknown_key(path, ("stores", store_hash, "hash")))
@@ -64,12 +65,15 @@ def read_stores(
     if tables is not None:
         problems += _unknown_stores_of_people(path, tables.console.people, written)
     return ReadResult(
-        None
-        if problems or tables is None
-        else StoresFile(tables.bigcommerce, stores, tuple(_literal_secrets(written)), tables.console.people),
+        _stores_file(tables, stores, written) if tables is not None and not problems else None,
         tuple(_rules(path, written)),
         tuple(problems),
     )
+
+
+def _stores_file(tables: Tables, stores: Mapping[str, Store], written: Mapping[str, Any]) -> StoresFile:
+    literal = tuple(_literal_secrets(written))
+    return StoresFile(tables.bigcommerce, stores, literal, tables.console.people, tables.notify)
 
 
 def _parse(path: Path, files: FileReader, text: str | None) -> dict[str, Any]:
@@ -107,6 +111,17 @@ def _wrong_encoding(path: Path, error: NotUtf8Error) -> Problem:
     return Problem(f"{path}: line {number}", message, cure.format(LATIN))
 
 
+def _unknown_stores(path: Path, written: Mapping[str, Any]) -> Iterator[Problem]:
+    """The stores that ``[notify]`` names and that the file does not have."""
+    notify, known = written.get("notify"), [store_hash for store_hash, _ in _store_tables(written)]
+    named = notify.get("stores") if isinstance(notify, dict) else None
+    for index, store_hash in enumerate([named] if isinstance(named, str) else named if isinstance(named, list) else ()):
+        if isinstance(store_hash, str) and store_hash not in known:
+            cure = did_you_mean(store_hash, known) or f"Stores in this file: {', '.join(known)}."
+            loc: Loc = ("notify", "stores", index) if isinstance(named, list) else ("notify", "stores")
+            yield Problem(place(path, loc), "this store is not in the file.", cure)
+
+
 def _store_tables(written: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The stores that are tables. Anything else is reported already."""
     stores = written.get("stores")
@@ -141,6 +156,10 @@ def _rules(path: Path, written: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]
 
 
 def _literal_secrets(written: Mapping[str, Any]) -> Iterator[str]:
+    notify = written.get("notify", {})  # valid by now
+    for key in ("webhook", "secret", "slack", "teams", "mail"):
+        if not all(is_reference(secret) for secret in listed(notify.get(key, ()))):
+            yield dotted("notify", key)
     for store_hash, table in _store_tables(written):
         secrets: dict[tuple[str, ...], Any] = {(key,): table.get(key, ()) for key in ("access_token", "client_secret")}
         secrets |= {("webhook_headers", name): value for name, value in table.get("webhook_headers", {}).items()}

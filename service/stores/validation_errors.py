@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from service.errors import Problem
 from service.stores.messages import EXAMPLES, did_you_mean, dotted, shown
 from service.stores.models import ConsoleTable, Endpoints, PersonRights, Rule, Store, Tables
+from service.stores.notify_table import Notify
 
 Loc = tuple[int | str, ...]
 """The path of a value in the file: the names of its tables, its key, its index in a list."""
@@ -111,6 +112,8 @@ def _model_at(loc: Loc) -> type[BaseModel] | None:
             return ConsoleTable
         case ("console", "people", _):
             return PersonRights
+        case ("notify",):
+            return Notify
         case ("stores", _):
             return Store
         case ("stores", _, "po_number") | ("stores", _, "extra_fields", _):

@@ -36,6 +36,7 @@ KEPT_S = 30 * 86_400.0
 async def finish(resources: Resources, entry: Entry, finished: Finished) -> None:
     """Finish the order: store its outcome, log the canonical line, and schedule re-verification of what we wrote."""
     entry.status, entry.reason, entry.verified = finished.status, finished.reason, finished.verified
+    entry.replace_used = entry.by_hand_used  # whatever came of it: somebody must ask again
     later = REVERIFY_MERGED_AFTER_S if entry.awaits_record else REVERIFY_AFTER_S
     reverify_in = later if entry.status.is_written else None
     created = entry.times.get(Stage.CREATED)
@@ -44,9 +45,11 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     configured = resources.configuration.stores.get(entry.store)
     check_skipped_in = first_check_in(entry, age_s, follow_s=configured.store.follow_s if configured else 0.0)
     # If only the answer got lost, the order is finished and no later attempt would log it.
-    await retry_redis(
+    is_finished = await retry_redis(
         lambda: resources.transitions.finish(entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in)
     )
+    if not is_finished:
+        return
     await _mark_for_record(resources, entry, configured)
     log_finished(entry)
     _count(resources, entry)

@@ -81,8 +81,13 @@ class HookMonitor(PeriodicTask):
         if blocking:
             await self._polling.start(store.hash, f"webhook {blocking[0].kind}")
             api.priority = Priority.VERIFY
-        refusals = await _reactivate(api, ours, scopes_of(configured))
-        touched_at = await self._touch_idle(api, configured, ours, known)
+        touched_at = known.touched_at
+        if store.writes == "off" or await self._resources.pauses.read(store.hash):
+            inactive = [hook.scope for hook in ours if not hook.is_active]
+            refusals = dict.fromkeys(inactive, "nothing is written for this store now")
+        else:
+            refusals = await _reactivate(api, ours, scopes_of(configured))
+            touched_at = await self._touch_idle(api, configured, ours, known)
         _log_changes(known.problems, problems, blocked, refusals, is_new_store=destination is None)
         await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at, checked_at=began)
         return self._problem_every_s if blocking else self._every_s

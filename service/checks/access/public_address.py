@@ -8,7 +8,7 @@ import httpx
 
 from service.bigcommerce.clients.hooks import redact_url
 from service.checks.findings import Finding, Level
-from service.stores.models import is_loopback
+from service.stores.field_types import is_loopback
 
 Ask = Callable[[str, str], Awaitable[Finding]]
 """Takes a store and its webhooks' destination."""

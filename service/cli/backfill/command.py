@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service import audit
 from service.bigcommerce import Api, Budget
 from service.cli.backfill.progress import ProgressDisplay, resume_message
 from service.cli.common.options import DryRunOption, StoreOption, parse_since
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.cli.common.stopping import EXIT_STOPPED, run_until_stopped
+from service.cli.common.writes import note_if_not_written
 from service.errors import ConfigError, Problem
 from service.orders.backfill.progress import BackfillProgress, DateRange, DryRunSummary
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
@@ -101,7 +103,10 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
             cure = "Start `enrich up` or `enrich worker` first."
             raise ConfigError(Problem("backfill", "no worker is running.", cure))
         name = store.store.hash
+        await note_if_not_written(session.redis, [store])
         async with single_run(session.redis, backfill_lock_key(name), what=f"backfill of {name}"):
+            action = audit.Action(audit.system_user(), "backfill", name, detail=date_range.name)
+            await audit.record(session.redis, action)
             with ProgressDisplay(Console(stderr=True, highlight=False)) as display:
                 run = Backfill(session.api(store), session.redis, date_range, watch=display.show)
                 try:

@@ -11,6 +11,7 @@ from service.cli.orders.entry_format import as_table
 from service.cli.orders.search import OrderFilter, find, open_ledger
 from service.orders.entry_report import as_dict
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.transitions import WRITES_OFF
 
 
 def list_orders(
@@ -41,8 +42,9 @@ def list_orders(
     """Show the orders that changed last.
 
     Shows only orders that match all given filters. REASON says why an order failed or was skipped. An order that waits
-    for the value of a required rule has the reason `value`, with the name of the rule. For another order that is not
-    finished, REASON is the problem that delays it; --reason searches all of these.
+    for the value of a required rule has the reason `value`, with the name of the rule. One that is held because nothing
+    is written for its store has `writes_off`, and its values are those that would be sent. For another order that is
+    not finished, REASON is the problem that delays it; --reason searches all of these.
 
     Example: enrich orders list --reason "cost center" --since 7d
     """
@@ -52,6 +54,8 @@ def list_orders(
         print_json([as_dict(entry) for entry in entries])
     else:
         open_console().print(as_table(entries) if entries else "No orders.")
+        if any(entry.reason == WRITES_OFF for entry in entries):
+            typer.echo("Orders with the reason writes_off are held. `enrich stores list` says why.", err=True)
 
 
 async def _list(store: str | None, order_filter: OrderFilter, limit: int) -> list[Entry]:

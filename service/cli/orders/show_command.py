@@ -1,8 +1,9 @@
 """``enrich orders show``: show everything that is known about one order."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,20 +12,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service.audit import Action, actions_of
 from service.cli.common.options import StoreOption, choose_store
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.cli.orders.as_buyer import BuyerSight, is_known, look_as_buyer, sight_as_dict, sight_parts
+from service.cli.orders.entry_format import actions_table
 from service.cli.orders.requeue import POLL_INTERVAL_S
 from service.cli.orders.search import open_ledger
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
-from service.orders.entry_report import as_dict, why
+from service.orders.entry_report import action_as_dict, as_dict, why
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.set_values import SetValue
 
 _WINDOW_UNCERTAIN = "not certain: the order may have been made at another time than its date_created says"
 
@@ -59,12 +63,14 @@ def show_order(
              enrich orders show 250 --as-buyer
              enrich orders show 250 --wait
     """
-    entry, known, sight = asyncio.run(_show(store, order_id, as_buyer=as_buyer, wait_s=timeout if wait else None))
+    show = _show(store, order_id, as_buyer=as_buyer, wait_s=timeout if wait else None)
+    entry, known, actions, sight = asyncio.run(show)
     if as_json:
         facts = {"store_facts": {fact.value: found.value for fact, found in known.items()}} if known else {}
-        print_json(as_dict(entry) | facts | ({"as_buyer": sight_as_dict(sight)} if sight else {}))
+        done = {"actions": [action_as_dict(action) for action in actions]}
+        print_json(as_dict(entry) | done | facts | ({"as_buyer": sight_as_dict(sight)} if sight else {}))
     else:
-        _print(entry, known, sight)
+        _print(entry, known, actions, sight)
     is_in_time = not wait or entry.status is not Status.QUEUED
     if not is_in_time:
         typer.echo(f"Order {order_id} was not finished within {timeout:g} s. The workers continue with it.", err=True)
@@ -72,9 +78,11 @@ def show_order(
         raise typer.Exit(1)
 
 
-def _print(entry: Entry, known: Mapping[Fact, Known], sight: BuyerSight | None) -> None:
+def _print(entry: Entry, known: Mapping[Fact, Known], actions: Sequence[Action], sight: BuyerSight | None) -> None:
     console = open_console()
     console.print(_facts(entry, known))
+    if actions:
+        console.print(actions_table(actions))
     console.print(timeline(entry))
     if longest := longest_step(entry):
         console.print(longest)
@@ -84,8 +92,8 @@ def _print(entry: Entry, known: Mapping[Fact, Known], sight: BuyerSight | None) 
 
 async def _show(
     store: str | None, order_id: int, *, as_buyer: bool, wait_s: float | None
-) -> tuple[Entry, Mapping[Fact, Known], BuyerSight | None]:
-    """The order's entry, what is known of its store, and what the buyer sees, if that is asked for.
+) -> tuple[Entry, Mapping[Fact, Known], Sequence[Action], BuyerSight | None]:
+    """The order's entry, what is known of its store, what people have done to it, and what the buyer sees if asked.
 
     ``wait_s`` is the longest time to wait for the order's end.
     """
@@ -95,13 +103,19 @@ async def _show(
             await _wait(redis, name, order_id, wait_s)
         entry = await Ledger(redis).get(name, order_id)
         facts = await Facts(redis).of(name)
+        actions = await actions_of(redis, name, order_id)
     if entry is None:
         raise _unknown(order_id, name, wait_s)
     sight = None
     if as_buyer:
         async with open_session(needs_redis=True) as session:
             sight = await look_as_buyer(session, session.store(name), order_id)
-    return entry, facts.known, sight
+    return entry, facts.known, actions, sight
+
+
+def _by_hand(value: SetValue) -> str:
+    at = datetime.fromtimestamp(value.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{value.text} (by {value.who}, {at})"
 
 
 def _unknown(order_id: int, store: str, wait_s: float | None) -> ConfigError:
@@ -137,6 +151,10 @@ def _facts(entry: Entry, known: Mapping[Fact, Known]) -> Table:
         "verified": {True: "yes", False: "no", None: "" if entry.status.is_final else "not yet"}[entry.verified],
         "PO number": entry.po_number or "none",
         **{f"field {name}": value for name, value in entry.fields.items()},
+        **{
+            f"set by hand {name}": _by_hand(value)
+            for name, value in (entry.by_hand.values if entry.by_hand else {}).items()
+        },
         **{f"not sent {name}": reason for name, reason in entry.dropped.items()},
         **({"kept": ", ".join(entry.kept) + " (the existing value was kept)"} if entry.kept else {}),
         **({"window": _WINDOW_UNCERTAIN} if entry.window_opened_at is not None else {}),

@@ -1,4 +1,4 @@
-"""The Redis keys of a store, except arq's own and the cache's."""
+"""The Redis keys of a store, except arq's own and the cache's; and those of all stores that several parts use."""
 
 _ENTRY_PREFIX = "enrich:order:"
 
@@ -148,6 +148,16 @@ def parked_key(store: str) -> str:
     return f"enrich:parked:{store}"
 
 
+def paused_key(store: str) -> str:
+    """Exists while writing for the store is paused: JSON, since when and by whom."""
+    return f"enrich:paused:{store}"
+
+
+def held_key(store: str) -> str:
+    """The store's orders that are held because nothing is written for it, by since when (ms): a sorted set."""
+    return f"enrich:held:{store}"
+
+
 def breaker_key(store: str) -> str:
     """Exists while the store's credentials are refused."""
     return f"enrich:breaker:{store}"
@@ -201,3 +211,8 @@ def polling_key(store: str) -> str:
 def hook_key(store: str) -> str:
     """The state of the store's webhooks: a hash. ``destination`` is the URL they should be sent to."""
     return f"enrich:hook:{store}"
+
+
+def notify_queue_key() -> str:
+    """Messages that wait to be delivered, in their order: a sorted set. ``service.notify.persistence`` reads it."""
+    return "enrich:notify:queue"

@@ -25,6 +25,7 @@ from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import (
     awaiting_value_key,
     entry_key,
+    held_key,
     index_key,
     parked_key,
     verify_key,
@@ -36,6 +37,7 @@ from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
 from service.orders.state.per_store.rehearsal_notes import RehearsalNotes
 from service.orders.state.per_store.webhook_counts import WebhookCounts
+from service.orders.state.requeue_fields import NEW_VALUES, START_OVER
 from service.orders.state.worklists.changed_orders import Change, ChangedOrders
 from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.state.worklists.skipped_orders import SkippedOrders
@@ -197,21 +199,7 @@ class Queue:
 
         ``record_company_id`` is the Company that its record shows, where that is why.
         """
-        reset: dict[str, object] = {
-            "start_over": True,
-            "reason": None,
-            "woken_by": None,
-            "verified": None,
-            "kept": [],
-            "dropped": {},
-            "checks": 0,
-            "repaired": False,
-            "trouble": None,
-            "follows": False,
-            "awaits_record": False,
-            "put_back": [],
-            "restoring": [],
-        }
+        reset = dict(START_OVER)
         if record_company_id is not None:
             reset["record_company_id"] = record_company_id
         return await self._enqueue(
@@ -223,20 +211,13 @@ class Queue:
 
         It is compared with its record, and updated if need be. Errors are Redis's own.
         """
-        reset: dict[str, object] = {
-            "follows": True,
-            "start_over": False,
-            "composed": True,
-            "reason": None,
-            "verified": None,
-            "kept": [],
-            "checks": 0,
-            "repaired": False,
-            "restoring": [],
-            "trouble": None,
-        }
         return await self._enqueue(
-            store, order_id, trigger="retry", reported_at=None, times={}, fields={**reset, **fields, "source": source}
+            store,
+            order_id,
+            trigger="retry",
+            reported_at=None,
+            times={},
+            fields={**NEW_VALUES, **fields, "source": source},
         )
 
     async def _enqueue(
@@ -266,6 +247,7 @@ class Queue:
             webhook_pace=webhook_pace_key(store),
             awaiting_status=waiting_key(store),
             awaiting_value=awaiting_value_key(store),
+            held=held_key(store),
             now_ms=script_time(self._clock),
             reported_ms=None if reported_at is None else int(reported_at * 1000),
             received_ago_ms=None if received_ago_s is None else int(received_ago_s * 1000),

@@ -12,8 +12,11 @@ from rich.console import Console
 
 from service.checks import Finding, Level, Verdict
 from service.cli.check import Report, Section, _progress, _show
+from service.notify.persistence import Pause, Persistence
+from service.redis.client import connect
 from tests.fakes.cli import CommandResult, Enrich
 from tests.fakes.fixed_answers import fixed_answers
+from tests.fakes.notify.messages import a_message
 from tests.fakes.redis.failover import redis_on_tcp
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
@@ -141,6 +144,21 @@ async def test_redis_is_checked_where_redis_url_is_set(
     (line,) = [line for line in shown(await check(enrich)) if line[1:2] == ["Redis"]]
     assert line[0] == "ok"
     assert line[2].startswith("takes orders (redis ")
+
+
+async def test_a_channel_that_takes_no_messages_is_a_warning_while_it_is_in_the_file(
+    enrich: Enrich, sandbox: RunningSandbox, folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    async with connect(redis_url) as redis:
+        await Persistence(redis).record(0, {}, [a_message()], ["slack"])
+        await Persistence(redis).set_pause("slack", Pause(4, 1.0, "digest", "404 no_service"))
+    assert "[notify] slack" not in (await check(enrich)).out
+    with (folder / "stores.toml").open("a") as file:
+        file.write('[notify]\nslack = "https://hooks.slack.com/services/T/B/x"\n')
+    (line,) = [line for line in shown(await check(enrich)) if "[notify] slack" in line and "could not" in line[-1]]
+    assert line[0] == "warning"
+    assert line[2].startswith("1 message could not be delivered yet: 404 no_service. The workers try again.")
 
 
 async def test_a_redis_that_takes_no_orders_is_an_error_and_the_stores_are_checked_all_the_same(

@@ -610,3 +610,26 @@ def raising(error: Exception) -> Callable[..., Awaitable[Any]]:
         raise error
 
     return call
+
+
+@pytest.mark.parametrize("way", ["paused", "off"])
+async def test_nothing_is_repaired_while_nothing_may_be_written_for_the_store(stack: Stack, way: str) -> None:
+    store = MonitoredStore(stack, **({"writes": "off"} if way == "off" else {}))
+    hook_id = await store.hook(is_active=False)
+    if way == "paused":
+        await store.resources.pauses.begin(STORE, "ana")
+    _, logs = await store.run()
+    _, later = await store.run(90 * DAY_S)
+
+    assert [(line["event"], line["reason"]) for line in events(logs)] == [
+        ("hook_not_reactivated", "nothing is written for this store now")
+    ]
+    assert events(later) == []
+    assert await store.updates() == 0
+    assert not (await store.hooks())[hook_id]["is_active"]
+    assert await store.is_polled()
+
+    if way == "paused":
+        await store.resources.pauses.end(STORE)
+        await store.run(30.0)
+        assert (await store.hooks())[hook_id]["is_active"]

@@ -73,6 +73,8 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "in_window": True,
         "po_number": "PO-4711",
         "fields": {"Cost Center": "CC-210"},
+        "by_hand": {},
+        "actions": [],
         "kept": ["Source"],
         "dropped": {"Ship Window": "longer than 200 characters"},
         "trouble": None,
