@@ -2,42 +2,54 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+# Each says that its packages are installed, and is older than a lock file that has changed since.
+RUN_READY   := $(VENV)/.run-ready
+DEV_READY   := $(VENV)/.dev-ready
 BENCH_READY := $(VENV)/.bench-ready
+PIP_INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help install demo up test chaos storm bench bench-long screenshots lint format lock clean
+.PHONY: help install dev demo up test chaos storm bench bench-long screenshots lint format lock clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(READY)  ## Create the virtual environment from the lock file
+install: $(RUN_READY)  ## Install what runs, and nothing else, into the virtual environment
 
-# Everything comes from the lock file, and each download is checked against its hash.
-$(READY): tests/requirements.lock pyproject.toml
+dev: $(DEV_READY)  ## Install what tests and lint need, too
+
+# Everything comes from lock files, and each download is checked against its hash. What builds the package is put beside
+# it and removed: nothing that runs needs it.
+$(RUN_READY): requirements.lock deploy/build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
+	$(PIP_INSTALL) --require-hashes -r deploy/build.lock --target $(VENV)/build
+	PYTHONPATH=$(VENV)/build $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	rm -rf $(VENV)/build
 	@touch $@
 
-demo: $(READY)  ## Run the demo: sandbox, Redis, receiver, worker and 25 orders on this machine
+$(DEV_READY): $(RUN_READY) tests/requirements.lock
+	$(PIP_INSTALL) --require-hashes -r tests/requirements.lock
+	@touch $@
+
+demo: $(RUN_READY)  ## Run the demo: sandbox, Redis, receiver, worker and 25 orders on this machine
 	@$(BIN)/enrich demo
 
-up: $(READY)  ## Run receiver and workers on this machine for the stores in stores.toml
+up: $(RUN_READY)  ## Run receiver and workers on this machine for the stores in stores.toml
 	@$(BIN)/enrich up
 
-test: $(READY)  ## Run all tests, and say how long they took
+test: $(DEV_READY)  ## Run all tests, and say how long they took
 	@began=$$(date +%s); $(BIN)/python -m pytest -q -n 3 --dist worksteal; result=$$?; \
 	echo "make test took $$(($$(date +%s) - began)) s"; exit $$result
 
-chaos: $(READY)  ## Kill, freeze and break everything while orders come in; about 30 minutes
+chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about 30 minutes
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos tests/integration
 
 SEED    ?= 1
 SECONDS ?= 60
 
-storm: $(READY)  ## Run one storm of make chaos again: make storm SEED=7 SECONDS=60
+storm: $(DEV_READY)  ## Run one storm of make chaos again: make storm SEED=7 SECONDS=60
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --storm-seed $(SEED) --storm-seconds $(SECONDS) \
 		tests/chaos/storms/test_storms.py -k a_storm
 
@@ -48,20 +60,20 @@ bench-long: $(BENCH_READY)  ## Measure a worker's memory through 100,000 orders;
 	$(BIN)/python -m tests.bench --long
 
 # The plot's own packages are installed at the first benchmark.
-$(BENCH_READY): $(READY) tests/bench/requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
+$(BENCH_READY): $(DEV_READY) tests/bench/requirements.lock
+	$(PIP_INSTALL) --require-hashes -r tests/bench/requirements.lock
 	@touch $@
 
-screenshots: $(READY)  ## Take the pictures of the console for the docs; needs Chromium
+screenshots: $(DEV_READY)  ## Take the pictures of the console for the docs; needs Chromium
 	$(BIN)/python -m tests.browser.screenshots
 
-lint: $(READY)  ## Check style, types and the direction of imports
+lint: $(DEV_READY)  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY)  ## Format the code
+format: $(DEV_READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -70,7 +82,7 @@ lock:  ## Pin the newest allowed dependencies, with hashes (needs uv)
 	$(COMPILE) --upgrade --extra dev --extra otel -c requirements.lock pyproject.toml -o tests/requirements.lock
 	$(COMPILE) --extra otel -c tests/requirements.lock pyproject.toml -o deploy/otel.lock
 	$(COMPILE) --extra bench -c tests/requirements.lock pyproject.toml -o tests/bench/requirements.lock
-	echo 'hatchling>=1.27' | $(COMPILE) -c tests/requirements.lock - -o deploy/build.lock
+	printf 'editables>=0.5\nhatchling>=1.27\n' | $(COMPILE) -c tests/requirements.lock - -o deploy/build.lock
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

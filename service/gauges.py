@@ -12,7 +12,18 @@ from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import ProblemKind, parse_problems
 from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.job_kinds import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
-from service.orders.state.keys import awaiting_value_key, failed_key, hook_key, parked_key, polling_key
+from service.orders.state.keys import (
+    awaiting_value_key,
+    failed_key,
+    held_key,
+    hook_key,
+    notify_queue_key,
+    parked_key,
+    paused_key,
+    polling_key,
+    rule_values_key,
+)
+from service.orders.state.per_store.rule_values import parse_rule_counts
 from service.orders.state.queue import Queue
 
 QUEUES = {
@@ -39,7 +50,9 @@ class QueueState:
 class StoreState:
     """A store. ``failed`` orders wait for a person, ``parked`` ones until BigCommerce accepts the credentials.
 
-    ``waiting`` ones wait for the value of a required rule.
+    ``waiting`` ones wait for the value of a required rule, ``held`` ones until something may be written. ``rules``
+    holds for each rule the orders in a row for which it found no value, where these are so many that it is likely
+    wrong; else 0.
     """
 
     failed: int
@@ -48,6 +61,9 @@ class StoreState:
     hook_problems: frozenset[ProblemKind]
     quota: Mapping[Api, BudgetState]
     waiting: int = 0
+    rules: Mapping[str, int] = field(default_factory=dict)
+    held: int = 0
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,8 @@ class State:
     queues: Mapping[str, QueueState]
     stores: Mapping[str, StoreState]
     redis_memory: Mapping[str, int] = field(default_factory=dict)
+    notifications: int = 0
+    """Messages of ``[notify]`` that wait to be delivered."""
 
 
 class Gauges:
@@ -75,7 +93,8 @@ class Gauges:
         now = self._clock() if self._clock else await redis_time(self._redis)
         queues = {name: await self._queue_state(queue, now * 1000) for name, queue in QUEUES.items()}
         workers = (await self._queue.counts()).workers
-        return State(workers, queues, await self._store_states(stores), await self._redis_memory())
+        notifications = await self._redis.zcard(notify_queue_key())
+        return State(workers, queues, await self._store_states(stores), await self._redis_memory(), notifications)
 
     async def _redis_memory(self) -> dict[str, int]:
         """What Redis uses and may use (``maxmemory``), in bytes. Empty where its user may not use INFO."""
@@ -109,9 +128,12 @@ class Gauges:
                 pipe.exists(polling_key(store))
                 pipe.hget(hook_key(store), "troubles")
                 pipe.zcard(awaiting_value_key(store))
+                pipe.hgetall(rule_values_key(store))
+                pipe.zcard(held_key(store))
+                pipe.exists(paused_key(store))
             answers = await pipe.execute()
         quotas = await self._budget.left_of(stores)
-        by_store = zip(stores, zip(*[iter(answers)] * 5, strict=True), strict=True)
+        by_store = zip(stores, zip(*[iter(answers)] * 8, strict=True), strict=True)
         return {
             store: StoreState(
                 failed,
@@ -120,8 +142,14 @@ class Gauges:
                 frozenset(problem.kind for problem in parse_problems(problems)),
                 quotas[store],
                 waiting,
+                {
+                    rule: count.misses if count.is_without_values else 0
+                    for rule, count in parse_rule_counts(rule_counts).items()
+                },
+                held,
+                bool(paused),
             )
-            for store, (failed, parked, polled, problems, waiting) in by_store
+            for store, (failed, parked, polled, problems, waiting, rule_counts, held, paused) in by_store
         }
 
 
@@ -133,6 +161,7 @@ def metrics_text(state: State) -> bytes:
         return Gauge(f"enrich_{name}", text, labels, registry=registry)
 
     gauge("workers", "Live workers.").set(state.workers)
+    gauge("notifications_queued", "Messages of [notify] that wait to be delivered.").set(state.notifications)
     memory = gauge("redis_memory_bytes", "Memory that Redis uses, and its limit.", "kind")
     for kind_of_memory, size in state.redis_memory.items():
         memory.labels(kind_of_memory).set(size)
@@ -145,15 +174,23 @@ def metrics_text(state: State) -> bytes:
     failed = gauge("failed_orders", "Failed orders, which wait for a person.", "store")
     waiting = gauge("waiting_orders", "Orders that wait for the value of a required rule.", "store")
     parked = gauge("parked_orders", "Orders that wait until BigCommerce accepts the store's credentials.", "store")
+    held = gauge("held_orders", "Orders that are held while nothing is written for the store.", "store")
+    paused = gauge("paused", "1 while a person has paused writing for the store.", "store")
     polling = gauge("polling", "1 while a store's orders are polled because its webhooks fail.", "store")
     problem = gauge("hook_trouble", "1 while a store's webhooks have this kind of problem.", "store", "kind")
+    text = "Orders in a row for which a rule found no value, if so many that the rule is likely wrong; else 0."
+    without_values = gauge("rule_without_values", text, "store", "rule")
     left = gauge("quota_left", "Calls left in the current window of a store's quota.", "store", "api")
     limit = gauge("quota_limit", "Calls in each window of a store's quota.", "store", "api")
     for store, at in state.stores.items():
         failed.labels(store).set(at.failed)
         waiting.labels(store).set(at.waiting)
         parked.labels(store).set(at.parked)
+        held.labels(store).set(at.held)
+        paused.labels(store).set(at.is_paused)
         polling.labels(store).set(at.is_polled)
+        for rule, misses in at.rules.items():
+            without_values.labels(store, rule).set(misses)
         for kind in ProblemKind:
             problem.labels(store, kind.value).set(kind in at.hook_problems)
         for api, quota in at.quota.items():

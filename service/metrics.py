@@ -131,6 +131,17 @@ class WorkerMetrics(_Metrics):
             registry=self.registry,
         )
 
+        self.notifications = Counter(
+            "enrich_notifications",
+            "Attempts to deliver a message of [notify], by channel and result.",
+            ["channel", "result"],
+            registry=self.registry,
+        )
+
+    def notification(self, channel: str, result: str) -> None:
+        """Count an attempt to deliver a message: sent, failed (it is tried again) or dropped."""
+        self.notifications.labels(channel, result).inc()
+
     def call(self, api: str, operation: str, verdict: str, seconds: float) -> None:
         """Count a call to BigCommerce by its result and duration."""
         self.calls.labels(api, operation, verdict).inc()

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from service.configuration import Configuration, load_configuration
-from service.stores import Endpoints, Rule, Store
+from service.stores import Endpoints, Notify, Rule, Store
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "deploy" / "examples").glob("*.toml"))
 
@@ -28,10 +28,17 @@ def loaded(example: Path, folder: Path) -> Configuration:
     for name in re.findall(r'"file:/([^"]+)"', text):
         secret = folder / name
         secret.parent.mkdir(parents=True, exist_ok=True)
-        secret.write_text("a-secret\n")
+        secret.write_text(f"{secret_for(name)}\n")
     path = folder / "stores.toml"
     path.write_text(text.replace('"file:/', f'"file:{folder}/'))
-    return load_configuration(path, dict.fromkeys(re.findall(r'"env:(\w+)"', text), "a-secret"))
+    return load_configuration(path, {name: secret_for(name) for name in re.findall(r'"env:(\w+)"', text)})
+
+
+def secret_for(name: str) -> str:
+    """A value of the kind that the example wants under this name."""
+    if name.endswith("mail"):
+        return "smtps://user:password@smtp.example.com?to=ops@example.com&from=me@example.com"
+    return "https://hooks.example.com/a-secret" if "WEBHOOK" in name else "a-secret-of-at-least-24-bytes"
 
 
 def test_all_examples_exist() -> None:
@@ -53,7 +60,7 @@ def test_the_example_for_several_stores_has_three_with_secrets_in_rotation(tmp_p
 def test_the_full_example_has_every_key() -> None:
     (example,) = [path for path in EXAMPLES if path.stem == "full"]
     assert set(used_keys(tomllib.loads(example.read_text()))) == (
-        keys_of(Endpoints) | keys_of(Store) - {"Store.hash"} | keys_of(Rule)
+        keys_of(Endpoints) | keys_of(Notify) | keys_of(Store) - {"Store.hash"} | keys_of(Rule)
     )
 
 
@@ -63,6 +70,7 @@ def keys_of(model: type[BaseModel]) -> set[str]:
 
 def used_keys(written: dict[str, Any]) -> Iterator[str]:
     yield from (f"Endpoints.{key}" for key in written.get("bigcommerce", {}))
+    yield from (f"Notify.{key}" for key in written.get("notify", {}))
     for store in written["stores"].values():
         yield from (f"Store.{key}" for key in store)
         for rule in (store.get("po_number"), *store.get("extra_fields", {}).values()):

@@ -18,6 +18,8 @@ from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.per_store.credentials_breaker import Breaker
+from service.orders.state.per_store.pauses import Pauses
+from service.orders.state.per_store.rule_values import RuleValues
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.per_store.store_history import StoreHistory
 from service.orders.state.per_store.super_admins import SuperAdminBook
@@ -25,6 +27,7 @@ from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.orders.state.worklists.changed_orders import ChangedOrders
 from service.orders.state.worklists.due_orders import DueOrders
+from service.orders.state.worklists.held_orders import HeldOrders
 from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.state.worklists.skipped_orders import SkippedOrders
 from service.orders.state.worklists.waiting_orders import WaitingOrders
@@ -55,15 +58,18 @@ class Resources:
     waiting: WaitingOrders
     skipped: SkippedOrders
     super_admins: SuperAdminBook
+    held: HeldOrders
+    pauses: Pauses
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     tracer: Tracer | None = None
     clock: RedisClock = field(init=False)
     history: StoreHistory = field(init=False)
     facts: Facts = field(init=False)
+    rule_values: RuleValues = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock, self.history = RedisClock(self.redis), StoreHistory(self.redis)
-        self.facts = Facts(self.redis)
+        self.facts, self.rule_values = Facts(self.redis), RuleValues(self.redis)
 
 
 @asynccontextmanager
@@ -99,6 +105,8 @@ async def open_resources(configuration: Configuration, redis_url: str) -> AsyncI
             WaitingOrders(redis),
             SkippedOrders(redis),
             SuperAdminBook(redis),
+            HeldOrders(redis),
+            Pauses(redis),
             metrics,
             tracer,
         )

@@ -12,11 +12,13 @@ from typing import cast
 import structlog
 from arq.typing import WorkerCoroutine
 from arq.worker import func
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
+from service import audit
 from service.configuration import Configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
+from service.notify.notifier import Notifier, Timing
 from service.orders.state.clocks import Clock
 from service.orders.state.job_kinds import (
     CHECK_SKIPPED,
@@ -94,6 +96,7 @@ async def work(
     *,
     metrics_at: tuple[str, int] = ("", 0),
     intervals: Intervals | None = None,
+    notify_timing: Timing | None = None,
 ) -> None:
     """Serve all queues until SIGTERM or SIGINT; then drain: finish the running jobs and return.
 
@@ -119,7 +122,13 @@ async def work(
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
         loops.start("periodic", lambda: _ensure_periodic_jobs(resources))
         loops.start("redis requirements", lambda: _check_redis(resources), may_end=True)
+        loops.start("actions", lambda: _log_actions(resources), may_end=True)
         loops.start("clock", lambda: keep_time(resources))
+        notifier = Notifier(
+            resources.redis, lambda: resources.configuration, count=resources.metrics.notification, timing=notify_timing
+        )
+        loops.start("alerts", notifier.watch)
+        loops.start("notifications", notifier.deliver)
         loops.start(
             "stores",
             lambda: live.watch_for_changes(lambda changes: _apply_configuration(resources, live.current, changes)),
@@ -242,6 +251,20 @@ async def _send_heartbeats(
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="heartbeat")
         turned()
+        await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+
+async def _log_actions(resources: Resources) -> None:
+    """Log what people have done with commands, until cancelled. An outage of Redis does not end it."""
+    while True:
+        try:
+            await audit.log_recorded(resources.redis)
+        except TRANSIENT_ERRORS:
+            pass
+        except NoPermissionError:
+            return  # ``_check_redis`` has logged which right is missing
+        except Exception:
+            log.exception(Event.INTERNAL_ERROR, place="actions")
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 

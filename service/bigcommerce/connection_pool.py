@@ -6,16 +6,17 @@ aiohttp's errors also say what matters here: whether a request may have been sen
 Only processes that make calls import this module: aiohttp takes 8 MB, and the receiver makes no calls.
 """
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 from yarl import URL
 
-from service.stores import is_loopback
+from service.bigcommerce.outgoing_proxy import proxy_for
+from service.errors import ConfigError, Problem
 
 MAX_CONNECTIONS = 400
 """Far more than the orders in progress, so that hanging calls of one store do not delay another store's."""
@@ -40,7 +41,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self._max_connections = max_connections
-        self._tls: ssl.SSLContext = httpx.create_ssl_context()
+        self._tls = _tls_context()
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[tuple[str, str], str | None] = {}
 
@@ -81,15 +82,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _proxy(self, scheme: str, host: str) -> str | None:
         """The environment's proxy for this host. Cached: aiohttp would look it up for each call, in a thread."""
         if (scheme, host) not in self._proxies:
-            # A proxy would take a loopback address for its own. (The sandbox listens on one.)
-            is_direct = proxy_bypass(host) or is_loopback(host)
-            self._proxies[scheme, host] = None if is_direct else getproxies().get(scheme)
+            proxy = proxy_for(scheme, host)
+            self._proxies[scheme, host] = proxy.url if proxy else None
         return self._proxies[scheme, host]
 
     async def aclose(self) -> None:
         """Close all connections."""
         if self._session:
             await self._session.close()
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Trusts the usual authorities, or those of SSL_CERT_FILE or SSL_CERT_DIR. Raises ConfigError."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one, too
+        name = next((each for each in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(each)), None)
+        if name is None:
+            raise
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else "holds no certificates"
+        cure = "Name a file of certificates in PEM format, or unset it to trust the usual authorities."
+        raise ConfigError(Problem(name, f"{os.environ[name]} {reason}.", cure)) from None
 
 
 class _Body(httpx.AsyncByteStream):

@@ -4,10 +4,14 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from service.checks.access.token_owner import shared_token_findings
+from service.checks.access.written_secrets import check_written_secrets
 from service.checks.findings import Finding, Level, counted
+from service.checks.rules.written_rules import check_written_rules
+from service.checks.writes import writes_off_findings
 from service.configuration import Configuration, load_configuration
 from service.errors import ConfigError
-from service.stores import Endpoints
+from service.stores import Endpoints, Notify
 
 
 def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Configuration | None, list[Finding]]:
@@ -24,7 +28,12 @@ def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Con
     return configuration, [
         Finding(Level.OK, None, "stores file", summary),
         *_endpoint_warnings(configuration.endpoints),
+        *(finding for configured in stores for finding in check_written_secrets(configured.store)),
+        *shared_token_findings(configured.store for configured in stores),
+        *(finding for configured in stores for finding in check_written_rules(configured)),
+        *_notify_findings(configuration.notify),
         *map(_literal_secret_warning, configuration.literal_secrets),
+        *(finding for configured in stores for finding in writes_off_findings(configured.store)),
     ]
 
 
@@ -40,9 +49,19 @@ def _endpoint_warnings(endpoints: Endpoints) -> Iterator[Finding]:
             yield Finding(Level.WARNING, None, f"[bigcommerce] {key}", message, cure)
 
 
+def _notify_findings(notify: Notify | None) -> Iterator[Finding]:
+    if notify is None:
+        return
+    channels = ", ".join(kind for kind, destinations in notify.destinations.items() if destinations)
+    about = "all stores" if notify.stores is None else ", ".join(notify.stores)
+    message = f"messages about {about} go to {channels}. `enrich notify test` sends one."
+    yield Finding(Level.OK, None, "[notify]", message)
+
+
 def _literal_secret_warning(place: str) -> Finding:
-    # The place is stores.<hash>.<key>, and a store hash has letters and digits only.
-    _, store, key = place.split(".", 2)
+    # The place is stores.<hash>.<key>, and a store hash has letters and digits only; or notify.<key>.
+    table, _, key = place.partition(".")
+    store, _, key = key.partition(".") if table == "stores" else (None, "", f"[notify] {key}")
     message = "the secret itself is in the stores file."
     cure = "Keep it outside, and write env:NAME or file:/path here."
     return Finding(Level.WARNING, store, key, message, cure)

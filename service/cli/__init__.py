@@ -18,7 +18,7 @@ class Commands(TyperGroup):
         for name, summary, target in (
             ("demo", "Try the service on this machine, without an account or Redis.", "demo:demo"),
             ("check", "Check the set-up, and say how to fix each problem.", "check:check"),
-            ("init", "Write a commented stores file for one store.", "init:init"),
+            ("init", "Write a commented stores file for one store.", "init.command:init"),
             ("up", "Run receiver, workers and console together on this machine.", "up:up"),
             ("web", "Run only the webhook receiver.", "web:web"),
             ("worker", "Run only the workers.", "worker:worker"),
@@ -30,6 +30,8 @@ class Commands(TyperGroup):
             ("hooks", "Show, register, repair and remove the stores' webhooks.", "hooks.commands:app"),
             ("orders", "Show what happened to each order, and retry orders.", "orders:app"),
             ("report", "Show how the orders went, by store and day.", "report.command:report"),
+            ("stores", "Show the stores, and stop or resume writing.", "stores.commands:app"),
+            ("notify", "Send a test message to each channel of [notify].", "notify:app"),
             ("redis", "The Redis that `enrich up` brings: repair its data.", "embedded_redis:app"),
         ):
             self.add_command(LazyCommand(name, summary, f"service.cli.{target}"))

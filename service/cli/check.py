@@ -14,12 +14,19 @@ from rich.text import Text
 from service.checks import (
     Finding,
     Level,
+    Verdict,
     check_clock,
     check_file,
+    check_notifications,
+    check_processes,
+    check_public_address,
     check_redis,
     check_redis_clock,
     check_stores,
     counted,
+    unknown_webhook_findings,
+    verdict,
+    webhooks_of_last_hour,
 )
 from service.cli.common.options import AnyStoreOption, choose_stores
 from service.cli.common.output import open_console, print_json
@@ -40,10 +47,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings by section. ``scope`` says what was checked; it ends the summary's sentence."""
+    """All findings by section, and what follows from them.
+
+    ``scope`` says what was checked; it ends the summary's sentence.
+    """
 
     sections: list[Section]
     scope: str
+    verdict: Verdict
 
     @property
     def findings(self) -> list[Finding]:
@@ -64,13 +75,16 @@ def check(
 ) -> None:
     """Check the set-up, and say how to fix each problem.
 
+    The first line says whether orders would be enriched as things stand.
+
     Checks the stores file first (ENRICH_CONFIG, default stores.toml) and shows all its problems at once. Then checks
-    each store at BigCommerce: access tokens and their scopes, extra fields against the rules, webhooks, and the API
-    quota that is left. Then checks this machine's clock, and Redis: that of REDIS_URL, or of a running `enrich up`.
+    each store at BigCommerce: access tokens and their scopes, extra fields against the rules, the rules on the last 20
+    orders, webhooks and the public address that they go to, and the API quota that is left. Then checks this machine's
+    clock, Redis (that of REDIS_URL, or of a running `enrich up`), and whether workers and receivers run.
 
     Changes nothing: keys that are written to test Redis are deleted. Each finding is one line. "error": orders cannot
-    be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses about
-    ten calls of its API quota.
+    be enriched. "warning": some orders may not be enriched. "ok": this was checked and is right. Each store uses ten
+    to thirty calls of its API quota, after those of orders.
 
     Exit code 0: no error. 1: an error was found. 2: wrong usage.
 
@@ -92,11 +106,13 @@ async def _check(wanted: str | None, *, offline: bool) -> Report:
     file = str(settings.enrich_config)
     configuration, file_findings = check_file(settings.enrich_config)
     if configuration is None:
-        return Report([Section(file, file_findings)], f"{file}; its stores were not looked at")
+        judged = verdict(file_findings, (), offline=offline, has_redis=False)
+        return Report([Section(file, file_findings)], f"{file}; its stores were not looked at", judged)
     names = choose_stores(wanted, list(configuration.stores))
     stores = [configuration.stores[name] for name in names]
     count = counted(len(names), "store")
-    live, machine = ([[] for _ in stores], []) if offline else await _check_live(stores)
+    known = list(configuration.stores.values())
+    live, machine, has_redis = ([[] for _ in stores], [], False) if offline else await _check_live(stores, known)
     sections = [
         Section(file, [finding for finding in file_findings if finding.store is None]),
         *(
@@ -107,20 +123,36 @@ async def _check(wanted: str | None, *, offline: bool) -> Report:
         ),
         Section("this machine", machine),
     ]
-    return Report(sections, f"{count}; BigCommerce was not asked" if offline else count)
+    findings = [finding for section in sections for finding in section.findings]
+    judged = verdict(findings, names, offline=offline, has_redis=has_redis)
+    return Report(sections, f"{count}; BigCommerce was not asked" if offline else count, judged)
 
 
-async def _check_live(stores: Sequence[ConfiguredStore]) -> tuple[list[list[Finding]], list[Finding]]:
-    """The findings at BigCommerce for each store, and the findings on this machine."""
+async def _check_live(
+    stores: Sequence[ConfiguredStore], known: Sequence[ConfiguredStore]
+) -> tuple[list[list[Finding]], list[Finding], bool]:
+    """The findings at BigCommerce for each store, the findings on this machine, and whether there is a Redis."""
     async with open_session() as session:
         machine = await check_redis(session.redis) if session.redis else []
         with _progress(len(stores)) as report_done:
             endpoints = session.configuration.endpoints
-            live = await check_stores(session.transport, stores, endpoints, session.redis, on_progress=report_done)
+            live = await check_stores(
+                session.transport,
+                stores,
+                endpoints,
+                session.redis,
+                known=known,
+                on_progress=report_done,
+                ask_address=check_public_address,
+            )
         clock = session.transport.upstream_clock
         if session.redis:
             machine += await check_redis_clock(session.redis, clock.skew if clock.is_known else None)
-        return live, [check_clock(clock.skew), *machine] if clock.is_known else machine
+            machine += await check_notifications(session.redis) if session.configuration.notify else []
+            machine += await check_processes(session.redis)
+            machine += unknown_webhook_findings(await webhooks_of_last_hour(session.redis))
+        machine = [check_clock(clock.skew), *machine] if clock.is_known else machine
+        return live, machine, session.redis is not None
 
 
 @contextmanager
@@ -141,6 +173,8 @@ def _name(configured: ConfiguredStore) -> str:
 
 def _as_dict(report: Report) -> dict[str, object]:
     return {
+        "would_be_enriched": report.verdict.is_working,
+        "verdict": report.verdict.sentence,
         "findings": [finding.as_dict() for finding in report.findings],
         "errors": report.count(Level.ERROR),
         "warnings": report.count(Level.WARNING),
@@ -148,6 +182,8 @@ def _as_dict(report: Report) -> dict[str, object]:
 
 
 def _show(console: Console, report: Report) -> None:
+    colours = {True: "green", False: "red", None: ""}
+    console.print(Text(report.verdict.sentence, colours[report.verdict.is_working]))
     for section in report.sections:
         if section.findings:
             console.print(Text(section.heading, "bold"))

@@ -2,10 +2,8 @@
 
 import asyncio
 import math
-import shutil
 import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from rich.text import Text
 
 from service import logs
 from service.cli.orders import COLOURS
+from service.demo.folder import DemoFolder
 from service.demo.run import Placed, run
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Status
@@ -44,17 +43,20 @@ def demo(
     """
     logs.configure("console", "ERROR")
     console = Console()
-    folder = Path(tempfile.mkdtemp(prefix="enrich-demo-"))
-    log_hint = f"The logs of all processes are in {folder}"
+    was_terminal = console.is_terminal
+    folder = DemoFolder()
+    log_hint = f"The logs of all processes are in {folder.path}"
     console.print("Starting Redis, a stand-in for BigCommerce, the receiver and a worker …")
     try:
-        placed = asyncio.run(_run_with_progress(console, orders, rate, folder))
-    except Exception:
+        placed = asyncio.run(_run_with_progress(console, orders, rate, folder.path))
+    except BaseException as end:
+        # Ctrl-C, SIGTERM, a closed pipe or terminal: nobody wants the logs.
+        if not isinstance(end, Exception) or (was_terminal and not console.is_terminal):
+            folder.remove()
+            raise KeyboardInterrupt from end
+        folder.keep()
         console.print(log_hint, soft_wrap=True)
         raise
-    except BaseException as end:  # Ctrl-C, SIGTERM, or a closed pipe
-        shutil.rmtree(folder)
-        raise KeyboardInterrupt from end
     console.print(summary(placed))
     failed = [order for order in placed if order.deviations]
     for order in failed:
@@ -65,16 +67,19 @@ def demo(
             soft_wrap=True,
         )
     if failed or len(placed) < orders:
+        folder.keep()
         console.print(log_hint, soft_wrap=True)
         sys.exit(1)
-    shutil.rmtree(folder)
+    folder.remove()
     console.print("[green]Every order has the expected outcome.[/]")
 
 
 async def _run_with_progress(console: Console, orders: int, rate: float, folder: Path) -> list[Placed]:
     if task := asyncio.current_task():
-        # SIGTERM ends it like Ctrl-C, so that no process is left running.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        # They end it like Ctrl-C, so that nothing is left behind. `nohup` has it ignore SIGHUP.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     if not console.is_terminal:
         printed: set[int] = set()
         return await run(orders, rate, folder, lambda placed: _print_finished(console, placed, printed))

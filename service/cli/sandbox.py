@@ -1,6 +1,7 @@
 """``enrich sandbox``: a local stand-in for BigCommerce, for tests."""
 
 import asyncio
+import time
 from typing import Annotated, Any, Literal
 
 import typer
@@ -9,7 +10,7 @@ from service import logs
 from service.errors import ConfigError, Problem
 from service.process.parent_death import terminate_with_parent
 from service.sandbox.app import serve
-from service.sandbox.options import LIKE, Faults, Options
+from service.sandbox.options import LIKE, Faults, Options, unused_order_id
 from service.settings import Settings
 
 
@@ -52,6 +53,10 @@ def sandbox(
         Literal["accepted", "refused"],
         typer.Option(help="The answer to Create an Order after the window, while an order has no record."),
     ] = "refused",
+    first_order_id: Annotated[
+        int | None,
+        typer.Option(min=1, help="The ID of the first order. Default: by the clock, so that no ID is used twice."),
+    ] = None,
     like: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +71,8 @@ def sandbox(
     """Run a local stand-in for BigCommerce.
 
     Has both APIs, signed webhooks, configurable faults, and a store "sandbox" with Companies, customers and extra
-    fields. Place orders with its control API under /sandbox:
+    fields. It forgets everything when it ends; IDs of orders go on from sandbox to sandbox. Place orders with its
+    control API under /sandbox, which answers with the ID:
 
     \b
         curl -d '{"customer_id": 101}' http://127.0.0.1:9100/sandbox/stores/sandbox/orders
@@ -103,6 +109,7 @@ def sandbox(
         core_quota=core_quota,
         b2b_quota=b2b_quota,
         late_create=late_create,
+        first_order_id=unused_order_id(time.time()) if first_order_id is None else first_order_id,
         **preset,
     )
     asyncio.run(serve(options, host, port))

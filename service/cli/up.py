@@ -96,9 +96,10 @@ async def _up(settings: Settings, host: str, port: int, console_port: int, sighu
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     loops = Loops(stop)
     async with AsyncExitStack() as stack:
-        redis_url = await _redis(settings, stack, loops)
+        redis = await _embedded_redis(settings, stack, loops) if settings.redis_url is None else None
+        redis_url = redis.url if redis else await _own_redis(settings)
         environ = {"REDIS_URL": redis_url, "ENRICH_LOG_FORMAT": settings.enrich_log_format}
-        processes = Supervisor(environ, loops=loops)
+        processes = Supervisor(environ, loops=loops, lifeline=lambda: redis.lifeline if redis else None)
         stack.push_async_callback(processes.stop)
         sighup.on_sighup = lambda: processes.forward_signal(signal.SIGHUP)
         # Stopped in reverse order: no new webhooks come in while the worker finishes its orders.
@@ -122,15 +123,17 @@ async def _print_link(settings: Settings, redis_url: str, port: int) -> None:
         typer.echo(f"Console (the link works once, within 15 minutes): {link}")
 
 
-async def _redis(settings: Settings, stack: AsyncExitStack, loops: Loops) -> str:
-    if settings.redis_url is not None:
-        redis_url = settings.require_redis_url()
-        await require_usable_redis(redis_url)  # as above: told now, not by each process again and again
-        return redis_url
+async def _own_redis(settings: Settings) -> str:
+    redis_url = settings.require_redis_url()
+    await require_usable_redis(redis_url)  # as above: told now, not by each process again and again
+    return redis_url
+
+
+async def _embedded_redis(settings: Settings, stack: AsyncExitStack, loops: Loops) -> EmbeddedRedis:
     redis = await stack.enter_async_context(EmbeddedRedis(settings.enrich_data_dir))
     log.info(Event.REDIS_STARTED, folder=str(settings.enrich_data_dir))
     stack.push_async_callback(cancel_and_wait, [loops.start("redis", partial(_keep_alive, redis))])
-    return redis.url
+    return redis
 
 
 async def _keep_alive(redis: EmbeddedRedis) -> None:

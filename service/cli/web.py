@@ -2,6 +2,7 @@
 
 from service.cli.common.options import HostOption, PortOption
 from service.configuration.reloading import Changes, LiveConfiguration
+from service.notify.standby import stand_by
 from service.receiver.app import create_app, redis_queue
 from service.receiver.authentication import StoreRegistry
 from service.receiver.server import serve
@@ -23,9 +24,13 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     async def apply(_: Changes) -> None:
         registry.replace(_stores(live))
 
-    serve(
-        create_app(registry, redis_queue(redis_url), background_task=lambda: live.watch_for_changes(apply)), host, port
+    app = create_app(
+        registry,
+        redis_queue(redis_url),
+        background_task=lambda: live.watch_for_changes(apply),
+        stand_by=lambda: stand_by(redis_url, lambda: live.current),
     )
+    serve(app, host, port)
 
 
 def _stores(live: LiveConfiguration) -> dict[str, Store]:

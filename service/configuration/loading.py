@@ -1,14 +1,15 @@
 """Loads the configuration: the stores file with its rules compiled."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from service.errors import ConfigError
+from service.errors import ConfigError, Problem
 from service.rules.rule_evaluation import RuleSet, compile_rules
 from service.rules.value_search import Search
-from service.stores import Endpoints, FileReader, PersonRights, Store, read_stores
+from service.stores import Endpoints, FileReader, Notify, PersonRights, Store, misplaced_key_cure, read_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +20,30 @@ class ConfiguredStore:
     rules: RuleSet
 
 
+_EXTRA_FIELD = re.compile(r"\[stores\.(\w+)\.extra_fields\.(\w+)\]")
+
+
+def _with_its_table(problem: Problem) -> Problem:
+    """The problem of a rule that is none, because a key of the store stands below ``extra_fields``: where it"
+    " belongs."""
+    found = _EXTRA_FIELD.search(problem.place)
+    cure = misplaced_key_cure(*found.groups()) if found else ""
+    return replace(problem, cure=cure) if cure else problem
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All stores by hash. ``literal_secrets`` are the places where the file contains a secret itself.
 
-    ``people`` are those who may use the console behind a sign-in proxy.
+    ``people`` are those who may use the console behind a sign-in proxy. ``notify`` is where messages are sent; None:
+    nowhere.
     """
 
     endpoints: Endpoints
     stores: Mapping[str, ConfiguredStore]
     literal_secrets: tuple[str, ...]
     people: Mapping[str, PersonRights] = field(default_factory=dict)
+    notify: Notify | None = None
 
 
 def load_configuration(
@@ -49,12 +63,12 @@ def load_configuration(
         try:
             Search.compile(rule, place)
         except ConfigError as error:
-            problems += error.problems
+            problems += [_with_its_table(problem) for problem in error.problems]
     if problems or result.stores_file is None:
         raise ConfigError(*problems)
     stores = {
         store_hash: ConfiguredStore(store, compile_rules(store, str(path)))
         for store_hash, store in result.stores_file.stores.items()
     }
-    stores_file = result.stores_file
-    return Configuration(stores_file.endpoints, stores, stores_file.literal_secrets, stores_file.people)
+    file = result.stores_file
+    return Configuration(file.endpoints, stores, file.literal_secrets, file.people, file.notify)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from service.stores.models import is_loopback
+from service.stores.field_types import is_loopback
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,9 +167,9 @@ async def _processes(folder: Path) -> AsyncIterator[Addresses]:
             "SANDBOX_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
             "SANDBOX_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
         }
-        processes = Supervisor(environ, log_folder=folder)
+        processes = Supervisor(environ, log_folder=folder, lifeline=lambda: redis.lifeline)
         try:
-            options = ["--port", sandbox.rpartition(":")[2], *SANDBOX_OPTIONS]
+            options = ["--port", sandbox.rpartition(":")[2], "--first-order-id", "1001", *SANDBOX_OPTIONS]
             await processes.start("sandbox", "service.cli", "sandbox", *options)
             await processes.start("receiver", "service.cli", "web", "--port", receiver.rpartition(":")[2])
             await _until_ready(sandbox, receiver, workers=0)

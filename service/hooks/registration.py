@@ -81,7 +81,8 @@ class StoreChanges:
 def destination_of(url: str, *, from_sandbox: bool = False) -> str:
     """The destination that ``--url`` means: a URL without a path gets the receiver's path.
 
-    BigCommerce calls https on port 443 only ("Create a Webhook"); a sandbox calls any URL. Raises ConfigError.
+    A path before the receiver's is a proxy's. BigCommerce calls https on port 443 only ("Create a Webhook"); a sandbox
+    calls any URL. Raises ConfigError.
     """
     place, example = f"--url {redact_url(url)}", "For example: https://enrich.example.com."
     try:
@@ -96,9 +97,14 @@ def destination_of(url: str, *, from_sandbox: bool = False) -> str:
     if parts.username is not None or any(sign in url for sign in "?#"):
         cure = "Remove that: client_secret and webhook_headers in the stores file authenticate webhooks."
         raise ConfigError(Problem(place, "has a user, a password, a query or a fragment.", cure))
-    path = WEBHOOK_PATH if parts.path.rstrip("/") in ("", WEBHOOK_PATH) else parts.path
     default_port = ":443" if parts.scheme == "https" else ":80"
-    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port).removesuffix(':')}{path}"
+    origin = f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port).removesuffix(':')}"
+    path = parts.path.rstrip("/")
+    if path and not path.endswith(WEBHOOK_PATH):
+        message = f"has another path than {WEBHOOK_PATH}, the only one at which the receiver takes webhooks."
+        cure = f"Write {origin}. If a proxy has the receiver below {path}: {origin}{path}{WEBHOOK_PATH}."
+        raise ConfigError(Problem(place, message, cure))
+    return origin + (path or WEBHOOK_PATH)
 
 
 async def register(core: Core, configured: ConfiguredStore, destination: str, *, move: bool = False) -> StoreChanges:

@@ -11,6 +11,9 @@ class Event(StrEnum):
     LOOP_FAILED = "loop_failed"
     INTERNAL_ERROR = "internal_error"
 
+    # what people do with commands
+    ACTION = "action"
+
     # receiver and workers
     STORES_RELOADED = "stores_reloaded"
     STORES_NOT_RELOADED = "stores_not_reloaded"
@@ -23,6 +26,7 @@ class Event(StrEnum):
     WEBHOOK_DUPLICATE = "webhook_duplicate"
     WEBHOOK_IGNORED = "webhook_ignored"
     WEBHOOK_REFUSED = "webhook_refused"
+    WEBHOOK_WRONG_PATH = "webhook_wrong_path"
     WEBHOOK_NOT_QUEUED = "webhook_not_queued"
     PEOPLE_CHANGED = "people_changed"
 
@@ -48,6 +52,7 @@ class Event(StrEnum):
     ORDER_SKIPPED = "order_skipped"
     ORDER_FAILED = "order_failed"
     ORDER_WAITING = "order_waiting"
+    ORDER_HELD = "order_held"
     ORDER_INCOMPLETE = "order_incomplete"
     ORDER_AWAITING_VALUES = "order_awaiting_values"
     LATE_VALUES_STOPPED = "late_values_stopped"
@@ -60,6 +65,8 @@ class Event(StrEnum):
     ORDER_TAKEN_UP = "order_taken_up"
     CHECK_POSTPONED = "check_postponed"
     ORDER_PARKED = "order_parked"
+    RULE_WITHOUT_VALUES = "rule_without_values"
+    RULE_GIVES_VALUES = "rule_gives_values"
     CREDENTIALS_REFUSED = "credentials_refused"
     CREDENTIALS_ACCEPTED = "credentials_accepted"
 
@@ -86,6 +93,13 @@ class Event(StrEnum):
     CONSOLE_SIGNED_IN = "console_signed_in"
     CONSOLE_REQUEST_REFUSED = "console_request_refused"
 
+    # notifications
+    ALERT_BEGAN = "alert_began"
+    ALERT_ENDED = "alert_ended"
+    NOTIFICATION_SENT = "notification_sent"
+    NOTIFICATION_POSTPONED = "notification_postponed"
+    NOTIFICATION_DROPPED = "notification_dropped"
+
     # BigCommerce
     UPSTREAM_CALL = "upstream_call"
     QUOTA_SPENT = "quota_spent"
@@ -104,5 +118,5 @@ class Event(StrEnum):
 
 # One line for each order that finishes or has to wait: what an admin searches for, so the last lines to be dropped.
 CANONICAL = frozenset(
-    map(Event, ("order_enriched", "order_skipped", "order_failed", "order_waiting", "order_incomplete"))
+    map(Event, ("order_enriched", "order_skipped", "order_failed", "order_waiting", "order_held", "order_incomplete"))
 )

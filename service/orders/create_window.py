@@ -39,6 +39,11 @@ class Window:
         """The first moment after the window."""
         return self.opened_at + WINDOW_LENGTH_S
 
+    def age(self, now: float) -> float | None:
+        """The order's age in seconds; None where that is impossible: a clock was set meanwhile. Never negative."""
+        age = now - self.opened_at
+        return max(0.0, age) if age > -AHEAD_S else None
+
     def left(self, now: float) -> float:
         """Seconds until the window closes; never negative."""
         return max(0.0, self.closes_at - now)

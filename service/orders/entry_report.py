@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from service.audit import Action
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Entry, Sent, Stage
+from service.orders.state.set_values import ByHand
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
@@ -21,6 +23,7 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "missed_reason": entry.missed_reason,
         "po_number": entry.po_number,
         "fields": entry.fields,
+        "by_hand": _by_hand(entry.by_hand) if entry.by_hand else {},
         "kept": entry.kept,
         "dropped": entry.dropped,
         "trouble": None if entry.status.is_final else entry.trouble,
@@ -34,6 +37,17 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "ended_at": to_iso(entry.ended_at),
         "order_created_at": to_iso(entry.times.get(Stage.CREATED)),
         "timeline_ms": {stage.value: to_ms(entry.age_at(stage)) for stage in Stage if stage in entry.times},
+    }
+
+
+def action_as_dict(action: Action) -> dict[str, Any]:
+    """An action on an order for scripts."""
+    return {"at": to_iso(action.at), "who": action.who, "action": action.action, "detail": action.detail}
+
+
+def _by_hand(by_hand: ByHand) -> dict[str, Any]:
+    return {
+        name: {"text": value.text, "who": value.who, "at": to_iso(value.at)} for name, value in by_hand.values.items()
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from service.bigcommerce.models import ExtraFieldConfig, Record, Values
@@ -11,6 +12,7 @@ from service.orders.create_window import Window
 from service.orders.document.loading import Document
 from service.orders.document.partial_loader import LoadedOrder
 from service.orders.state.transitions import INCOMPLETE, NO_VALUE
+from service.orders.values.before_rules import by_rule_name
 from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import Merged, merge
@@ -24,6 +26,11 @@ from service.rules.pattern import Pattern
 from service.rules.rule_evaluation import CompiledRule
 from service.rules.value_search import Search
 from service.stores import Store
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+BY_HAND = "another value was set by hand for this order; that one is sent."
+"""Why the value of a rule is not sent."""
 
 
 class Outcome(StrEnum):
@@ -91,22 +98,24 @@ def preview(
     written: Mapping[str, Sequence[str]] | None = None,
     *,
     now: float,
+    by_hand: Mapping[str, str] = _NONE,
 ) -> Preview:
     """Apply the store's rules to a loaded order. The document must have been loaded with at least the ``user``.
 
-    ``record`` is the existing B2B Edition record; ``written`` holds every value that we have sent, by name. ``now`` is
-    in seconds since the epoch.
+    ``record`` is the existing B2B Edition record; ``written`` holds every value that we have sent, by name, and
+    ``by_hand`` those that a person has set for the order. ``now`` is in seconds since the epoch.
     """
     rules, store = configured.rules, configured.store
     evaluation = rules.evaluate(without_own_values(loaded.document, written or {}))
-    resolved = validate_evaluation(rules, evaluation, configs)
+    resolved = validate_evaluation(rules, evaluation, configs, by_hand)
+    set_by_hand = by_rule_name(rules, by_hand, configs)
     results = tuple(
-        _result(rule, trace, evaluation, resolved, configs)
+        _result(rule, trace, evaluation, resolved, configs, is_by_hand=rule.name in set_by_hand)
         for rule, trace in zip(rules.rules, evaluation.traces, strict=True)
     )
     outcome, reason = _outcome(configured, loaded, resolved, record, now)
     values = Values(None, {}) if resolved.failure else resolved.values
-    fields = {result.field for result in results if result.sent is not None}
+    fields = {result.field for result in results if result.sent is not None} | resolved.values.extra_fields.keys()
     names, merged = FieldNames.of(configs), None
     if record and outcome is Outcome.SENT:
         merged = merge(record, values, written or {}, store.existing_values, names=names)
@@ -164,7 +173,13 @@ def _may_wait(order: Mapping[str, Any], store: Store, now: float) -> bool:
 
 
 def _result(
-    rule: CompiledRule, trace: Trace, evaluation: Evaluation, resolved: ResolvedValues, configs: list[ExtraFieldConfig]
+    rule: CompiledRule,
+    trace: Trace,
+    evaluation: Evaluation,
+    resolved: ResolvedValues,
+    configs: list[ExtraFieldConfig],
+    *,
+    is_by_hand: bool,
 ) -> RuleResult:
     field = sent = dropped = None
     if rule.is_po_number:
@@ -175,6 +190,8 @@ def _result(
         reasons = [invalid.reason for invalid in (*alone.dropped, alone.refused) if invalid]
         # A valid value is dropped, too, when another rule fills the same field.
         dropped = next(iter(reasons), resolved.dropped.get(rule.name))
+    if is_by_hand:
+        dropped = BY_HAND
     return RuleResult(
         trace=trace,
         is_po_number=rule.is_po_number,

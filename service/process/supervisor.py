@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -44,17 +44,20 @@ class Supervisor:
         environ: Mapping[str, str],
         *,
         log_folder: Path | None = None,
+        lifeline: Callable[[], int | None] = lambda: None,
         loops: Loops | None = None,
         stop_timeout_s: float = STOP_TIMEOUT_S,
         restart_delay_s: float = RESTART_DELAY_S,
     ) -> None:
         """``environ`` is added to this process's environment.
 
-        With ``log_folder`` a child's output goes to ``<name>.log`` there. ``loops`` runs the tasks that restart
+        With ``log_folder`` a child's output goes to ``<name>.log`` there. ``lifeline`` gives the file descriptor that
+        children inherit (``EmbeddedRedis.lifeline``). ``loops`` runs the tasks that restart
         children. A child that has not exited ``stop_timeout_s`` after SIGTERM is killed.
         """
         self._environ = {**os.environ, **environ, parent.PARENT_PID_VARIABLE: str(os.getpid())}
         self._log_folder = log_folder
+        self._lifeline = lifeline
         self._loops = loops or Loops(asyncio.Event())
         self._stop_timeout_s = stop_timeout_s
         self._restart_delay_s = restart_delay_s
@@ -100,6 +103,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=() if (lifeline := self._lifeline()) is None else (lifeline,),
             )
 
     async def _keep_alive(self, child: _Child) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ from service.orders.state.queue import Queue
 from service.process.background_loops import Loops
 from service.receiver import health
 from service.receiver.authentication import StoreRegistry
+from service.receiver.reporting import Reporter
 from service.receiver.webhook_endpoint import Answer, Receiver
 from service.redis.client import connect
 from service.redis.errors import diagnose
@@ -78,19 +79,24 @@ def create_app(
     open_queue: OpenQueue,
     *,
     background_task: BackgroundTask | None = None,
+    stand_by: BackgroundTask | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The receiver's application for these stores. ``open_queue`` is entered at its start and left at its stop.
 
-    ``background_task`` runs in between, to keep ``stores`` up to date. Redis may be unavailable at the start: until
+    ``background_task`` runs in between, to keep ``stores`` up to date, and ``stand_by``, which tells people when no
+    worker is alive. Redis may be unavailable at the start: until
     it answers, webhooks get 503 and ``/readyz`` reports it.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         metrics = ReceiverMetrics(tuple(Answer))
-        async with _running(background_task), open_queue() as queue:
-            yield {"receiver": Receiver(stores, queue, metrics, clock), "queue": queue, "metrics": metrics}
+        async with open_queue() as queue:
+            reporter = Reporter(queue, clock)
+            receiver = Receiver(stores, queue, metrics, reporter, clock)
+            async with _running({"reports": reporter.run, "stores": background_task, "alerts": stand_by}):
+                yield {"receiver": receiver, "queue": queue, "metrics": metrics}
 
     app = Starlette(
         routes=[
@@ -98,6 +104,7 @@ def create_app(
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
             Route("/metrics", health.metrics),
+            Route("/webhooks{rest:path}", _near_path, methods=["POST"]),
         ],
         middleware=[Middleware(InternalErrorMiddleware)],
         exception_handlers={HTTPException: _empty_response},
@@ -108,12 +115,13 @@ def create_app(
 
 
 @asynccontextmanager
-async def _running(background_task: BackgroundTask | None) -> AsyncIterator[None]:
-    """Keep this loop running meanwhile. If it fails again and again, stop the process in order and exit 1."""
+async def _running(background_tasks: Mapping[str, BackgroundTask | None]) -> AsyncIterator[None]:
+    """Keep these loops running meanwhile. If one fails again and again, stop the process in order and exit 1."""
     stop = asyncio.Event()
     loops = Loops(stop)
-    if background_task is not None:
-        loops.start("stores", background_task)
+    for name, background_task in background_tasks.items():
+        if background_task is not None:
+            loops.start(name, background_task)
     terminating = asyncio.create_task(_terminate(stop))
     try:
         yield
@@ -133,6 +141,14 @@ async def _terminate(stop: asyncio.Event) -> None:
 async def _webhook(request: Request) -> Response:
     receiver: Receiver = request.state.receiver
     return await receiver.receive(request)
+
+
+async def _near_path(request: Request) -> Response:
+    """A webhook whose path ends with a slash means the right one; any other is a mistake of who registered it."""
+    receiver: Receiver = request.state.receiver
+    if request.url.path == f"{WEBHOOK_PATH}/":
+        return await receiver.receive(request)
+    return await receiver.refuse_path(request)
 
 
 async def _empty_response(_: Request, error: Exception) -> Response:

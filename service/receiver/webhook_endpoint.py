@@ -28,8 +28,10 @@ from service.bigcommerce.models import to_int, to_number
 from service.errors import QueueUnavailable
 from service.logs import Event
 from service.metrics import ReceiverMetrics
+from service.orders.state.per_store.webhook_counts import ACCEPTED
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
-from service.receiver.authentication import StoreRegistry
+from service.receiver.authentication import Refusal, StoreRegistry
+from service.receiver.reporting import Reporter
 
 log = structlog.get_logger()
 
@@ -156,11 +158,13 @@ class Receiver:
         stores: StoreRegistry,
         queue: Queue,
         metrics: ReceiverMetrics,
+        reporter: Reporter,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._stores = stores
         self._queue = queue
         self._metrics = metrics
+        self._reporter = reporter
         self._clock = clock
 
     async def receive(self, request: Request) -> Response:
@@ -169,6 +173,11 @@ class Receiver:
         answer = await self._answer(request, self._clock(), started)
         self._metrics.answered(answer, time.perf_counter() - started)
         return _RESPONSES[answer]
+
+    async def refuse_path(self, request: Request) -> Response:
+        """Answer 404 to a request whose path only looks like the webhooks', and tell of it."""
+        self._reporter.count_wrong_path(_sanitize(request.url.path))
+        return Response(status_code=404)
 
     async def _answer(self, request: Request, received_at: float, started: float) -> Answer:
         try:
@@ -188,8 +197,10 @@ class Receiver:
         if store is None or refusal is not None:
             known = {"store": store.hash} if store else {}
             log.warning(Event.WEBHOOK_REFUSED, reason=refusal, **known, ms=_ms(started))
+            self._reporter.count(refusal or Refusal.UNKNOWN_STORE, **known)
             return Answer.REFUSED
 
+        self._reporter.count(ACCEPTED, store.hash)
         webhook_id = _sanitize(request.headers.get("webhook-id") or payload.hash or "")
         webhook_log = log.bind(store=store.hash, webhook_id=webhook_id)
         order_id = payload.order_id

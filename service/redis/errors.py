@@ -1,6 +1,8 @@
 """Redis's errors: a type for each kind, which ones are transient, and a sentence for each."""
 
 import re
+import socket
+import ssl
 from dataclasses import dataclass
 
 from redis import exceptions
@@ -17,6 +19,10 @@ class TooFewReplicasError(exceptions.ResponseError):
 
 class ClusterUnsupportedError(exceptions.ResponseError):
     """The server is a node of a Redis Cluster, where a script's keys would have to be on one node."""
+
+
+class SentinelError(exceptions.ResponseError):
+    """The server is a Sentinel, which knows where the Redis is and holds no data."""
 
 
 class UnknownDatabaseError(exceptions.ResponseError):
@@ -127,6 +133,11 @@ _DIAGNOSES: tuple[tuple[type[Exception], str, str], ...] = (
         "Correct the number at the end of REDIS_URL, or raise `databases` in its configuration.",
     ),
     (
+        SentinelError,
+        "is not what answers there: it is a Sentinel.",
+        "Write REDIS_URL as redis+sentinel://host:26379/0?master=…, with the name of the master that it monitors.",
+    ),
+    (
         exceptions.InvalidResponse,
         "is not what answers there: it is another server, such as a web server.",
         "Correct host and port in REDIS_URL.",
@@ -139,11 +150,53 @@ _DIAGNOSES: tuple[tuple[type[Exception], str, str], ...] = (
 )
 
 
+_WANTS_TLS = Diagnosis(
+    "wants TLS at this port.", "Begin REDIS_URL with rediss://, or use the port that Redis has for plain connections."
+)
+
+_TLS_ALERT = r"\x15"
+"""The first byte of a TLS alert, as the parser quotes it in its error."""
+
+
+def _of_connection(error: Exception) -> Diagnosis | None:
+    """What the network tells of a server that cannot be talked to; None for one that just does not answer."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, exceptions.InvalidResponse) and _TLS_ALERT in str(error):
+        return _WANTS_TLS
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        return Diagnosis(
+            "has a certificate that is not trusted here, or is of another host.",
+            "Name its certificate authority: add ?ssl_ca_certs=/path/to/ca.pem to REDIS_URL.",
+        )
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        return Diagnosis(
+            "has no TLS at this port, or another server answers there.",
+            "Begin REDIS_URL with redis://, or correct its port.",
+        )
+    if any(isinstance(each, socket.gaierror) for each in causes):
+        return Diagnosis("cannot be found: no such host.", "Correct the host in REDIS_URL, or this machine's DNS.")
+    if isinstance(error, exceptions.ConnectionError) and "closed by server" in str(error):
+        return Diagnosis(
+            "closed the connection.",
+            "Does it restart? Else another server answers there, such as a database, or it wants TLS: check host, port"
+            " and rediss:// in REDIS_URL.",
+        )
+    return None
+
+
 def diagnose(error: Exception) -> Diagnosis:
     """What an error of Redis means and how to fix it. Contains no secret."""
+    if isinstance(error, exceptions.InvalidResponse) and (found := _of_connection(error)):
+        return found
     for kind, message, cure in _DIAGNOSES:
         if isinstance(error, kind):
             return Diagnosis(message, cure)
+    if found := _of_connection(error):
+        return found
     if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
         return Diagnosis(f"refuses this user or password ({error}).", "Correct REDIS_URL, or the rights of its user.")
     if isinstance(error, exceptions.ResponseError):

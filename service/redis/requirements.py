@@ -18,6 +18,7 @@ from service.redis.client import connect
 from service.redis.errors import (
     TRANSIENT_ERRORS,
     ClusterUnsupportedError,
+    SentinelError,
     UnknownDatabaseError,
     diagnose,
 )
@@ -46,13 +47,15 @@ _LASTING_ERRORS = (
     exceptions.NoPermissionError,
     exceptions.InvalidResponse,
     ClusterUnsupportedError,
+    SentinelError,
     UnknownDatabaseError,
 )
 
 
 def rights_tried(prefix: str) -> list[tuple[str | int, ...]]:
     """Every command that the service uses, on keys with this prefix; the last one deletes them."""
-    text, fields, scores, names = (f"{prefix}:{kind}" for kind in ("text", "fields", "scores", "names"))
+    kinds = ("text", "fields", "scores", "names", "list")
+    text, fields, scores, names, items = (f"{prefix}:{kind}" for kind in kinds)
     return [
         ("PING",),
         ("SET", text, 1, "PX", _EXPIRE_MS),
@@ -91,10 +94,16 @@ def rights_tried(prefix: str) -> list[tuple[str | int, ...]]:
         ("PEXPIRE", names, _EXPIRE_MS),
         ("SMEMBERS", names),
         ("SREM", names, "b"),
+        ("RPUSH", items, "a"),
+        ("PEXPIRE", items, _EXPIRE_MS),
+        ("LPUSH", items, "b"),
+        ("LTRIM", items, 0, 5),
+        ("LRANGE", items, 0, -1),
+        ("LPOP", items, 1),
         ("TIME",),
         ("SCAN", 0, "COUNT", 1),
         ("UNLINK", names),
-        ("DEL", text, fields, scores),
+        ("DEL", text, fields, scores, items),
     ]
 
 
@@ -128,6 +137,8 @@ async def read_version(redis: Redis) -> str | None:
     said = {_text(name): _text(value) for name, value in zip(answer[::2], answer[1::2], strict=True)}
     if said.get("mode") == "cluster":
         raise ClusterUnsupportedError("HELLO says mode cluster")
+    if said.get("mode") == "sentinel":
+        raise SentinelError("HELLO says mode sentinel")
     return f"{said['server']} {said['version']}" if "version" in said else None
 
 
@@ -249,7 +260,7 @@ def _is_refusal(answer: object) -> bool:
 
 
 def _raise_if_transient(error: Exception) -> None:
-    if isinstance(error, (*TRANSIENT_ERRORS, ClusterUnsupportedError)):
+    if isinstance(error, (*TRANSIENT_ERRORS, ClusterUnsupportedError, SentinelError)):
         raise error
 
 

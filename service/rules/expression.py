@@ -99,6 +99,12 @@ class Expression:
             )
         return cls(source, Reads(frozenset(reader.named), frozenset(reader.whole)), parsed)
 
+    @property
+    def tree(self) -> "Node":
+        """The parsed expression, as jmespath represents it."""
+        node: Node = self._parsed.parsed
+        return node
+
     def search(self, document: Mapping[str, Any]) -> Any:
         """Evaluate the expression on a document. Raises ExpressionError."""
         try:

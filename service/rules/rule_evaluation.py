@@ -135,6 +135,11 @@ class CompiledRule:
         """What its expressions read."""
         return tuple(expression.reads for expression in self.search.expressions)
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of ``from`` and ``match``: what it searches with."""
+        return hashlib.sha256(json.dumps([self.rule.sources, self.rule.match]).encode()).hexdigest()[:8]
+
     def apply(self, document: Mapping[str, Any]) -> tuple[Trace, str | None]:
         """Evaluate the rule: its value as a trace, and why expressions failed when none of them gave a value."""
         if self.rule.value is not None:
@@ -170,6 +175,15 @@ class RuleSet:
     def version(self) -> str:
         """Identifies the rules: an order is followed with those that it was written with."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    @cached_property
+    def fingerprints(self) -> Mapping[str, str]:
+        """The rules whose values say whether their expressions are right, each with a hash of what it searches with.
+
+        Constants always have one, and a rule that reads the record may get its value only after the order was written.
+        """
+        searching = (rule for rule in self.rules if rule.search.expressions and rule.name not in self.from_record)
+        return {rule.name: rule.fingerprint for rule in searching}
 
     @cached_property
     def from_record(self) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 Ids: Companies 5001 to 5003; customers 101 and 102 (users of 5001), 103 and 104 (5002), 105 (5003), 150, a Super Admin
 of 5001 and 5002, and 199, who is not a Company user; users are 9_000_000 + customer id, Super Admins 8_000_000 +
-customer id, orders start at 1001, B2B Edition's own order ids are 5_000_000 + order id. Customer 0 is a guest.
+customer id, B2B Edition's own order ids are 5_000_000 + order id. Customer 0 is a guest.
 """
 
 from service.sandbox.specs import Company, Customer, ExtraFieldConfig, FieldType, StoreSpec, SuperAdmin, User

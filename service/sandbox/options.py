@@ -84,6 +84,8 @@ class Options(BaseModel):
 
     demo_store: bool = True
     faults: Faults = Faults()
+    first_order_id: Annotated[int, Field(ge=1)] = 1001
+    """The id of each store's first order."""
 
     core_quota: Annotated[int, Field(ge=1)] = 150
     core_quota_window: Annotated[float, Field(gt=0)] = 30.0
@@ -160,6 +162,21 @@ class Options(BaseModel):
 
     retry_scale: Annotated[float, Field(ge=0)] = 1.0
     """Factor for the retry delays of webhooks, and for the three minutes of the blocklist."""
+
+
+_ORDERS_A_SECOND = 100
+"""More than any sandbox takes on average."""
+_FIRST_SECOND = 1_767_225_600
+"""2026-01-01 in UTC."""
+
+
+def unused_order_id(now: float) -> int:
+    """An order id that no sandbox started before ``now`` (Unix seconds) has reached.
+
+    In a real store an id is one order for ever. A sandbox forgets its orders when it ends, but those who worked with it
+    remember them: the service's ledger is in Redis.
+    """
+    return max(0, int(now) - _FIRST_SECOND) * _ORDERS_A_SECOND + 1
 
 
 LIKE: dict[str, dict[str, Any]] = {

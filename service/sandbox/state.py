@@ -36,7 +36,6 @@ from service.sandbox.specs import (
     User,
 )
 
-FIRST_ORDER_ID = 1001
 FIRST_HOOK_ID = 20_000_001
 FIRST_METAFIELD_ID = 300_001
 
@@ -215,6 +214,7 @@ class Store:
     hash: str
     spec: StoreSpec
     quotas: dict[ApiName, Quota]
+    first_order_id: int
     orders: dict[int, Order] = field(default_factory=dict)
     hooks: dict[int, Hook] = field(default_factory=dict)
     buyer_tokens: dict[str, BuyerToken] = field(default_factory=dict)
@@ -268,7 +268,7 @@ class Store:
 
     def add_order(self, placement: Placement, now: float, default_record_after: float) -> Order:
         """Add an order that was placed ``placement.age`` seconds ago. Its Company is the buyer's present one."""
-        order_id = FIRST_ORDER_ID + len(self.orders)
+        order_id = self.first_order_id + len(self.orders)
         placed_at = now - placement.age
         products = [product_document(order_id, i, fields) for i, fields in enumerate(placement.line_items, start=1)]
         addresses = [shipping_document(order_id, i, fields) for i, fields in enumerate(placement.shipping_addresses)]
@@ -377,6 +377,7 @@ class Sandbox:
                 "b2b": Quota(options.b2b_quota, options.b2b_quota_window),
                 "storefront": Quota(options.storefront_quota, options.storefront_quota_window),
             },
+            first_order_id=options.first_order_id,
         )
         self.stores[store_hash] = store
         return store

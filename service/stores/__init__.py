@@ -4,15 +4,18 @@ All problems of a file are reported at once, each with its table, its key and th
 contains the value of a secret.
 """
 
+from service.stores.field_types import is_loopback
 from service.stores.file_stamps import FileReader, Stamp, stamp
 from service.stores.loading import ReadResult, read_stores, store_names
 from service.stores.messages import did_you_mean, nearest
-from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, is_loopback, plain_number
-from service.stores.validation_errors import rule_place
+from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, plain_number
+from service.stores.notify_table import Notify
+from service.stores.validation_errors import misplaced_key_cure, rule_place
 
 __all__ = [
     "Endpoints",
     "FileReader",
+    "Notify",
     "PersonRights",
     "ReadResult",
     "Rule",
@@ -21,6 +24,7 @@ __all__ = [
     "StoresFile",
     "did_you_mean",
     "is_loopback",
+    "misplaced_key_cure",
     "nearest",
     "plain_number",
     "read_stores",

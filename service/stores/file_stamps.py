@@ -11,6 +11,22 @@ class UnreadableError(Exception):
     """Why a file cannot be read: a phrase that follows the file's name."""
 
 
+LATIN = "WINDOWS-1252"
+"""What Western editors write where they do not write UTF-8."""
+
+
+class NotUtf8Error(UnreadableError):
+    """The file is text in another encoding, most likely ``encoding``; ``offset`` is the first character that"
+    " shows it."""
+
+    def __init__(self, data: bytes, error: UnicodeDecodeError) -> None:
+        super().__init__(f"is not UTF-8 text (byte {error.start + 1})")
+        is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        self.encoding = "utf-16" if is_utf16 else LATIN
+        self.text = data.decode(self.encoding, errors="replace")
+        self.offset = error.start
+
+
 class FileReader:
     """Reads text files, and records the stamp of each one just before."""
 
@@ -26,7 +42,8 @@ class FileReader:
         """Read a UTF-8 file, with or without a byte-order mark. Raises UnreadableError."""
         self._stamps.setdefault(path, stamp(path))
         try:
-            return path.read_bytes().decode("utf-8-sig")
+            data = path.read_bytes()
+            return data.decode("utf-8-sig")
         except FileNotFoundError:
             raise UnreadableError("does not exist") from None
         except IsADirectoryError:
@@ -34,7 +51,7 @@ class FileReader:
         except PermissionError:
             raise UnreadableError("is not readable by this user") from None
         except UnicodeDecodeError as error:
-            raise UnreadableError(f"is not UTF-8 text (byte {error.start + 1})") from None
+            raise NotUtf8Error(data, error) from None
         except OSError as error:
             raise UnreadableError(f"cannot be read ({error.strerror})") from None
         except ValueError:  # a NUL character in the path

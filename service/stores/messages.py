@@ -32,6 +32,13 @@ EXAMPLES: dict[int | str, str] = {
     "late_values": 'late_values = "6s"',
     "follow": 'follow = "24h"',
     "strategy": 'strategy = "merge"',
+    "notify": "[notify], with webhook, slack, teams or mail",
+    "webhook": 'webhook = "env:NOTIFY_WEBHOOK"',
+    "secret": 'secret = "env:NOTIFY_SECRET"',
+    "slack": 'slack = "env:SLACK_WEBHOOK"',
+    "teams": 'teams = "env:TEAMS_WEBHOOK"',
+    "mail": 'mail = "env:NOTIFY_MAIL"',
+    "link": 'link = "https://enrich.example.com/console"',
 }
 
 

@@ -1,6 +1,5 @@
 """The tables of the stores file, validated strictly: unknown keys and values of another type are refused."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     Strict,
@@ -21,7 +18,9 @@ from pydantic import (
     model_validator,
 )
 
+from service.stores.field_types import Table, Url, is_loopback
 from service.stores.messages import EXAMPLES, refused
+from service.stores.notify_table import Notify
 from service.stores.secrets import HeaderSecrets, Secrets, listed
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -94,43 +93,11 @@ def _store_hash(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    cure = "Write scheme and host, such as https://api.bigcommerce.com, or leave the key out."
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port  # reading the port checks it
-    except ValueError:
-        raise refused("expected a URL", cure) from None
-    is_plain_ascii = re.fullmatch(r"[!-~]+", text) and "\\" not in text
-    if url.scheme not in ("http", "https") or not host or port == 0 or not is_plain_ascii:
-        raise refused("expected a URL that begins with https://", cure)
-    if url.username is not None or any(sign in text for sign in "?#"):
-        raise refused("expected a URL without user, password, query and fragment", cure)
-    if url.scheme == "http" and not is_loopback(host):
-        raise refused("plain http would send the access token unencrypted", "Use https://, or a loopback address.")
-    return text.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, by its name or address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 NonEmpty = Annotated[str, AfterValidator(_not_blank)]
-Url = Annotated[str, AfterValidator(_url)]
 Constant = Annotated[NonEmpty, BeforeValidator(_constant)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 FieldKey = Annotated[str, AfterValidator(_field_key)]
-
-
-class Table(BaseModel):
-    """The base of all tables."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Endpoints(Table):
@@ -208,6 +175,8 @@ class Store(Table):
     late_values_s: Annotated[Seconds, Field(alias="late_values", le=7.0)] = 6.0
     follow_s: Annotated[Seconds, AfterValidator(_follow), Field(alias="follow")] = 86_400.0
     """For how long after an order was placed its later changes are carried to its record; 0: never."""
+    writes: Literal["on", "off"] = "on"
+    """Whether anything is written on the store's B2B Edition records; "off": orders are read and shown only."""
     extra_fields: Mapping[FieldKey, Rule] = {}
     po_number: Rule | None = Field(default=None, validate_default=True)
 
@@ -287,6 +256,7 @@ class Tables(Table):
 
     bigcommerce: Endpoints = Endpoints()
     console: ConsoleTable = ConsoleTable()
+    notify: Notify | None = None
     stores: dict[str, dict[str, Any]]
 
     @field_validator("stores")
@@ -308,3 +278,4 @@ class StoresFile:
     stores: Mapping[str, Store]
     literal_secrets: tuple[str, ...]
     people: Mapping[str, PersonRights]
+    notify: Notify | None = None

@@ -40,6 +40,8 @@ def _secret(written: Any, info: ValidationInfo) -> SecretStr:
         return written
     if not isinstance(written, str):
         raise refused("expected text in quotes", "Write env:NAME, file:/path or the secret itself, in quotes.")
+    if re.fullmatch(r"\$\{?[A-Z][A-Z0-9_]*\}?|%[A-Z][A-Z0-9_]*%", written):
+        raise refused("this is a variable as a shell writes it, and TOML does not replace it", 'Write "env:NAME".')
     if not is_reference(written):
         return _not_empty("the text", written)
     if not isinstance(sources := info.context, SecretSources):

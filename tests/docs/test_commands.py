@@ -83,7 +83,7 @@ def test_every_path_and_answer_of_the_receiver_is_listed() -> None:
         yield Queue
 
     paths = [route.path for route in create_app(StoreRegistry({}), unused).routes if isinstance(route, Route)]
-    assert [path for path in paths if path not in COMMANDS.text] == []
+    assert [path for path in paths if "{" not in path and path not in COMMANDS.text] == []
     assert {int(row[0]) for row in COMMANDS.rows("answer")} == {*_STATUS.values(), 500}
 
 

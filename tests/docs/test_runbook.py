@@ -2,6 +2,7 @@
 
 import re
 
+from service.notify.alerts import DEFINITIONS
 from service.receiver.authentication import Refusal
 from service.receiver.webhook_endpoint import Answer
 from tests.chaos.figures import BEGIN, END
@@ -35,6 +36,18 @@ def test_every_reason_of_a_refused_webhook_is_explained() -> None:
     rows = re.findall(r"^\| (`[^|]*) \|", OPERATIONS.section("Webhooks refused", 3), re.MULTILINE)
     reasons = {*Refusal, Answer.NOT_A_WEBHOOK, Answer.TOO_LARGE, Answer.TOO_SLOW}
     assert {name for row in rows for name in names(row)} == {reason.value for reason in reasons}
+
+
+def test_every_alert_that_people_are_told_of_is_explained_with_its_delay() -> None:
+    listed = {names(row[0])[0]: row[2] for row in OPERATIONS.rows("alert")}
+    units = {1: "1 minute", 0: "at once"}
+    expected = {
+        kind.value: "30 seconds"
+        if alert.for_s == 30
+        else units.get(int(alert.for_s / 60), f"{alert.for_s / 60:g} minutes")
+        for kind, alert in DEFINITIONS.items()
+    }
+    assert listed == expected
 
 
 def test_the_table_of_failure_modes_is_where_make_chaos_writes_it() -> None:

@@ -11,7 +11,7 @@ from service.errors import ConfigError
 from service.rules.expression import ROOTS
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
-from service.stores import Endpoints, PersonRights, Rule, Store
+from service.stores import Endpoints, Notify, PersonRights, Rule, Store
 from service.stores.models import ConsoleTable
 from tests.fakes.pages import STORES_FILE, names
 
@@ -76,7 +76,7 @@ def test_shown_expression_lets_one_rule_read_a_comment_and_a_form_field(tmp_path
 
 def test_every_key_of_the_stores_file_is_explained() -> None:
     explained = {name for row in STORES_FILE.rows("key") for name in names(row[0])}
-    models = (Endpoints, ConsoleTable, PersonRights, Store, Rule)
+    models = (Endpoints, ConsoleTable, Notify, PersonRights, Store, Rule)
     known = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert explained == (known | {"console"}) - {"hash"}
 

@@ -1,7 +1,8 @@
 """Webhooks as BigCommerce sends them (bodies, signatures), and a receiver with a fake queue."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -68,6 +69,7 @@ class FakeQueue(Queue):
         self.webhooks: list[Webhook] = []
         self.noted: list[tuple[str, str, int | None, float]] = []
         self.people_changed: list[str] = []
+        self.reported: Counter[tuple[str, str]] = Counter()
         self.answer: Callable[[], EnqueueResult] = lambda: EnqueueResult.QUEUED
         self.read_counts: Callable[[], Counts] = lambda: Counts(workers=2, queued=7)
 
@@ -83,6 +85,12 @@ class FakeQueue(Queue):
         answer = self.answer()
         self.people_changed.append(store)
         return answer
+
+    async def report_receiver(self, receiver: str, counts: Mapping[tuple[str, str], int], *, now: float) -> None:
+        self.reported.update(counts)
+
+    async def remove_receiver(self, receiver: str) -> None:
+        pass
 
     async def check_writable(self) -> None:
         pass

@@ -12,8 +12,10 @@ from service.bigcommerce import Api, Budget, Priority
 from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
 from service.hooks import HookProblem, ProblemKind, save_hook_state
 from service.orders.state.job_kinds import WINDOW
-from service.orders.state.keys import polling_key
+from service.orders.state.keys import notify_queue_key, polling_key
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.per_store.pauses import Pauses
+from service.orders.state.per_store.rule_values import RuleValues
 from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.redis.client import connect
@@ -58,6 +60,26 @@ async def test_a_job_that_is_not_due_is_not_overdue(redis: ArqRedis) -> None:
 async def test_live_workers_are_counted(redis: ArqRedis) -> None:
     await Queue(redis).heartbeat("a", 0)
     assert (await read(redis)).workers == 1
+
+
+async def test_messages_that_wait_are_counted(redis: ArqRedis) -> None:
+    assert (await read(redis)).notifications == 0
+    await redis.zadd(notify_queue_key(), {"a": 1, "b": 2})
+    state = await read(redis)
+    assert state.notifications == 2
+    assert b"enrich_notifications_queued 2.0\n" in metrics_text(state)
+
+
+async def test_rules_show_their_misses_once_these_are_too_many(redis: ArqRedis) -> None:
+    values = RuleValues(redis)
+    for _ in range(50):
+        await values.note("abc123", {"po_number": "1", "Cost Center": "1"}, ["Cost Center"])
+    await values.note("abc123", {"po_number": "1", "Cost Center": "1"}, [])
+    state = await read(redis, "abc123")
+    assert state.stores["abc123"].rules == {"po_number": 51, "Cost Center": 0}
+    text = metrics_text(state).decode()
+    assert 'enrich_rule_without_values{rule="po_number",store="abc123"} 51.0' in text
+    assert 'enrich_rule_without_values{rule="Cost Center",store="abc123"} 0.0' in text
 
 
 async def test_each_store_has_its_failures_polling_and_hook_problems(redis: ArqRedis) -> None:
@@ -132,3 +154,14 @@ async def test_memory_is_left_out_and_asked_for_once_where_info_is_forbidden(tmp
         (refusal,) = admin.acl_log()
     assert int(refusal["count"]) == 1
     assert b"redis_memory_bytes{" not in metrics_text(state)
+
+
+async def test_a_paused_store_and_its_held_orders_are_shown(redis: ArqRedis) -> None:
+    await Pauses(redis).begin("abc123", "ana")
+    await Transitions(redis, clock=lambda: NOW).hold(Entry("abc123", 7), writes_off=False)
+    state = await read(redis, "abc123", "other")
+
+    assert [(at.is_paused, at.held) for at in state.stores.values()] == [(True, 1), (False, 0)]
+    text = metrics_text(state).decode()
+    assert 'enrich_paused{store="abc123"} 1.0' in text
+    assert 'enrich_held_orders{store="abc123"} 1.0' in text

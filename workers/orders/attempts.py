@@ -38,12 +38,14 @@ from workers.orders.result_types import (
     AwaitingRequired,
     AwaitingStatus,
     AwaitingValues,
+    AwaitingWrites,
     Finished,
     RetryLater,
     Written,
 )
 from workers.orders.verification import VERIFY_AFTER_S
 from workers.orders.waiting import settling
+from workers.orders.waiting.held_orders import hold
 from workers.orders.waiting.required_values import await_value
 from workers.resources import Resources
 
@@ -214,7 +216,7 @@ class Jobs:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 result = await self._lifecycle(ctx, entry, configured).run()
             await self._resources.rules_archive.keep(entry.store, configured.rules)  # not before: a Create cannot wait
-            if not isinstance(result, AwaitingStatus | AwaitingRequired):
+            if not isinstance(result, AwaitingStatus | AwaitingRequired | AwaitingWrites):
                 return await self._apply(entry, result)
             if await self._wait(entry, result):
                 return None
@@ -237,12 +239,14 @@ class Jobs:
                 await completion.finish(self._resources, entry, Finished(Status.FAILED, trouble))
             case Finished() as finished:
                 await completion.finish(self._resources, entry, finished)
-            case AwaitingStatus() | AwaitingRequired():
+            case AwaitingStatus() | AwaitingRequired() | AwaitingWrites():
                 await self._wait(entry, result)
         return None
 
-    async def _wait(self, entry: Entry, awaiting: AwaitingStatus | AwaitingRequired) -> bool:
-        """Let the order wait until it changes; False if it has just changed."""
+    async def _wait(self, entry: Entry, awaiting: AwaitingStatus | AwaitingRequired | AwaitingWrites) -> bool:
+        """Let the order wait until it changes, or may be written; False if it has just changed."""
+        if isinstance(awaiting, AwaitingWrites):
+            return await hold(self._resources, entry, awaiting)
         if isinstance(awaiting, AwaitingRequired):
             return await await_value(self._resources, entry, awaiting)
         age = self._resources.transport.upstream_clock.now() - entry.times.get(Stage.CREATED, 0.0)

@@ -1,5 +1,7 @@
 """Finishing and parking orders, and opening a store's breaker: each is stored, logged and counted."""
 
+from contextlib import suppress
+
 import structlog
 
 from service.configuration import ConfiguredStore
@@ -8,9 +10,12 @@ from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.facts.learning import learn_from_finished
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.rule_values import RuleChange
+from service.orders.state.queue import BACKFILL
 from service.orders.state.worklists.changed_orders import Change
 from service.orders.state.worklists.skipped_orders import first_check_in
 from service.orders.statistics.counting import count_finished
+from service.redis.errors import TRANSIENT_ERRORS
 from workers.backoff import retry_redis
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished
@@ -22,6 +27,9 @@ log = structlog.get_logger()
 REVERIFY_AFTER_S = 45.0
 REVERIFY_MERGED_AFTER_S = 60.0
 
+FIRST_SOURCES = ("webhook", "reconcile", BACKFILL)
+"""What tells of an order that is new here; any other source ends an order again."""
+
 KEPT_S = 30 * 86_400.0
 """The ledger keeps entries for so long."""
 
@@ -29,6 +37,7 @@ KEPT_S = 30 * 86_400.0
 async def finish(resources: Resources, entry: Entry, finished: Finished) -> None:
     """Finish the order: store its outcome, log the canonical line, and schedule re-verification of what we wrote."""
     entry.status, entry.reason, entry.verified = finished.status, finished.reason, finished.verified
+    entry.replace_used = entry.by_hand_used  # whatever came of it: somebody must ask again
     later = REVERIFY_MERGED_AFTER_S if entry.awaits_record else REVERIFY_AFTER_S
     reverify_in = later if entry.status.is_written else None
     created = entry.times.get(Stage.CREATED)
@@ -39,16 +48,20 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     merges = configured is not None and configured.store.strategy == "merge"
     counters = count_finished(entry, merges=merges, now=resources.transport.upstream_clock.now())
     # If only the answer got lost, the order is finished and no later attempt would log it.
-    await retry_redis(
+    is_finished = await retry_redis(
         lambda: resources.transitions.finish(
             entry, reverify_in=reverify_in, check_skipped_in=check_skipped_in, counters=counters
         )
     )
+    if not is_finished:
+        entry.window_counted = is_counted
+        return
     await _mark_for_record(resources, entry, configured)
     log_finished(entry)
     _count(resources, entry)
     if not is_counted:
         _count_window(resources, entry)
+    await _note_rule_values(resources, entry, configured)
     await learn_from_finished(resources.facts, entry)
 
 
@@ -58,6 +71,25 @@ async def _mark_for_record(resources: Resources, entry: Entry, configured: Confi
         return
     if entry.status.is_written or entry.status is Status.UNCHANGED or entry.reason == "no_values":
         await retry_redis(lambda: resources.changed.mark(entry.store, entry.order_id, Change.RECORD, follow_s=KEPT_S))
+
+
+async def _note_rule_values(resources: Resources, entry: Entry, configured: ConfiguredStore | None) -> None:
+    """Count which rules gave a value, and log those that begin or cease to find none in order after order."""
+    was_evaluated = entry.status is not Status.SKIPPED or entry.reason == "no_values"
+    if configured is None or not was_evaluated or entry.rules_version != configured.rules.version:
+        return
+    sources = {rule.name: len(rule.search.expressions) for rule in configured.rules.rules}
+    found = [name for name, (_, place) in entry.given.items() if place < sources.get(name, 0)]
+    changes: list[RuleChange] = []
+    with suppress(*TRANSIENT_ERRORS):
+        is_first = entry.source in FIRST_SOURCES
+        fingerprints = configured.rules.fingerprints
+        changes = await resources.rule_values.note(entry.store, fingerprints, found, is_first=is_first)
+    for change in changes:
+        if change.begins:
+            log.warning(Event.RULE_WITHOUT_VALUES, rule=change.rule, orders=change.orders)
+        else:
+            log.info(Event.RULE_GIVES_VALUES, rule=change.rule, orders=change.orders)
 
 
 def _count(resources: Resources, entry: Entry) -> None:

@@ -1,7 +1,7 @@
 """What an attempt notes on the order's entry: values sent, values kept, fields dropped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -11,7 +11,6 @@ from service.logs import Event
 from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import PO_NUMBER, Merged, lost_carried, lost_values, shows_all
-from service.rules import Given
 from workers.orders.buyers.company_values import values_of
 
 log = structlog.get_logger()
@@ -30,6 +29,42 @@ def note_sending(entry: Entry, by: Literal["create", "update"], values: Values, 
             earlier.append(value)
 
 
+@dataclass(frozen=True, slots=True)
+class BeforeWrite:
+    """What ``note_sending``, ``note_restoring`` and ``note_late_create`` change, as it was before."""
+
+    sent: Sent | None
+    start_over: bool
+    written: Mapping[str, tuple[str, ...]]
+    late_creates: int
+    late_create_at: float | None
+    put_back: tuple[str, ...]
+    restoring: tuple[str, ...]
+
+
+def copy_of_sent(entry: Entry) -> BeforeWrite:
+    """A copy of what the entry says was sent."""
+    written = {name: tuple(values) for name, values in entry.written.items()}
+    return BeforeWrite(
+        entry.sent,
+        entry.start_over,
+        written,
+        entry.late_creates,
+        entry.late_create_at,
+        tuple(entry.put_back),
+        tuple(entry.restoring),
+    )
+
+
+def restore_sent(entry: Entry, before: BeforeWrite) -> None:
+    """Set it back: the write was not sent."""
+    entry.sent, entry.start_over = before.sent, before.start_over
+    entry.written = {name: list(values) for name, values in before.written.items()}
+    entry.late_creates, entry.late_create_at = before.late_creates, before.late_create_at
+    entry.put_back, entry.restoring = list(before.put_back), list(before.restoring)
+    entry.times.pop(Stage.SENT, None)
+
+
 def note_answered(entry: Entry, at: float) -> None:
     """Note that BigCommerce accepted the write, at this time on our clock."""
     assert entry.sent is not None
@@ -38,6 +73,7 @@ def note_answered(entry: Entry, at: float) -> None:
     else:
         entry.made_record = True
     entry.sent = replace(entry.sent, answered=True)
+    entry.replace_used = entry.by_hand_used  # it was allowed for this one write
     entry.times[Stage.ANSWERED] = at
 
 
@@ -82,11 +118,6 @@ def note_right(entry: Entry, wanted: Values, merged: Merged) -> None:
     if merged.values is not None:
         right -= {*merged.values.extra_fields, *([PO_NUMBER] if merged.values.po_number is not None else [])}
     entry.settled += sorted(right - {*entry.settled})
-
-
-def given_of(entry: Entry) -> dict[str, Given]:
-    """What the rules gave for the order."""
-    return {name: Given(text, place) for name, (text, place) in entry.given.items()}
 
 
 def values_to_write(entry: Entry) -> Values:

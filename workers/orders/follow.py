@@ -24,14 +24,15 @@ from service.orders.document.cache import Cache, Locks
 from service.orders.document.loading import Document, NoCompanyUser, by_name, read_people
 from service.orders.document.sources import read_sources
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.transitions import WRITES_OFF
 from service.orders.state.worklists.changed_orders import Change, ChangedOrder
+from service.orders.values.given_values import given_of
 from service.orders.values.merge import PO_NUMBER
 from service.orders.values.record_root import without_own_values
 from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import read_configs, validate_evaluation
 from service.rules import Given, Needs, RuleSet, apply_change, evaluation_of, given_by, needs_of_change
 from workers.backoff import requeue
-from workers.orders.entry_notes import given_of
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ MAX_UPDATES = 10
 """After so many Updates of one order its changes are no longer followed: two programs may be writing in turns."""
 
 UNFINISHED_RETRY_S = 5.0
+HELD_RETRY_S = 60.0
 CREDENTIALS_RETRY_S = 60.0
 ERROR_RETRY_S = 5.0
 RECORD_RETRY_S = 15.0
@@ -87,6 +89,8 @@ class Follower:
 
     async def _read_order(self, configured: ConfiguredStore, order: ChangedOrder, entry: Entry) -> float | None:
         """Follow the order's changes; returns in how many seconds to try again, None when that is not needed."""
+        if entry.reason == WRITES_OFF and entry.status is Status.WAITING:
+            return HELD_RETRY_S  # what is held may be values of an earlier change
         if not entry.status.is_final:
             return UNFINISHED_RETRY_S if entry.status is Status.QUEUED else None
         try:
@@ -127,8 +131,10 @@ class Follower:
         if changed == given:
             return
         api = self._api(configured)
-        configs = await read_configs(api, self._cache(configured), configured.store)
-        resolved = validate_evaluation(rules, evaluation_of(rules, changed), configs)
+        by_hand = entry.values_by_hand
+        configs = await read_configs(api, self._cache(configured), configured.store, by_hand=by_hand)
+        # A later change never replaces a value by hand.
+        resolved = validate_evaluation(rules, evaluation_of(rules, changed), configs, by_hand)
         if resolved.failure:
             log.warning(Event.FIELD_DROPPED, field=resolved.failure.partition(":")[0], reason=resolved.failure)
             return
@@ -163,9 +169,10 @@ class Follower:
             return
         sources = await read_sources(api, cache, document["order"], rules.needs)
         record = await self._read_record(configured, entry) if rules.needs.record else {}
-        configs = await read_configs(api, cache, configured.store)
+        by_hand = entry.values_by_hand
+        configs = await read_configs(api, cache, configured.store, by_hand=by_hand)
         evaluation = rules.evaluate(document | people | sources | record)
-        resolved = validate_evaluation(rules, evaluation, configs)
+        resolved = validate_evaluation(rules, evaluation, configs, by_hand)
         if (
             resolved.missing
             or resolved.failure

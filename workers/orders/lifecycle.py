@@ -24,6 +24,7 @@
         AwaitingValues       a rule's value may still come: another attempt, inside the window
         AwaitingRecord       a store that lets B2B Edition make the record first (``waiting/settling.py``)
         AwaitingRequired     a required rule has no value, and its time is over: the order waits until it has one
+        AwaitingWrites       nothing may be written for the store now: the order is held
         AwaitingStatus       an incomplete order of a store that waits for the status to change
         AwaitingCredentials  BigCommerce refuses the store's access token: the order is parked
 
@@ -39,15 +40,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from typing import Any, Protocol
+from itertools import count
+from typing import Any, Literal, Protocol, TypeVar
 
 from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.models import ExtraFieldConfig, Record, to_int
+from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
 from service.configuration import ConfiguredStore
 from service.errors import (
     AlreadyExists,
     CredentialsRefused,
+    EnrichError,
     NotFound,
     Refused,
     TryAgain,
@@ -66,6 +69,8 @@ from service.orders.state.per_store.store_history import StoreHistory
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import Transitions
 from service.orders.state.worklists.late_orders import LateOrders
+from service.orders.values.before_rules import put_before_rules
+from service.orders.values.given_values import given_of
 from service.orders.values.merge import merge, shows_all, shows_any
 from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import (
@@ -80,7 +85,7 @@ from service.rules import Evaluation, given_by, keep_earlier
 from workers.orders.buyers.buyer import Buyer, Standing, says_no_company_user
 from workers.orders.buyers.company_values import awaits_company, company_rules, note_company, values_of
 from workers.orders.entry_notes import (
-    given_of,
+    copy_of_sent,
     note_answered,
     note_dropped,
     note_kept,
@@ -88,6 +93,7 @@ from workers.orders.entry_notes import (
     note_right,
     note_sending,
     note_shown,
+    restore_sent,
     values_to_write,
 )
 from workers.orders.result_types import (
@@ -96,6 +102,7 @@ from workers.orders.result_types import (
     AwaitingRecord,
     AwaitingStatus,
     AwaitingValues,
+    AwaitingWrites,
     Finished,
     RetryLater,
     Written,
@@ -109,6 +116,8 @@ from workers.orders.waiting.late_values import await_values
 from workers.orders.waiting.required_values import without_value
 from workers.orders.window_retry import WindowRetry
 
+T = TypeVar("T")
+
 RECORD_AFTER_S = 1.0
 """B2B Edition makes its own record about when the window closes."""
 
@@ -120,6 +129,10 @@ class State(Protocol):
     """A state of the order's life: returns the next state, or the result of the attempt."""
 
     def __call__(self) -> Awaitable["State | AttemptResult"]: ...
+
+
+class WritesPaused(EnrichError):
+    """A person has paused writing for the store while a write was being retried. Nothing of it was sent."""
 
 
 async def _no_lease() -> None:
@@ -166,6 +179,7 @@ class Lifecycle:
         self._document: Document = {}
         self._creates_late = False  # Create is sent though the window has closed, or may have
         self._needs_company = False
+        self._before_write = copy_of_sent(entry)
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
@@ -174,6 +188,8 @@ class Lifecycle:
         try:
             while not isinstance(state, AttemptResult):
                 state = await state()
+        except WritesPaused:
+            return self._hold()
         except WaitUntil as wait:
             return RetryLater(str(wait), wait.seconds)
         except CredentialsRefused as refused:
@@ -267,7 +283,7 @@ class Lifecycle:
                 lambda: asyncio.gather(
                     self._buyer.people(),
                     read_sources(self._api, self._cache, self._document["order"], self._rules.needs, made_at=made_at),
-                    read_configs(self._api, self._cache, self._store, facts=self._facts),
+                    self._read_configs(facts=self._facts),
                 )
             )
         except NoCompanyUser:
@@ -285,8 +301,10 @@ class Lifecycle:
         evaluation = replace(evaluation, missing=still_missing)
         self.entry.given = {name: (given.text, given.place) for name, given in given_by(evaluation).items()}
         self.entry.rules_version = self._rules.version
+        configs = self._draft.configs
+        evaluation = put_before_rules(self._rules, evaluation, self.entry.values_by_hand, configs)
         awaiting = await self._await_values(evaluation) if self._retry.can_create() else None
-        return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, self._draft.configs))
+        return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, configs))
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
         configured, window, transport = self._configured, self._retry.window, self._api.transport
@@ -322,19 +340,16 @@ class Lifecycle:
     async def _create_record(self) -> State | AttemptResult:
         customer_id, sent_before = self.entry.customer_id or 0, self.entry.sent
         values = self._draft.for_create()
-        note_sending(self.entry, "create", values, self._draft.names)
         is_late, self._creates_late = self._creates_late, False
-        if is_late:
-            note_late_create(self.entry, now=self._clock())
-        await self._transitions.save(self.entry)
+        if (held := await self._save_before("create", values, is_late=is_late)) is not None:
+            return held
 
         async def create() -> Record:
-            self.entry.times[Stage.SENT] = self._clock()
-            self.entry.create_age = max(0.0, self._upstream.now() - self._retry.window.opened_at)
+            self.entry.create_age = self._retry.window.age(self._upstream.now())
             return await self._api.b2b.create_order(self.entry.order_id, customer_id, values)
 
         try:
-            created = await self._retry.call(create)
+            created = await self._retry.call(self._send(create))
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
             if self._retry.is_open():
@@ -360,6 +375,38 @@ class Lifecycle:
         note_answered(self.entry, self._clock())
         return self._use_company() if self._buyer.note_record(created) else Written()
 
+    async def _save_before(
+        self, by: Literal["create", "update"], values: Values, *, is_late: bool = False
+    ) -> AwaitingWrites | None:
+        """Save what is about to be sent. Every write asks here first: the result says that nothing may be written."""
+        if self._store.writes == "off":
+            return AwaitingWrites(writes_off=True)
+        entry = self.entry
+        self._before_write = copy_of_sent(entry)
+        if by == "update":
+            note_restoring(entry, values)
+        note_sending(entry, by, values, self._draft.names)
+        if is_late:
+            note_late_create(entry, now=self._clock())
+        return None if await self._transitions.save_before_write(entry) else self._hold()
+
+    def _send(self, write: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """The write with its time. A retry inside the window asks again whether it may be sent."""
+        tries = count()
+
+        async def send() -> T:
+            if next(tries) and await self._transitions.is_paused(self.entry.store):
+                raise WritesPaused("writing was paused meanwhile")
+            self.entry.times[Stage.SENT] = self._clock()
+            return await write()
+
+        return send
+
+    def _hold(self) -> AwaitingWrites:
+        """Nothing was sent: a value that was never sent must not count as ours, wherever it is found later."""
+        restore_sent(self.entry, self._before_write)
+        return AwaitingWrites(writes_off=False)
+
     async def _note_record_was_there(self) -> None:
         """Learn how early a record may be there that no Create of ours has made."""
         age = self.entry.create_age
@@ -374,7 +421,7 @@ class Lifecycle:
         if not self._draft.configs:
             # This attempt starts here. It must recognize a field under both of its names.
             try:
-                self._draft.configs = await self._retry.call(lambda: read_configs(self._api, self._cache, self._store))
+                self._draft.configs = await self._retry.call(self._read_configs)
             except NotFound as missing:
                 return RetryLater(str(missing))
         try:
@@ -402,6 +449,7 @@ class Lifecycle:
             restore=self._values_to_restore(),
             defaults=required_defaults(self._draft.configs, self._draft.values),
             settled=self.entry.settled,
+            replace=self.entry.may_replace,
         )
         note_kept(self.entry, merged.kept)
         note_right(self.entry, self._draft.values, merged)
@@ -456,16 +504,14 @@ class Lifecycle:
 
     async def _update_record(self) -> State | AttemptResult:
         values, sent_before = self._draft.update, self.entry.sent
-        note_restoring(self.entry, values)
-        note_sending(self.entry, "update", values, self._draft.names)
-        await self._transitions.save(self.entry)
+        if (held := await self._save_before("update", values)) is not None:
+            return held
 
         async def update() -> Record | None:
-            self.entry.times[Stage.SENT] = self._clock()
             return await self._api.b2b.update_order(self.entry.order_id, values)
 
         try:
-            updated = await self._retry.call(update)
+            updated = await self._retry.call(self._send(update))
         except NotFound:
             return record_missing() if await self._is_company_user() else await self._skip_no_company_user()
         except Refused as refused:
@@ -509,7 +555,11 @@ class Lifecycle:
                 return after
 
     async def _read_configs_again(self) -> list[ExtraFieldConfig]:
-        return await self._retry.call(lambda: read_configs(self._api, self._cache, self._store, refresh=True))
+        return await self._retry.call(lambda: self._read_configs(refresh=True))
+
+    async def _read_configs(self, *, refresh: bool = False, facts: Facts | None = None) -> list[ExtraFieldConfig]:
+        by_hand = self.entry.values_by_hand
+        return await read_configs(self._api, self._cache, self._store, by_hand=by_hand, refresh=refresh, facts=facts)
 
     @property
     def _keeps_values(self) -> bool:
@@ -518,7 +568,7 @@ class Lifecycle:
 
     def _resolve_again(self) -> ResolvedValues | None:
         if self._document:
-            return resolve_values(self._rules, self._document, self._draft.configs)
+            return resolve_values(self._rules, self._document, self._draft.configs, self.entry.values_by_hand)
         # This attempt started at the record; resolving needs the order.
         return ResolvedValues(self._draft.values, {}, None) if self._keeps_values else None
 

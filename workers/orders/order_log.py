@@ -5,6 +5,7 @@ import structlog
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.transitions import WRITES_OFF
 from workers.orders.result_types import RetryLater
 
 log = structlog.get_logger()
@@ -34,6 +35,8 @@ def log_finished(entry: Entry) -> None:
             log.error(Event.ORDER_FAILED, **line)
         case Status.SKIPPED:
             log.info(Event.ORDER_SKIPPED, **line)
+        case Status.WAITING if entry.reason == WRITES_OFF:
+            log.info(Event.ORDER_HELD, **line)
         case Status.WAITING:
             log.warning(Event.ORDER_WAITING, rule=entry.rule, **line)
         case _:

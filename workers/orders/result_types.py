@@ -56,6 +56,16 @@ class AwaitingRequired:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitingWrites:
+    """Nothing may be written for the store now: the order is held, with the values that would be sent.
+
+    ``writes_off`` is true where the stores file says so, false where writing is paused.
+    """
+
+    writes_off: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """BigCommerce accepted the write. The record must still be verified."""
 
@@ -74,6 +84,7 @@ AttemptResult = (
     | AwaitingValues
     | AwaitingRecord
     | AwaitingRequired
+    | AwaitingWrites
     | Written
     | AwaitingCredentials
 )

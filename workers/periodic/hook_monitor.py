@@ -81,9 +81,14 @@ class HookMonitor(PeriodicTask):
         if blocking:
             await self._polling.start(store.hash, f"webhook {blocking[0].kind}")
             api.priority = Priority.VERIFY
-        refusals = await _reactivate(api, ours, scopes_of(configured))
-        touched_at = await self._touch_idle(api, configured, ours, known)
-        _log_changes(known.problems, problems, blocked, refusals)
+        touched_at = known.touched_at
+        if store.writes == "off" or await self._resources.pauses.read(store.hash):
+            inactive = [hook.scope for hook in ours if not hook.is_active]
+            refusals = dict.fromkeys(inactive, "nothing is written for this store now")
+        else:
+            refusals = await _reactivate(api, ours, scopes_of(configured))
+            touched_at = await self._touch_idle(api, configured, ours, known)
+        _log_changes(known.problems, problems, blocked, refusals, is_new_store=destination is None)
         await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at, checked_at=began)
         return self._problem_every_s if blocking else self._every_s
 
@@ -139,25 +144,31 @@ def _log_changes(
     now: Sequence[HookProblem],
     blocked: Mapping[str, int | None],
     refusals: Mapping[str, str],
+    *,
+    is_new_store: bool,
 ) -> None:
-    """Log new problems, and problems that are solved."""
+    """Log new problems, and problems that are solved. ``is_new_store``: no webhook to us was ever seen."""
     new = [problem for problem in now if problem not in before]
     not_registered = [problem for problem in new if problem.is_optional and problem.kind is ProblemKind.MISSING]
     if not_registered:
         log.warning(Event.HOOKS_NOT_REGISTERED, scopes=[problem.what for problem in not_registered])
     for problem in new:
         if problem not in not_registered:
-            _log_problem(problem, blocked, refusals)
+            _log_problem(problem, blocked, refusals, is_new_store=is_new_store)
     for problem in before:
         if problem not in now:
             log.info(Event.HOOK_OK, trouble=problem.kind.value, what=problem.what)
 
 
-def _log_problem(problem: HookProblem, blocked: Mapping[str, int | None], refusals: Mapping[str, str]) -> None:
+def _log_problem(
+    problem: HookProblem, blocked: Mapping[str, int | None], refusals: Mapping[str, str], *, is_new_store: bool
+) -> None:
     log_failure = log.warning if problem.is_optional else log.error
     match problem.kind:
         case ProblemKind.MISSING:
-            log.error(Event.HOOK_MISSING, scope=problem.what)
+            # Somebody who sets up a store starts the service first, and registers its webhooks then.
+            log_missing = log.warning if is_new_store else log.error
+            log_missing(Event.HOOK_MISSING, scope=problem.what)
         case ProblemKind.INACTIVE if problem.what in refusals:
             log_failure(Event.HOOK_NOT_REACTIVATED, scope=problem.what, reason=refusals[problem.what])
         case ProblemKind.INACTIVE:

@@ -3,6 +3,7 @@
 The list is read from a cursor, with an overlap, because an order may appear in it some time after its creation. It is
 read by id as well: whoever makes an order by API can set its date years back, where no list by date finds it.
 Later changes whose webhook was lost are found in the same run (``missed_changes.py``).
+Orders that were held while nothing might be written go on here, too, as soon as it may.
 Orders that wait for their status are checked now and then, in case the webhook of the change was lost.
 Where webhooks fail altogether, the newest orders are polled every few seconds (``polling.py``).
 
@@ -95,6 +96,8 @@ class Reconciler(PeriodicTask):
     async def run_once(self, store: Store) -> float:
         """Queue the orders whose webhook was lost; returns in how many seconds the next run is due."""
         began = self._clock()
+        if store.writes == "on":
+            await self._resources.held.release(store.hash)
         polling = await self._polling.get(store.hash)
         cursor = await self._read_cursor(store.hash)
         pace = await WebhookPace.read(self._resources.redis, store.hash, interval_s=self._every_s)

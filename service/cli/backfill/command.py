@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service import audit
 from service.cli.backfill.dry_run import DryRunOptions, parameters, show_dry_run
 from service.cli.backfill.progress import ProgressDisplay
 from service.cli.common.options import DryRunOption, StoreOption, one_format, parse_since
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import open_session
 from service.cli.common.stopping import EXIT_STOPPED, run_until_stopped
+from service.cli.common.writes import note_if_not_written
 from service.errors import ConfigError, Problem
 from service.orders.backfill.progress import BackfillProgress, DateRange
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
@@ -37,7 +39,7 @@ def backfill(
     compare: Annotated[
         int,
         typer.Option(
-            metavar="N",
+            metavar="COUNT",
             min=0,
             max=250,
             help="With --dry-run: for the N newest orders, show what would be sent beside what was sent.",
@@ -97,7 +99,10 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
             cure = "Start `enrich up` or `enrich worker` first."
             raise ConfigError(Problem("backfill", "no worker is running.", cure))
         name = store.store.hash
+        await note_if_not_written(session.redis, [store])
         async with single_run(session.redis, backfill_lock_key(name), what=f"backfill of {name}"):
+            action = audit.Action(audit.system_user(), "backfill", name, detail=date_range.name)
+            await audit.record(session.redis, action)
             with ProgressDisplay(Console(stderr=True, highlight=False)) as display:
                 run = Backfill(session.api(store), session.redis, date_range, watch=display.show)
                 try:

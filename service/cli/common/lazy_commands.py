@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from service.cli.common.help_words import describe_values
 from service.process.lean_imports import import_lean_libraries
 
 
@@ -34,6 +35,7 @@ class LazyCommand(TyperCommand):
             app.command(self._name)(found)
         loaded = get_group(app).commands[self._name]
         assert isinstance(loaded, TyperCommand | TyperGroup)
+        describe_values(loaded)
         return loaded
 
     def make_context(self, *args: Any, **settings: Any) -> Any:

@@ -9,7 +9,7 @@ from arq import ArqRedis
 from redis.exceptions import RedisError
 from rich.text import Text
 
-from service import hooks
+from service import audit, hooks
 from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.clients.hooks import Hook, redact_url
 from service.cli.common.options import (
@@ -34,7 +34,7 @@ from service.cli.hooks.tables import (
 )
 from service.configuration import ConfiguredStore, load_configuration
 from service.errors import EnrichError
-from service.hooks import HookChange, HookState, ListedHook, StoreChanges
+from service.hooks import ChangeKind, HookChange, HookState, ListedHook, StoreChanges
 from service.settings import Settings
 
 HELP = """Show, register, repair and remove the stores' webhooks.
@@ -122,6 +122,7 @@ def register(
 
     async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> StoreChanges:
         outcome = await hooks.register(core, configured, destination, move=move)
+        await destinations.record("hooks register", configured.store.hash, outcome.steps)
         if outcome.is_complete:
             await destinations.set_destination(configured.store.hash, destination)
         return outcome
@@ -144,7 +145,9 @@ def repair(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
     """
 
     async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> StoreChanges:
-        return await hooks.repair(core, configured, await destinations.destination(configured.store.hash))
+        outcome = await hooks.repair(core, configured, await destinations.destination(configured.store.hash))
+        await destinations.record("hooks repair", configured.store.hash, outcome.steps)
+        return outcome
 
     _report(_for_each_store(store, work, without_redis=UNKNOWN_DESTINATION), as_json)
 
@@ -195,6 +198,19 @@ class _Destinations:
         """Save the destination of the store's webhooks."""
         await self._call(lambda redis: hooks.set_destination(redis, store, destination))
 
+    async def record(self, action: str, store: str, changes: Sequence[HookChange]) -> None:
+        """Record who has changed webhooks of the store: which, and what was done with each."""
+        done = [
+            f"{change.scope} {change.did.value}"
+            for change in changes
+            if change.is_done and change.did is not ChangeKind.KEPT
+        ]
+        if done:
+            recorded = audit.Action(audit.system_user(), action, store, detail=", ".join(done))
+            if self._redis is None:
+                await audit.record(None, recorded)
+            await self._call(lambda redis: audit.record(redis, recorded))
+
     async def _call(self, command: Callable[[ArqRedis], Awaitable[T]]) -> T | None:
         redis = self._redis
         if redis is None:
@@ -241,7 +257,9 @@ async def _find(wanted: str | None, url: str | None) -> tuple[str, list[Hook]]:
 
 async def _delete(name: str, found: Sequence[Hook]) -> list[HookChange]:
     async with open_session() as session:
-        return await hooks.remove(session.api(session.store(name)).core, found)
+        removed = await hooks.remove(session.api(session.store(name)).core, found)
+        await _Destinations(session.redis, UNKNOWN_DESTINATION).record("hooks remove", name, removed)
+        return removed
 
 
 def _confirm_removal(store: str, found: Sequence[Hook], *, yes: bool) -> None:

@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 from redis.asyncio import Redis
 
+from service import audit
 from service.bigcommerce import StoreApi
 from service.bigcommerce.clients.core_api import PER_PAGE, Core
 from service.bigcommerce.models import to_int
 from service.cli.common.options import DryRunOption, StoreOption, YesOption, confirm
 from service.cli.common.output import print_json
 from service.cli.common.session import Session, open_session
+from service.cli.common.writes import require_writes
 from service.cli.orders.requeue import (
     RequeueItem,
     RequeueOptions,
@@ -193,7 +195,11 @@ async def _move_and_requeue(plan: Plan, options: RequeueOptions) -> tuple[int | 
         if options.dry_run:
             message = f"Dry run: {plan}."
         else:
+            await require_writes(redis, session.store(plan.store), f"enrich orders {plan.move.source}")
             moved = await plan.move.execute(session.api(session.store(plan.store)))
+            detail = f"customer {plan.move.customer_id}, {moved} orders moved"
+            action = f"orders {plan.move.source}"
+            await audit.record(redis, audit.Action(audit.system_user(), action, plan.store, detail=detail))
             # The workers remember for five minutes who is in no Company, and would skip the buyer's new orders too.
             await Cache(redis, plan.store).forget_no_company_user(plan.move.customer_id)
             message = f"B2B Edition moved {moved} orders of customer {plan.move.customer_id}."

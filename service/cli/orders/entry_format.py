@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
+from service.audit import Action
 from service.csv_tables import Cell
 from service.orders.entry_report import changed_at, to_iso, why
 from service.orders.state.order_entry import Entry, Stage, Status
@@ -17,6 +18,18 @@ COLOURS = {
     Status.FAILED: "red",
     Status.SKIPPED: "dim",
 }
+
+
+def actions_table(actions: Iterable[Action]) -> Table:
+    """What people have done to an order, the newest first."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("AT (UTC)", no_wrap=True)
+    for column in ("WHO", "ACTION", "DETAIL"):
+        table.add_column(column, overflow="fold")
+    for action in actions:
+        at = datetime.fromtimestamp(action.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(at, Text(action.who), Text(action.action), Text(action.detail))
+    return table
 
 
 def as_table(entries: Sequence[Entry]) -> Table:

@@ -21,6 +21,7 @@ from service.errors import ConfigError, Problem
 from service.orders.entry_report import as_dict
 from service.orders.search import OrderFilter, find
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.transitions import WRITES_OFF
 
 
 def list_orders(
@@ -87,10 +88,11 @@ def list_orders(
     """Show the orders that changed last.
 
     Shows only orders that match all given filters. REASON says why an order failed or was skipped. An order that waits
-    for the value of a required rule has the reason `value`, with the name of the rule. For another order that is not
-    finished, REASON is the problem that delays it; --reason searches all of these. NOT SENT names the fields that were
-    left out, and those where the existing value was kept; MISSED WINDOW says why an order missed its window. These two
-    columns are there if an order needs them.
+    for the value of a required rule has the reason `value`, with the name of the rule; one that is held because nothing
+    is written for its store has `writes_off`, and its values are those that would be sent. For another order that is
+    not finished, REASON is the problem that delays it; --reason searches all of these. NOT SENT names the fields that
+    were left out, and those where the existing value was kept; MISSED WINDOW says why an order missed its window. These
+    two columns are there if an order needs them.
 
     Needs only Redis: it also works while the stores file is broken or its secrets are missing.
 
@@ -119,6 +121,8 @@ def list_orders(
         print_csv(*as_csv(entries))
     else:
         open_console().print(as_table(entries) if entries else "No orders.")
+        if any(entry.reason == WRITES_OFF for entry in entries):
+            typer.echo("Orders with the reason writes_off are held. `enrich stores list` says why.", err=True)
 
 
 def _parse_field(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from service import audit
 from service.cli.common.output import open_console
 from service.cli.orders.entry_format import as_table
 from service.orders.entry_report import as_dict, why
@@ -102,15 +103,29 @@ async def requeue_orders(
     """
     queue, ledger = Queue(redis), Ledger(redis)
     results = [await _queue(queue, ledger, item, source, options) for item in items]
-    queued = [item for item in results if item.result in (RequeueResult.QUEUED, RequeueResult.IN_PROGRESS)]
+    by_store = defaultdict[str, list[int]](list)
+    for item in results:
+        if item.result is RequeueResult.QUEUED:
+            by_store[item.store].append(item.order_id)
+    for store, order_ids in by_store.items():
+        await audit.record(redis, audit.Action(audit.system_user(), f"orders {source}", store, order_ids))
+    return await wait_for(redis, results, options)
+
+
+async def wait_for(redis: Redis, items: list[RequeueItem], options: RequeueOptions) -> list[RequeueItem]:
+    """Wait until those in progress are finished, if requested; the items with their entries as they are then.
+
+    Raises Redis's errors.
+    """
+    queue, ledger = Queue(redis), Ledger(redis)
+    queued = [item for item in items if item.result in (RequeueResult.QUEUED, RequeueResult.IN_PROGRESS)]
     if not queued or options.dry_run:
-        return results
+        return items
     if not (await queue.counts()).workers:
         typer.echo("No worker is running. The orders wait until you start `enrich worker` or `enrich up`.", err=True)
-    if options.wait_s is None:
-        return results
-    await _wait(ledger, queued, options.wait_s)
-    return [replace(item, entry=await ledger.get(item.store, item.order_id)) for item in results]
+    if options.wait_s is not None:
+        await _wait(ledger, queued, options.wait_s)
+    return [replace(item, entry=await ledger.get(item.store, item.order_id)) for item in items]
 
 
 def show_results(items: Sequence[RequeueItem], options: RequeueOptions) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from service.orders.document.partial_loader import LoadedOrder, load_newest, loa
 from service.orders.preview import Preview, preview
 from service.orders.preview_comparison import Comparison, Result, compare, differences_first
 from service.orders.state.ledger import Ledger
+from service.orders.state.order_entry import Entry
 from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.redis.client import TRANSIENT_ERRORS
 from service.rules import Needs
@@ -93,15 +94,17 @@ class Reader:
         loaded = await self.order(order_id, self._needs)
         if loaded.trouble:
             raise loaded.trouble
-        configs, record, written = await asyncio.gather(
-            self.api.b2b.extra_field_configs(), self._record(loaded), self._written(order_id)
+        configs, record, entry = await asyncio.gather(
+            self.api.b2b.extra_field_configs(), self._record(loaded), self._entry(order_id)
         )
         company_id = record.company_id if record else None
         if company_id or loaded.customer_id in await self._super_admins():
             loaded = await of_company(self.api, self.cache, loaded, self._needs, company_id)
             if loaded.trouble:
                 raise loaded.trouble
-        return preview(self.configured, loaded, configs, record, written, now=time.time())
+        return preview(
+            self.configured, loaded, configs, record, entry.written, by_hand=entry.values_by_hand, now=time.time()
+        )
 
     async def previews(self, selected: Selection) -> list[Preview]:
         """The previews of the newest orders, without their records."""
@@ -162,15 +165,16 @@ class Reader:
         except TRANSIENT_ERRORS:
             return SuperAdmins()
 
-    async def _written(self, order_id: int) -> Mapping[str, Sequence[str]]:
-        """The values that were ever written for the order, from Redis; nothing without Redis."""
+    async def _entry(self, order_id: int) -> Entry:
+        """What is known of the order, from Redis; nothing without Redis."""
+        store = self.configured.store.hash
+        nothing = Entry(store, order_id)
         if self.session.redis is None:
-            return {}
+            return nothing
         try:
-            entry = await Ledger(self.session.redis).get(self.configured.store.hash, order_id)
+            return await Ledger(self.session.redis).get(store, order_id) or nothing
         except TRANSIENT_ERRORS:
-            return {}
-        return entry.written if entry else {}
+            return nothing
 
 
 @contextmanager

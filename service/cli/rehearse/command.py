@@ -12,13 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service import audit
 from service.bigcommerce import Priority, StoreApi
 from service.bigcommerce.models import to_int
-from service.checks.upstream_errors import SCOPES_AT
+from service.checks.access.upstream_errors import SCOPES_AT
 from service.cli.common.options import StoreOption, YesOption, choose_store, confirm
 from service.cli.common.output import open_console, print_json
 from service.cli.common.session import Session, open_session
 from service.cli.common.stopping import EXIT_STOPPED, run_until_stopped
+from service.cli.common.writes import require_writes
 from service.configuration import load_configuration
 from service.errors import ConfigError, CredentialsRefused, NotFound, Problem
 from service.orders.facts.fact import Fact, Value
@@ -101,6 +103,7 @@ def rehearse(
 
 async def _run(name: str, customer: int | None) -> Outcome:
     async with open_session() as session:
+        await require_writes(session.redis, session.store(name), "enrich rehearse")
         api = session.api(session.store(name))
         api.priority = Priority.CREATE  # a Create at a certain second must not wait for quota
         customer_id = await _customer(api, customer)
@@ -119,6 +122,7 @@ async def _rehearse(session: Session, name: str, api: StoreApi, orders: MarkedOr
         try:
             if leftovers := await orders.cancel_leftovers():
                 report(f"cancelled {len(leftovers)} test orders of an earlier run")
+            await audit.record(session.redis, audit.Action(audit.system_user(), "rehearse", name))
             stopped = not await run_until_stopped(rehearsal.measure())
         except CredentialsRefused as refused:
             raise _without_scope(refused) if refused.status == 403 and not orders.placed else refused from None

@@ -71,7 +71,7 @@ class LoadedOrder:
 async def load_order(api: StoreApi, cache: Cache, order_id: int, needs: Needs) -> LoadedOrder:
     """Load one order's document, with the parts in ``needs``. Raises the errors of Get an Order; the rest are gaps."""
     order = await api.core.order(order_id, consignments=needs.consignments)
-    return await _load_parts(api, cache, order_id, order, needs, None)
+    return await load_parts(api, cache, order_id, order, needs, None)
 
 
 async def load_newest(
@@ -103,7 +103,7 @@ async def load_newest(
     )
     if only:
         orders = [order for order in orders if to_int(order.get("id")) in only][:count]
-    metafields = await _listed_metafields(api, orders, needs) if needs.metafields else None
+    metafields = await listed_metafields(api, orders, needs) if needs.metafields else None
     slots, done = asyncio.Semaphore(MAX_CONCURRENT_ORDERS), 0
     on_progress(done, len(orders))
 
@@ -112,7 +112,7 @@ async def load_newest(
         order_id = to_int(order.get("id")) or 0
         known = None if metafields is None else metafields.get(order_id, {})
         async with slots:
-            loaded = await _load_parts(api, cache, order_id, order, needs, known)
+            loaded = await load_parts(api, cache, order_id, order, needs, known)
         if isinstance(loaded.trouble, CredentialsRefused):
             raise loaded.trouble
         done += 1
@@ -146,10 +146,10 @@ async def of_company(
     return replace(loaded, document=loaded.document | {"company": company}, gaps=gaps)
 
 
-async def _load_parts(
+async def load_parts(
     api: StoreApi, cache: Cache, order_id: int, order: Document, needs: Needs, metafields: Metafields | None
 ) -> LoadedOrder:
-    """``metafields`` are the order's, when they are known already."""
+    """Load the rest of an order's document. ``metafields`` are the order's, when they are known already."""
     customer_id = to_int(order.get("customer_id")) or 0
     gaps: dict[str, EnrichError] = {}
 
@@ -224,7 +224,7 @@ async def _metafields(
     return (await read_parts(api.core, order_id, needs, order))[1] if known is None else known
 
 
-async def _listed_metafields(api: StoreApi, orders: Sequence[Document], needs: Needs) -> dict[int, Metafields] | None:
+async def listed_metafields(api: StoreApi, orders: Sequence[Document], needs: Needs) -> dict[int, Metafields] | None:
     """The metafields of all these orders from one list; None when reading them order by order is better."""
     times = [created for order in orders if (created := _created_at(order)) is not None]
     if len(times) < max(2, len(orders)) or max(times) - min(times) < MIN_LIST_SPAN_S:

@@ -1,45 +1,91 @@
-"""The workers' heartbeats: which workers are alive, and how many jobs each runs."""
+"""The heartbeats of workers and receivers: which are alive, their versions, and how many jobs each worker runs."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 from redis.asyncio import Redis
 
-# A worker without a heartbeat for this long counts as dead: five of their intervals of two seconds.
-_TTL_S = 10
+Kind = Literal["workers", "receivers"]
 
-_WORKERS = "enrich:workers"
+# A worker without a heartbeat for this long counts as dead: five of their intervals of two seconds. A receiver sends
+# one every five seconds, so four of them.
+_TTL_S = {"workers": 10, "receivers": 20}
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The processes of one kind that are alive: how many there are of each version. None: it did not say its own."""
+
+    versions: Counter[str | None]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.versions.total()
 
 
 class Heartbeats:
-    """Writes and reads heartbeats. Errors are Redis's own."""
+    """Writes and reads the heartbeats of one kind of process. Errors are Redis's own."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, kind: Kind = "workers") -> None:
         self._redis = redis
+        self._ttl_s = _TTL_S[kind]
+        self._names = f"enrich:{kind}"
 
-    async def write(self, worker: str, running: int) -> None:
-        """Report that a worker is alive and how many jobs it runs."""
+    async def write(self, name: str, running: int = 0) -> None:
+        """Report that a process is alive and how many jobs it runs."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.sadd(_WORKERS, worker)
-            pipe.set(_key(worker), running, ex=_TTL_S)
+            pipe.sadd(self._names, name)
+            pipe.set(self._key(name), running, ex=self._ttl_s)
+            pipe.set(self._version_key(name), own_version(), ex=self._ttl_s)
             await pipe.execute()
 
-    async def remove(self, worker: str) -> None:
-        """Forget a worker that stops."""
+    async def remove(self, name: str) -> None:
+        """Forget a process that stops."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.srem(_WORKERS, worker)
-            pipe.delete(_key(worker))
+            pipe.srem(self._names, name)
+            pipe.delete(self._key(name), self._version_key(name))
             await pipe.execute()
 
     async def running(self) -> list[int]:
-        """How many jobs each worker runs that is alive. Forgets the dead ones."""
-        names = [name.decode() for name in await self._redis.smembers(_WORKERS)]  # type: ignore[misc]
+        """How many jobs each process runs that is alive. Forgets the dead ones."""
+        names = await self._members()
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.get(_key(name))
+                pipe.get(self._key(name))
             running = await pipe.execute()
         dead = [name for name, count in zip(names, running, strict=True) if count is None]
         if dead:
-            await self._redis.srem(_WORKERS, *dead)  # type: ignore[misc]
+            await self._redis.srem(self._names, *dead)  # type: ignore[misc]
         return [int(count) for count in running if count is not None]
 
+    async def alive(self) -> Alive:
+        """The processes that are alive, by version."""
+        names = await self._members()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.mget(self._key(name), self._version_key(name))
+            found = await pipe.execute()
+        versions = (version for is_alive, version in found if is_alive is not None)
+        return Alive(Counter(None if version is None else version.decode() for version in versions))
 
-def _key(worker: str) -> str:
-    return f"{_WORKERS}:{worker}"
+    async def _members(self) -> list[str]:
+        return [name.decode() for name in await self._redis.smembers(self._names)]  # type: ignore[misc]
+
+    def _key(self, name: str) -> str:
+        return f"{self._names}:{name}"
+
+    def _version_key(self, name: str) -> str:
+        # Apart from the number: older versions read that key, too.
+        return f"{self._names}:{name}:version"
+
+
+@cache
+def own_version() -> str:
+    """The version of this program."""
+    # Imported here because it takes 2 MB of memory for an answer that never changes.
+    from importlib.metadata import version
+
+    return version("b2b-order-enrichment")

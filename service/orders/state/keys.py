@@ -1,4 +1,4 @@
-"""The Redis keys of a store, except arq's own and the cache's."""
+"""The Redis keys of a store, except arq's own and the cache's; and those of all stores that several parts use."""
 
 _ENTRY_PREFIX = "enrich:order:"
 
@@ -108,6 +108,16 @@ def rules_key(store: str, version: str) -> str:
     return f"enrich:rules:{store}:{version}"
 
 
+def rule_values_key(store: str) -> str:
+    """How often each rule of the store gave a value lately: a hash, by rule. ``per_store.rule_values`` reads it."""
+    return f"enrich:rule-values:{store}"
+
+
+def webhook_counts_key(span: int) -> str:
+    """The webhooks that came in that span of time: a hash. ``per_store.webhook_counts`` reads it."""
+    return f"enrich:webhook-counts:{span}"
+
+
 def late_told_key(store: str) -> str:
     """How many late values in a row a webhook told of before anything else found them: a number."""
     return f"enrich:late-told:{store}"
@@ -136,6 +146,16 @@ def order_type_misses_key(store: str) -> str:
 def parked_key(store: str) -> str:
     """The store's parked orders, by when they were parked (ms): a sorted set."""
     return f"enrich:parked:{store}"
+
+
+def paused_key(store: str) -> str:
+    """Exists while writing for the store is paused: JSON, since when and by whom."""
+    return f"enrich:paused:{store}"
+
+
+def held_key(store: str) -> str:
+    """The store's orders that are held because nothing is written for it, by since when (ms): a sorted set."""
+    return f"enrich:held:{store}"
 
 
 def breaker_key(store: str) -> str:
@@ -196,3 +216,8 @@ def polling_key(store: str) -> str:
 def hook_key(store: str) -> str:
     """The state of the store's webhooks: a hash. ``destination`` is the URL they should be sent to."""
     return f"enrich:hook:{store}"
+
+
+def notify_queue_key() -> str:
+    """Messages that wait to be delivered, in their order: a sorted set. ``service.notify.persistence`` reads it."""
+    return "enrich:notify:queue"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.state.set_values import ByHand
 
 
 class Status(StrEnum):
@@ -104,6 +105,10 @@ class Entry:
     ``company_id`` is the Company that the values came from, where a rule names ``company``; ``record_company_id`` is
     the Company that the record shows, once it was seen. ``cleared`` are ``po_number`` and fields whose values came
     from another Company and for which the right one has none.
+
+    ``by_hand`` are the values set by hand. Attempts read them and never write them: a person may set others meanwhile.
+    ``by_hand_used`` is the id of those that its attempts know; ``replace_used`` of those whose permission to replace a
+    value of somebody else was used.
     """
 
     store: str
@@ -154,6 +159,9 @@ class Entry:
     company_id: int | None = None
     record_company_id: int | None = None
     cleared: list[str] = field(default_factory=list)
+    by_hand: ByHand | None = None
+    by_hand_used: str | None = None
+    replace_used: str | None = None
     composed: bool = False
     exists: bool = False
     start_over: bool = False
@@ -167,6 +175,24 @@ class Entry:
     def opened_at(self) -> float | None:
         """When the order's window opened, on BigCommerce's clock; None before the order was read."""
         return self.times.get(Stage.CREATED) if self.window_opened_at is None else self.window_opened_at
+
+    @property
+    def values_by_hand(self) -> dict[str, str]:
+        """The values set by hand, by name."""
+        return self.by_hand.texts if self.by_hand else {}
+
+    def use_by_hand(self) -> bool:
+        """Have the values resolved with those set by hand, if somebody has set or cleared any since they last were."""
+        if self.by_hand is None or self.by_hand.id == self.by_hand_used:
+            return False
+        self.by_hand_used = self.by_hand.id
+        self.composed = self.follows = self.awaits_record = False
+        return True
+
+    @property
+    def may_replace(self) -> tuple[str, ...]:
+        """The names whose values the next write may put in place of somebody else's."""
+        return self.by_hand.replace if self.by_hand and self.by_hand.id != self.replace_used else ()
 
     @property
     def made_at(self) -> float | None:
@@ -225,7 +251,7 @@ class Entry:
         Attributes that have had their default ever since the entry was read are left out: most of them.
         """
         stored = self._stored
-        values = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
+        values = ((name, getattr(self, name), default) for name, default in _WRITTEN)
         plain = {
             name: _encode(value)
             for name, value, default in values
@@ -278,6 +304,8 @@ _DEFAULTS: tuple[tuple[str, Any], ...] = (
 )
 
 
+_WRITTEN = tuple((name, default) for name, default in _DEFAULTS if name != "by_hand")
+
 # As ASCII: half a surrogate pair, which a shopper can type, is not valid UTF-8.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -312,4 +340,9 @@ def _decode_given(text: str) -> dict[str, tuple[str, int]]:
     return {name: (value, place) for name, (value, place) in json.loads(text).items()}
 
 
-_DECODERS: dict[str, Any] = {"status": Status, "sent": _decode_sent, "given": _decode_given}
+_DECODERS: dict[str, Any] = {
+    "status": Status,
+    "sent": _decode_sent,
+    "given": _decode_given,
+    "by_hand": ByHand.from_json,
+}

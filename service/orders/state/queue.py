@@ -25,6 +25,7 @@ from service.orders.state.job_kinds import RECOVERY, WINDOW
 from service.orders.state.keys import (
     awaiting_value_key,
     entry_key,
+    held_key,
     index_key,
     parked_key,
     verify_key,
@@ -35,6 +36,8 @@ from service.orders.state.keys import (
 from service.orders.state.lua import Trigger
 from service.orders.state.order_entry import Stage
 from service.orders.state.per_store.rehearsal_notes import RehearsalNotes
+from service.orders.state.per_store.webhook_counts import WebhookCounts
+from service.orders.state.requeue_fields import NEW_VALUES, START_OVER
 from service.orders.state.worklists.changed_orders import Change, ChangedOrders
 from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.state.worklists.skipped_orders import SkippedOrders
@@ -104,6 +107,8 @@ class Queue:
         self._waiting = WaitingOrders(redis, clock=clock)
         self._skipped = SkippedOrders(redis, clock=clock)
         self._heartbeats = Heartbeats(redis)
+        self._receivers = Heartbeats(redis, "receivers")
+        self._webhook_counts = WebhookCounts(redis)
         self._rehearsal = RehearsalNotes(redis)
 
     async def accept(self, webhook: Webhook) -> EnqueueResult:
@@ -194,21 +199,7 @@ class Queue:
 
         ``record_company_id`` is the Company that its record shows, where that is why.
         """
-        reset: dict[str, object] = {
-            "start_over": True,
-            "reason": None,
-            "woken_by": None,
-            "verified": None,
-            "kept": [],
-            "dropped": {},
-            "checks": 0,
-            "repaired": False,
-            "trouble": None,
-            "follows": False,
-            "awaits_record": False,
-            "put_back": [],
-            "restoring": [],
-        }
+        reset = dict(START_OVER)
         if record_company_id is not None:
             reset["record_company_id"] = record_company_id
         return await self._enqueue(
@@ -220,20 +211,13 @@ class Queue:
 
         It is compared with its record, and updated if need be. Errors are Redis's own.
         """
-        reset: dict[str, object] = {
-            "follows": True,
-            "start_over": False,
-            "composed": True,
-            "reason": None,
-            "verified": None,
-            "kept": [],
-            "checks": 0,
-            "repaired": False,
-            "restoring": [],
-            "trouble": None,
-        }
         return await self._enqueue(
-            store, order_id, trigger="retry", reported_at=None, times={}, fields={**reset, **fields, "source": source}
+            store,
+            order_id,
+            trigger="retry",
+            reported_at=None,
+            times={},
+            fields={**NEW_VALUES, **fields, "source": source},
         )
 
     async def _enqueue(
@@ -263,6 +247,7 @@ class Queue:
             webhook_pace=webhook_pace_key(store),
             awaiting_status=waiting_key(store),
             awaiting_value=awaiting_value_key(store),
+            held=held_key(store),
             now_ms=script_time(self._clock),
             reported_ms=None if reported_at is None else int(reported_at * 1000),
             received_ago_ms=None if received_ago_s is None else int(received_ago_s * 1000),
@@ -288,6 +273,18 @@ class Queue:
     async def remove_heartbeat(self, worker: str) -> None:
         """Forget a worker that stops. Errors are Redis's own."""
         await self._heartbeats.remove(worker)
+
+    async def report_receiver(self, receiver: str, counts: Mapping[tuple[str, str], int], *, now: float) -> None:
+        """Report that a receiver is alive, and add its counts of webhooks by store and reason. Errors are Redis's own.
+
+        ``now`` is in Unix seconds.
+        """
+        await self._receivers.write(receiver)
+        await self._webhook_counts.add(counts, now=now)
+
+    async def remove_receiver(self, receiver: str) -> None:
+        """Forget a receiver that stops. Errors are Redis's own."""
+        await self._receivers.remove(receiver)
 
     async def check_writable(self) -> None:
         """Try what queueing an order needs of Redis, without an order. Errors are Redis's own."""

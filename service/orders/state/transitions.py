@@ -1,6 +1,7 @@
-"""The state transitions of an order: queued, in recovery, to be verified, parked, waiting, or finished.
+"""The state transitions of an order: queued, in recovery, to be verified, parked, held, waiting, or finished.
 
-An order waits for its status to change (reason ``incomplete``), or for the value of a required rule (``value``).
+An order waits for its status to change (reason ``incomplete``), for the value of a required rule (``value``), or until
+something may be written for its store again (``writes_off``): then it is held.
 
 An order is in one state at a time, and each transition is one script. An attempt gets a number when it begins
 (``attempts``), and only the newest attempt may write: the writes of a worker that was taken for dead are refused.
@@ -33,8 +34,10 @@ from service.orders.state.keys import (
     entry_key,
     entry_prefix,
     failed_key,
+    held_key,
     index_key,
     parked_key,
+    paused_key,
     reverify_key,
     skipped_key,
     statistics_prefix,
@@ -43,6 +46,7 @@ from service.orders.state.keys import (
 )
 from service.orders.state.lua import State
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.set_values import BY_HAND, ByHand
 
 DAY_MS = 86_400_000
 KEEP_FAILED_MS = 90 * DAY_MS
@@ -55,6 +59,9 @@ INCOMPLETE = "incomplete"
 """The reason of an order that waits for its status to change."""
 NO_VALUE = "value"
 """The reason of an order that waits for the value of a required rule. The scripts know it, too."""
+
+WRITES_OFF = "writes_off"
+"""The reason of an order that is held because nothing may be written for its store. The scripts know it, too."""
 
 FIRST_PROBE_S = 5.0
 """The delay before the first probe of refused credentials."""
@@ -89,11 +96,22 @@ class Transitions:
             self._redis, entry=entry_key(store, order_id), breaker=breaker_key(store), now_ms=script_time(self._clock)
         )
         stored = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Entry.from_hash(store, order_id, stored), bool(is_open)
+        entry = Entry.from_hash(store, order_id, stored)
+        if not entry.status.is_final:
+            _use_by_hand(entry)
+        return entry, bool(is_open)
 
     async def save(self, entry: Entry) -> None:
         """Save the entry; the order stays in its state."""
         await self._transition(entry, "here")
+
+    async def save_before_write(self, entry: Entry) -> bool:
+        """Save the entry just before a write; False, and nothing is saved, while writing is paused for the store."""
+        return (await self._transition(entry, "sending"))[1] == "moved"
+
+    async def is_paused(self, store: str) -> bool:
+        """Whether a person has paused writing for the store."""
+        return bool(await self._redis.exists(paused_key(store)))
 
     async def to_recovery(self, entry: Entry, delay: float) -> None:
         """Move the order to recovery; its next attempt is due in ``delay`` seconds."""
@@ -123,12 +141,24 @@ class Transitions:
         entry.reason, entry.rule, entry.woken_by = NO_VALUE, rule, None
         return await self._await(entry, "awaiting_value", retry_in)
 
-    async def _await(self, entry: Entry, state: State, delay: float | None) -> bool:
+    async def hold(self, entry: Entry, *, writes_off: bool) -> bool:
+        """Hold the order until something may be written for its store; False when it may: begin a new attempt.
+
+        ``writes_off`` says that the stores file forbids it; else it is held only while writing is paused.
+        """
+        entry.reason, entry.rule = WRITES_OFF, None
+        return await self._await(entry, "held", None, writes_off=writes_off)
+
+    async def _await(self, entry: Entry, state: State, delay: float | None, *, writes_off: bool = False) -> bool:
         has_waited = entry.waited
         entry.status, entry.recovering_since, entry.waited = Status.WAITING, None, True
-        if (await self._transition(entry, state, delay))[1] == "moved":
+        if (await self._transition(entry, state, delay, writes_off=writes_off))[1] == "moved":
             return True
         entry.status, entry.reason, entry.rule, entry.waited = Status.QUEUED, None, None, has_waited
+        # This may be what has changed.
+        by_hand = await self._redis.hget(entry_key(entry.store, entry.order_id), "by_hand")  # type: ignore[misc]
+        entry.by_hand = ByHand.from_json(by_hand) if by_hand else None
+        _use_by_hand(entry)
         return False
 
     async def finish(
@@ -138,17 +168,18 @@ class Transitions:
         reverify_in: float | None = None,
         check_skipped_in: float | None = None,
         counters: OrderCounters | None = None,
-    ) -> None:
+    ) -> bool:
         """Finish the order with the status of its entry, and schedule a re-verification in ``reverify_in`` seconds.
 
         An order that was skipped for its buyer is held against the records in ``check_skipped_in`` seconds instead.
-        ``counters`` are what it adds to its store's statistics.
+        ``counters`` are what it adds to its store's statistics. Returns False where a person has just set values by
+        hand, which no attempt has used: it goes to recovery.
         """
         entry.rule = None
         if check_skipped_in is None:
-            ended_at_ms, _ = await self._transition(entry, "ended", reverify_in, counters=counters)
+            ended_at_ms, answer = await self._transition(entry, "ended", reverify_in, counters=counters)
         else:
-            ended_at_ms, _ = await self._transition(
+            ended_at_ms, answer = await self._transition(
                 entry,
                 "ended",
                 check_skipped_in,
@@ -156,7 +187,12 @@ class Transitions:
                 kind=CHECK_SKIPPED,
                 counters=counters,
             )
+        if answer == "again":
+            entry.reason = entry.verified = None
+            await self.to_recovery(entry, 0.0)
+            return False
         entry.ended_at = ended_at_ms / 1000
+        return True
 
     async def _transition(
         self,
@@ -167,7 +203,8 @@ class Transitions:
         worklist: str | None = None,
         kind: JobKind | None = None,
         counters: OrderCounters | None = None,
-    ) -> tuple[int, Literal["moved", "again", "open"]]:
+        writes_off: bool = False,
+    ) -> tuple[int, Literal["moved", "again", "open", "paused"]]:
         """Returns Redis's time (ms) and the result.
 
         ``worklist`` and ``kind`` replace the re-verification as what a finished order needs.
@@ -183,6 +220,8 @@ class Transitions:
             to_verify=verify_key(store),
             parked=parked_key(store),
             breaker=breaker_key(store),
+            paused=paused_key(store),
+            held=held_key(store),
             to_reverify=worklist or reverify_key(store),
             awaiting_status=waiting_key(store),
             awaiting_value=awaiting_value_key(store),
@@ -196,7 +235,7 @@ class Transitions:
             attempt=entry.attempts,
             order_id=entry.order_id,
             delay_ms=None if delay is None else round(delay * 1000),
-            context=to_json(_context(state, store, entry.order_id, kind or _JOBS.get(state))),
+            context=to_json(_context(state, entry, kind or _JOBS.get(state)) | {"writes_off": writes_off}),
             counters=None if counters is None else counters.to_json(statistics_prefix(store)),
             fields=entry.to_hash(),
         )
@@ -205,10 +244,17 @@ class Transitions:
         return now_ms, answer
 
 
-def _context(state: State, store: str, order_id: int, kind: JobKind | None) -> dict[str, Any]:
+def _use_by_hand(entry: Entry) -> None:
+    # From its beginning an attempt knows the values by hand: however it ends, they need no other one.
+    if entry.use_by_hand():
+        entry.source = BY_HAND
+
+
+def _context(state: State, entry: Entry, kind: JobKind | None) -> dict[str, Any]:
     """The job, key prefixes and retention that the script needs to move an order to this state."""
-    if state == "here":
+    if state in ("here", "sending"):
         return {}
+    store, order_id = entry.store, entry.order_id
     order = order_id if kind is RECOVERY else None
     job = {"id": kind.id(store, order), "body": kind.open_body(store, order).decode()} if kind else None
     return {
@@ -220,5 +266,6 @@ def _context(state: State, store: str, order_id: int, kind: JobKind | None) -> d
             "tries": retry_key_prefix,
             "entry": entry_prefix(store),
         },
+        "used": entry.by_hand_used or "",
         "keep": {"ended": KEEP_MS, "failed": KEEP_FAILED_MS, "most": MOST_ENTRIES},
     }

@@ -46,17 +46,20 @@ def merge(
     restore: Mapping[str, Any] = _NOTHING,
     defaults: Mapping[str, str] = _NOTHING,
     settled: Collection[str] = (),
+    replace: Collection[str] = (),
 ) -> Merged:
     """Compare a record with the wanted values, and decide what an Update must send.
 
     An extra field is one field under its fieldName and under its label (``names``), and under a repeated name.
     ``written`` holds, by name, the value that we last saw verified and all that we have sent since; such a value on
     the record counts as ours. What replaces a value that was verified once (``settled``) is somebody else's, and stays
-    whatever ``existing_values`` says: that is about what was there before our first write. Extra fields in
-    ``leave_out`` are not carried. ``restore`` are fields of other apps that our last Update sent along: they are
+    whatever ``existing_values`` says: that is about what was there before our first write. Only the names in
+    ``replace`` are written over anybody's value: a person has asked for it. Extra fields in ``leave_out`` are not
+    carried. ``restore`` are fields of other apps that our last Update sent along: they are
     written again if the record has lost them. ``defaults`` fill empty fields of an Update that is necessary anyway.
     """
     kept: list[str] = []
+    replaced = {name if name == PO_NUMBER else names.field_name(name) for name in replace}
 
     def needs_write(name: str, value: str, existing: Sequence[Any]) -> bool:
         exact = name == PO_NUMBER
@@ -65,6 +68,8 @@ def merge(
         ours = written.get(name, ())
         # What is taken off the record (empty text) is only ever ours.
         keeps_others = existing_values == "keep" or name in settled or not value
+        if name in replaced and value:
+            return True
         if keeps_others and any(not any(same(earlier, each, exact=exact) for earlier in ours) for each in existing):
             kept.append(name)
             return False

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +13,7 @@ from service.orders.document.cache import CONFIGS_STALE_S, CONFIGS_TTL_S, Cache
 from service.orders.document.loading import Document
 from service.orders.facts.learning import learn_from_configs
 from service.orders.facts.store_facts import Facts
+from service.orders.values.before_rules import put_before_rules
 from service.orders.values.field_names import FieldNames
 from service.orders.values.field_validation import validate_fields
 from service.orders.values.merge import PO_NUMBER
@@ -20,6 +22,7 @@ from service.stores import Store
 
 _CONFIGS = TypeAdapter(list[ExtraFieldConfig])
 _CACHED_AS = "extra-field-configs"
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 # How a refusal says that a field is unique and another order has the value. Not documented: a generous guess.
 _DUPLICATE = re.compile(r"\bunique|\bduplicat|\balready\s+(exist|used|in use|taken)", re.IGNORECASE)
@@ -40,13 +43,18 @@ class ResolvedValues:
     missing: str | None = None
 
 
-def resolve_values(rules: RuleSet, document: Document, configs: list[ExtraFieldConfig]) -> ResolvedValues:
+def resolve_values(
+    rules: RuleSet, document: Document, configs: list[ExtraFieldConfig], by_hand: Mapping[str, str] = _NONE
+) -> ResolvedValues:
     """Evaluate the rules, and validate the extra fields against the store's configs."""
-    return validate_evaluation(rules, rules.evaluate(document), configs)
+    return validate_evaluation(rules, rules.evaluate(document), configs, by_hand)
 
 
-def validate_evaluation(rules: RuleSet, evaluation: Evaluation, configs: list[ExtraFieldConfig]) -> ResolvedValues:
-    """Validate the values of an evaluation against the store's configs."""
+def validate_evaluation(
+    rules: RuleSet, evaluation: Evaluation, configs: list[ExtraFieldConfig], by_hand: Mapping[str, str] = _NONE
+) -> ResolvedValues:
+    """Validate the values of an evaluation, and before them those set by hand, against the store's configs."""
+    evaluation = put_before_rules(rules, evaluation, by_hand, configs)
     # An expression error counts only where nothing else, such as a default, gave a value.
     dropped = {
         name: why
@@ -62,14 +70,20 @@ def validate_evaluation(rules: RuleSet, evaluation: Evaluation, configs: list[Ex
 
 
 async def read_configs(
-    api: StoreApi, cache: Cache, store: Store, *, refresh: bool = False, facts: Facts | None = None
+    api: StoreApi,
+    cache: Cache,
+    store: Store,
+    *,
+    by_hand: Collection[str] = (),
+    refresh: bool = False,
+    facts: Facts | None = None,
 ) -> list[ExtraFieldConfig]:
     """Read the store's extra-field configs, cached for ten minutes.
 
-    When no rule writes an extra field, they are read only to ``refresh`` them: after a refusal that is about one. Only
-    BigCommerce's own answers teach the ``facts`` anything.
+    When neither a rule nor a value ``by_hand`` writes an extra field, they are read only to ``refresh`` them: after a
+    refusal that is about one. Only BigCommerce's own answers teach the ``facts`` anything.
     """
-    if not store.extra_fields and not refresh:
+    if not store.extra_fields and not refresh and not set(by_hand) - {PO_NUMBER}:
         return await remembered_configs(cache)
 
     async def read() -> object:

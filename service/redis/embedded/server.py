@@ -1,8 +1,8 @@
 """The embedded Redis of ``enrich up``: a real server for one machine, durable, on a Unix socket only.
 
-Redis cannot be made to die with its parent (the kernel's parent-death signal is per thread, and exists on Linux only).
-So it may outlive an ``enrich`` that was killed. But it holds a lock as long as it lives: the next ``enrich`` on the
-same folder finds it by that lock, shuts it down cleanly, and starts its own server on the same data.
+A watchdog ends it once the ``enrich`` that started it, and the children of that, have died (``watchdog``). Until then,
+or where the watchdog was killed, too, the next ``enrich`` on the same folder finds the server by the lock that it holds
+as long as it lives, shuts it down cleanly, and starts its own server on the same data.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from service.errors import ConfigError, Problem
 from service.redis.embedded.lock_file import LockFile
 from service.redis.embedded.log_file import LogFile
 from service.redis.embedded.server_binary import find_server
+from service.redis.embedded.watchdog import Watchdog
 
 # The kernel's limit on a socket's path is 104 to 108 bytes.
 _MAX_SOCKET_PATH_BYTES = 100
@@ -53,6 +54,7 @@ class EmbeddedRedis:
     def __init__(self, data_dir: Path) -> None:
         self._dir = data_dir.absolute()
         self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: Watchdog | None = None
         self._resources = contextlib.ExitStack()
         self._server_lock: LockFile
         self._socket = self._dir / "redis.sock"
@@ -67,6 +69,11 @@ class EmbeddedRedis:
     def pid(self) -> int | None:
         """The server's process id; None when it does not run."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def lifeline(self) -> int | None:
+        """A file descriptor for children that use this Redis: it is not ended while one of them holds it."""
+        return self._watchdog.fd if self._watchdog else None
 
     def start(self) -> None:
         """Start the server; returns when it answers."""
@@ -127,6 +134,8 @@ class EmbeddedRedis:
             resources.callback(shutil.rmtree, private, ignore_errors=True)
             self._socket = Path(private) / "redis.sock"
         self._server_lock = servers
+        self._watchdog = Watchdog()
+        resources.callback(self._close_watchdog)
         self._spawn(binary)
 
     def _spawn(self, binary: Path) -> None:
@@ -142,6 +151,8 @@ class EmbeddedRedis:
                 umask=0o077,
             )
         self._server_lock.write(f"{self._process.pid} {quote(str(self._socket))}")
+        if self._watchdog:
+            self._watchdog.watch(self._process.pid, self._dir / "redis.lock")
 
     def _options(self) -> list[str]:
         options = {
@@ -172,17 +183,13 @@ class EmbeddedRedis:
             time.sleep(_POLL_INTERVAL_S)
 
     def _shut_down_orphan(self, lock: LockFile) -> None:
-        pid, _, path = lock.read().partition(" ")
-        _ask(Path(unquote(path)), b"SHUTDOWN")
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
-        while not lock.acquire():
-            if time.monotonic() > deadline:
-                raise self._problem(
-                    f"is in use by the Redis of an `enrich` that died (process {pid or 'unknown'}). "
-                    "That Redis does not stop.",
-                    f"Stop it: kill -9 {pid}" if pid else "",
-                )
-            time.sleep(_POLL_INTERVAL_S)
+        if not _shut_down(lock):
+            pid = lock.read().partition(" ")[0]
+            raise self._problem(
+                f"is in use by the Redis of an `enrich` that died (process {pid or 'unknown'}). "
+                "That Redis does not stop.",
+                f"Stop it: kill -9 {pid}" if pid else "",
+            )
 
     def _kill(self) -> None:
         if self._process:
@@ -190,6 +197,13 @@ class EmbeddedRedis:
                 self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+        if self._watchdog:
+            self._watchdog.pause()
+
+    def _close_watchdog(self) -> None:
+        if self._watchdog:
+            self._watchdog.close()
+            self._watchdog = None
 
     def trim_log(self) -> None:
         """Keep ``redis.log`` from growing without end. Call it from time to time."""
@@ -241,6 +255,27 @@ def running_url(data_dir: Path) -> str | None:
             return None
         _, _, path = lock.read().partition(" ")
         return f"unix://{path}" if path else None
+
+
+def shut_down_orphan(data_dir: Path) -> bool:
+    """Shut down the Redis that still runs on a folder whose ``enrich`` has died; False when it does not stop."""
+    try:
+        lock = LockFile(data_dir.absolute() / "redis.lock", create=False)
+    except FileNotFoundError:
+        return True
+    with contextlib.closing(lock):
+        return lock.acquire() or _shut_down(lock)
+
+
+def _shut_down(lock: LockFile) -> bool:
+    """Ask the server that holds this lock to end, and take the lock; False when it does not end in time."""
+    _ask(Path(unquote(lock.read().partition(" ")[2])), b"SHUTDOWN")
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while not lock.acquire():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_INTERVAL_S)
+    return True
 
 
 def _is_about_damage(line: str) -> bool:

@@ -7,17 +7,19 @@ import os
 
 import uvloop
 
+from service.notify.notifier import Timing
 from service.startup import start
 from workers.periodic.periodic_task import Intervals
 from workers.worker_process import work
 
 RECONCILE_S = float(os.environ.get("TEST_RECONCILE_S", "5.0"))
 INTERVALS = Intervals(reconcile_s=RECONCILE_S, polling_s=0.5, hooks_s=1.0, hooks_problem_s=1.0)
+NOTIFY = Timing(watch_s=0.2, deliver_s=0.1, watch_lease_s=1.5, send_lease_s=1.5)
 
 
 def main() -> None:
     _, redis_url, live = start()
-    uvloop.run(work(live, redis_url, intervals=INTERVALS))
+    uvloop.run(work(live, redis_url, intervals=INTERVALS, notify_timing=NOTIFY))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 
 def hello(server: str, version: str) -> bytes:
@@ -37,13 +37,18 @@ async def stub_redis(answers: Mapping[str, bytes]) -> AsyncIterator[str]:
         server.close()
 
 
-@asynccontextmanager
-async def web_server() -> AsyncIterator[str]:
+def web_server() -> AbstractAsyncContextManager[str]:
     """The URL, as of a Redis, of a web server."""
+    return answering(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """The URL, as of a Redis, of a server that gives this answer to anything and closes the connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        await reader.read(1000)
+        writer.write(answer)
         await writer.drain()
         writer.close()
 

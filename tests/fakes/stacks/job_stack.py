@@ -37,12 +37,14 @@ from service.orders.state.keys import reverify_key, verify_key, waiting_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.per_store.credentials_breaker import Breaker
+from service.orders.state.per_store.pauses import Pauses
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.orders.state.transitions import Transitions
 from service.orders.state.worklists.changed_orders import ChangedOrders
 from service.orders.state.worklists.due_orders import DueOrders
+from service.orders.state.worklists.held_orders import HeldOrders
 from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.state.worklists.skipped_orders import SkippedOrders
 from service.orders.state.worklists.waiting_orders import WaitingOrders
@@ -116,6 +118,8 @@ def resources_on(configuration: Configuration, redis: ArqRedis, transport: Trans
         WaitingOrders(redis, clock=clock),
         SkippedOrders(redis, clock=clock),
         SuperAdminBook(redis),
+        HeldOrders(redis, clock=clock),
+        Pauses(redis),
     )
 
 

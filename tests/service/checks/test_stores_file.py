@@ -57,6 +57,17 @@ def test_each_literal_secret_is_a_warning_of_its_store(tmp_path: Path) -> None:
     ]
 
 
+def test_channels_of_notify_are_a_finding_and_a_literal_secret_in_it_a_warning(tmp_path: Path) -> None:
+    notify = '[notify]\nteams = ["https://a.example/", "https://b.example/"]\nstores = ["abc123"]\n'
+    _, *found = check(tmp_path, notify + GOOD)
+    message = "the secret itself is in the stores file."
+    cure = "Keep it outside, and write env:NAME or file:/path here."
+    assert found == [
+        Finding(Level.OK, None, "[notify]", "messages about abc123 go to teams. `enrich notify test` sends one."),
+        Finding(Level.WARNING, None, "[notify] teams", message, cure),
+    ]
+
+
 def test_each_endpoint_that_is_not_bigcommerce_is_a_warning(tmp_path: Path) -> None:
     where = 'api_url = "http://127.0.0.1:9100"\nb2b_api_url = "https://api-b2b.bigcommerce.com/"'
     _, found = check(tmp_path, f"[bigcommerce]\n{where}\n{GOOD}")

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from service.checks import Finding, Level
+from service.checks import Finding, Level, Verdict
 from service.cli.check import Report, Section, _progress, _show
+from service.notify.persistence import Pause, Persistence
+from service.redis.client import connect
 from tests.fakes.cli import CommandResult, Enrich
+from tests.fakes.fixed_answers import fixed_answers
+from tests.fakes.notify.messages import a_message
 from tests.fakes.redis.failover import redis_on_tcp
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
 
@@ -33,9 +37,9 @@ async def sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     """A sandbox with a healthy store, to which the stores file points."""
     monkeypatch.setenv("TOKEN", "sandbox-access-token")
     monkeypatch.setenv("SECRET", "sandbox-client-secret")
-    async with running_sandbox() as sandbox:
+    async with running_sandbox() as sandbox, fixed_answers("405 Method Not Allowed") as (receiver, _):
         (folder / "stores.toml").write_text(ENDPOINTS.format(url=sandbox.url) + GOOD.format(hash="sandbox"))
-        hook = {"scope": "store/order/created", "destination": "https://me.example/webhooks/bigcommerce"}
+        hook = {"scope": "store/order/created", "destination": f"{receiver}/webhooks/bigcommerce"}
         await sandbox.api.post("/stores/sandbox/v3/hooks", json=hook)
         yield sandbox
 
@@ -66,9 +70,12 @@ def add_store(folder: Path, store: str) -> None:
 async def test_a_healthy_set_up_is_one_line_for_each_finding(enrich: Enrich, sandbox: RunningSandbox) -> None:
     ran = await check(enrich)
     url = sandbox.url
+    (hook,) = (await sandbox.api.get("/stores/sandbox/v3/hooks")).json()["data"]
+    address = hook["destination"]
     for_tests = "This is fine for tests; remove the key in production."
     assert (ran.code, ran.err) == (0, "")
     assert shown(ran) == [
+        ["As things stand, no order would be enriched: no worker is running. The rest is right."],
         ["stores.toml"],
         ["ok", "stores file", "is valid: 1 store with 2 rules."],
         ["warning", "[bigcommerce] api_url", f"calls go to {url} instead of https://api.bigcommerce.com. {for_tests}"],
@@ -83,8 +90,10 @@ async def test_a_healthy_set_up_is_one_line_for_each_finding(enrich: Enrich, san
         ["ok", "B2B Edition", "answers: orders have 5 extra fields."],
         ["ok", "B2B Edition, writing", "is allowed (scope B2B Edition: modify)."],
         ["ok", 'rule "Account No"', "the field exists."],
-        ["ok", "webhook store/order/created", "goes to https://me.example/webhooks/bigcommerce."],
-        ["ok", "quota, core API", "146 of 150 calls in 30 s are left."],
+        ["ok", "webhook store/order/created", f"goes to {address}."],
+        ["ok", "public address", f"{address} is answered by a receiver."],
+        ["ok", "last orders", "the store has no orders to try the rules on."],
+        ["ok", "quota, core API", "145 of 150 calls in 30 s are left."],
         ["ok", "quota, B2B Edition", "147 of 150 calls in 60 s are left."],
         ["this machine"],
         ["ok", "clock", "this machine's clock agrees with BigCommerce's."],
@@ -98,7 +107,11 @@ async def test_an_error_of_one_store_is_exit_code_1(enrich: Enrich, sandbox: Run
     assert (ran.code, ran.err) == (1, "")
     errors = [line for line in shown(ran) if line[0] == "error"]
     assert [line[1] for line in errors] == ["access_token"]
-    assert shown(ran)[-1] == ["1 error, 2 warnings in 2 stores."]
+    assert shown(ran)[-1] == ["1 error, 3 warnings in 2 stores."]
+    assert shown(ran)[0][0].startswith(
+        "As things stand, orders of other would not be enriched: access_token: BigCommerce"
+    )
+    assert shown(ran)[0][0].endswith(" Orders of the other store would.")
 
 
 async def test_one_store_can_be_selected(enrich: Enrich, sandbox: RunningSandbox, folder: Path) -> None:
@@ -131,6 +144,21 @@ async def test_redis_is_checked_where_redis_url_is_set(
     (line,) = [line for line in shown(await check(enrich)) if line[1:2] == ["Redis"]]
     assert line[0] == "ok"
     assert line[2].startswith("takes orders (redis ")
+
+
+async def test_a_channel_that_takes_no_messages_is_a_warning_while_it_is_in_the_file(
+    enrich: Enrich, sandbox: RunningSandbox, folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    async with connect(redis_url) as redis:
+        await Persistence(redis).record(0, {}, [a_message()], ["slack"])
+        await Persistence(redis).set_pause("slack", Pause(4, 1.0, "digest", "404 no_service"))
+    assert "[notify] slack" not in (await check(enrich)).out
+    with (folder / "stores.toml").open("a") as file:
+        file.write('[notify]\nslack = "https://hooks.slack.com/services/T/B/x"\n')
+    (line,) = [line for line in shown(await check(enrich)) if "[notify] slack" in line and "could not" in line[-1]]
+    assert line[0] == "warning"
+    assert line[2].startswith("1 message could not be delivered yet: 404 no_service. The workers try again.")
 
 
 async def test_a_redis_that_takes_no_orders_is_an_error_and_the_stores_are_checked_all_the_same(
@@ -202,6 +230,7 @@ def test_offline_makes_no_calls(enrich: Enrich, folder: Path, monkeypatch: pytes
     secret = "the secret itself is in the stores file. Keep it outside, and write env:NAME or file:/path here."
     assert (ran.code, ran.err) == (0, "")
     assert shown(ran) == [
+        ["The stores file is right. Whether orders would be enriched was not checked (--offline)."],
         ["stores.toml"],
         ["ok", "stores file", "is valid: 1 store with 1 rule."],
         ["abc123"],
@@ -213,7 +242,8 @@ def test_offline_makes_no_calls(enrich: Enrich, folder: Path, monkeypatch: pytes
 
 def test_literal_secrets_of_other_stores_are_left_out_when_one_is_selected(enrich: Enrich, folder: Path) -> None:
     file = folder / "stores.toml"
-    file.write_text(file.read_text() + file.read_text().replace("abc123", "def456"))
+    other = file.read_text().replace("abc123", "def456").replace('access_token = "', 'access_token = "other-')
+    file.write_text(file.read_text() + other)
     answer = of_json(enrich("check", "--offline", "--json", "--store", "def456"))
     assert [finding["store"] for finding in answer["findings"]] == [None, "def456", "def456"]
 
@@ -223,6 +253,10 @@ def test_an_invalid_file_shows_all_problems_and_makes_no_calls(enrich: Enrich, f
     ran = enrich("check")
     assert (ran.code, ran.err) == (1, "")
     assert shown(ran) == [
+        [
+            "As things stand, no order would be enriched: stores.toml: [stores.abc123] access_token: the environment"
+            " variable TOKEN is not set."
+        ],
         ["stores.toml"],
         *(
             [
@@ -262,12 +296,15 @@ def test_an_invalid_redis_url_is_a_usage_error(enrich: Enrich, monkeypatch: pyte
 
 def test_levels_have_colours_and_texts_of_others_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [Finding(level, "abc123", f"rule [{level}]", "[red]message[/red]") for level in Level]
-    report = Report([Section("abc123 [/x]", findings), Section("this machine", [])], "1 store")
+    report = Report(
+        [Section("abc123 [/x]", findings), Section("this machine", [])], "1 store", Verdict(True, "[b]fine")
+    )
     _show(Console(force_terminal=True, color_system="standard", width=100), report)
     out = capsys.readouterr().out
 
     for level, colour in zip(Level, (32, 33, 31), strict=True):
         assert f"\x1b[{colour}m{level}" in out
+    assert "[b]fine" in out
     assert out.count("[red]message[/red]") == 3
     assert "abc123 [/x]" in out
     assert "this machine" not in out, "a heading without findings is left out"

@@ -62,6 +62,20 @@ def test_help_explains_each_option_and_shows_its_default(enrich: Enrich, path: t
             assert re.search(rf"{option.opts[-1]} .*?\[default: {re.escape(str(option.default))}[;\]]", shown)
 
 
+@pytest.mark.parametrize(("path", "command"), COMMANDS)
+def test_help_tells_values_in_words_not_in_types(enrich: Enrich, path: tuple[str, ...], command: Any) -> None:
+    shown = enrich(*path, "--help").out
+    options = shown[shown.index("Options:") :]
+    assert re.findall(r"<(?:str|int|float|path|bool|list|[a-z|]+>)[^>]*>?|x[<>]=|\bVALUE\b", options) == []
+    for option in command.params:
+        if not getattr(option, "is_flag", False) and option.opts[-1].startswith("--"):
+            assert re.search(rf"{option.opts[-1]} [A-Za-z][\w=|]+", options), option.name
+
+
+def test_help_tells_limits_in_words(enrich: Enrich) -> None:
+    assert "--port NUMBER The port to listen on. [default: 8000; 1 to 65535]" in flat(enrich("web", "--help").out)
+
+
 @pytest.mark.parametrize("group", [(), ("hooks",), ("orders",)])
 def test_help_lists_every_command_with_its_whole_summary(enrich: Enrich, group: tuple[str, ...]) -> None:
     shown = enrich(*group, "--help").out

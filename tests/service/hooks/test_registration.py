@@ -478,8 +478,20 @@ def test_a_host_gets_the_receivers_path(url: str) -> None:
     assert destination_of(url) == OURS
 
 
-def test_a_custom_path_is_kept() -> None:
-    assert destination_of("https://proxy.example.com/In/bc/") == "https://proxy.example.com/In/bc/"
+def test_a_path_of_a_proxy_before_the_receivers_is_kept() -> None:
+    url = "https://proxy.example.com/In/bc/webhooks/bigcommerce"
+    assert destination_of(url) == destination_of(url + "/") == url
+
+
+@pytest.mark.parametrize("path", ["/In/bc", "/In/bc/"])
+def test_a_path_at_which_the_receiver_would_answer_404_is_refused_with_both_right_ones(path: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        destination_of(f"https://Proxy.example.com{path}")
+    assert str(refused.value) == (
+        f"--url https://Proxy.example.com{path}: has another path than /webhooks/bigcommerce, the only one at which the"
+        " receiver takes webhooks. Write https://proxy.example.com. If a proxy has the receiver below /In/bc:"
+        " https://proxy.example.com/In/bc/webhooks/bigcommerce."
+    )
 
 
 @pytest.mark.parametrize(
@@ -507,9 +519,11 @@ def test_a_url_that_bigcommerce_cannot_call_is_refused(url: str, words: str) -> 
     assert "hush" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://web.test:80", "https://hooks.example.com:8443/in"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000", "http://web.test:80", "https://hooks.example.com:8443/in/webhooks/bigcommerce"]
+)
 def test_a_sandbox_calls_any_port_with_or_without_tls(url: str) -> None:
-    path = "" if url.endswith("/in") else "/webhooks/bigcommerce"
+    path = "" if "/in/" in url else "/webhooks/bigcommerce"
     assert destination_of(url, from_sandbox=True) == url.removesuffix(":80") + path
 
 

@@ -89,3 +89,8 @@ def test_an_order_that_reconciling_finds_may_be_new_if_an_earlier_one_has_a_late
         now=NOW,
     )
     assert judged == Dated(Window(NOW - 2 * HOUR), not is_open_perhaps, is_open_perhaps)
+
+
+@pytest.mark.parametrize(("now", "age"), [(12.5, 2.5), (9.0, 0.0), (5.5, 0.0), (5.0, None), (-350.0, None)])
+def test_an_age_is_never_negative_and_unknown_where_a_clock_has_jumped(now: float, age: float | None) -> None:
+    assert Window(10.0).age(now) == age

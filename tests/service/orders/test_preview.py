@@ -12,7 +12,7 @@ from service.configuration import load_configuration
 from service.errors import EnrichError, TryAgain
 from service.orders.document.loading import NoCompanyUser
 from service.orders.document.partial_loader import LoadedOrder
-from service.orders.preview import Outcome, Preview, TriedExpression, preview, try_expression
+from service.orders.preview import BY_HAND, Outcome, Preview, TriedExpression, preview, try_expression
 from service.rules.expression import Expression
 from service.rules.pattern import Pattern
 
@@ -220,3 +220,24 @@ def test_rules_do_not_read_our_own_values_on_the_record(
     )
     shown = previewed(tmp_path, rules, found, config("A"), config("B"), record=None, now=CREATED, **written)
     assert [result.sent for result in shown.results] == [po_number, field, "55-A"]
+
+
+def test_values_by_hand_go_before_the_rules_and_the_rules_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    rules = f'{BOTH}"Cost Center" = "order.staff_notes"\nG = {{ value = "g" }}'
+    path.write_text(f'[stores.abc123]\naccess_token = "t"\nclient_secret = "s"\n{rules}')
+    configured = load_configuration(path).stores["abc123"]
+    configs = [config("F", labelName="Cost Center"), config("G")]
+    by_hand = {"po_number": "4711-D", "F": "by hand"}
+    shown = preview(configured, loaded(staff_notes="x"), configs, now=CREATED, by_hand=by_hand)
+
+    assert (shown.outcome, shown.values.po_number, shown.values.extra_fields) == (
+        Outcome.SENT,
+        "4711-D",
+        {"F": "by hand", "G": "g"},
+    )
+    assert [(result.trace.name, result.sent, result.dropped) for result in shown.results] == [
+        ("po_number", None, BY_HAND),
+        ("Cost Center", None, BY_HAND),
+        ("G", "g", None),
+    ]

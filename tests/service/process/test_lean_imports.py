@@ -16,12 +16,15 @@ COMMAND = "from service.cli import Commands; Commands().commands['{}'].load()"
     ("process", "needs", "unneeded"),
     [
         pytest.param(
-            WORKER, {"arq", "aiohttp"}, {"rich", "pygments", "rapidfuzz", "typer", "cryptography"}, id="worker"
+            WORKER,
+            {"arq", "aiohttp"},
+            {"rich", "pygments", "rapidfuzz", "typer", "cryptography", "smtplib"},
+            id="worker",
         ),
         pytest.param(
             COMMAND.format("web"),
             {"arq", "uvicorn"},
-            {"rich", "pygments", "rapidfuzz", "aiohttp", "cryptography"},
+            {"rich", "pygments", "rapidfuzz", "aiohttp", "cryptography", "smtplib"},
             id="receiver",
         ),
         pytest.param(

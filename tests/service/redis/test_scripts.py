@@ -21,6 +21,7 @@ from workers.lua import claim_jobs, finish_job, renew_leases
 PACKAGES = (
     "service.bigcommerce.lua",
     "service.console.lua",
+    "service.notify.lua",
     "service.orders.facts.lua",
     "service.orders.state.lua",
     "service.redis.lua",
@@ -58,6 +59,7 @@ async def enqueue(redis: ArqRedis) -> object:
         webhook_pace="webhook pace",
         awaiting_status="awaiting status",
         awaiting_value="awaiting value",
+        held="held",
         now_ms=1,
         reported_ms=1,
         received_ago_ms=0,

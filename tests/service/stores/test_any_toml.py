@@ -55,9 +55,31 @@ STORES = VALUES | st.fixed_dictionaries(
         "hash": VALUES,
     },
 )
+DESTINATIONS = SECRETS | st.sampled_from(
+    [
+        *(
+            f"https://h.example/{SECRET}",
+            f"http://{SECRET}.example",
+            f"https://u:{SECRET}@h.example/#x",
+            "https://[::1",
+        ),
+        *(f"smtps://u:{SECRET}@h.example?to=a@b.example&from=a@b.example", f"smtp://u:{SECRET}/x@h.example?a={SECRET}"),
+        *(f"smtps://h.example?to={SECRET}", f"smtps://{SECRET}@h.example?to=a@b.example", f"whsec_{SECRET}"),
+    ]
+)
+NOTIFY = VALUES | st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ("webhook", "secret", "slack", "teams", "mail"), DESTINATIONS | st.lists(DESTINATIONS, max_size=2) | VALUES
+        ),
+        "link": VALUES,
+        "stores": st.lists(st.sampled_from(["abc", "A", "other"]), max_size=2) | VALUES,
+    },
+)
 DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=2) | st.fixed_dictionaries(
     {"stores": st.dictionaries(st.sampled_from(["abc", "A", "1"]), STORES, max_size=2)},
-    optional={"bigcommerce": VALUES},
+    optional={"bigcommerce": VALUES, "notify": NOTIFY},
 )
 
 

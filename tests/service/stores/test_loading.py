@@ -195,7 +195,7 @@ class TestFile:
         assert "\n" not in str(caught.value)
 
     def test_text_that_is_not_utf8_is_one_line(self) -> None:
-        assert problem(STORE.encode("utf-16")).startswith("stores.toml: the stores file is not UTF-8 text (byte 1).")
+        assert problem(STORE.encode("utf-16")).startswith("stores.toml: the stores file is UTF-16 text")
 
     def test_an_invalid_path_is_one_line(self) -> None:
         with pytest.raises(ConfigError, match="has an invalid name"):

@@ -78,14 +78,14 @@ async def test_lasting_error_fails_the_order_after_two_days_with_its_message(job
 
 async def test_attempt_made_stale_by_a_delayed_begin_is_repeated(job_stack: JobStack) -> None:
     """The network delayed it, until long after the worker that sent it had lost its lease."""
-    transitions, note = job_stack.resources.transitions, job_stack.resources.transitions.save
+    transitions, note = job_stack.resources.transitions, job_stack.resources.transitions.save_before_write
 
-    async def save_too_late(entry: Entry) -> None:
-        transitions.save = note  # type: ignore[method-assign]
+    async def save_too_late(entry: Entry) -> bool:
+        transitions.save_before_write = note  # type: ignore[method-assign]
         await transitions.begin_attempt(STORE_HASH, ORDER)
-        await note(entry)
+        return await note(entry)
 
-    transitions.save = save_too_late  # type: ignore[method-assign]
+    transitions.save_before_write = save_too_late  # type: ignore[method-assign]
     await job_stack.webhook()
 
     await job_stack.run_next()
@@ -100,7 +100,7 @@ async def test_attempt_made_stale_by_a_delayed_begin_is_repeated(job_stack: JobS
 async def test_finish_whose_answer_is_lost_is_still_logged(job_stack: JobStack) -> None:
     transitions, end = job_stack.resources.transitions, job_stack.resources.transitions.finish
 
-    async def lost(entry: Entry, **options: Any) -> None:
+    async def lost(entry: Entry, **options: Any) -> bool:
         await end(entry, **options)
         transitions.finish = end  # type: ignore[method-assign]
         raise RedisTimeoutError("lost")

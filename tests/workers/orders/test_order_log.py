@@ -211,3 +211,10 @@ def test_retried_order_logs_why_and_when() -> None:
             "attempts": 2,
         }
     ]
+
+
+def test_a_held_order_is_no_warning_and_says_what_would_be_sent() -> None:
+    line = line_of(Entry("abc123", 250, status=Status.WAITING, reason="writes_off", po_number="A-1", fields={"F": "x"}))
+
+    assert (line["log_level"], line["event"], line["po_number"], line["fields"]) == ("info", "order_held", "A-1", ["F"])
+    assert "rule" not in line

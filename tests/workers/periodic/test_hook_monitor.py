@@ -104,7 +104,20 @@ async def test_working_webhook_is_not_changed(store: MonitoredStore) -> None:
     assert (await HookState.read(store.stack.redis, STORE)).destination == OURS
 
 
+async def test_webhook_that_was_never_registered_is_a_warning_and_starts_polling(store: MonitoredStore) -> None:
+    pause, logs = await store.run()
+    assert pause == 30.0
+    assert logs == [
+        {"event": "polling_started", "log_level": "warning", "store": STORE, "reason": "webhook missing"},
+        {"event": "hook_missing", "log_level": "warning", "scope": CREATED},
+    ]
+    assert await has_delivery_problem(store.stack.redis, STORE), "gauge and alert go by it"
+    store.restart()
+    assert await store.run(30.0) == (30.0, []), "it is logged once"
+
+
 async def test_missing_webhook_is_an_error_and_starts_polling(store: MonitoredStore) -> None:
+    await set_destination(store.stack.redis, STORE, OURS)
     pause, logs = await store.run()
     assert pause == 30.0
     assert logs == [
@@ -157,6 +170,7 @@ async def test_missing_optional_webhooks_are_one_warning_and_no_trouble(stack: S
 
 async def test_missing_essential_webhook_is_an_error_beside_the_optional_ones(stack: Stack) -> None:
     store = MonitoredStore(stack, follow="24h")
+    await set_destination(stack.redis, STORE, OURS)
     pause, logs = await store.run()
     assert pause == 30.0
     assert [(line["event"], line["log_level"]) for line in events(logs)] == [
@@ -596,3 +610,26 @@ def raising(error: Exception) -> Callable[..., Awaitable[Any]]:
         raise error
 
     return call
+
+
+@pytest.mark.parametrize("way", ["paused", "off"])
+async def test_nothing_is_repaired_while_nothing_may_be_written_for_the_store(stack: Stack, way: str) -> None:
+    store = MonitoredStore(stack, **({"writes": "off"} if way == "off" else {}))
+    hook_id = await store.hook(is_active=False)
+    if way == "paused":
+        await store.resources.pauses.begin(STORE, "ana")
+    _, logs = await store.run()
+    _, later = await store.run(90 * DAY_S)
+
+    assert [(line["event"], line["reason"]) for line in events(logs)] == [
+        ("hook_not_reactivated", "nothing is written for this store now")
+    ]
+    assert events(later) == []
+    assert await store.updates() == 0
+    assert not (await store.hooks())[hook_id]["is_active"]
+    assert await store.is_polled()
+
+    if way == "paused":
+        await store.resources.pauses.end(STORE)
+        await store.run(30.0)
+        assert (await store.hooks())[hook_id]["is_active"]

@@ -174,3 +174,20 @@ async def test_an_order_that_waits_no_more_is_not_awaited_order_at(store: Reconc
 
     assert await store.jobs() == []
     assert await store.resources.awaiting_status.due(STORE, most=10) == []
+
+
+@pytest.mark.parametrize(("writes", "paused", "released"), [("on", False, 1), ("on", True, 0), ("off", False, 0)])
+async def test_held_orders_go_on_as_soon_as_something_may_be_written(
+    stack: Stack, writes: str, paused: bool, released: int
+) -> None:
+    store = ReconciledStore(stack)
+    store.resources = stack.resources(writes=writes)
+    store.restart()
+    order_id = await stack.place()
+    await stack.transitions.hold(stack.entry(order_id), writes_off=True)
+    if paused:
+        await store.resources.pauses.begin(STORE, "ana")
+    await store.run(5.0)
+
+    assert len(await store.jobs()) == released
+    assert await store.resources.held.count(STORE) == 1 - released

@@ -11,8 +11,12 @@ from service.redis.scripts import Arg, Key, Rest, redis_script
 Trigger = Literal["webhook", "status", "found", "retry"]
 """What reports an order: a webhook, a change of its status, a task that found it, or a retry."""
 
-State = Literal["here", "recovery", "checks", "parked", "waiting", "awaiting_value", "ended"]
-"""Where an order goes; ``here`` keeps it in its state."""
+State = Literal["here", "sending", "recovery", "checks", "parked", "held", "waiting", "awaiting_value", "ended"]
+"""Where an order goes; ``here`` keeps it in its state, and so does ``sending``, unless writing is paused."""
+
+
+SetByHandResult = Literal["queued", "in_progress", "unknown", "changed"]
+"""What setting values by hand did."""
 
 
 @redis_script
@@ -31,6 +35,7 @@ async def enqueue_order(
     webhook_pace: Key,
     awaiting_status: Key,
     awaiting_value: Key,
+    held: Key,
     now_ms: Arg[int | None],
     reported_ms: Arg[int | None],
     received_ago_ms: Arg[int | None],
@@ -87,6 +92,8 @@ async def transition(
     to_verify: Key,
     parked: Key,
     breaker: Key,
+    paused: Key,
+    held: Key,
     to_reverify: Key,
     awaiting_status: Key,
     awaiting_value: Key,
@@ -103,8 +110,54 @@ async def transition(
     context: Arg[bytes],
     counters: Arg[str | None],
     fields: Rest[Mapping[str, str]],
-) -> tuple[int, Literal["moved", "stale", "again", "open"]]:
+) -> tuple[int, Literal["moved", "stale", "again", "open", "paused"]]:
     """Write an order's entry and move the order to its next state; Redis's time (ms) and the result."""
+
+
+@redis_script
+async def set_by_hand(
+    redis: Redis,
+    *,
+    entry: Key,
+    window_job: Key,
+    recovery_job: Key,
+    recovery_lease: Key,
+    recovery_queue: Key,
+    index: Key,
+    to_verify: Key,
+    parked: Key,
+    held: Key,
+    awaiting_status: Key,
+    awaiting_value: Key,
+    now_ms: Arg[int | None],
+    seen_id: Arg[str | None],
+    seen_status: Arg[str],
+    new_id: Arg[str],
+    by_hand: Arg[str],
+    order_id: Arg[int],
+    recovery_id: Arg[str],
+    recovery_body: Arg[bytes],
+    fields: Rest[Mapping[str, str]],
+) -> SetByHandResult:
+    """Set or clear an order's values by hand, and queue the order unless it is in progress."""
+
+
+@redis_script
+async def release_held(
+    redis: Redis,
+    *,
+    entry: Key,
+    paused: Key,
+    held: Key,
+    recovery_job: Key,
+    recovery_queue: Key,
+    index: Key,
+    now_ms: Arg[int | None],
+    order_id: Arg[int],
+    recovery_id: Arg[str],
+    recovery_body: Arg[bytes],
+) -> Literal[0, 1]:
+    """Move an order that is held to recovery, where it goes on."""
 
 
 @redis_script
@@ -252,3 +305,10 @@ async def people_changed(
     keep_ms: Arg[int],
 ) -> Literal[1]:
     """Have orders that were skipped for their buyer tried again soon, because Company users of the store changed."""
+
+
+@redis_script
+async def note_rule_values(
+    redis: Redis, *, counts: Key, most: Arg[int], keep_ms: Arg[int], rules: Rest[Mapping[str, str]]
+) -> tuple[str, ...]:
+    """Count an order for each rule: whether it gave a value."""

@@ -15,6 +15,7 @@
 --       webhook_pace     the mean gap between its webhooks for new orders: last_ms, gaps, mean_ms
 --       awaiting_status  its orders that wait for their status to change
 --       awaiting_value   its orders that wait for the value of a required rule
+--       held             its orders that are held because nothing may be written
 -- ARGV: now_ms           '' for Redis's own time
 --       reported_ms      when the order was created or changed, by BigCommerce's clock; '' for when it was received
 --       received_ago_ms  how long ago the report was received; '' for now
@@ -87,6 +88,7 @@ if requeued then
   redis.call('ZREM', to_verify, order_id)
   redis.call('ZREM', awaiting_status, order_id)
   redis.call('ZREM', awaiting_value, order_id)
+  redis.call('ZREM', held, order_id)
   redis.call('HDEL', entry, 'reason', 'rule', 'recovering_since', 'ended_at')
   redis.call('HDEL', entry, 't:picked_up', 't:sent', 't:answered', 't:verified')
 end

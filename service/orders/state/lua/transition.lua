@@ -1,16 +1,21 @@
 -- Write an order's entry and move the order to its next state. It is in one state at a time: in one of the two queues,
--- to be verified, parked, waiting for its status or for a value, or finished.
+-- to be verified, parked, held, waiting for its status or for a value, or finished.
 -- Returns Redis's time (ms) and
 --   'moved'
 --   'stale'  a newer attempt at the order has begun: nothing was written
---   'again'  (to waiting, awaiting_value) it has just changed: begin a new attempt
+--   'again'  (to waiting, awaiting_value, held) it has just changed: begin a new attempt
+--            (to ended) its values were just set by hand: nothing was written
 --   'open'   (to parked) the store's credentials are accepted again: it need not be parked
+--            (to held) writing is not paused any more: it need not be held
+--   'paused' (to sending) nothing may be written for the store: nothing was changed here either
 -- KEYS: entry
 --       index            the store's orders by the time of their last change
 --       failed           its failed orders
 --       to_verify        its orders whose records are to be verified
 --       parked           its parked orders
 --       breaker          there while the store's credentials are refused
+--       paused           there while nothing may be written for the store
+--       held             its orders that are held for this reason
 --       to_reverify      its finished orders whose records are to be re-verified, or to be looked for
 --       awaiting_status  its orders that wait for their status to change
 --       awaiting_value   its orders that wait for the value of a required rule
@@ -20,12 +25,14 @@
 --       reverify_queue
 --       wake_queue
 -- ARGV: now_ms    '' for Redis's own time
---       state     here (no move), recovery, checks, parked, waiting, awaiting_value or ended
+--       state     here (no move), sending (no move: a write follows), recovery, checks, parked, held, waiting,
+--                 awaiting_value or ended
 --       attempt   the number of the attempt that writes
 --       order_id
 --       delay_ms  in how long the next step is due; to ended: the re-verification; to waiting: the request for the
 --                 status; to awaiting_value: the next attempt; '' for never
---       context   JSON: the job that the new state needs, the order's jobs, prefixes of keys, and retention
+--       context   JSON: the job that the new state needs, the order's jobs, prefixes of keys, and retention; the id
+--                 of the values by hand that the attempt has used; whether the stores file says that nothing is written
 --       counters  JSON, to ended: what the order adds to its store's statistics; '' for nothing
 --       fields    fields of the entry: name, value, ...
 local time = redis.call('TIME')
@@ -33,12 +40,22 @@ local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
 local due = delay_ms ~= '' and now + delay_ms
 local known = cjson.decode(context)
 
-local latest = redis.call('HGET', entry, 'attempts')
-if latest and latest ~= attempt then
+local latest = redis.call('HMGET', entry, 'attempts', 'by_hand_id')
+if latest[1] and latest[1] ~= attempt then
   return { now, 'stale' }
 end
-if (state == 'waiting' or state == 'awaiting_value') and redis.call('HDEL', entry, 'again') == 1 then
+if state == 'sending' and redis.call('EXISTS', paused) == 1 then
+  return { now, 'paused' }
+end
+local waits = state == 'waiting' or state == 'awaiting_value' or state == 'held'
+if waits and redis.call('HDEL', entry, 'again') == 1 then
   return { now, 'again' }
+end
+if state == 'ended' and latest[2] and latest[2] ~= known.used then
+  return { now, 'again' }
+end
+if state == 'held' and not known.writes_off and redis.call('EXISTS', paused) == 0 then
+  return { now, 'open' }
 end
 if state == 'parked' and redis.call('EXISTS', breaker) == 0 then
   return { now, 'open' }
@@ -84,7 +101,7 @@ if state == 'ended' then
   fields[#fields + 1] = string.format('%.3f', now / 1000)
 end
 redis.call('HSET', entry, unpack(fields))
-if state == 'here' then
+if state == 'here' or state == 'sending' then
   return { now, 'moved' }
 end
 
@@ -99,6 +116,9 @@ end
 if state ~= 'parked' then
   redis.call('ZREM', parked, order_id)
 end
+if state ~= 'held' then
+  redis.call('ZREM', held, order_id)
+end
 redis.call('ZREM', awaiting_status, order_id)
 redis.call('ZREM', awaiting_value, order_id)
 
@@ -107,7 +127,7 @@ local function ensure_job(queue, mode)
   redis.call('ZADD', queue, mode, due, known.job.id)
 end
 
-if state == 'recovery' or state == 'checks' or state == 'parked' then
+if state == 'recovery' or state == 'checks' or state == 'parked' or state == 'held' then
   redis.call('PERSIST', entry)
 end
 if state == 'recovery' then
@@ -118,6 +138,10 @@ elseif state == 'checks' then
 elseif state == 'parked' then
   redis.call('ZADD', parked, 'NX', now, order_id)
   ensure_job(probe_queue, 'NX')
+elseif state == 'held' then
+  redis.call('ZADD', held, 'NX', now, order_id)
+  redis.call('ZADD', index, now, order_id)
+  redis.call('ZREM', failed, order_id)
 else
   local status = redis.call('HGET', entry, 'status')
   redis.call('HDEL', entry, 'again')

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from service.audit import log_recorded, system_user
 from service.hooks import HookState, set_destination
 from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -580,3 +581,20 @@ async def test_remove_does_not_guess_between_receivers(stack: HooksStack) -> Non
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == f"--url: is needed: these webhooks go to several receivers. One of: {OURS}, {OLD}.\n"
     assert len(await stack.hooks()) == 2
+
+
+async def test_what_was_done_to_webhooks_is_recorded_with_who_did_it(
+    stack: HooksStack, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    await stack.enrich("register", "--url", HOST)
+    await stack.enrich("register", "--url", HOST)  # changes nothing
+    await stack.enrich("remove", "--yes")
+    async with connect(redis_url) as redis:
+        with capture_logs() as logs:
+            await log_recorded(redis)
+
+    assert [(line["who"], line["store"], line["action"], line["detail"]) for line in logs] == [
+        (system_user(), DEMO_STORE_HASH, "hooks register", f"{CREATED} created, {STATUS} created"),
+        (system_user(), DEMO_STORE_HASH, "hooks remove", f"{CREATED} deleted, {STATUS} deleted"),
+    ]

@@ -3,16 +3,17 @@
 import asyncio
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from service.orders.facts.fact import Fact
 from service.orders.facts.store_facts import Facts
-from service.orders.state.order_entry import Entry
+from service.orders.state.order_entry import Entry, Status
 from service.redis.client import connect
 from tests.fakes.cli import CommandResult, Enrich, Keep
-from tests.fakes.orders import CREATED, enriched, listed, put_into_recovery, with_stores
+from tests.fakes.orders import CREATED, enriched, listed, put_into_recovery, with_stores, worker_thread
 
 pytestmark = pytest.mark.integration
 
@@ -74,6 +75,8 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "missed_reason": None,
         "po_number": "PO-4711",
         "fields": {"Cost Center": "CC-210"},
+        "by_hand": {},
+        "actions": [],
         "kept": ["Source"],
         "dropped": {"Ship Window": "longer than 200 characters"},
         "trouble": None,
@@ -140,3 +143,49 @@ def test_the_redis_of_a_running_up_is_found_without_its_url(
     monkeypatch.delenv("REDIS_URL")
     monkeypatch.setenv("ENRICH_DATA_DIR", str(Path(redis_url.removeprefix("unix://")).parent))
     assert listed(enrich("orders", "list", "--json")) == [("abc123", 250)]
+
+
+# ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_show_waits_until_the_order_is_finished(enrich: Enrich, keep: Keep, redis_url: str) -> None:
+    put_into_recovery(redis_url, Entry("abc123", 250))
+    seen = 0
+
+    def attempt(entry: Entry) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 10:
+            entry.status = Status.UPDATED
+
+    assert json.loads(enrich("orders", "show", "250", "--json").out)["outcome"] == "queued"
+    with worker_thread(redis_url, attempt):
+        ran = enrich("orders", "show", "250", "--wait", "--json")
+    assert (ran.code, ran.err, json.loads(ran.out)["outcome"]) == (0, "", "updated")
+
+
+def test_show_waits_for_an_order_whose_webhook_has_not_come_yet(enrich: Enrich, keep: Keep) -> None:
+    coming = threading.Timer(0.3, keep, [enriched()])
+    coming.start()
+    ran = enrich("orders", "show", "250", "--wait", "--json")
+    coming.join()
+    assert (ran.code, json.loads(ran.out)["outcome"]) == (0, "created")
+
+
+def test_show_of_an_order_that_is_not_finished_in_time_shows_it_as_it_is(
+    enrich: Enrich, keep: Keep, redis_url: str
+) -> None:
+    put_into_recovery(redis_url, Entry("abc123", 250))
+    ran = enrich("orders", "show", "250", "--wait", "--timeout", "0.3")
+    assert (ran.code, ran.err) == (1, "Order 250 was not finished within 0.3 s. The workers continue with it.\n")
+    assert re.search(r"^outcome +queued", ran.out, re.MULTILINE)
+
+
+def test_show_of_an_order_that_never_comes_says_where_to_look(enrich: Enrich, keep: Keep) -> None:
+    ran = enrich("orders", "show", "999", "--wait", "--timeout", "0.3")
+    assert ran == CommandResult(
+        2,
+        "",
+        "order 999: did not come within 0.3 s (store abc123). Run `enrich check`: it says whether webhooks and workers"
+        " are in order.\n",
+    )

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from arq import ArqRedis
@@ -13,6 +14,7 @@ from service.orders.state.keys import (
     awaiting_value_key,
     entry_key,
     failed_key,
+    held_key,
     index_key,
     parked_key,
     verify_key,
@@ -22,7 +24,10 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.credentials_breaker import Breaker
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
+from service.orders.state.set_values import SetValue
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt, Transitions
+from service.orders.state.values_by_hand import ValuesByHand
+from service.orders.state.worklists.held_orders import HeldOrders
 from service.orders.state.worklists.waiting_orders import POLL, WaitingOrders
 
 NOW = 1_700_000_000.0
@@ -43,6 +48,7 @@ MOVES: dict[str, Move] = {
     "park": lambda transitions, entry: transitions.park(entry),
     "wait": lambda transitions, entry: transitions.await_status(entry, ask_in=900.0),
     "lack": lambda transitions, entry: transitions.await_value(entry, "Cost Center", retry_in=60.0),
+    "hold": lambda transitions, entry: transitions.hold(entry, writes_off=True),
     "finish": finish,
 }
 
@@ -76,7 +82,9 @@ async def states_of(redis: ArqRedis, order_id: int = ORDER) -> list[str]:
     for key, why in ((waiting_key(STORE), b'"incomplete"'), (awaiting_value_key(STORE), b'"value"')):
         is_polled = await redis.zscore(key, str(order_id)) is not None
         assert is_polled == (found == ["waiting"] and reason == why), (found, reason)
-    return found
+    is_held = await redis.zscore(held_key(STORE), str(order_id)) is not None
+    assert is_held == (found == ["waiting"] and reason == b'"writes_off"'), (found, reason)
+    return ["held"] if is_held else found
 
 
 async def everything(redis: ArqRedis) -> dict[bytes, bytes | None]:
@@ -165,6 +173,7 @@ async def test_a_stale_attempt_does_not_reopen_a_finished_order(redis: ArqRedis,
         ("park", "parked"),
         ("wait", "waiting"),
         ("lack", "waiting"),
+        ("hold", "held"),
         ("finish", "ended"),
     ],
 )
@@ -186,31 +195,43 @@ async def test_each_transition_leads_to_one_state_also_when_repeated(redis: ArqR
 async def test_an_order_is_in_one_state_after_any_transitions(redis: ArqRedis, seed: int) -> None:
     chance = random.Random(seed)
     now = NOW
-    transitions = Transitions(redis, clock=lambda: now)
-    queue, breaker = Queue(redis, clock=lambda: now), Breaker(redis, clock=lambda: now)
-    later = WaitingOrders(redis, clock=lambda: now + 120.0)
+
+    def clock() -> float:
+        return now
+
+    transitions, queue = Transitions(redis, clock=clock), Queue(redis, clock=clock)
+    breaker = Breaker(redis, clock=clock)
+    later, held = WaitingOrders(redis, clock=lambda: now + 120.0), HeldOrders(redis, clock=clock)
+
+    async def set_by_hand() -> None:
+        known = await Ledger(redis).get(STORE, ORDER)
+        assert known is not None
+        values = {"po_number": SetValue("A", "ana", now)}
+        assert await ValuesByHand(redis, clock=clock).write(known, values) in ("queued", "in_progress")
+
+    async def move(name: str) -> None:
+        if chance.random() < 0.5:
+            await breaker.open(STORE)
+        entry, _ = await transitions.begin_attempt(STORE, ORDER)
+        if not entry.status.is_final:
+            entry.by_hand_used = chance.choice([entry.by_hand.id if entry.by_hand else None, entry.by_hand_used])
+            await MOVES[name](transitions, entry)
+
+    events: list[Callable[[], Awaitable[object]]] = [
+        *(partial(move, name) for name in MOVES),
+        lambda: queue.wake_waiting(STORE, ORDER, source="metafield"),
+        lambda: later.wake_due(STORE, most=10),
+        lambda: queue.accept(webhook()),
+        lambda: queue.accept(webhook(status=True)),
+        lambda: queue.retry(STORE, ORDER),
+        lambda: breaker.release(STORE),
+        lambda: held.release(STORE),
+        set_by_hand,
+    ]
     await queue.accept(webhook())
     for _ in range(60):
         now += chance.random()
-        match chance.choice([*MOVES, "webhook", "status", "retry", "release", "metafield", "due"]):
-            case "metafield":
-                await queue.wake_waiting(STORE, ORDER, source="metafield")
-            case "due":
-                await later.wake_due(STORE, most=10)
-            case "webhook":
-                await queue.accept(webhook())
-            case "status":
-                await queue.accept(webhook(status=True))
-            case "retry":
-                await queue.retry(STORE, ORDER)
-            case "release":
-                await breaker.release(STORE)
-            case move:
-                if chance.random() < 0.5:
-                    await breaker.open(STORE)
-                entry, _ = await transitions.begin_attempt(STORE, ORDER)
-                if not entry.status.is_final:
-                    await MOVES[move](transitions, entry)
+        await chance.choice(events)()
         found = await states_of(redis)
         assert len(found) == 1, found
 

@@ -129,3 +129,20 @@ def test_a_record_holds_the_sent_values_only_if_it_shows_all() -> None:
     assert not shows_all(record("A-1"), sent)
     assert not shows_all(record("", Centre="7"), sent)
     assert shows_all(record("", Centre="7"), Sent("update", None, {"Centre": "7"}))
+
+
+def test_only_what_a_person_asks_to_replace_is_written_over_somebody_elses_value() -> None:
+    names = FieldNames({"Centre": "Cost Center"})
+    wanted = Values("A-1", {"Centre": "7", "Other": "8"})
+    theirs = record("BUYER-9", Centre="1", Other="2")
+    merged = merge(theirs, wanted, {}, "keep", names=names, settled=["Centre"], replace=["Cost Center"])
+
+    assert merged.values is not None
+    assert (merged.values.po_number, merged.values.extra_fields) == (None, {"Centre": "7"})
+    assert merged.kept == ("po_number", "Other")
+
+
+def test_replace_takes_nothing_off_the_record() -> None:
+    merged = merge(record("BUYER-9"), Values("", {}), {}, "replace", replace=["po_number"])
+
+    assert (merged.values, merged.kept) == (None, ("po_number",))

@@ -30,8 +30,8 @@ def client(url: str) -> Iterator[Any]:
         yield redis
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+def wait_for(condition: Callable[[], bool], within_s: float = 30.0) -> None:
+    deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -173,27 +173,68 @@ def test_running_url_finds_the_server_of_a_folder(tmp_path: Path) -> None:
 
 # Starts a Redis, prints its process id, and waits to be killed.
 OWNER = """
-import sys, time
+import subprocess, sys, time
 from pathlib import Path
-from typing import Any
 from service.redis.embedded.server import EmbeddedRedis
 with EmbeddedRedis(Path(sys.argv[1])) as server:
-    print(server.pid, flush=True)
+    if "no watchdog" in sys.argv:
+        server._watchdog.pause()
+    if "restarted" in sys.argv:
+        server.restart()
+    pids = [server.pid]
+    if "child" in sys.argv:
+        pids.append(subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, pass_fds=[server.lifeline]).pid)
+    print(*pids, flush=True)
     time.sleep(60)
 """
 
 
+@contextlib.contextmanager
+def killed_owner(folder: Path, *words: str) -> Iterator[list[int]]:
+    """The process ids of a Redis on ``folder``, and of a child, whose owner was killed."""
+    with subprocess.Popen([sys.executable, "-c", OWNER, folder, *words], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        pids = [int(word) for word in owner.stdout.readline().split()]
+        with Redis.from_url(running_url(folder) or "") as redis:
+            redis.set("order", "250")
+        owner.kill()
+    try:
+        yield pids
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("words", [(), ("restarted",)], ids=["the first", "a restarted one"])
+def test_redis_ends_cleanly_with_its_owner(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with killed_owner(tmp_path, *words):
+        wait_for(lambda: running_url(tmp_path) is None)
+        with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
+            assert redis.get("order") == b"250"
+
+
+def test_redis_stays_for_the_owners_children_until_they_have_ended(tmp_path: Path) -> None:
+    with killed_owner(tmp_path, "restarted", "child") as (_, child):
+        with pytest.raises(AssertionError):
+            wait_for(lambda: running_url(tmp_path) is None, within_s=0.5)
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: running_url(tmp_path) is None)
+
+
+def test_a_redis_that_took_over_is_not_ended_by_the_watchdog_of_the_one_before(tmp_path: Path) -> None:
+    with killed_owner(tmp_path, "child") as (_, child), EmbeddedRedis(tmp_path) as server:
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(AssertionError):
+            wait_for(lambda: server.pid is None, within_s=0.5)
+
+
 @pytest.fixture
 def orphan(tmp_path: Path) -> Iterator[int]:
-    """The process id of a Redis on ``tmp_path`` whose owner was killed."""
-    with subprocess.Popen([sys.executable, "-c", OWNER, tmp_path], stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout
-        pid = int(owner.stdout.readline())
-        owner.kill()
-    assert running_url(tmp_path) is not None
-    yield pid
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    """The process id of a Redis on ``tmp_path`` whose owner was killed, and its watchdog, too."""
+    with killed_owner(tmp_path, "no watchdog") as (pid,):
+        assert running_url(tmp_path) is not None
+        yield pid
 
 
 def test_an_orphaned_redis_is_shut_down_and_its_data_kept(tmp_path: Path, orphan: int) -> None:

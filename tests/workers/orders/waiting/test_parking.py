@@ -34,16 +34,16 @@ async def test_parked_order_makes_no_calls_except_probes(job_stack: JobStack) ->
 
 async def test_stale_probe_is_requeued_and_is_no_crash(job_stack: JobStack) -> None:
     """Somebody retries the parked order at the same moment."""
-    transitions, note = job_stack.resources.transitions, job_stack.resources.transitions.save
+    transitions, note = job_stack.resources.transitions, job_stack.resources.transitions.save_before_write
 
-    async def save_too_late(entry: Entry) -> None:
+    async def save_too_late(entry: Entry) -> bool:
         await transitions.begin_attempt(STORE_HASH, ORDER)
-        await note(entry)
+        return await note(entry)
 
     job_stack.upstream.on("GET /v2/orders/1", 401)
     await job_stack.webhook()
     await job_stack.run_next()
-    transitions.save = save_too_late  # type: ignore[method-assign]
+    transitions.save_before_write = save_too_late  # type: ignore[method-assign]
     with capture_logs() as logs:
         assert await job_stack.run_next() == f"probe:{STORE_HASH}"
 

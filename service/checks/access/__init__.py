@@ -1,0 +1,1 @@
+"""Checks of what a store lets this service do: tokens, webhooks, quotas."""

@@ -1,0 +1,1 @@
+"""``enrich init``: write the first stores file."""

@@ -1,0 +1,1 @@
+"""``enrich stores``: the stores and whether anything is written for them."""

@@ -1,0 +1,5 @@
+"""Fixtures of the checks of rules."""
+
+from tests.fakes.stacks.loader_stack import open_stack, stack
+
+__all__ = ["open_stack", "stack"]
