@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from service.configuration import Configuration, load_configuration
-from service.stores import Endpoints, Notify, Rule, Store
+from service.stores import Endpoints, Notify, PersonRights, Rule, Store
+from service.stores.models import ConsoleTable
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "deploy" / "examples").glob("*.toml"))
 
@@ -60,7 +61,12 @@ def test_the_example_for_several_stores_has_three_with_secrets_in_rotation(tmp_p
 def test_the_full_example_has_every_key() -> None:
     (example,) = [path for path in EXAMPLES if path.stem == "full"]
     assert set(used_keys(tomllib.loads(example.read_text()))) == (
-        keys_of(Endpoints) | keys_of(Notify) | keys_of(Store) - {"Store.hash"} | keys_of(Rule)
+        keys_of(Endpoints)
+        | keys_of(Notify)
+        | keys_of(ConsoleTable)
+        | keys_of(PersonRights)
+        | keys_of(Store) - {"Store.hash"}
+        | keys_of(Rule)
     )
 
 
@@ -71,6 +77,9 @@ def keys_of(model: type[BaseModel]) -> set[str]:
 def used_keys(written: dict[str, Any]) -> Iterator[str]:
     yield from (f"Endpoints.{key}" for key in written.get("bigcommerce", {}))
     yield from (f"Notify.{key}" for key in written.get("notify", {}))
+    yield from (f"ConsoleTable.{key}" for key in written.get("console", {}))
+    for rights in written.get("console", {}).get("people", {}).values():
+        yield from (f"PersonRights.{key}" for key in rights)
     for store in written["stores"].values():
         yield from (f"Store.{key}" for key in store)
         for rule in (store.get("po_number"), *store.get("extra_fields", {}).values()):

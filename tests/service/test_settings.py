@@ -113,3 +113,46 @@ def test_the_settings_do_not_show_the_password(monkeypatch: pytest.MonkeyPatch) 
 def test_a_missing_redis_url_is_an_error_with_a_cure() -> None:
     with pytest.raises(ConfigError, match=r"^REDIS_URL: is not set\. Set it .*, or run `enrich up`, .* Redis\.$"):
         Settings.load().require_redis_url()
+
+
+@pytest.mark.parametrize(
+    ("url", "known"),
+    [
+        ("https://enrich.example.com", "https://enrich.example.com"),
+        ("https://enrich.example.com/", "https://enrich.example.com"),
+        ("https://enrich.example.com:8443/a/console/", "https://enrich.example.com:8443/a/console"),
+        ("http://[::1]:8100", "http://[::1]:8100"),
+    ],
+)
+def test_the_address_of_the_console_is_one_that_browsers_open(
+    monkeypatch: pytest.MonkeyPatch, url: str, known: str
+) -> None:
+    monkeypatch.setenv("ENRICH_CONSOLE_URL", url)
+    assert Settings.load().enrich_console_url == known
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "enrich.example.com",
+        "ftp://enrich.example.com",
+        "https://",
+        "https://user:secret@enrich.example.com",
+        "https://enrich.example.com/?a=b",
+        "https://enrich.example.com/#top",
+        "https://enrich.example.com//console",
+        'https://enrich.example.com/"><script>',
+        "https://enrich.example.com:port",
+    ],
+)
+def test_another_address_of_the_console_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, ENRICH_CONSOLE_URL=url)
+    assert problem.startswith("ENRICH_CONSOLE_URL: expected ")
+    assert "secret" not in problem
+
+
+def test_a_header_has_a_name_that_headers_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems_with(monkeypatch, ENRICH_CONSOLE_TRUST_HEADER="X Forwarded: Email")
+    assert problem.startswith("ENRICH_CONSOLE_TRUST_HEADER: expected the name of a header")
