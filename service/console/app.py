@@ -1,7 +1,6 @@
 """The console's web application: its routes, and the resources of its lifespan."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,7 +21,7 @@ from service.console.pages import order, orders, overview, sign_in, store
 from service.console.proxy_sign_in import SignInProxy
 from service.console.routes import Action, Console, Page
 from service.console.sessions import Sessions
-from service.process.background_loops import Loops
+from service.process.web_loops import BackgroundTask, running_loops
 
 PAGES: Sequence[Page[Any] | Action] = (
     overview.PAGE,
@@ -44,7 +43,7 @@ def create_app(
     address: ConsoleAddress,
     proxy: SignInProxy | None = None,
     *,
-    background_task: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    background_task: BackgroundTask | None = None,
 ) -> Starlette:
     """The console for these stores, at this address. Redis may be unavailable: pages say so until it answers.
 
@@ -56,11 +55,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        loops = Loops(asyncio.Event())
-        if background_task is not None:
-            loops.start("stores", background_task)
-        yield
-        await loops.end()
+        async with running_loops({"stores": background_task}):
+            yield
         await errors.close()
 
     app = Starlette(

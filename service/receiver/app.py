@@ -1,11 +1,8 @@
 """The receiver's web application: routes, middleware, and the resources of its lifespan."""
 
 import asyncio
-import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -25,7 +22,7 @@ from service.logs import Event
 from service.metrics import ReceiverMetrics
 from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.queue import Queue
-from service.process.background_loops import Loops
+from service.process.web_loops import BackgroundTask, running_loops
 from service.receiver import health
 from service.receiver.authentication import StoreRegistry
 from service.receiver.reporting import Reporter
@@ -40,7 +37,6 @@ log = structlog.get_logger()
 REDIS_POLL_INTERVAL_S = 1.0
 
 OpenQueue = Callable[[], AbstractAsyncContextManager[Queue]]
-BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 
 
 def redis_queue(redis_url: str) -> OpenQueue:
@@ -95,7 +91,7 @@ def create_app(
         async with open_queue() as queue:
             reporter = Reporter(queue, clock)
             receiver = Receiver(stores, queue, metrics, reporter, clock)
-            async with _running({"reports": reporter.run, "stores": background_task, "alerts": stand_by}):
+            async with running_loops({"reports": reporter.run, "stores": background_task, "alerts": stand_by}):
                 yield {"receiver": receiver, "queue": queue, "metrics": metrics}
 
     app = Starlette(
@@ -112,30 +108,6 @@ def create_app(
     )
     app.router.redirect_slashes = False  # BigCommerce does not follow redirects
     return app
-
-
-@asynccontextmanager
-async def _running(background_tasks: Mapping[str, BackgroundTask | None]) -> AsyncIterator[None]:
-    """Keep these loops running meanwhile. If one fails again and again, stop the process in order and exit 1."""
-    stop = asyncio.Event()
-    loops = Loops(stop)
-    for name, background_task in background_tasks.items():
-        if background_task is not None:
-            loops.start(name, background_task)
-    terminating = asyncio.create_task(_terminate(stop))
-    try:
-        yield
-    finally:
-        terminating.cancel()
-        await loops.end()
-        if loops.failed:
-            # The web server is done by now, and its own way to end would exit 0.
-            asyncio.get_running_loop().call_soon(sys.exit, 1)
-
-
-async def _terminate(stop: asyncio.Event) -> None:
-    await stop.wait()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _webhook(request: Request) -> Response:

@@ -5,12 +5,14 @@ import pty
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from service.cli import up
+from service.redis.embedded.server import EmbeddedRedis
 from service.settings import Settings
 from tests.fakes.cli import COMMAND, STORES
 from tests.fakes.sandbox import kept_port
@@ -63,3 +65,28 @@ def test_up_prints_a_link_on_a_terminal_and_it_signs_in(tmp_path: Path) -> None:
 async def test_no_link_is_printed_into_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     await up._print_link(Settings(), "redis://127.0.0.1:1/0", 8100)
     assert capsys.readouterr().out == ""
+
+
+def test_open_opens_a_browser_that_is_signed_in(tmp_path: Path) -> None:
+    (tmp_path / "stores.toml").write_text(STORES)
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.part && mv {opened}.part {opened}\n')
+    browser.chmod(0o755)
+    with EmbeddedRedis(tmp_path / "data") as redis, kept_port() as port:
+        environ = {**os.environ, "REDIS_URL": redis.url, "BROWSER": str(browser)}
+        words = [*COMMAND, "console", "--open", "--port", str(port)]
+        with subprocess.Popen(words, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL) as process:
+            try:
+                deadline = time.monotonic() + 60
+                while not opened.exists():
+                    assert process.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                form, _, code = opened.read_text().partition("?code=")
+                with httpx.Client(trust_env=False, timeout=30, headers={"sec-fetch-site": "same-origin"}) as client:
+                    page = client.post(form, data={"code": code}, follow_redirects=True)
+                assert (page.status_code, "· admin" in page.text) == (200, True)
+            finally:
+                process.terminate()
+            assert process.wait(40) == 0
