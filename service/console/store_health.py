@@ -62,7 +62,7 @@ def findings(store: str, state: StoreState) -> list[Finding]:
     page = f"/stores/{store}"
     orders = f"/orders?store={store}"
     found = [
-        Finding(Severity.DOWN, f"BigCommerce refuses its access token; {_orders(state.parked)} wait", page)
+        Finding(Severity.DOWN, f"BigCommerce refuses its access token; {_waiting(state.parked)}", page)
         if state.parked
         else None,
         Finding(Severity.DOWN, "its webhooks fail, and its orders are polled", page) if state.is_polled else None,
@@ -73,9 +73,17 @@ def findings(store: str, state: StoreState) -> list[Finding]:
         Finding(Severity.PERSON, f"{_orders(state.failed)} failed", f"{orders}&outcome=failed")
         if state.failed
         else None,
-        Finding(Severity.PERSON, f"{_orders(state.waiting)} wait for a value", f"{orders}&outcome=waiting")
+        Finding(Severity.PERSON, f"{_waiting(state.waiting)} for a value", f"{orders}&outcome=waiting")
         if state.waiting
         else None,
+        Finding(Severity.PERSON, f"nothing may be written; {_waiting(state.held)}", f"{orders}&outcome=waiting")
+        if state.held
+        else None,
+        *(
+            Finding(Severity.NOTICE, f"the rule for {rule} found nothing in the last {misses} orders", page)
+            for rule, misses in sorted(state.rules.items())
+            if misses
+        ),
     ]
     return sorted((each for each in found if each), key=lambda each: -each.severity)
 
@@ -105,9 +113,14 @@ def summary(names: Sequence[str], worst: Sequence[tuple[str, Finding]]) -> str:
         return "The store is fine." if len(names) == 1 else f"All {len(names)} stores are fine."
     bad = len({name for name, _ in worst})
     name, finding = worst[0]
-    rest = f" {bad - 1} more of {len(names)} stores need a look." if bad > 1 else ""
+    more = "1 more store needs" if bad == 2 else f"{bad - 1} more stores need"
+    rest = f" {more} a look." if bad > 1 else ""
     return f"{name}: {finding.sentence}.{rest}"
 
 
 def _orders(count: int) -> str:
     return "1 order" if count == 1 else f"{count:,} orders"
+
+
+def _waiting(count: int) -> str:
+    return f"{_orders(count)} {'waits' if count == 1 else 'wait'}"
