@@ -4,8 +4,6 @@ Templates escape everything by default. What shoppers wrote may hold half a surr
 replaced in pages and CSV, and escaped in JSON.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,13 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
+from service import csv_tables
+from service.csv_tables import Cell
 from service.orders import entry_report
 
 # A text longer than this is cut in a table; its own page shows all of it.
 _SHORT = 80
-
-# A spreadsheet takes a cell that begins with one of these for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def short(text: object) -> str:
@@ -91,17 +88,8 @@ def to_json(value: Any, status: int = 200) -> Response:
     return Response(text.encode() + b"\n", status, media_type="application/json")
 
 
-def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> Response:
-    """CSV as a download; no cell can be a formula."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]], name: str) -> Response:
+    """CSV as a download."""
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
-    return Response(text.getvalue().encode(errors="replace"), media_type="text/csv", headers=headers)
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    is_number = isinstance(value, int | float)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) and not is_number else text
+    text = csv_tables.to_csv(columns, rows)
+    return Response(text.encode(errors="replace"), media_type="text/csv", headers=headers)

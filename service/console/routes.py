@@ -24,6 +24,7 @@ from service.console.access import Person, Role, authorize
 from service.console.address import ConsoleAddress
 from service.console.proxy_sign_in import SignInProxy
 from service.console.sessions import Sessions
+from service.csv_tables import Cell
 from service.errors import EnrichError
 from service.logs import Event
 
@@ -148,7 +149,7 @@ class Visit:
 
 T = TypeVar("T")
 Load = Callable[[Visit], Awaitable[T]]
-Table = tuple[Sequence[str], Iterable[Sequence[object]]]
+Table = tuple[Sequence[str], Iterable[Sequence[Cell]]]
 """Column titles and rows."""
 
 

@@ -1,13 +1,11 @@
 """What is wrong with a store, in words, the worst first. Pure: from the gauges and what its orders did lately."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from service.gauges import State, StoreState
 from service.hooks import ProblemKind
-from service.orders.state.order_entry import Entry, Status
 
 
 class Severity(IntEnum):
@@ -29,29 +27,6 @@ class Finding:
     severity: Severity
     sentence: str
     path: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecentOrders:
-    """What became of a store's orders in a span of time. ``created`` of them count for the share in the window."""
-
-    outcomes: Counter[Status]
-    in_window: int
-    created: int
-    is_complete: bool = True
-    """False when there were more orders than were read."""
-
-    @classmethod
-    def of(cls, entries: Iterable[Entry], *, is_complete: bool = True) -> "RecentOrders":
-        """Count these orders."""
-        found = list(entries)
-        certain = [entry.in_window for entry in found if entry.in_window is not None]
-        return cls(Counter(entry.status for entry in found), sum(certain), len(certain), is_complete)
-
-    @property
-    def share_in_window(self) -> float | None:
-        """The share of the creates that came in time; None without a create."""
-        return self.in_window / self.created if self.created else None
 
 
 _HOOK_SENTENCES: dict[ProblemKind, str] = {kind: f"its webhooks have a problem: {kind.value}" for kind in ProblemKind}

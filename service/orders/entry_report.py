@@ -1,9 +1,11 @@
 """What an order's entry says, for people and for scripts: the same in commands and in the console."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from service.audit import Action
+from service.csv_tables import Cell
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Entry, Sent, Stage
 from service.orders.state.set_values import ByHand
@@ -59,6 +61,27 @@ def _sent(sent: Sent) -> dict[str, Any]:
         "extra_fields": dict(sent.extra_fields),
         "answered": sent.answered,
     }
+
+
+def as_csv(entries: Sequence[Entry]) -> tuple[list[str], list[list[Cell]]]:
+    """Column names and a row for each order, with a column for each extra field."""
+    names = sorted({name for entry in entries for name in entry.fields})
+    columns = (
+        *("store", "order_id", "customer_id", "company_id", "order_created_at", "changed_at", "outcome", "reason"),
+        *("verified", "window", "missed_reason", "create_age_s", "attempts", "kept", "left_out", "po_number"),
+        *names,
+    )
+    return [*columns], [_csv_row(entry, names) for entry in entries]
+
+
+def _csv_row(entry: Entry, names: Iterable[str]) -> list[Cell]:
+    return [
+        *(entry.store, entry.order_id, entry.customer_id, entry.record_company_id or entry.company_id),
+        *(to_iso(entry.times.get(Stage.CREATED)), to_iso(changed_at(entry)), entry.status.value, why(entry)),
+        *(entry.verified, entry.window_result, entry.missed_reason, entry.create_age, entry.attempts),
+        *(", ".join(entry.kept), ", ".join(entry.dropped), entry.po_number),
+        *(entry.fields.get(name) for name in names),
+    ]
 
 
 def why(entry: Entry) -> str:

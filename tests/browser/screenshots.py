@@ -16,6 +16,7 @@ from service.configuration import load_configuration
 from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.transitions import Transitions
+from service.orders.statistics.counting import count_finished
 from service.redis.client import connect
 from service.rules.rule_evaluation import RuleSet
 from tests.fakes.running_console import CHROMIUM_ARGUMENTS, RunningConsole, find_chromium, running_console
@@ -74,6 +75,7 @@ def an_order(store: str, order_id: int, placed_at: float, rules: RuleSet, chance
         },
         rules_version=rules.version,
         times=times,
+        announced_at=times[Stage.WEBHOOK_SENT],
         create_age=_USUAL[6] * slower,
         attempts=1,
         upstream_calls=6,
@@ -123,7 +125,9 @@ async def stock(console: RunningConsole, stores_file: Path) -> None:
                     a_failed_order(store, 20_400 + each, now - 1800 + each, configured.rules) for each in range(3)
                 ]
             for order in orders:
-                await Transitions(redis, clock=partial(max, max(order.times.values()) + 1, 0.0)).finish(order)
+                ended_at = max(order.times.values()) + 1
+                counters = count_finished(order, merges=False, now=ended_at)
+                await Transitions(redis, clock=partial(float, ended_at)).finish(order, counters=counters)
 
 
 async def take(page: Page, console: RunningConsole, name: str, path: str) -> None:
@@ -151,6 +155,7 @@ async def main() -> None:
             await page.get_by_role("button", name="Sign in").click()
             for name, path in {
                 "overview": "/",
+                "store": "/stores/k8fjq2",
                 "orders": "/orders",
                 "order": "/orders/k8fjq2/20030",
             }.items():

@@ -20,6 +20,7 @@ from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.transitions import Transitions
+from service.orders.statistics.counting import count_finished
 from service.redis.client import connect
 
 PORT = 8100
@@ -92,7 +93,9 @@ class ConsoleWorld:
         """Put finished orders into the ledger."""
         now = time.time() - age_s
         for entry in entries:
-            await Transitions(self.redis, clock=lambda: now).finish(entry)
+            await Transitions(self.redis, clock=lambda: now).finish(
+                entry, counters=count_finished(entry, merges=False, now=now)
+            )
 
     async def entry(self, order_id: int, store: str = "abc123") -> Entry:
         """The order's entry."""

@@ -20,6 +20,7 @@ from service.console.sessions import Grant, Sessions
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.transitions import Transitions
+from service.orders.statistics.counting import count_finished
 from service.redis.client import connect
 from service.redis.embedded.server import EmbeddedRedis
 from tests.fakes.sandbox import kept_port
@@ -56,7 +57,9 @@ class RunningConsole:
         now = time.time() - age_s
         async with connect(self.redis_url) as redis:
             for entry in entries:
-                await Transitions(redis, clock=lambda: now).finish(entry)
+                await Transitions(redis, clock=lambda: now).finish(
+                    entry, counters=count_finished(entry, merges=False, now=now)
+                )
 
     async def entry(self, order_id: int, store: str = "abc123") -> Entry:
         """The order's entry."""

@@ -1,4 +1,4 @@
-"""Output of orders' entries as a table, and as CSV."""
+"""Output of orders' entries, and of what people did, as tables."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -7,8 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.audit import Action
-from service.csv_tables import Cell
-from service.orders.entry_report import changed_at, to_iso, why
+from service.orders.entry_report import changed_at, why
 from service.orders.state.order_entry import Entry, Stage, Status
 
 COLOURS = {
@@ -71,24 +70,3 @@ def as_table(entries: Sequence[Entry]) -> Table:
 def _not_sent(entry: Entry) -> str:
     parts = {"kept": entry.kept, "left out": list(entry.dropped)}
     return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts.items() if names)
-
-
-def as_csv(entries: Sequence[Entry]) -> tuple[list[str], list[list[Cell]]]:
-    """Column names and a row for each order, with a column for each extra field."""
-    names = sorted({name for entry in entries for name in entry.fields})
-    columns = (
-        *("store", "order_id", "customer_id", "company_id", "order_created_at", "changed_at", "outcome", "reason"),
-        *("verified", "window", "missed_reason", "create_age_s", "attempts", "kept", "left_out", "po_number"),
-        *names,
-    )
-    return [*columns], [_csv_row(entry, names) for entry in entries]
-
-
-def _csv_row(entry: Entry, names: Iterable[str]) -> list[Cell]:
-    return [
-        *(entry.store, entry.order_id, entry.customer_id, entry.record_company_id or entry.company_id),
-        *(to_iso(entry.times.get(Stage.CREATED)), to_iso(changed_at(entry)), entry.status.value, why(entry)),
-        *(entry.verified, entry.window_result, entry.missed_reason, entry.create_age, entry.attempts),
-        *(", ".join(entry.kept), ", ".join(entry.dropped), entry.po_number),
-        *(entry.fields.get(name) for name in names),
-    ]

@@ -16,9 +16,9 @@ from service.cli.common.options import (
     parse_span,
 )
 from service.cli.common.output import open_console, print_csv, print_json
-from service.cli.orders.entry_format import as_csv, as_table
+from service.cli.orders.entry_format import as_table
 from service.errors import ConfigError, Problem
-from service.orders.entry_report import as_dict
+from service.orders.entry_report import as_csv, as_dict
 from service.orders.search import OrderFilter, find
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.transitions import WRITES_OFF

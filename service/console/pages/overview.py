@@ -1,44 +1,55 @@
 """The overview: are the orders of the stores making it?"""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from redis.asyncio import Redis
+
+from service.console.charts.period_bars import PeriodBars
 from service.console.routes import Page, Table, Visit
-from service.console.store_health import (
-    Finding,
-    RecentOrders,
-    Severity,
-    findings,
-    service_findings,
-    summary,
-)
+from service.console.store_health import Finding, Severity, findings, service_findings, summary
 from service.gauges import Gauges, StoreState
-from service.orders.state.ledger import Ledger
-from service.orders.state.order_entry import Entry, Status
+from service.orders.state.keys import failed_key
+from service.orders.statistics.aggregate import Aggregate
+from service.orders.statistics.reading import Statistics, StorePeriod
+from service.orders.statistics.summary import FINAL
 
-SPAN_S = 86_400.0
-"""The overview counts the orders of the last day."""
+HOURS = 24
+DAYS = 7
 
-# Reading an entry costs about 0.05 ms: what a page has time for, shared by all stores.
-_ENTRIES_MAX = 2000
+# Beyond that, the hours of all stores would take longer to read than a page may take: only days are shown.
+_STORES_WITH_HOURS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
-    """A store in the table of all stores."""
+    """A store in the table of all stores: ``today`` are its orders of the last 24 hours, ``week`` of seven days.
+
+    Without ``hours``, ``today`` is the day since midnight (UTC). ``failed_since`` is when its oldest failed order
+    failed, in seconds since the epoch.
+    """
 
     store: str
     name: str
     state: StoreState
-    recent: RecentOrders
+    today: Aggregate
+    week: Aggregate
+    hours: PeriodBars | None
+    failed_since: float | None
     findings: Sequence[Finding]
 
     @property
     def severity(self) -> Severity:
         """That of its worst finding."""
         return self.findings[0].severity if self.findings else Severity.FINE
+
+    @property
+    def failed_for_s(self) -> float | None:
+        """For how long its oldest failed order has waited for a person."""
+        return None if self.failed_since is None else max(0.0, time.time() - self.failed_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +65,57 @@ class Overview:
     def is_fine(self) -> bool:
         return not self.service and not any(row.findings for row in self.rows)
 
+    @property
+    def has_hours(self) -> bool:
+        return all(row.hours for row in self.rows)
+
 
 async def load(visit: Visit) -> Overview:
-    """Read the state of each store, and its orders of the last day. Errors are Redis's own."""
-    state = await Gauges(visit.redis).read(visit.stores)
-    limit = max(50, _ENTRIES_MAX // max(1, len(visit.stores)))
-    rows = [
-        StoreRow(
-            store,
-            visit.store_name(store),
-            state.stores[store],
-            await read_recent(visit, store, limit=limit),
-            findings(store, state.stores[store]),
-        )
-        for store in visit.stores
-    ]
+    """Read the state of each store, and how its orders went lately. Errors are Redis's own."""
+    stores = visit.stores
+    state = await Gauges(visit.redis).read(stores)
+    rows = await _rows(visit, state.stores)
     rows.sort(key=lambda row: (-row.severity, -row.state.failed, row.name.casefold()))
     worst = [(row.name, finding) for row in rows for finding in row.findings[:1]]
     return Overview(rows, summary([row.name for row in rows], worst), service_findings(state), state.workers)
 
 
-async def read_recent(visit: Visit, store: str, *, limit: int) -> RecentOrders:
-    """What became of the store's newest orders of the last day, at most ``limit`` of them."""
-    entries: list[Entry] = []
-    async for entry in Ledger(visit.redis).entries(store, since=time.time() - SPAN_S, batch=min(limit, 200)):
-        if len(entries) == limit:
-            return RecentOrders.of(entries, is_complete=False)
-        entries.append(entry)
-    return RecentOrders.of(entries)
+async def _rows(visit: Visit, states: Mapping[str, StoreState]) -> list[StoreRow]:
+    now, stores, statistics = datetime.now(UTC), list(states), Statistics(visit.redis)
+    days = _by_store(await statistics.days(stores, now - timedelta(days=DAYS - 1), now))
+    hours: dict[str, list[StorePeriod]] = {}
+    if len(stores) <= _STORES_WITH_HOURS_MAX:
+        hours = _by_store(await statistics.hours(stores, now - timedelta(hours=HOURS - 1), now))
+    failed_since = await _oldest_failures(visit.redis, stores)
+    return [
+        StoreRow(
+            store,
+            visit.store_name(store),
+            state,
+            Aggregate.total(period.aggregate for period in hours.get(store) or days[store][-1:]),
+            Aggregate.total(period.aggregate for period in days[store]),
+            PeriodBars.of(hours[store]) if store in hours else None,
+            failed_since.get(store),
+            findings(store, state),
+        )
+        for store, state in states.items()
+    ]
+
+
+def _by_store(periods: Sequence[StorePeriod]) -> dict[str, list[StorePeriod]]:
+    found: dict[str, list[StorePeriod]] = {}
+    for period in periods:
+        found.setdefault(period.store, []).append(period)
+    return found
+
+
+async def _oldest_failures(redis: Redis, stores: Sequence[str]) -> dict[str, float]:
+    """When the oldest failed order of each store failed, in seconds since the epoch."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for store in stores:
+            pipe.zrange(failed_key(store), 0, 0, withscores=True)
+        answers = await pipe.execute()
+    return {store: answer[0][1] / 1000 for store, answer in zip(stores, answers, strict=True) if answer}
 
 
 def as_dict(overview: Overview) -> dict[str, Any]:
@@ -96,10 +130,11 @@ def as_dict(overview: Overview) -> dict[str, Any]:
                 "name": row.name,
                 "severity": row.severity.name.lower(),
                 "findings": [finding.sentence for finding in row.findings],
-                "share_in_window": row.recent.share_in_window,
-                "orders": {status.value: row.recent.outcomes[status] for status in Status},
-                "orders_complete": row.recent.is_complete,
+                "share_in_window": row.today.share_in_window,
+                "share_in_window_7d": row.week.share_in_window,
+                "orders": {status.value: row.today.outcomes.get(status, 0) for status in FINAL},
                 "failed": row.state.failed,
+                "failed_since": row.failed_since,
                 "waiting": row.state.waiting,
                 "parked": row.state.parked,
                 "polled": row.state.is_polled,
@@ -115,13 +150,19 @@ def as_dict(overview: Overview) -> dict[str, Any]:
 
 def as_table(overview: Overview) -> Table:
     """The overview as a table."""
-    columns = ("store", "name", "severity", "share_in_window", "failed", "waiting", "parked", "findings")
+    columns = (
+        *("store", "name", "severity", "share_in_window", "share_in_window_7d"),
+        *("failed", "waiting", "parked", "findings"),
+    )
 
-    def rows() -> Iterator[Sequence[object]]:
+    def rows() -> Iterator[Sequence[Any]]:
         for row in overview.rows:
-            sentences = "; ".join(finding.sentence for finding in row.findings)
-            counts = (row.state.failed, row.state.waiting, row.state.parked)
-            yield row.store, row.name, row.severity.name.lower(), row.recent.share_in_window, *counts, sentences
+            yield (
+                *(row.store, row.name, row.severity.name.lower()),
+                *(row.today.share_in_window, row.week.share_in_window),
+                *(row.state.failed, row.state.waiting, row.state.parked),
+                "; ".join(finding.sentence for finding in row.findings),
+            )
 
     return columns, rows()
 

@@ -1,36 +1,80 @@
-"""One store: what its orders did, its webhooks, its quota, what is known of its BigCommerce."""
+"""One store: how its orders went by hour and day, its margins, its webhooks, its quota, its settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.bigcommerce import BudgetState
 from service.bigcommerce.apis import Api
-from service.console.pages.overview import StoreRow, read_recent
-from service.console.routes import Page, Visit
-from service.console.store_health import findings
-from service.gauges import Gauges
+from service.console.charts.margin_histogram import MarginHistogram
+from service.console.charts.period_bars import PeriodBars
+from service.console.routes import Page, Table, Visit
+from service.console.store_health import Finding, findings
+from service.gauges import Gauges, StoreState
 from service.hooks.state import HookState
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
-from service.orders.state.order_entry import Status
+from service.orders.statistics.aggregate import Aggregate
+from service.orders.statistics.reading import Statistics, StorePeriod
+from service.orders.statistics.summary import PERCENTILES
+from service.orders.statistics.summary import as_csv as statistics_as_csv
+from service.orders.statistics.summary import as_dict as statistics_as_dict
+from service.stores import Store
 
-_ENTRIES_MAX = 2000
+HOURS = 72
+DAYS = 30
+# The margins and stage times are those of the last days, so that what changed lately can be seen.
+MARGIN_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """How long a stage took, in seconds: by percentile."""
+
+    name: str
+    times: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class StorePage:
-    """What is known of a store. ``settings`` are those of the stores file that decide what happens to orders."""
+    """What is known of a store. ``settings`` are those of the stores file that decide what happens to orders.
 
-    row: StoreRow
+    ``lately`` and ``margins`` are of the last ``MARGIN_DAYS`` days.
+    """
+
+    store: str
+    name: str
+    state: StoreState
+    findings: Sequence[Finding]
+    days: Sequence[StorePeriod]
+    hours: Sequence[StorePeriod]
     hooks: HookState
     facts: Mapping[Fact, Known]
     settings: Sequence[tuple[str, str]]
+    hour_bars: PeriodBars
+    day_bars: PeriodBars
+    lately: Aggregate
+    margins: MarginHistogram
 
     @property
     def quota(self) -> Mapping[Api, BudgetState]:
-        return self.row.state.quota
+        return self.state.quota
+
+    @property
+    def stages(self) -> list[StageTimes]:
+        """Each stage's times by ``percentiles``, then those of all until Create was sent."""
+        lately = self.lately
+        named = {stage.value.replace("_", " "): times for stage, times in lately.stages.items()}
+        if lately.create_ages.counts:
+            named["age when Create was sent"] = lately.create_ages
+        shares = PERCENTILES.values()
+        return [StageTimes(name, [times.percentile(share) for share in shares]) for name, times in named.items()]
+
+    @property
+    def percentiles(self) -> list[str]:
+        return list(PERCENTILES)
 
     @property
     def fact_sentences(self) -> list[str]:
@@ -39,40 +83,52 @@ class StorePage:
 
 
 async def load(visit: Visit) -> StorePage:
-    """Read the store's state. Errors are Redis's own."""
+    """Read the store's state and statistics. Errors are Redis's own."""
     store: str = visit.request.path_params["store"]
     state = (await Gauges(visit.redis).read([store])).stores[store]
-    configured = visit.store(store).store
-    settings = [
-        ("strategy", configured.strategy),
-        ("existing_values", configured.existing_values),
-        ("incomplete_orders", configured.incomplete_orders),
-        ("late_values", f"{configured.late_values_s:g} s"),
-        ("follow", f"{configured.follow_s / 3600:g} h"),
-        ("channels", "all" if configured.channels is None else ", ".join(map(str, sorted(configured.channels)))),
-    ]
-    row = StoreRow(
+    now, statistics = datetime.now(UTC), Statistics(visit.redis)
+    days = await statistics.days([store], now - timedelta(days=DAYS - 1), now)
+    hours = await statistics.hours([store], now - timedelta(hours=HOURS - 1), now)
+    lately = Aggregate.total(period.aggregate for period in days[-MARGIN_DAYS:])
+    return StorePage(
         store,
         visit.store_name(store),
         state,
-        await read_recent(visit, store, limit=_ENTRIES_MAX),
         findings(store, state),
+        days,
+        hours,
+        await HookState.read(visit.redis, store),
+        (await Facts(visit.redis).of(store)).known,
+        _settings(visit.store(store).store),
+        PeriodBars.of(hours),
+        PeriodBars.of(days),
+        lately,
+        MarginHistogram.of(lately),
     )
-    facts = (await Facts(visit.redis).of(store)).known
-    return StorePage(row, await HookState.read(visit.redis, store), facts, settings)
+
+
+def _settings(store: Store) -> list[tuple[str, str]]:
+    return [
+        ("strategy", store.strategy),
+        ("existing_values", store.existing_values),
+        ("incomplete_orders", store.incomplete_orders),
+        ("late_values", f"{store.late_values_s:g} s"),
+        ("follow", f"{store.follow_s / 3600:g} h"),
+        ("channels", "all" if store.channels is None else ", ".join(map(str, sorted(store.channels)))),
+    ]
 
 
 def as_dict(page: StorePage) -> dict[str, Any]:
-    """The store for scripts."""
+    """The store for scripts; the statistics are those of the last 30 days and 72 hours that have orders."""
     return {
-        "store": page.row.store,
-        "name": page.row.name,
-        "findings": [finding.sentence for finding in page.row.findings],
-        "share_in_window": page.row.recent.share_in_window,
-        "orders": {status.value: page.row.recent.outcomes[status] for status in Status},
-        "failed": page.row.state.failed,
-        "waiting": page.row.state.waiting,
-        "parked": page.row.state.parked,
+        "store": page.store,
+        "name": page.name,
+        "findings": [finding.sentence for finding in page.findings],
+        "failed": page.state.failed,
+        "waiting": page.state.waiting,
+        "parked": page.state.parked,
+        "days": [_period(period) for period in page.days if period.aggregate.orders],
+        "hours": [_period(period) for period in page.hours if period.aggregate.orders],
         "webhooks": {
             "destination": page.hooks.destination,
             "problems": [
@@ -86,4 +142,13 @@ def as_dict(page: StorePage) -> dict[str, Any]:
     }
 
 
-PAGE = Page("/stores/{store:store}", "store.html", load, as_dict)
+def _period(period: StorePeriod) -> dict[str, Any]:
+    return {"begin": period.begin.strftime("%Y-%m-%dT%H:%MZ"), **statistics_as_dict(period.aggregate)}
+
+
+def as_table(page: StorePage) -> Table:
+    """The days as `enrich report --csv` has them."""
+    return statistics_as_csv(page.days)
+
+
+PAGE = Page("/stores/{store:store}", "store.html", load, as_dict, as_table)

@@ -3,13 +3,14 @@
 import csv
 import io
 import re
+import time
 from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.console.access import Role
-from service.orders.state.order_entry import Entry, Status
+from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.transitions import Transitions
 from tests.fakes.console import ConsoleWorld
@@ -46,6 +47,8 @@ async def test_orders_are_found_by_each_filter_and_the_last_changed_come_first(w
         "?company=9": [253],
         "?since=1h&outcome=failed": [251],
         "?margin_below=2": [250],
+        "?until=1h": [253],
+        "?late=on": [],
         "?po=nothing": [],
     }.items():
         assert await listed(world, query) == found, query
@@ -222,13 +225,36 @@ async def test_the_overview_says_that_all_is_fine_or_what_is_not(world: ConsoleW
         assert page.index("Office Supplies") < page.index("Great Buys")
 
 
+def fresh(order_id: int, *, create_age: float) -> Entry:
+    """An order that was placed two minutes ago, so that the statistics count it."""
+    entry, shift = enriched(order_id), time.time() - 120 - CREATED
+    times = {stage: at + shift for stage, at in entry.times.items()}
+    return replace(entry, times=times, announced_at=times[Stage.WEBHOOK_SENT], create_age=create_age)
+
+
 async def test_the_overview_counts_the_share_in_the_window(world: ConsoleWorld) -> None:
-    late = replace(enriched(251), create_age=11.0)
-    await world.keep(enriched(250), late)
+    await world.keep(fresh(250, create_age=1.75), fresh(251, create_age=11.0))
     async with world.person() as client:
         (abc123, _) = (await client.get("/.json")).json()["stores"]
-        assert abc123["share_in_window"] == 0.5
+        assert (abc123["share_in_window"], abc123["share_in_window_7d"]) == (0.5, 0.5)
         assert "50.0" in (await client.get("/")).text
+
+
+async def test_a_store_shows_its_hours_days_margins_and_stages(world: ConsoleWorld) -> None:
+    await world.keep(*(fresh(250 + number, create_age=age) for number, age in enumerate((1.75, 9.2, 11.0))))
+    await world.keep(replace(failed(260), times={Stage.CREATED: time.time() - 120}))
+    async with world.person() as client:
+        page = (await client.get("/stores/abc123")).text
+        found = (await client.get("/stores/abc123.json")).json()
+        (day,) = csv.DictReader(io.StringIO((await client.get("/stores/abc123.csv")).text))
+    assert found["hours"][-1]["outcomes"]["created"] == found["days"][-1]["outcomes"]["created"] == 3
+    assert (day["created"], day["failed"], day["missed_window"]) == ("3", "1", "1")
+    assert "Margins of 3 creates: 1 with less than two seconds left, 1 after the window" in page
+    assert "0.5 to 1 s left: 1" in page
+    assert "after the window: 1" in page
+    assert "8 to 8.5 s left: 1" in page
+    assert re.search(r"4 orders</?|: 4 orders", page)
+    assert "age when Create was sent" in page
 
 
 async def test_a_store_whose_token_is_refused_comes_first(world: ConsoleWorld) -> None:

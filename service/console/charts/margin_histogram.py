@@ -1,0 +1,65 @@
+"""How much of the window was left when Create was sent: a bar for each half second, as numbers for an SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.statistics.aggregate import Aggregate
+
+_STEP_S = 0.5
+_STEPS = round(WINDOW_LENGTH_S / _STEP_S)
+
+HEIGHT = 100.0
+"""Of the drawing, in its own units. A bar is one unit wide, and the window ends where the last but one bar begins."""
+
+WIDTH = _STEPS + 1
+"""A bar for each step of the window, and one for all that came later."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarginBar:
+    """The creates that were sent at an age between ``from_s`` and ``to_s`` (None: after the window)."""
+
+    x: int
+    from_s: float
+    to_s: float | None
+    count: int
+    height: float
+
+    @property
+    def span(self) -> str:
+        """What was left, in words."""
+        if self.to_s is None:
+            return "after the window"
+        return f"{WINDOW_LENGTH_S - self.to_s:g} to {WINDOW_LENGTH_S - self.from_s:g} s left"
+
+
+@dataclass(frozen=True, slots=True)
+class MarginHistogram:
+    """All bars, by the age of the orders. ``narrow`` creates had less than two seconds left."""
+
+    bars: Sequence[MarginBar]
+    total: int
+    narrow: int
+    late: int
+
+    @classmethod
+    def of(cls, aggregate: Aggregate) -> Self:
+        """Draw the creates of a span of time."""
+        counts = [0] * WIDTH
+        for low, high, count in aggregate.create_ages.bars():
+            counts[min(int((low + high) / 2 / _STEP_S), _STEPS) if low < WINDOW_LENGTH_S else _STEPS] += count
+        highest = max(counts)
+        bars = [
+            MarginBar(
+                step,
+                step * _STEP_S,
+                (step + 1) * _STEP_S if step < _STEPS else None,
+                count,
+                round(count / highest * HEIGHT, 2) if highest else 0.0,
+            )
+            for step, count in enumerate(counts)
+        ]
+        narrow = sum(counts[-1 - round(2 / _STEP_S) : -1])
+        return cls(bars, sum(counts), narrow, counts[-1])
