@@ -54,6 +54,7 @@ class Event(StrEnum):
     ORDER_WAITING = "order_waiting"
     ORDER_HELD = "order_held"
     ORDER_INCOMPLETE = "order_incomplete"
+    ORDER_DATE_CHANGED = "order_date_changed"
     ORDER_AWAITING_VALUES = "order_awaiting_values"
     LATE_VALUES_STOPPED = "late_values_stopped"
     ORDER_RECOVERING = "order_recovering"

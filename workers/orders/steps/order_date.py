@@ -1,10 +1,16 @@
 """When an order was made, decided once: at the first attempt that reads it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
+from service.logs import Event
 from service.orders.create_window import WEBHOOK_CONFIRMS_S, Dated, Window, judge_date
 from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.per_store.store_history import StoreHistory
+
+log = structlog.get_logger()
 
 RECONCILED = "reconcile"
 """The source of orders whose webhook was lost: the list of orders has shown them, soon after they were made."""
@@ -19,6 +25,7 @@ async def date_order(entry: Entry, order: dict[str, Any], history: StoreHistory,
     if entry.window_opened_at is not None:
         return Dated(Window(entry.window_opened_at), is_certain=False)
     if Stage.READ in entry.times:
+        _note_changed_date(entry, dated.opened_at)
         entry.times[Stage.CREATED] = dated.opened_at
         return Dated(dated)
     announced_at, store, order_id = entry.announced_at, entry.store, entry.order_id
@@ -36,3 +43,14 @@ async def date_order(entry: Entry, order: dict[str, Any], history: StoreHistory,
         entry.window_opened_at = judged.window.opened_at
     entry.times[Stage.CREATED] = judged.window.opened_at
     return judged
+
+
+def _note_changed_date(entry: Entry, created_at: float) -> None:
+    """An id is one order for ever, so a new date is told, and nothing else follows from it."""
+    before = entry.times.get(Stage.CREATED)
+    if before is not None and before != created_at:
+        log.warning(Event.ORDER_DATE_CHANGED, before=_iso(before), now=_iso(created_at))
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

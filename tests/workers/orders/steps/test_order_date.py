@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from service.bigcommerce import Account, Api, Priority, Transport
 from service.orders.state.job_kinds import RECOVERY, WINDOW
@@ -177,3 +178,25 @@ async def test_a_backdated_order_that_reconciling_finds_is_tried_with_one_create
 
     assert (entry.status, entry.in_window, entry.late_creates) == (Status.CREATED, None, 1)
     assert job_stack.upstream.asked.index(CREATE) < job_stack.upstream.asked.index(f"GET {RECORD}")
+
+
+async def test_a_date_that_changes_later_is_only_logged(job_stack: JobStack) -> None:
+    first = await enriched(job_stack)
+    writes = len([call for call in job_stack.upstream.asked if not call.startswith("GET")])
+    job_stack.order["date_created"] = rfc_2822(first.times[Stage.CREATED] + HOUR_S)
+    await job_stack.retry()
+    with capture_logs() as logs:
+        entry = await job_stack.run_until_finished()
+
+    assert (entry.status, entry.po_number) == (first.status, first.po_number)
+    assert len([call for call in job_stack.upstream.asked if not call.startswith("GET")]) == writes
+    (changed,) = [line for line in logs if line["event"] == "order_date_changed"]
+    assert changed["before"] < changed["now"]
+
+
+async def test_an_order_that_is_read_again_with_its_date_is_not_logged(job_stack: JobStack) -> None:
+    await enriched(job_stack)
+    await job_stack.retry()
+    with capture_logs() as logs:
+        await job_stack.run_until_finished()
+    assert [line for line in logs if line["event"] == "order_date_changed"] == []
