@@ -258,6 +258,7 @@ def test_only_the_lines_of_orders_that_end_or_wait_are_canonical(
         "order_skipped",
         "order_failed",
         "order_waiting",
+        "order_held",
         "order_incomplete",
     }
     assert len(marked) == len(Event) + 1
