@@ -17,10 +17,11 @@ from service.console import rendering, static_files
 from service.console.address import ConsoleAddress
 from service.console.error_pages import ErrorPages
 from service.console.guard import HEALTH_PATH, Guard
-from service.console.pages import order, orders, overview, sign_in, store
+from service.console.pages import failures, order, orders, overview, retries, sign_in, store
 from service.console.proxy_sign_in import SignInProxy
 from service.console.routes import Action, Console, Page
 from service.console.sessions import Sessions
+from service.orders.failures.retry_runner import RetryRunner
 from service.process.web_loops import BackgroundTask, running_loops
 
 PAGES: Sequence[Page[Any] | Action] = (
@@ -29,6 +30,10 @@ PAGES: Sequence[Page[Any] | Action] = (
     orders.PAGE,
     order.PAGE,
     *order.ACTIONS,
+    retries.PAGE,
+    *retries.ACTIONS,
+    *failures.PAGES,
+    *failures.ACTIONS,
 )
 """All pages and actions. A new one is added here and nowhere else."""
 
@@ -55,7 +60,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with running_loops({"stores": background_task}):
+        async with running_loops({"stores": background_task, "retries": RetryRunner(redis).run}):
             yield
         await errors.close()
 

@@ -54,6 +54,12 @@ def sentence_case(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def as_code(text: str) -> Markup:
+    """A sentence of ours, in which what stands in backquotes is code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
+
+
 def environment(**shared: Any) -> Environment:
     """The templates, with these values in each of them."""
     env = Environment(
@@ -65,6 +71,7 @@ def environment(**shared: Any) -> Environment:
     )
     env.filters.update(
         short=short,
+        as_code=as_code,
         moment=moment,
         duration=duration,
         why=entry_report.why,

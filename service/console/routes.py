@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from service import audit
 from service.configuration import Configuration, ConfiguredStore
 from service.configuration.reloading import LiveConfiguration
 from service.console import rendering
@@ -48,6 +49,21 @@ class _StoreConvertor(Convertor[str]):
 
 
 register_url_convertor("store", _StoreConvertor())
+
+
+class _IdConvertor(Convertor[str]):
+    """The id of a group of orders, or of a job."""
+
+    regex = "[0-9a-f]{16}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _IdConvertor())
 
 
 class NotFoundError(EnrichError):
@@ -143,7 +159,8 @@ class Visit:
             role=self.person.role.value,
             action=action,
             store=store,
-            orders=list(orders),
+            orders=list(orders[: audit.MAX_ORDERS_LOGGED]),
+            orders_count=len(orders),
         )
 
 

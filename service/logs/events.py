@@ -91,6 +91,7 @@ class Event(StrEnum):
     CONSOLE_STOPPED = "console_stopped"
     CONSOLE_NOT_STARTED = "console_not_started"
     CONSOLE_ACTION = "console_action"
+    RETRY_JOB_ENDED = "retry_job_ended"
     CONSOLE_SIGNED_IN = "console_signed_in"
     CONSOLE_REQUEST_REFUSED = "console_request_refused"
 

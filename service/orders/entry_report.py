@@ -35,6 +35,7 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "company_id": entry.record_company_id or entry.company_id,
         "attempts": entry.attempts,
         "upstream_calls": entry.upstream_calls,
+        "history": [note._asdict() | {"at": to_iso(note.at)} for note in entry.history],
         "sent": _sent(entry.sent) if entry.sent else None,
         "ended_at": to_iso(entry.ended_at),
         "order_created_at": to_iso(entry.times.get(Stage.CREATED)),

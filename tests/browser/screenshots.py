@@ -110,6 +110,16 @@ def a_failed_order(store: str, order_id: int, placed_at: float, rules: RuleSet) 
     )
 
 
+def other_failed_orders(store: str, order_id: int) -> list[Entry]:
+    """Orders of a store that have failed for other reasons."""
+    taken = "Create an Order: 422: The Cost Center field does not take this value."
+    reasons = [taken] * 4 + ["order_not_found"]
+    return [
+        Entry(store, order_id + each, status=Status.FAILED, reason=reason, times={Stage.CREATED: time.time() - 7200})
+        for each, reason in enumerate(reasons)
+    ]
+
+
 async def stock(console: RunningConsole, stores_file: Path) -> None:
     """Put the orders of a day into the ledger."""
     chance, now = random.Random(7), time.time()
@@ -124,6 +134,8 @@ async def stock(console: RunningConsole, stores_file: Path) -> None:
                 orders += [
                     a_failed_order(store, 20_400 + each, now - 1800 + each, configured.rules) for each in range(3)
                 ]
+            if number == 1:
+                orders += other_failed_orders(store, 21_400)
             for order in orders:
                 ended_at = max(order.times.values()) + 1
                 counters = count_finished(order, merges=False, now=ended_at)
@@ -158,6 +170,7 @@ async def main() -> None:
                 "store": "/stores/k8fjq2",
                 "orders": "/orders",
                 "order": "/orders/k8fjq2/20030",
+                "failures": "/failures",
             }.items():
                 await take(page, console, name, path)
             await browser.close()

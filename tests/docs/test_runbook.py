@@ -3,6 +3,7 @@
 import re
 
 from service.notify.alerts import DEFINITIONS
+from service.orders.failures.failure_kinds import FailureKind
 from service.receiver.authentication import Refusal
 from service.receiver.webhook_endpoint import Answer
 from tests.chaos.figures import BEGIN, END
@@ -48,6 +49,11 @@ def test_every_alert_that_people_are_told_of_is_explained_with_its_delay() -> No
         for kind, alert in DEFINITIONS.items()
     }
     assert listed == expected
+
+
+def test_every_kind_of_failure_has_the_cure_that_pages_and_commands_show() -> None:
+    listed = {names(row[0])[0]: row[2] for row in OPERATIONS.rows("kind")}
+    assert listed == {kind.name.lower(): kind.cure for kind in FailureKind}
 
 
 def test_the_table_of_failure_modes_is_where_make_chaos_writes_it() -> None:

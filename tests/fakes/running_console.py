@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -78,9 +79,16 @@ def find_chromium() -> str | None:
 @contextmanager
 def running_console(folder: Path, stores: str) -> Iterator[RunningConsole]:
     """A console for these stores; its files are in ``folder``. Fails if it logs an error or does not stop in order."""
+    with EmbeddedRedis(folder / "data") as redis, console_process(folder, stores, redis.url) as console:
+        yield console
+
+
+@contextmanager
+def console_process(folder: Path, stores: str, redis_url: str) -> Iterator[RunningConsole]:
+    """The same on a Redis that is there already. It may be killed meanwhile."""
     (folder / "stores.toml").write_text(stores)
-    with EmbeddedRedis(folder / "data") as redis, kept_port() as port:
-        environ = {**os.environ, "REDIS_URL": redis.url, "ENRICH_CONFIG": str(folder / "stores.toml")}
+    with kept_port() as port:
+        environ = {**os.environ, "REDIS_URL": redis_url, "ENRICH_CONFIG": str(folder / "stores.toml")}
         words = [sys.executable, "-m", "service.cli", "console", "--port", str(port)]
         with (
             (folder / "log").open("wb") as log,
@@ -88,9 +96,10 @@ def running_console(folder: Path, stores: str) -> Iterator[RunningConsole]:
         ):
             address = ConsoleAddress.of(None, port=port)
             _await_answer(address.url("/healthz"), process, folder / "log")
-            yield RunningConsole(address.url(""), redis.url, process)
+            yield RunningConsole(address.url(""), redis_url, process)
+            is_killed = process.poll() is not None
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(30) == (-signal.SIGKILL if is_killed else 0)
     assert not re.search(r'"level": "error"|Traceback', (folder / "log").read_text())
 
 

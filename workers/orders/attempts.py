@@ -28,6 +28,7 @@ from service.redis.client import TRANSIENT_ERRORS
 from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
 from workers.job_leases import LeaseLost
 from workers.orders import completion
+from workers.orders.attempt_history import note_attempt
 from workers.orders.buyers.buyer import Buyer
 from workers.orders.lifecycle import Lifecycle
 from workers.orders.order_log import log_retry_later
@@ -199,7 +200,7 @@ class Jobs:
             configured = self._resources.configuration.stores.get(store)
             if configured is None or entry.status.is_final:
                 return configured is not None
-            result = await self._lifecycle(ctx, entry, configured).run()
+            result = await self._run_lifecycle(ctx, entry, configured)
             if isinstance(result, AwaitingCredentials):
                 await self._resources.transitions.save(entry)
                 return False
@@ -214,7 +215,7 @@ class Jobs:
             return await self._apply(entry, RetryLater("the store is not in the stores file"))
         while True:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
-                result = await self._lifecycle(ctx, entry, configured).run()
+                result = await self._run_lifecycle(ctx, entry, configured)
             await self._resources.rules_archive.keep(entry.store, configured.rules)  # not before: a Create cannot wait
             if not isinstance(result, AwaitingStatus | AwaitingRequired | AwaitingWrites):
                 return await self._apply(entry, result)
@@ -256,6 +257,13 @@ class Jobs:
             return False
         log.info(Event.ORDER_INCOMPLETE)
         return True
+
+    async def _run_lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> AttemptResult:
+        began_at, calls = self._clock(), entry.upstream_calls
+        result = await self._lifecycle(ctx, entry, configured).run()
+        calls = entry.upstream_calls - calls
+        note_attempt(entry, result, began_at=began_at, ended_at=self._clock(), calls=calls)
+        return result
 
     def _lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Lifecycle:
         resources, store = self._resources, configured.store

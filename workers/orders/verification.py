@@ -22,6 +22,7 @@ from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import lost_carried, lost_values, shows_all
 from workers.backoff import requeue
 from workers.orders import completion
+from workers.orders.attempt_history import note_verification
 from workers.orders.entry_notes import note_lost, note_shown, note_verified
 from workers.orders.record_loader import CreatedRange, RecordLoader
 from workers.orders.result_types import Finished
@@ -239,7 +240,9 @@ class Verifier:
         if entry.sent is None:
             await self._settle(entry, record)
             return
-        match compare(entry, record, names_company=names_company):
+        found = compare(entry, record, names_company=names_company)
+        note_verification(entry, _in_words(found), at=self._clock())
+        match found:
             case Finished() as finished:
                 if record and (lost := lost_carried(record, entry.sent, given_up=entry.given_up)):
                     log.warning(Event.VALUES_LOST, outcome=finished.status.value, carried=lost)
@@ -275,6 +278,20 @@ class Verifier:
             note_lost(entry, record)
         entry.repaired, entry.checks = True, 0
         await self._resources.transitions.to_recovery(entry, 0.0)
+
+
+def _in_words(found: Finished | ReadAgain | Repair | OtherCompany) -> str:
+    match found:
+        case Finished(verified=True):
+            return "verified: the record shows what was sent"
+        case Finished(status, reason):
+            return f"{status}, not verified" + (f": {reason}" if reason else "")
+        case ReadAgain():
+            return "the record does not show it yet"
+        case Repair():
+            return "the record does not show it: to be written again"
+        case OtherCompany():
+            return "the record is of another Company"
 
 
 def is_company_unproven(entry: Entry, company_id: int) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from service.cli.common.ledger import open_ledger
 from service.cli.common.options import (
@@ -19,6 +21,7 @@ from service.cli.common.output import open_console, print_csv, print_json
 from service.cli.orders.entry_format import as_table
 from service.errors import ConfigError, Problem
 from service.orders.entry_report import as_csv, as_dict
+from service.orders.failures.failure_kinds import cures_of
 from service.orders.search import OrderFilter, find
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.transitions import WRITES_OFF
@@ -123,6 +126,8 @@ def list_orders(
         open_console().print(as_table(entries) if entries else "No orders.")
         if any(entry.reason == WRITES_OFF for entry in entries):
             typer.echo("Orders with the reason writes_off are held. `enrich stores list` says why.", err=True)
+        for sentence in cures_of(entries):
+            Console(stderr=True, highlight=False).print(Text(sentence), soft_wrap=True)
 
 
 def _parse_field(text: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """One order: its outcome, its ten seconds, its values and where they came from; and retrying it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from service.orders.entry_report import to_ms, why
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
+from service.orders.failures.failure_kinds import PO_NUMBER, FailureKind, kind_of
 from service.orders.stage_steps import Step, longest_of, stage_name, steps_of
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Status
@@ -45,7 +46,7 @@ class OrderPage:
     @property
     def advice(self) -> str:
         """What a person should do about the order; empty where nothing is to be done."""
-        return advice(self.entry)
+        return advice(self.entry, [row.name for row in self.values])
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -71,16 +72,15 @@ class OrderPage:
         return [sentence(fact, known.value) for fact, known in self.facts.items()]
 
 
-def advice(entry: Entry) -> str:
-    """The sentence that says what to do, for an order that needs a person."""
+def advice(entry: Entry, rules: Collection[str]) -> str:
+    """The sentence that says what to do, for an order that needs a person. ``rules`` are the names of its rules."""
     match entry.status:
-        case Status.FAILED if entry.rule or entry.reason == "po_number":
-            return (
-                f"The rule for {entry.rule or 'the PO number'} is required and gave no value. Correct the order or the "
-                "rules, then retry."
-            )
         case Status.FAILED:
-            return "Remove the cause that is named here, then retry. A retry reads the order again with today's rules."
+            kind = kind_of(entry, rules)
+            if kind is FailureKind.REQUIRED_VALUE:
+                name = "the PO number" if entry.reason == PO_NUMBER else entry.reason or "a field"
+                return f"The value of {name} is required, and there was none. {kind.cure}"
+            return kind.cure
         case Status.WAITING if entry.rule:
             return f"It waits for the value of {entry.rule}. It goes on by itself when the order gets one."
         case Status.WAITING:

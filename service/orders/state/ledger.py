@@ -59,6 +59,15 @@ class Ledger:
         """The entries of those of the orders that have one."""
         return [entry for entry in await self.get_each((store, order_id) for order_id in order_ids) if entry]
 
+    async def get_each(self, orders: Iterable[tuple[str, int]]) -> list[Entry | None]:
+        """The entry of each order, given as its store and id; None where it has none."""
+        wanted = list(orders)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for store, order_id in wanted:
+                pipe.hgetall(entry_key(store, order_id))
+            found = await pipe.execute()
+        return [_parse(store, order_id, stored) for (store, order_id), stored in zip(wanted, found, strict=True)]
+
     async def get_parts(self, orders: Iterable[tuple[str, int]], names: Sequence[str]) -> list[Entry | None]:
         """As ``get_each``, with only these attributes: that costs much less. The others have their defaults."""
         wanted = list(orders)
@@ -71,15 +80,6 @@ class Ledger:
             for values in found
         ]
         return [_parse(store, order_id, each) for (store, order_id), each in zip(wanted, stored, strict=True)]
-
-    async def get_each(self, orders: Iterable[tuple[str, int]]) -> list[Entry | None]:
-        """The entry of each order, given as its store and id; None where it has none."""
-        wanted = list(orders)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for store, order_id in wanted:
-                pipe.hgetall(entry_key(store, order_id))
-            found = await pipe.execute()
-        return [_parse(store, order_id, stored) for (store, order_id), stored in zip(wanted, found, strict=True)]
 
 
 def _parse(store: str, order_id: int, stored: dict[bytes, bytes]) -> Entry | None:

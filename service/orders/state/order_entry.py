@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 from service.orders.create_window import WINDOW_LENGTH_S
+from service.orders.state.attempt_notes import AttemptNote, decode_notes
 from service.orders.state.set_values import ByHand
 
 
@@ -106,6 +107,8 @@ class Entry:
     the Company that the record shows, once it was seen. ``cleared`` are ``po_number`` and fields whose values came
     from another Company and for which the right one has none.
 
+    ``history`` has what its last attempts did.
+
     ``by_hand`` are the values set by hand. Attempts read them and never write them: a person may set others meanwhile.
     ``by_hand_used`` is the id of those that its attempts know; ``replace_used`` of those whose permission to replace a
     value of somebody else was used.
@@ -169,6 +172,7 @@ class Entry:
     repaired: bool = False
     recovering_since: float | None = None
     trouble: str | None = None
+    history: list[AttemptNote] = field(default_factory=list)
     _stored: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @property
@@ -345,4 +349,5 @@ _DECODERS: dict[str, Any] = {
     "sent": _decode_sent,
     "given": _decode_given,
     "by_hand": ByHand.from_json,
+    "history": decode_notes,
 }

@@ -149,7 +149,10 @@ async def test_an_order_that_nobody_knows_is_not_found_and_says_what_to_do(world
 async def test_a_failed_order_says_what_to_do(world: ConsoleWorld) -> None:
     await world.keep(failed(251, reason="po_number"))
     async with world.person() as client:
-        assert "The rule for the PO number is required" in (await client.get("/orders/abc123/251")).text
+        assert (
+            "The value of the PO number is required, and there was none. Correct the order, the rule"
+            in (await client.get("/orders/abc123/251")).text
+        )
 
 
 async def test_retrying_queues_the_order_once_and_logs_who_did_it(world: ConsoleWorld) -> None:
@@ -170,6 +173,7 @@ async def test_retrying_queues_the_order_once_and_logs_who_did_it(world: Console
         "action": "retry",
         "store": "abc123",
         "orders": [251],
+        "orders_count": 1,
     }
 
 

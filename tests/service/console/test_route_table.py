@@ -9,6 +9,8 @@ from starlette.routing import Route
 from service.console.access import Role
 from service.console.app import PAGES
 from service.console.guard import CONTENT_SECURITY_POLICY
+from service.orders.failures.failure_groups import group_id
+from service.orders.failures.retry_jobs import RetryJobs
 from service.orders.state.order_entry import Status
 from tests.fakes.console import ConsoleWorld
 from tests.fakes.orders import enriched, failed
@@ -16,15 +18,15 @@ from tests.fakes.orders import enriched, failed
 PUBLIC = {"/healthz", "/sign-in"}
 # What only the store abc123 has.
 TELLING = ("Great Buys", "abc123", "PO-4711", "CC-210", "251")
-PARAMETERS = {"store": "abc123", "order": "251", "name": "htmx.min.js"}
+PARAMETERS = {"store": "abc123", "order": "251", "name": "htmx.min.js", "group": group_id(failed(251))}
 
 
 def routes(world: ConsoleWorld) -> Iterator[tuple[str, str, Role]]:
-    """Method, path and needed role of all routes, of the order 251 of the store abc123."""
+    """Method, path and needed role of all routes, of the order 251 of the store abc123, its group and its retry."""
     for route in world.app.routes:
         assert isinstance(route, Route)
         assert route.methods
-        path = re.sub(r"{(\w+)(?::\w+)?}", lambda found: PARAMETERS[found[1]], route.path)
+        path = re.sub(r"{(\w+)(?::\w+)?}", lambda found: PARAMETERS.get(found[1], "0" * 16), route.path)
         for method in sorted(route.methods - {"HEAD"}):
             yield method, path, getattr(route, "needs", Role.VIEWER)
 
@@ -32,6 +34,9 @@ def routes(world: ConsoleWorld) -> Iterator[tuple[str, str, Role]]:
 @pytest.fixture
 async def stocked(world: ConsoleWorld) -> ConsoleWorld:
     await world.keep(enriched(250), failed(251))
+    PARAMETERS["job"], _ = await RetryJobs(world.redis).start(
+        "abc123", "0" * 16, [251], reason="Cost Center", who="vera", until_ms=0
+    )
     return world
 
 

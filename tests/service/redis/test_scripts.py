@@ -23,6 +23,7 @@ PACKAGES = (
     "service.console.lua",
     "service.notify.lua",
     "service.orders.facts.lua",
+    "service.orders.failures.lua",
     "service.orders.state.lua",
     "service.redis.lua",
     "workers.lua",

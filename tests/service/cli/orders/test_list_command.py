@@ -56,6 +56,16 @@ def test_texts_of_others_are_shown_unchanged(enrich: Enrich, keep: Keep, text: s
     assert enrich("orders", "show", "251").out.count(text) == 6
 
 
+def test_list_says_what_to_do_about_each_kind_of_failure_once(enrich: Enrich, keep: Keep) -> None:
+    keep(enriched(), failed(251), failed(252), failed(253, reason="po_number"), failed(254, reason="not_persisted"))
+    assert enrich("orders", "list").err.splitlines() == [
+        "not_persisted: Retry; if it fails again, contact BigCommerce's support.",
+        "po_number, Cost Center: Correct the order, the rule, or the default value of the field; then retry.",
+    ]
+    assert enrich("orders", "list", "--status", "created").err == ""
+    assert enrich("orders", "list", "--json").err == ""
+
+
 def test_list_without_orders_says_so(enrich: Enrich, keep: Keep) -> None:
     assert enrich("orders", "list") == CommandResult(0, "No orders.\n", "")
     assert enrich("orders", "list", "--json") == CommandResult(0, "[]\n", "")

@@ -86,6 +86,7 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "company_id": None,
         "attempts": 1,
         "upstream_calls": 4,
+        "history": [],
         "sent": {
             "by": "create",
             "po_number": "PO-4711",

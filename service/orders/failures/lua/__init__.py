@@ -1,0 +1,51 @@
+# mypy: disable-error-code="empty-body"
+"""The scripts of retry jobs. Each is one step in Redis; its Lua text lies beside this file."""
+
+from collections.abc import Mapping
+
+from redis.asyncio import Redis
+
+from service.redis.scripts import Arg, Key, Rest, redis_script
+
+
+@redis_script
+async def start_retry_job(
+    redis: Redis,
+    *,
+    active: Key,
+    job: Key,
+    orders: Key,
+    running: Key,
+    recent: Key,
+    job_id: Arg[str],
+    name: Arg[str],
+    order_ids: Arg[str],
+    keep_ms: Arg[int],
+    fields: Rest[Mapping[str, str]],
+) -> str:
+    """Start a retry job, unless one of the same group runs already: the id of the one that runs."""
+
+
+@redis_script
+async def hold_retry_job(redis: Redis, *, lease: Key, owner: Arg[str], ttl_ms: Arg[int]) -> int:
+    """Take or renew the lease of a job: 1, or 0 when another process has it."""
+
+
+@redis_script
+async def end_retry_job(
+    redis: Redis,
+    *,
+    active: Key,
+    job: Key,
+    orders: Key,
+    results: Key,
+    running: Key,
+    lease: Key,
+    owner: Arg[str],
+    job_id: Arg[str],
+    name: Arg[str],
+    state: Arg[str],
+    why: Arg[str],
+    keep_ms: Arg[int],
+) -> int:
+    """End a job: 1, or 0 when this process no longer has its lease: nothing was done."""
