@@ -44,7 +44,7 @@ def read_stores(
     The rules' expressions and patterns are not checked here; ``service.configuration.load_configuration`` does that.
     """
     files = files or FileReader()
-    written = _parse(path, files, text)
+    written = parse_toml(path, files, text=text)
     problems: list[Problem] = []
     secret_sources = SecretSources(environ, path.parent, files)
     tables = None
@@ -76,7 +76,7 @@ def store_names(path: Path) -> list[str]:
 
     Raises ConfigError when the file cannot be parsed.
     """
-    return [store_hash for store_hash, _ in _store_tables(_parse(path, FileReader(), None))]
+    return [store_hash for store_hash, _ in _store_tables(parse_toml(path))]
 
 
 def _stores_file(tables: Tables, stores: Mapping[str, Store], written: Mapping[str, Any]) -> StoresFile:
@@ -84,9 +84,10 @@ def _stores_file(tables: Tables, stores: Mapping[str, Store], written: Mapping[s
     return StoresFile(tables.bigcommerce, stores, literal, tables.console.people, tables.notify)
 
 
-def _parse(path: Path, files: FileReader, text: str | None) -> dict[str, Any]:
+def parse_toml(path: Path, files: FileReader | None = None, *, text: str | None = None) -> dict[str, Any]:
+    """Parse a file, or its ``text``, which is named ``path`` in messages. Raises ConfigError."""
     try:
-        written = files.text(path) if text is None else text
+        written = (files or FileReader()).text(path) if text is None else text
         return tomllib.loads(written)
     except NotUtf8Error as error:
         raise ConfigError(_wrong_encoding(path, error)) from None
