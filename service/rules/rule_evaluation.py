@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -229,7 +229,11 @@ class RuleSet:
 
     def evaluate(self, document: Mapping[str, Any]) -> Evaluation:
         """Evaluate every rule on an order document of plain JSON values. Never raises."""
-        outcomes = [(rule, *rule.apply(document)) for rule in self.rules]
+        return self.evaluation_of([rule.apply(document) for rule in self.rules])
+
+    def evaluation_of(self, applied: Sequence[tuple[Trace, str | None]]) -> Evaluation:
+        """The evaluation that these results of ``CompiledRule.apply`` make, one for each rule."""
+        outcomes = [(rule, *result) for rule, result in zip(self.rules, applied, strict=True)]
         texts = [(rule, trace.text) for rule, trace, _ in outcomes if trace.text is not None]
         return Evaluation(
             po_number=next((text for rule, text in texts if rule.is_po_number), None),
