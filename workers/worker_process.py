@@ -16,6 +16,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from service import audit
 from service.configuration import Configuration
+from service.configuration.in_force import publish_configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.logs import Event
 from service.notify.notifier import Notifier, Timing
@@ -133,6 +134,7 @@ async def work(
             "stores",
             lambda: live.watch_for_changes(lambda changes: _apply_configuration(resources, live.current, changes)),
         )
+        loops.start("configuration in force", lambda: publish_configuration(resources.redis, live, "worker"))
         log.info(Event.WORKER_STARTED, worker=name, stores=len(live.current.stores))
         await stop.wait()
 

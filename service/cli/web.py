@@ -1,11 +1,15 @@
 """``enrich web``: the receiver without the workers."""
 
+import asyncio
+
 from service.cli.common.options import HostOption, PortOption
+from service.configuration.in_force import publish_configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.notify.standby import stand_by
 from service.receiver.app import create_app, redis_queue
 from service.receiver.authentication import StoreRegistry
 from service.receiver.server import serve
+from service.redis.client import connect
 from service.startup import start
 from service.stores import Store
 
@@ -24,10 +28,14 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     async def apply(_: Changes) -> None:
         registry.replace(_stores(live))
 
+    async def follow_stores_file() -> None:
+        async with connect(redis_url) as redis:
+            await asyncio.gather(live.watch_for_changes(apply), publish_configuration(redis, live, "receiver"))
+
     app = create_app(
         registry,
         redis_queue(redis_url),
-        background_task=lambda: live.watch_for_changes(apply),
+        background_task=follow_stores_file,
         stand_by=lambda: stand_by(redis_url, lambda: live.current),
     )
     serve(app, host, port)

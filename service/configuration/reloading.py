@@ -55,6 +55,7 @@ class LiveConfiguration:
         self._is_requested = False
         files = FileReader()
         self._current = load_configuration(path, environ, files=files)
+        self._digest = files.digests[path]
         self._loaded: Mapping[Path, Stamp] = files.stamps
         self._last_seen = self._loaded
 
@@ -62,6 +63,20 @@ class LiveConfiguration:
     def current(self) -> Configuration:
         """The current configuration. A reload replaces the object; it never changes one that was handed out."""
         return self._current
+
+    @property
+    def path(self) -> Path:
+        """The stores file."""
+        return self._path
+
+    @property
+    def digest(self) -> str:
+        """The ``content_digest`` of the stores file that the current configuration was read from."""
+        return self._digest
+
+    def check(self, text: str) -> Configuration:
+        """The configuration that the stores file would make with this text. Raises ConfigError with all problems."""
+        return self._check_endpoints(load_configuration(self._path, self._environ, text=text))
 
     def request_reload(self) -> None:
         """Request a reload at the next poll, even if no file has changed. For a signal handler."""
@@ -107,6 +122,7 @@ class LiveConfiguration:
             self._loaded = self._last_seen = files.stamps
         changes = Changes.between(self._current, new)
         self._current = new
+        self._digest = files.digests[self._path]
         log.info(
             Event.STORES_RELOADED,
             stores=len(new.stores),

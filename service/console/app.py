@@ -1,6 +1,6 @@
 """The console's web application: its routes, and the resources of its lifespan."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,12 +17,15 @@ from service.console import rendering, static_files
 from service.console.address import ConsoleAddress
 from service.console.error_pages import ErrorPages
 from service.console.guard import HEALTH_PATH, Guard
-from service.console.pages import failures, order, orders, overview, retries, sign_in, store
+from service.console.pages import failures, order, orders, overview, retries, rules, sign_in, store
 from service.console.proxy_sign_in import SignInProxy
 from service.console.routes import Action, Console, Page
+from service.console.rules.editor import RulesEditor
 from service.console.sessions import Sessions
+from service.console.store_apis import StoreApis
 from service.orders.failures.retry_runner import RetryRunner
 from service.process.web_loops import BackgroundTask, running_loops
+from service.rules.limited import LimitedEvaluator
 
 PAGES: Sequence[Page[Any] | Action] = (
     overview.PAGE,
@@ -34,6 +37,8 @@ PAGES: Sequence[Page[Any] | Action] = (
     *retries.ACTIONS,
     *failures.PAGES,
     *failures.ACTIONS,
+    rules.PAGE,
+    *rules.ACTIONS,
 )
 """All pages and actions. A new one is added here and nowhere else."""
 
@@ -48,20 +53,27 @@ def create_app(
     address: ConsoleAddress,
     proxy: SignInProxy | None = None,
     *,
-    background_task: BackgroundTask | None = None,
+    background_tasks: Mapping[str, BackgroundTask | None] | None = None,
+    apis: StoreApis | None = None,
+    evaluator: LimitedEvaluator | None = None,
 ) -> Starlette:
     """The console for these stores, at this address. Redis may be unavailable: pages say so until it answers.
 
-    ``background_task`` runs meanwhile, to keep ``live`` up to date.
+    ``background_tasks`` run meanwhile, by name: one keeps ``live`` up to date. ``apis`` are for calls to BigCommerce,
+    ``evaluator`` for rules that are being edited.
     """
-    console = Console(redis, live, address, proxy, Sessions(redis))
+    apis = apis or StoreApis(live, redis)
+    editor = RulesEditor(live, apis, evaluator)
+    console = Console(redis, live, address, proxy, Sessions(redis), editor)
     templates = rendering.environment(address=address, static=lambda name: address.path(static_files.path_of(name)))
     errors = ErrorPages(console, templates)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with running_loops({"stores": background_task, "retries": RetryRunner(redis).run}):
+        async with running_loops({"retries": RetryRunner(redis).run, **(background_tasks or {})}):
             yield
+        await editor.close()
+        await apis.close()
         await errors.close()
 
     app = Starlette(

@@ -24,6 +24,7 @@ from service.console import rendering
 from service.console.access import Person, Role, authorize
 from service.console.address import ConsoleAddress
 from service.console.proxy_sign_in import SignInProxy
+from service.console.rules.editor import RulesEditor
 from service.console.sessions import Sessions
 from service.csv_tables import Cell
 from service.errors import EnrichError
@@ -83,6 +84,7 @@ class Console:
     address: ConsoleAddress
     proxy: SignInProxy | None
     sessions: Sessions
+    rules: RulesEditor
 
     @property
     def configuration(self) -> Configuration:

@@ -99,14 +99,17 @@ def preview(
     *,
     now: float,
     by_hand: Mapping[str, str] = _NONE,
+    evaluation: Evaluation | None = None,
 ) -> Preview:
     """Apply the store's rules to a loaded order. The document must have been loaded with at least the ``user``.
 
     ``record`` is the existing B2B Edition record; ``written`` holds every value that we have sent, by name, and
-    ``by_hand`` those that a person has set for the order. ``now`` is in seconds since the epoch.
+    ``by_hand`` those that a person has set for the order. ``now`` is in seconds since the epoch. ``evaluation`` is what
+    the rules give, where they were evaluated elsewhere.
     """
     rules, store = configured.rules, configured.store
-    evaluation = rules.evaluate(without_own_values(loaded.document, written or {}))
+    if evaluation is None:
+        evaluation = rules.evaluate(without_own_values(loaded.document, written or {}))
     resolved = validate_evaluation(rules, evaluation, configs, by_hand)
     set_by_hand = by_rule_name(rules, by_hand, configs)
     results = tuple(

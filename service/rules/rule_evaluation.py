@@ -172,6 +172,11 @@ class RuleSet:
         return Needs.of([reads for rule in self.rules for reads in rule.reads])
 
     @cached_property
+    def needed_roots(self) -> frozenset[str]:
+        """The roots of the document that these rules read."""
+        return frozenset(root for rule in self.rules for reads in rule.reads for root in reads.roots)
+
+    @cached_property
     def version(self) -> str:
         """Identifies the rules: an order is followed with those that it was written with."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]

@@ -5,7 +5,7 @@ contains the value of a secret.
 """
 
 from service.stores.field_types import is_loopback
-from service.stores.file_stamps import FileReader, Stamp, stamp
+from service.stores.file_stamps import FileReader, Stamp, content_digest, stamp
 from service.stores.loading import ReadResult, read_stores, store_names
 from service.stores.messages import did_you_mean, nearest
 from service.stores.models import Endpoints, PersonRights, Rule, Store, StoresFile, plain_number
@@ -22,6 +22,7 @@ __all__ = [
     "Stamp",
     "Store",
     "StoresFile",
+    "content_digest",
     "did_you_mean",
     "is_loopback",
     "misplaced_key_cure",

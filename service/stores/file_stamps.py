@@ -1,5 +1,6 @@
 """Reads text files, and detects by their stamps whether they have changed since."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,17 +33,24 @@ class FileReader:
 
     def __init__(self) -> None:
         self._stamps: dict[Path, Stamp] = {}
+        self._digests: dict[Path, str] = {}
 
     @property
     def stamps(self) -> Mapping[Path, Stamp]:
         """The stamps of all files that were asked for, including those that could not be read."""
         return self._stamps
 
+    @property
+    def digests(self) -> Mapping[Path, str]:
+        """The ``content_digest`` of each file that could be read."""
+        return self._digests
+
     def text(self, path: Path) -> str:
         """Read a UTF-8 file, with or without a byte-order mark. Raises UnreadableError."""
         self._stamps.setdefault(path, stamp(path))
         try:
             data = path.read_bytes()
+            self._digests[path] = content_digest(data)
             return data.decode("utf-8-sig")
         except FileNotFoundError:
             raise UnreadableError("does not exist") from None
@@ -56,6 +64,11 @@ class FileReader:
             raise UnreadableError(f"cannot be read ({error.strerror})") from None
         except ValueError:  # a NUL character in the path
             raise UnreadableError("has an invalid name") from None
+
+
+def content_digest(content: bytes) -> str:
+    """Identifies the content of a file: the same content has the same digest on all machines."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def stamp(path: Path) -> Stamp:

@@ -1,10 +1,11 @@
 """The console over a real Redis, as its visitors have it: requests by httpx, without a socket."""
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from redis.asyncio import Redis
@@ -16,12 +17,16 @@ from service.console.address import ConsoleAddress
 from service.console.app import create_app
 from service.console.proxy_sign_in import SignInProxy
 from service.console.sessions import Grant, Sessions
+from service.console.store_apis import StoreApis
 from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.transitions import Transitions
 from service.orders.statistics.counting import count_finished
 from service.redis.client import connect
+from service.rules import Evaluation, RuleSet
+from service.rules.limited import LimitedEvaluator
+from tests.fakes.upstream import FakeUpstream
 
 PORT = 8100
 HOST = f"127.0.0.1:{PORT}"
@@ -47,6 +52,13 @@ po_number = "order.customer_message"
 """
 
 
+class EvaluatorHere(LimitedEvaluator):
+    """Evaluates in the test's process: a process of its own takes half a second to start."""
+
+    async def evaluate(self, rules: RuleSet, documents: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
+        return [rules.evaluate(document) for document in documents]
+
+
 @dataclass
 class ConsoleWorld:
     """A console, its Redis, and its stores file."""
@@ -55,6 +67,8 @@ class ConsoleWorld:
     folder: Path
     address: ConsoleAddress = field(default_factory=lambda: ConsoleAddress.of(None, port=PORT))
     proxy: SignInProxy | None = None
+    upstream: FakeUpstream = field(default_factory=FakeUpstream)
+    """BigCommerce: has no orders, unless a test says otherwise."""
     live: LiveConfiguration = field(init=False)
     app: Starlette = field(init=False)
 
@@ -62,7 +76,10 @@ class ConsoleWorld:
         path = self.folder / "stores.toml"
         path.write_text(STORES)
         self.live = LiveConfiguration(path, {})
-        self.app = create_app(self.redis, self.live, self.address, self.proxy)
+        self.upstream.on("GET /v2/orders", [])
+        self.upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": []})
+        apis = StoreApis(self.live, self.redis, http=httpx.MockTransport(self.upstream.handle))
+        self.app = create_app(self.redis, self.live, self.address, self.proxy, apis=apis, evaluator=EvaluatorHere())
 
     @asynccontextmanager
     async def visitor(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -108,4 +125,6 @@ class ConsoleWorld:
 async def console_world(redis_url: str, folder: Path) -> AsyncIterator[ConsoleWorld]:
     """A console over this Redis, with its stores file in this folder."""
     async with connect(redis_url, serializer=to_json, deserializer=from_json) as redis:
-        yield ConsoleWorld(redis, folder)
+        world = ConsoleWorld(redis, folder)
+        async with world.app.router.lifespan_context(world.app):
+            yield world

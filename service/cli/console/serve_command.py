@@ -8,6 +8,7 @@ import typer
 
 from service.cli.common.options import HostOption, PortOption, find_redis
 from service.cli.console.links import admin_link
+from service.configuration.in_force import publish_configuration
 from service.configuration.reloading import Changes
 from service.console.address import ConsoleAddress
 from service.console.app import create_app
@@ -45,7 +46,11 @@ def serve_console(
     async def apply(_: Changes) -> None:
         """Nothing is kept of the stores file: each request reads the one in force."""
 
-    app = create_app(redis, live, address, proxy, background_task=lambda: live.watch_for_changes(apply))
+    tasks = {
+        "stores": lambda: live.watch_for_changes(apply),
+        "configuration in force": lambda: publish_configuration(redis, live, "console"),
+    }
+    app = create_app(redis, live, address, proxy, background_tasks=tasks)
     on_start = (lambda: _open_browser(redis_url, address)) if open_browser else None
     serve(ConsoleServer(app, host, port, url=address.url("/"), on_start=on_start))
 

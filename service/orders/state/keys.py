@@ -118,6 +118,11 @@ def webhook_counts_key(span: int) -> str:
     return f"enrich:webhook-counts:{span}"
 
 
+def rules_history_key(store: str) -> str:
+    """The last versions of the store's rules that were saved in the console: a list of JSON, the newest first."""
+    return f"enrich:rules-history:{store}"
+
+
 def late_told_key(store: str) -> str:
     """How many late values in a row a webhook told of before anything else found them: a number."""
     return f"enrich:late-told:{store}"

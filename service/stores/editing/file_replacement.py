@@ -5,7 +5,6 @@ Two programs that write the same file take turns by a lock file beside it.
 
 import errno
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,11 +34,6 @@ _REASONS = {
 }
 
 
-def digest(content: bytes) -> str:
-    """Identifies the content of a file."""
-    return hashlib.sha256(content).hexdigest()
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[Path]:
     """Hold the lock of a file, after a wait for whoever holds it now: the path of the file itself, without links.
@@ -48,7 +42,9 @@ def locked(path: Path) -> Iterator[Path]:
     """
     with _refusals(path):
         path = path.resolve(strict=True)
-        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = os.open(
+            path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield path

@@ -38,7 +38,9 @@ class RuleRow:
     @property
     def has_line_breaks(self) -> bool:
         """Whether a form cannot show it: fields of a form have one line a text."""
-        return any("\n" in text or "\r" in text for text in (self.name, *self.sources, self.value, self.match, self.default))
+        return any(
+            "\n" in text or "\r" in text for text in (self.name, *self.sources, self.value, self.match, self.default)
+        )
 
 
 def rows_of(text: str, store: str) -> list[RuleRow]:
@@ -159,8 +161,7 @@ def _unwrapped(item: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    return values
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _written(row: RuleRow) -> Mapping[str, Any]:

@@ -200,9 +200,7 @@ def _end_of_store(statements: Sequence[Statement], store: str) -> int:
 
 def _end_of_table(statements: Sequence[Statement], table: TablePath) -> int:
     """The place after the last key of a table."""
-    ends = [
-        index + 1 for index, each in enumerate(statements) if each.kind is not Kind.TRIVIA and each.table == table
-    ]
+    ends = [index + 1 for index, each in enumerate(statements) if each.kind is not Kind.TRIVIA and each.table == table]
     if not ends:
         raise LayoutError(
             f"The file has no table [{dotted(*table)}] for these keys. Write the rules as tables of their own, such as "
@@ -211,16 +209,17 @@ def _end_of_table(statements: Sequence[Statement], table: TablePath) -> int:
     return ends[-1]
 
 
-def _assemble(
-    statements: Sequence[Statement], removed: set[int], inserts: Mapping[int, str], newline: str
-) -> str:
+def _assemble(statements: Sequence[Statement], removed: set[int], inserts: Mapping[int, str], newline: str) -> str:
     parts: list[str] = []
     for index in range(len(statements) + 1):
         if text := inserts.get(index, ""):
             before = next((part for part in reversed(parts) if part), "\n")
             is_last = all(later in removed for later in range(index, len(statements)))
             had_no_end = statements and not statements[-1].text.endswith("\n")
-            parts += ["" if before.endswith("\n") else newline, text.removesuffix(newline) if is_last and had_no_end else text]
+            parts += [
+                "" if before.endswith("\n") else newline,
+                text.removesuffix(newline) if is_last and had_no_end else text,
+            ]
         if index < len(statements) and index not in removed:
             parts.append(statements[index].text)
     return "".join(parts)

@@ -31,7 +31,7 @@ def expressions(text: str, document: dict[str, Any] = DOCUMENT) -> list[str]:
 def test_each_place_of_a_text_is_found_and_the_exact_ones_come_first() -> None:
     assert expressions("po-77") == [
         "order.billing_address.form_fields[?name=='PO Number'].value | [0]",
-        "products[0].product_options[?display_name==`\"It's\"`].display_value | [0]",
+        'products[0].product_options[?display_name==`"It\'s"`].display_value | [0]',
         'metafields."check out".po',
         "order.customer_message",
     ]
@@ -49,9 +49,9 @@ def test_no_more_is_found_than_a_person_looks_through() -> None:
     assert len(expressions("x", {"order": {f"k{number}": "x" for number in range(200)}})) == MAX_FINDINGS
 
 
-keys = st.sampled_from(["name", "value", "display_name", "display_value", "a b", "é", "", "`", "'", '"', "\\"]) | st.text(
-    max_size=4
-)
+keys = st.sampled_from(
+    ["name", "value", "display_name", "display_value", "a b", "é", "", "`", "'", '"', "\\"]
+) | st.text(max_size=4)
 scalars = st.text(max_size=8) | st.integers(-99, 99) | st.booleans() | st.none() | st.floats(allow_nan=False)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=12

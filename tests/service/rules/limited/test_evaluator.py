@@ -9,7 +9,7 @@ import pytest
 from service.rules import compile_rules
 from service.rules.limited import LimitedEvaluator
 from service.rules.rule_evaluation import RuleSet
-from service.stores import Rule, Store
+from service.stores import Store
 
 DOCUMENTS: list[dict[str, Any]] = [
     {"order": {"id": 1, "customer_message": " PO-1 ", "list": [1, 2]}},
@@ -43,7 +43,9 @@ async def evaluator() -> AsyncIterator[LimitedEvaluator]:
 
 
 async def test_it_gives_what_rules_give_here(evaluator: LimitedEvaluator) -> None:
-    some = rules(A={"from": ["order.list", "order.id"]}, B={"from": "order.nothing", "default": "x"}, C={"value": "\ud800é"})
+    some = rules(
+        A={"from": ["order.list", "order.id"]}, B={"from": "order.nothing", "default": "x"}, C={"value": "\ud800é"}
+    )
     found = await evaluator.evaluate(some, DOCUMENTS)
     for document, evaluation in zip(DOCUMENTS, found, strict=True):
         here = some.evaluate(document)

@@ -26,7 +26,7 @@ def test_the_content_is_replaced_and_mode_and_owner_stay(file: Path) -> None:
     assert file.read_text() == "new"
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
     assert after.st_ino != before.st_ino
-    assert sorted(os.listdir(file.parent)) == [".stores.toml.lock", "stores.toml"]
+    assert sorted(each.name for each in file.parent.iterdir()) == [".stores.toml.lock", "stores.toml"]
 
 
 def test_a_link_stays_one_and_its_target_is_replaced(file: Path, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(
     with pytest.raises(NotReplaceable, match=f"stores.toml cannot be changed here: {reason}"), locked(file) as path:
         replace(path, b"new")
     assert file.read_text() == "old"
-    assert sorted(os.listdir(file.parent)) == [".stores.toml.lock", "stores.toml"]
+    assert sorted(each.name for each in file.parent.iterdir()) == [".stores.toml.lock", "stores.toml"]
 
 
 def test_a_read_only_file_is_not_replaced(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

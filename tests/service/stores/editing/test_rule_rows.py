@@ -37,7 +37,10 @@ row = st.builds(
 ) | st.builds(RuleRow, line, value=line)
 
 
-@given(st.lists(row, max_size=4, unique_by=lambda each: each.name), st.lists(row, max_size=4, unique_by=lambda each: each.name))
+@given(
+    st.lists(row, max_size=4, unique_by=lambda each: each.name),
+    st.lists(row, max_size=4, unique_by=lambda each: each.name),
+)
 def test_any_rows_can_be_written_over_any_others(old: list[RuleRow], new: list[RuleRow]) -> None:
     text = as_text(old, "abc123")
     assert rows_of(text, "abc123") == old

@@ -65,7 +65,7 @@ def files(draw: st.DrawFn) -> list[tuple[str, bool]]:
     pieces = [(HEAD, False)]
     keys = draw(st.sampled_from([(), *[(one,) for one in AS_KEYS], (AS_KEYS[0], AS_KEYS[3]), (AS_KEYS[2], AS_KEYS[4])]))
     for text in keys:
-        pieces += [(text, True), ("incomplete_orders = \"wait\" # kept\n" if draw(st.booleans()) else "", False)]
+        pieces += [(text, True), ('incomplete_orders = "wait" # kept\n' if draw(st.booleans()) else "", False)]
     outside = draw(st.lists(st.sampled_from(OUTSIDE), unique=True, max_size=4))
     tables = draw(st.lists(st.sampled_from(AS_TABLES), unique=True, max_size=2))
     rest = [(text, False) for text in outside] + [(text, True) for text in tables]
@@ -109,9 +109,7 @@ def test_every_byte_outside_of_the_two_tables_stays(pieces: list[tuple[str, bool
         return
     new = with_rules(text, "abc123", NEW)
     parsed = tomllib.loads(new)
-    assert rules_of(NEW, "abc123") == {
-        key: parsed["stores"]["abc123"][key] for key in ("po_number", "extra_fields")
-    }
+    assert rules_of(NEW, "abc123") == {key: parsed["stores"]["abc123"][key] for key in ("po_number", "extra_fields")}
     # Take the pieces that are no rules out of the file, in their order: only rules and line breaks are left.
     newline = "\r\n" if "\r\n" in text else "\n"
     left, at = [], 0

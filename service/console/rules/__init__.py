@@ -1,0 +1,1 @@
+"""The rules editor: the orders that rules are tried on, what they give, and what somebody has typed."""
