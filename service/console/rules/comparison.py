@@ -11,6 +11,7 @@ from service.orders.document.partial_loader import LoadedOrder
 from service.orders.preview import Outcome, Preview, preview
 from service.orders.preview_comparison import Result, compare
 from service.orders.state.order_entry import Entry
+from service.orders.values.record_root import without_own_values
 from service.rules import Evaluation
 from service.rules.limited import LimitedEvaluator
 from service.rules.rule_evaluation import CompiledRule, Trace
@@ -97,7 +98,10 @@ async def compare_rules(
     entries: Sequence[Entry | None],
 ) -> RuleComparison:
     """Apply both to the orders that are held. ``entries`` are those of the orders, in the same order."""
-    documents = [loaded.document for loaded in held.orders]
+    documents = [
+        without_own_values(loaded.document, entry.written if entry else {})
+        for loaded, entry in zip(held.orders, entries, strict=True)
+    ]
     before = await evaluator.evaluate(old.rules, documents)
     same = new.rules.to_json() == old.rules.to_json()
     after = before if same else await evaluator.evaluate(new.rules, documents)
@@ -116,10 +120,10 @@ def _row(
     old: tuple[ConfiguredStore, Evaluation],
     new: tuple[ConfiguredStore, Evaluation],
 ) -> OrderRow:
-    now = time.time()
+    now, by_hand = time.time(), entry.values_by_hand if entry else {}
     unread = held.unread(loaded)
     previews = [
-        preview(configured, loaded, held.configs, now=now, evaluation=evaluation)
+        preview(configured, loaded, held.configs, by_hand=by_hand, now=now, evaluation=evaluation)
         for configured, evaluation in (old, new)
     ]
     cells = [
