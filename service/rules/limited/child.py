@@ -20,6 +20,9 @@ DATA_LIMIT_BYTES = 384 * 1024 * 1024
 MAX_TEXT_LENGTH = 65_536
 """Characters of a value. BigCommerce takes 200 for an extra field; nothing in an order is longer."""
 
+NO_LIMITS = 3
+"""The exit code where the system does not let the process limit itself: then nothing is evaluated."""
+
 Applied = tuple[str, str | None, str | None, int, str | None]
 """What a rule gave for a document: kind, source, text, place, failure."""
 
@@ -28,8 +31,11 @@ def main() -> None:
     """Answer requests until the input ends."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent ends this process
-    resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT_BYTES, DATA_LIMIT_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT_BYTES, DATA_LIMIT_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except OSError:  # a filter of system calls
+        sys.exit(NO_LIMITS)
     for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)
         for rule in RuleSet.from_json(request["rules"]).rules:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from service.rules.limited.child import CPU_LIMIT_S
+from service.rules.limited.child import CPU_LIMIT_S, NO_LIMITS
 from service.rules.rule_evaluation import Evaluation, RuleSet, Trace
 
 # A rule that neither ends nor uses the CPU cannot be; this is for a machine that stands still.
@@ -23,6 +23,7 @@ _ANSWER_BYTES_MAX = 16 * 1024 * 1024
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL")
 
 _TOO_SLOW = f"took longer than {CPU_LIMIT_S:g} s for these orders"
+_NO_LIMITS = "cannot be tried: the system does not let a process limit its memory (setrlimit)"
 _TOO_LARGE = "needed too much memory for these orders"
 
 
@@ -87,7 +88,7 @@ class LimitedEvaluator:
 
     async def _cause(self, process: Process) -> str:
         code = await process.wait()
-        return _TOO_SLOW if code == -signal.SIGPROF else _TOO_LARGE
+        return {-signal.SIGPROF: _TOO_SLOW, NO_LIMITS: _NO_LIMITS}.get(code, _TOO_LARGE)
 
     async def _end(self) -> None:
         process, self._process = self._process, None
