@@ -29,8 +29,9 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
         registry.replace(_stores(live))
 
     async def follow_stores_file() -> None:
-        async with connect(redis_url) as redis:
-            await asyncio.gather(live.watch_for_changes(apply), publish_configuration(redis, live, "receiver"))
+        async with connect(redis_url) as redis, asyncio.TaskGroup() as group:
+            group.create_task(live.watch_for_changes(apply))
+            group.create_task(publish_configuration(redis, live, "receiver"))
 
     app = create_app(
         registry,

@@ -63,7 +63,7 @@ def create_app(
     ``evaluator`` for rules that are being edited.
     """
     apis = apis or StoreApis(live, redis)
-    editor = RulesEditor(live, apis, evaluator)
+    editor = RulesEditor(live, apis, redis, evaluator)
     console = Console(redis, live, address, proxy, Sessions(redis), editor)
     templates = rendering.environment(address=address, static=lambda name: address.path(static_files.path_of(name)))
     errors = ErrorPages(console, templates)

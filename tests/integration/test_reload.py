@@ -14,8 +14,11 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from service.configuration.in_force import ConfigurationsInForce
 from service.orders.state.order_entry import Status
+from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
+from service.stores import content_digest
 from tests.fakes.deployment import ADA, GUEST, RULES, Deployment, deployed
 from tests.integration.test_commands import up
 
@@ -84,6 +87,17 @@ class StoresFile:
         assert [len(each) for each in lines] == [times] * len(processes)
         return [each[-1] for each in lines]
 
+    async def wait_until_in_force(self, text: str) -> None:
+        """Wait until the receiver and each worker say that they go by a file with this text."""
+        async with asyncio.timeout(60), connect(self._deployment.redis.url) as redis:
+            while True:
+                digests = await ConfigurationsInForce(redis).read()
+                if set(digests.values()) == {content_digest(text.encode())}:
+                    break
+                await asyncio.sleep(0.05)
+        roles = sorted(name.split()[0] for name in digests)
+        assert roles == ["receiver", *(["worker"] * len(self._deployment.workers))]
+
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
@@ -151,11 +165,13 @@ async def test_no_webhook_is_refused_or_lost_while_the_stores_file_changes(tmp_p
         for process in (deployment.web, worker):
             process.signal(signal.SIGHUP)
         await file.wait_for_event("stores_not_reloaded", 2)
+        await file.wait_until_in_force(rotating)
         assert await answer_to(deployment, "other", order_id, NEW_SECRET) == 200
 
         file.path.write_text(file.first)
         for line in await file.wait_for_event("stores_reloaded", 3):
             assert (line["removed"], line["changed"]) == (["other"], ["sandbox"])
+        await file.wait_until_in_force(file.first)
         assert await answer_to(deployment, "other", order_id, NEW_SECRET) == 401
 
         await load.stop(after=4 * PER_S)

@@ -34,6 +34,7 @@ PATH = "/rules/{store:store}"
 _WAIT_S = 1.5
 
 _SHOWN_FIRST = "This is what the rules would change. Look at it, then save."
+_NOTHING_TO_SAVE = "These are the rules of the file: there is nothing to save."
 _NOT_COMPARED = "The last orders are not read yet, so nothing was saved: first see what the rules would change."
 
 
@@ -138,6 +139,11 @@ async def save(visit: Visit) -> Response:
     if edit.problems or not editor.was_shown(visit.person.who, store, edit.opened, edit.text):
         page = await _edited(visit, edit)
         page.notice = "" if page.edit.problems else _SHOWN_FIRST if page.comparison else _NOT_COMPARED
+        return _html(visit, page)
+    page = await _open(visit)
+    if page.file is not None and edit.text == page.file.rules:
+        page = await _edited(visit, edit)
+        page.notice = _NOTHING_TO_SAVE
         return _html(visit, page)
     try:
         saved = await asyncio.to_thread(rules_file.save, editor.live, store, edit.text, edit.opened)

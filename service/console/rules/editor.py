@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from redis.asyncio import Redis
 from starlette.datastructures import FormData
 
 from service.configuration.reloading import LiveConfiguration
@@ -27,9 +28,11 @@ _WAIT: Mapping[str, bool | None] = {"": None, "yes": True, "no": False}
 class RulesEditor:
     """What the editor keeps in the memory of the console."""
 
-    def __init__(self, live: LiveConfiguration, apis: StoreApis, evaluator: LimitedEvaluator | None = None) -> None:
+    def __init__(
+        self, live: LiveConfiguration, apis: StoreApis, redis: Redis, evaluator: LimitedEvaluator | None = None
+    ) -> None:
         self.live = live
-        self.orders = RecentOrders(apis)
+        self.orders = RecentOrders(apis, redis)
         self.evaluator = evaluator or LimitedEvaluator()
         self._shown: OrderedDict[str, None] = OrderedDict()
 

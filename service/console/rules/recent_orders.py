@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
+from redis.asyncio import Redis
 
 from service.bigcommerce import QuotaWaitingApi
 from service.bigcommerce.models import ExtraFieldConfig
@@ -20,8 +21,10 @@ from service.errors import EnrichError
 from service.logs import Event
 from service.orders.document.cache import Cache
 from service.orders.document.loading import NoCompanyUser
-from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order
+from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order, of_company
+from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.process.task_cancellation import cancel_and_wait
+from service.redis.client import TRANSIENT_ERRORS
 from service.rules import Needs
 from service.rules.expression import ROOTS, Expression
 
@@ -30,6 +33,9 @@ log = structlog.get_logger()
 ORDERS = 20
 
 KEEP_S = 600.0
+
+RETRY_AFTER_S = 5.0
+"""Orders that could not be read are tried again at the next look, but not at each key that somebody presses."""
 
 MAX_STORES = 8
 MAX_BYTES = 64 * 1024 * 1024
@@ -50,6 +56,7 @@ class HeldOrders:
     store: str
     roots: frozenset[str]
     begun_at: float
+    ended_at: float = 0.0
     orders: Sequence[LoadedOrder] = ()
     configs: list[ExtraFieldConfig] = field(default_factory=list)
     done: int = 0
@@ -78,8 +85,10 @@ class HeldOrders:
 class RecentOrders:
     """The held orders of all stores."""
 
-    def __init__(self, apis: StoreApis, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, apis: StoreApis, redis: Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """``redis`` is read only: who the stores' Super Admins are."""
         self._apis = apis
+        self._redis = redis
         self._clock = clock
         self._held: dict[str, HeldOrders] = {}
 
@@ -131,7 +140,11 @@ class RecentOrders:
         try:
             held.configs = await api.b2b.extra_field_configs()
             cache = Cache(None, held.store)
-            held.orders = await load_newest(api, cache, ORDERS, _needs_of(held.roots), progress)
+            needs, known = _needs_of(held.roots), await self._super_admins(held.store)
+            held.orders = [
+                await of_company(api, cache, loaded, needs, None) if loaded.customer_id in known else loaded
+                for loaded in await load_newest(api, cache, ORDERS, needs, progress)
+            ]
             held.size = sum(map(_size, held.orders))
             held.is_complete = True
             self._forget_old()
@@ -142,10 +155,17 @@ class RecentOrders:
             held.error = "The log says what went wrong (internal_error)."
         finally:
             held.waits_for = ""
+            held.ended_at = self._clock()
+
+    async def _super_admins(self, store: str) -> SuperAdmins:
+        try:
+            return await SuperAdminBook(self._redis).read(store)
+        except TRANSIENT_ERRORS:
+            return SuperAdmins()
 
     def _is_old(self, held: HeldOrders) -> bool:
-        # What could not be read is tried again at the next look.
-        return self._clock() - held.begun_at > KEEP_S or bool(held.error)
+        now = self._clock()
+        return now - held.begun_at > KEEP_S or (bool(held.error) and now - held.ended_at > RETRY_AFTER_S)
 
     def _forget_old(self) -> None:
         """Forget what is too old, and the oldest beyond the limits; the newest stays."""

@@ -6,11 +6,17 @@ Two programs that write the same file take turns by a lock file beside it.
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from service.errors import EnrichError
+
+LOCK_TIMEOUT_S = 10.0
+"""Who writes holds the lock for as long as a check of the file takes: a second for a thousand stores."""
+
+_LOCK_POLL_S = 0.02
 
 
 class FileChanged(EnrichError):
@@ -38,7 +44,7 @@ _REASONS = {
 def locked(path: Path) -> Iterator[Path]:
     """Hold the lock of a file, after a wait for whoever holds it now: the path of the file itself, without links.
 
-    Raises NotReplaceable when the lock file cannot be made.
+    Raises NotReplaceable when the lock file cannot be made, or the lock is held for ``LOCK_TIMEOUT_S``.
     """
     with _refusals(path):
         path = path.resolve(strict=True)
@@ -46,10 +52,23 @@ def locked(path: Path) -> Iterator[Path]:
             path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _acquire(lock, path)
         yield path
     finally:
         os.close(lock)  # which also unlocks it
+
+
+def _acquire(lock: int, path: Path) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise NotReplaceable(f"{path.name} cannot be changed now: another program holds its lock.") from None
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return
 
 
 def replace(path: Path, content: bytes) -> None:

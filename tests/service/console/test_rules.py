@@ -152,6 +152,15 @@ async def test_nothing_is_saved_before_its_comparison_was_shown(world: ConsoleWo
         assert (await editor.post("save", NEW)).status_code == 303
 
 
+async def test_rules_that_are_those_of_the_file_are_not_saved(world: ConsoleWorld, orders: None) -> None:
+    async with world.person(Role.ADMIN) as client:
+        editor = Editor(client)
+        await editor.open()
+        await editor.post("save")
+        assert "there is nothing to save" in editor.page
+        assert (await client.get("/rules/abc123.json")).json()["versions"] == []
+
+
 async def test_nothing_is_saved_while_the_orders_cannot_be_read(world: ConsoleWorld) -> None:
     world.upstream.on("GET /v2/orders", 403)
     async with world.person(Role.ADMIN) as client:
