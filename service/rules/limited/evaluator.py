@@ -23,6 +23,7 @@ _ANSWER_BYTES_MAX = 16 * 1024 * 1024
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL")
 
 _TOO_SLOW = f"took longer than {CPU_LIMIT_S:g} s for these orders"
+_STUCK = f"did not end within {_STUCK_AFTER_S:g} s"
 _NO_LIMITS = "cannot be tried: the system does not let a process limit its memory (setrlimit)"
 _TOO_LARGE = "needed too much memory for these orders"
 
@@ -80,7 +81,7 @@ class LimitedEvaluator:
                 results.append([_result(rule.name, *applied) for applied in json.loads(line)])
             is_done = True
         except TimeoutError:
-            return _TOO_SLOW
+            return _STUCK
         finally:
             if not is_done:  # also where the caller was cancelled: answers that nobody reads must not wait here
                 await self._end()

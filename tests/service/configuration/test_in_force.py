@@ -37,7 +37,7 @@ async def test_a_process_that_was_killed_is_not_counted_for_long(redis_url: str)
         assert 0 < await redis.pttl("enrich:configurations:worker a:1") <= 10_000
         await redis.delete("enrich:configurations:worker a:1")  # as it expires
         assert await published.read() == {"worker b:2": "digest"}
-        assert await redis.scard("enrich:configurations") == 1
+        assert await redis.scard("enrich:configurations") == 1  # type: ignore[misc]
 
 
 def test_the_digest_is_that_of_the_last_valid_file(tmp_path: Path) -> None:
