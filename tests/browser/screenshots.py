@@ -19,15 +19,20 @@ from service.orders.state.transitions import Transitions
 from service.orders.statistics.counting import count_finished
 from service.redis.client import connect
 from service.rules.rule_evaluation import RuleSet
+from service.sandbox.demo import DEMO_STORE
+from tests.fakes.processes.threaded_sandbox import ServedSandbox, served_sandbox
 from tests.fakes.running_console import CHROMIUM_ARGUMENTS, RunningConsole, find_chromium, running_console
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "docs" / "images"
 WIDTH, HEIGHT = 1200, 760
 
 STORES = r"""
+[bigcommerce]
+api_url = "{url}"
+b2b_api_url = "{url}"
 [stores.k8fjq2]
 name = "Great Buys"
-access_token = "token"
+access_token = "sandbox-access-token"
 client_secret = "secret"
 [stores.k8fjq2.po_number]
 from = ["order.billing_address.form_fields[?name=='PO Number'].value | [0]", "order.customer_message"]
@@ -142,9 +147,34 @@ async def stock(console: RunningConsole, stores_file: Path) -> None:
                 await Transitions(redis, clock=partial(float, ended_at)).finish(order, counters=counters)
 
 
-async def take(page: Page, console: RunningConsole, name: str, path: str) -> None:
-    """Take the picture of a page, as WebP: what a window shows of it."""
-    await page.goto(console.url + path)
+def place_orders(sandbox: ServedSandbox) -> None:
+    """Place the orders that the rules editor shows: some buyers write the PO number into the comment."""
+    sandbox.run(sandbox.sandbox.put_store("k8fjq2", **DEMO_STORE.model_dump(mode="json", by_alias=True)))
+    for number, comment in enumerate(
+        ("PO 41877, gate 4", "", "thanks!", "PO#40121 ship:W49", "", "PO-40133"), start=20_001
+    ):
+        fields = {"name": "PO Number", "value": f"PO-{number * 2}" if number % 2 else ""}
+        order = {
+            "customer_id": 101,
+            "customer_message": comment,
+            "staff_notes": f"PO {number + 27_300} by phone" if number % 2 == 0 else "",
+            "billing_address": {"form_fields": [fields]},
+            "metafields": {"checkout": {"cost_center": f"CC-{number - 19_800}"}},
+        }
+        sandbox.run(sandbox.sandbox.place_order("k8fjq2", **order))
+
+
+async def edit_rules(page: Page, console: RunningConsole) -> None:
+    """Open the rules editor, and add a source that two orders have."""
+    await page.goto(console.url + "/rules/k8fjq2")
+    sources = page.get_by_label("from:").first
+    await page.locator("#comparison tbody tr").first.wait_for()
+    await sources.fill(f"{await sources.input_value()}\norder.staff_notes")
+    await page.locator("#comparison table ins").first.wait_for()
+
+
+async def take(page: Page, name: str) -> None:
+    """Take the picture of the page, as WebP: what a window shows of it."""
     devtools = await page.context.new_cdp_session(page)
     taken = await devtools.send("Page.captureScreenshot", {"format": "webp", "quality": 80})
     file = FOLDER / f"{name}.webp"
@@ -158,7 +188,12 @@ async def main() -> None:
     if program is None:
         sys.exit("Chromium was not found. Install it, or set CHROMIUM to its path.")
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, running_console(Path(folder), STORES) as console:
+    with (
+        served_sandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        running_console(Path(folder), STORES.replace("{url}", sandbox.url)) as console,
+    ):
+        place_orders(sandbox)
         await stock(console, Path(folder) / "stores.toml")
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
@@ -172,7 +207,11 @@ async def main() -> None:
                 "order": "/orders/k8fjq2/20030",
                 "failures": "/failures",
             }.items():
-                await take(page, console, name, path)
+                await page.goto(console.url + path)
+                await take(page, name)
+            await edit_rules(page, console)
+            await page.set_viewport_size({"width": 1440, "height": 900})
+            await take(page, "rules")
             await browser.close()
 
 
