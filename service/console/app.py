@@ -87,6 +87,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.templates = templates
+    app.state.rules = editor
     return app
 
 

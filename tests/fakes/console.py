@@ -126,5 +126,5 @@ async def console_world(redis_url: str, folder: Path) -> AsyncIterator[ConsoleWo
     """A console over this Redis, with its stores file in this folder."""
     async with connect(redis_url, serializer=to_json, deserializer=from_json) as redis:
         world = ConsoleWorld(redis, folder)
-        async with world.app.router.lifespan_context(world.app):
-            yield world
+        yield world
+        await world.app.state.rules.close()

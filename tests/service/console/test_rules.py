@@ -135,6 +135,7 @@ async def test_saving_changes_the_rules_and_no_other_byte(world: ConsoleWorld, o
                 "action": "save_rules",
                 "store": "abc123",
                 "orders": [],
+                "orders_count": 0,
                 "log_level": "info",
             }
         ]
