@@ -17,7 +17,7 @@ from service import logs
 from service.logs import Event
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.receiver.authentication import Refusal
-from tests.fakes.log_table import SHARED, TABLE, Row
+from tests.docs.log_table import SHARED, TABLE, Row
 from tests.fakes.logs import restore_logging
 from tests.fakes.pages import OPERATIONS
 from workers.orders.order_log import log_finished, log_retry_later

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from service import logs
 from service.logs import Event
 from service.orders.state.order_entry import Entry, Status
-from tests.fakes.log_table import SHARED, TABLE, read_table
+from tests.docs.log_table import SHARED, TABLE, read_table
 from tests.fakes.pages import OPERATIONS, ROOT, names
 from workers.orders.order_log import log_finished, log_retry_later
 from workers.orders.result_types import RetryLater

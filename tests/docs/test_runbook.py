@@ -7,7 +7,7 @@ from service.orders.failures.failure_kinds import FailureKind
 from service.receiver.authentication import Refusal
 from service.receiver.webhook_endpoint import Answer
 from tests.chaos.figures import BEGIN, END
-from tests.fakes.log_table import TABLE
+from tests.docs.log_table import TABLE
 from tests.fakes.pages import OPERATIONS, ROOT, names
 
 # Alerts link to these paragraphs, so their names stay the same.

@@ -20,7 +20,7 @@ from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from service.stores import content_digest
 from tests.fakes.deployment import ADA, GUEST, RULES, Deployment, deployed
-from tests.integration.test_commands import up
+from tests.integration.commands.test_commands import up
 
 pytestmark = pytest.mark.integration
 

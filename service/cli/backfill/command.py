@@ -22,8 +22,8 @@ from service.orders.backfill.progress import BackfillProgress, DateRange
 from service.orders.backfill.runner import MIN_ORDER_AGE_S, Backfill
 from service.orders.state.keys import backfill_lock_key
 from service.orders.state.order_entry import Status
+from service.orders.state.per_store.run_lock import single_run
 from service.orders.state.queue import Queue
-from service.orders.state.run_lock import single_run
 
 
 def backfill(

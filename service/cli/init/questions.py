@@ -10,9 +10,9 @@ from typing import TypeVar
 import typer
 
 from service.cli.common.output import sanitize
+from service.cli.init.store_hash import store_hash_in
 from service.errors import ConfigError, Problem
 from service.stores.rule_templates import RECIPES, Place
-from service.stores.store_hash import store_hash_in
 
 T = TypeVar("T")
 

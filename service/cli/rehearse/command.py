@@ -32,8 +32,8 @@ from service.orders.rehearsal.rehearsal import ORDERS, Rehearsal
 from service.orders.rehearsal.run import Run
 from service.orders.rehearsal.webhook_watch import WebhookWatch
 from service.orders.state.keys import rehearsal_lock_key
+from service.orders.state.per_store.run_lock import single_run
 from service.orders.state.queue import Queue
-from service.orders.state.run_lock import single_run
 from service.settings import Settings
 
 COLOURS = {

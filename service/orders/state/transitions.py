@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from service.errors import EnrichError
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
-from service.orders.state.counters import OrderCounters
 from service.orders.state.job_kinds import (
     CHECK_SKIPPED,
     PROBE,
@@ -46,6 +45,7 @@ from service.orders.state.keys import (
 )
 from service.orders.state.lua import State
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.per_store.counters import OrderCounters
 from service.orders.state.set_values import BY_HAND, ByHand
 
 DAY_MS = 86_400_000

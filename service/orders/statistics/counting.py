@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from service.orders.state.counters import HOUR_S, OrderCounters, Period, day_of, hour_of
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.counters import HOUR_S, OrderCounters, Period, day_of, hour_of
 from service.orders.statistics.histogram import AGES, STAGES
 from service.orders.statistics.window_result import judge_window
 

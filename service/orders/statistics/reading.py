@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from redis.asyncio import Redis
 
-from service.orders.state.counters import day_of, hour_of
 from service.orders.state.keys import statistics_prefix
+from service.orders.state.per_store.counters import day_of, hour_of
 from service.orders.statistics.aggregate import Aggregate
 
 # Answers that Redis must keep at the same time: some 3 kB each.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.stores.store_hash import store_hash_in
+from service.cli.init.store_hash import store_hash_in
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import os
 import pytest
 from arq import ArqRedis
 
-from service.orders.state import run_lock
 from service.orders.state.keys import backfill_lock_key, rehearsal_lock_key
-from service.orders.state.run_lock import LOCK_TTL_S, AlreadyRunning, single_run
+from service.orders.state.per_store import run_lock
+from service.orders.state.per_store.run_lock import LOCK_TTL_S, AlreadyRunning, single_run
 
 KEY = backfill_lock_key("abc123")
 WHAT = "backfill of abc123"

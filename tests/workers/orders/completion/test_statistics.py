@@ -134,7 +134,7 @@ async def test_orders_that_are_a_month_old_are_not_counted(job_stack: JobStack) 
 async def test_reasons_beyond_the_limit_are_counted_together(
     job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.orders.state.counters.MOST_COUNTERS", 8)
+    monkeypatch.setattr("service.orders.state.per_store.counters.MOST_COUNTERS", 8)
     transitions = job_stack.resources.transitions
     for order_id in range(20):
         await job_stack.resources.queue.enqueue(STORE_HASH, 100 + order_id, source="webhook")

@@ -17,7 +17,7 @@ from tests.fakes.sandbox import free_port
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Walk:

@@ -22,7 +22,7 @@ from tests.fakes.sandbox import free_port
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 # Nothing listens there: that store's calls fail, which changes nothing here.
 STORES = """
