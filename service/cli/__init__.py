@@ -32,7 +32,7 @@ class Commands(TyperGroup):
             ("report", "Show how the orders went, by store and day.", "report.command:report"),
             ("stores", "Show the stores, and stop or resume writing.", "stores.commands:app"),
             ("notify", "Send a test message to each channel of [notify].", "notify:app"),
-            ("redis", "The Redis that `enrich up` brings: repair its data.", "embedded_redis:app"),
+            ("redis", "Repair the data of the Redis that `enrich up` brings.", "embedded_redis:app"),
         ):
             self.add_command(LazyCommand(name, summary, f"service.cli.{target}"))
 

@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def redis() -> None:
-    """The Redis that `enrich up` brings: repair its data.
+    """Repair the data of the Redis that `enrich up` brings.
 
     Example: enrich redis repair
     """

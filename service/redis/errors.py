@@ -99,7 +99,7 @@ _DIAGNOSES: tuple[tuple[type[Exception], str, str], ...] = (
     (
         PersistenceError,
         "cannot write to its disk and refuses changes (MISCONF).",
-        "Its own log says why: mostly the disk is full, or its data folder belongs to another user.",
+        "Its own log says why: usually the disk is full, or its data folder belongs to another user.",
     ),
     (
         exceptions.OutOfMemoryError,

@@ -72,7 +72,7 @@ def test_every_command_that_is_named_exists_with_its_options(page: Page) -> None
     groups = {name.split()[0] for name in known}
     blocks = [text for language, text in page.blocks if not language]
     for words, rest in re.findall(
-        r"(?:^|(?<= -- ))enrich ((?:orders |hooks |console )?[a-z]+)(.*)",
+        r"(?:^|(?<= -- ))enrich ((?:orders |hooks |console |stores |notify |redis )?[a-z]+)(.*)",
         "\n".join([*blocks, *page.spans]),
         re.MULTILINE,
     ):
@@ -88,7 +88,7 @@ def test_every_command_in_running_text_exists(page: Page) -> None:
     names = dict(cli_commands())
     known = {*names, *(name.split()[0] for name in names)}
     # Not the group of systemd's files, nor the namespace of Kubernetes.
-    pattern = r"(?<!-g )(?<!--namespace )\benrich ((?:orders |hooks |console )?[a-z]+)\b"
+    pattern = r"(?<!-g )(?<!--namespace )\benrich ((?:orders |hooks |console |stores |notify |redis )?[a-z]+)\b"
     named = {match for code in page.code for match in re.findall(pattern, code)}
     assert named <= known, named - known
 

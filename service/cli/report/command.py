@@ -40,9 +40,9 @@ def report(
     inside the window of ten seconds; ages when Create was sent; when webhooks came. Then why windows were missed, why
     orders failed, how long each stage took, and what the real window was.
 
-    The share counts orders that raced: not retries and later changes, not backfills, not orders that waited for their
-    status or a required value. Stores that let the platform be first (strategy = "merge") do not race, and have a
-    table of their own. An order counts when it is finished. Days are kept for 400 days.
+    The share leaves out retries, later changes, backfills, and orders that waited for their status or a required value.
+    Stores that let the platform be first (strategy = "merge") have no share, and a table of their own. An order counts
+    when it is finished. Days are kept for 400 days.
 
     Needs only Redis. Percentiles are accurate to about 0.1 s inside the window, and to a few percent elsewhere.
 

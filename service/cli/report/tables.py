@@ -29,15 +29,15 @@ def report_parts(
         return
     by_store = {store: [each for each in periods if each.store == store and each.aggregate.orders] for store in facts}
     merging = [store for store, days in by_store.items() if _only_merges(days)]
-    racing = {store: days for store, days in by_store.items() if days and store not in merging}
+    creating = {store: days for store, days in by_store.items() if days and store not in merging}
     yield f"Orders placed from {span}"
-    if racing:
+    if creating:
         yield ""
-        raced = Aggregate.total(day.aggregate for days in racing.values() for day in days)
-        yield _days_table(racing, has_merged=raced.merged > 0)
-        yield _share(raced)
+        created = Aggregate.total(day.aggregate for days in creating.values() for day in days)
+        yield _days_table(creating, has_merged=created.merged > 0)
+        yield _share(created)
     if merging:
-        yield "\nStores that let the platform be first: their orders do not race"
+        yield "\nStores that let the platform be first: their orders have no share"
         yield _merging_table({store: by_store[store] for store in merging})
     yield from _reasons(by_store)
     yield "\nTime from the previous stage"
@@ -93,10 +93,10 @@ def _with_rows(
 
 
 def _share(total: Aggregate) -> str:
-    raced = total.made + total.missed
-    if not raced:
-        return "No order raced for its window."
-    return f"{_percent(total.share_in_window)} in the window: {total.made} of {raced} orders that raced."
+    counted = total.made + total.missed
+    if not counted:
+        return "No order counts for the share in the window."
+    return f"{_percent(total.share_in_window)} in the window: {total.made} of {counted} orders that count."
 
 
 def _reasons(by_store: Mapping[str, Sequence[StorePeriod]]) -> Iterator[RenderableType]:

@@ -16,7 +16,7 @@ class OrderFilter:
     ``order_id`` and ``customer_id`` are whole ids; ``company_id`` is the Company that the values came from, or that
     the record shows, where one is known. ``since`` and ``until`` limit when the order last changed, in seconds since
     the epoch. ``margin_below``: Create was sent with less than so many seconds left. ``late``: the order missed its
-    window; retries and later changes are no second race.
+    window; retries and later changes do not change that.
     """
 
     status: Status | None = None

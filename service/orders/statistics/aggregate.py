@@ -81,14 +81,14 @@ class Aggregate:
 
     @property
     def merged(self) -> int:
-        """Orders written for a store that lets the platform make the record first. They do not race."""
+        """Orders written for a store that lets the platform make the record first. They do not count in the share."""
         return self.counters.get("w:merged", 0)
 
     @property
     def share_in_window(self) -> float | None:
-        """``made`` of all orders that raced; None if none did."""
-        raced = self.made + self.missed
-        return self.made / raced if raced else None
+        """The part of ``made`` in ``made`` and ``missed``; None if there are none."""
+        counted = self.made + self.missed
+        return self.made / counted if counted else None
 
     @property
     def misses(self) -> Mapping[str, int]:

@@ -1,7 +1,7 @@
 """What a finished order adds to its store's statistics: names of counters, each raised by one. Pure.
 
 ``standing`` counters say how the order stands now: the script takes back what it added when the order was finished
-before. ``once`` counters are about its first race, and are added only when it is first finished.
+before. ``once`` counters are about its window, and are added only when it is first finished.
 
 Names, short because each day of a store has them (about 12 bytes a counter):
 

@@ -1,6 +1,6 @@
 """Whether an order made its window, and why not: decided once, when it is first finished.
 
-Retries, corrections and later changes do not change it: they are no second race.
+Retries, corrections and later changes do not change it: they come after its window.
 """
 
 from itertools import pairwise

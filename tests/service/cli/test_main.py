@@ -232,7 +232,7 @@ def test_a_redis_that_refuses_the_user_is_one_line(
         (
             PersistenceError("MISCONF"),
             "Redis cannot write to its disk and refuses changes (MISCONF)."
-            " Its own log says why: mostly the disk is full, or its data folder belongs to another user.",
+            " Its own log says why: usually the disk is full, or its data folder belongs to another user.",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_the_report_has_a_row_for_each_day_and_says_why_windows_were_missed(enri
     assert lines[3][:9] == ["abc123", day(2), "4", "2", "1", "0", "0", "1", "66.7 %"]
     assert lines[4] == ["abc123", day(1), "1", "1", "0", "0", "0", "0", "100 %", *["1.1 s"] * 3, "1.2 s", "1.3 s"]
     assert lines[5][:9] == ["abc123", "total", "5", "3", "1", "0", "0", "1", "75.0 %"]
-    assert ["75.0 % in the window: 3 of 4 orders that raced."] in lines
+    assert ["75.0 % in the window: 3 of 4 orders that count."] in lines
     assert ["abc123", "record was there", "1"] in lines
     assert ["abc123", "po_number", "1"] in lines
     assert ["abc123: not known yet: it takes three orders that agree"] in lines
@@ -115,11 +115,11 @@ def test_stores_that_merge_have_a_table_of_their_own(enrich: Enrich, finish: Fin
     finish(late(2, store="def456"), merges=True)
 
     out = enrich("report").out
-    racing, _, merging = out.partition("Stores that let the platform be first")
-    assert "def456" not in racing
-    assert "MERGED" not in racing
+    creating, _, merging = out.partition("Stores that let the platform be first")
+    assert "def456" not in creating
+    assert "MERGED" not in creating
     assert re.search(r"def456 +\S+ +1 +0 +1 ", merging)
-    assert "100 % in the window: 1 of 1 orders" in racing
+    assert "100 % in the window: 1 of 1 orders" in creating
 
 
 def test_a_store_that_changed_its_strategy_shows_both(enrich: Enrich, finish: Finish) -> None:
