@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -108,6 +108,24 @@ def raising(error: Exception) -> Callable[..., Any]:
 
     def function(*_: Any, **__: Any) -> Any:
         raise error
+
+    return function
+
+
+def refusing(error: Exception) -> Callable[..., Awaitable[Any]]:
+    """A coroutine function that raises."""
+
+    async def function(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return function
+
+
+def answering(answer: Any) -> Callable[..., Awaitable[Any]]:
+    """A coroutine function that returns this answer."""
+
+    async def function(*_: Any, **__: Any) -> Any:
+        return answer
 
     return function
 
