@@ -36,7 +36,7 @@ $(DEV_READY): $(RUN_READY) tests/requirements.lock
 demo: $(RUN_READY)  ## Run the demo: sandbox, Redis, receiver, worker and 25 orders on this machine
 	@$(BIN)/enrich demo
 
-up: $(RUN_READY)  ## Run receiver and workers on this machine for the stores in stores.toml
+up: $(RUN_READY)  ## Run receiver, worker and console on this machine for the stores in stores.toml
 	@$(BIN)/enrich up
 
 test: $(DEV_READY)  ## Run all tests, and say how long they took

@@ -14,6 +14,16 @@ access_token = "env:TOKEN"
 client_secret = "env:SECRET"
 po_number = "order.customer_message"
 """
+SANDBOX_STORES = """
+[bigcommerce]
+api_url     = "{url}"
+b2b_api_url = "{url}"
+[stores.sandbox]
+access_token  = "sandbox-access-token"
+client_secret = "sandbox-client-secret"
+po_number     = "order.customer_message"
+"""
+"""The store of a sandbox at ``url``."""
 ENVIRON = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value", "OTHER": "0ther-value", "BLANK": " \n"}
 
 

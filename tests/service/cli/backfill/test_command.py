@@ -29,19 +29,11 @@ from service.orders.state.transitions import Transitions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich, Keep
 from tests.fakes.processes.threaded_sandbox import ServedSandbox, served_sandbox
+from tests.fakes.stores_file import SANDBOX_STORES
 
 pytestmark = pytest.mark.integration
 
 DAY = 86_400
-STORES = """
-[bigcommerce]
-api_url     = "{url}"
-b2b_api_url = "{url}"
-[stores.sandbox]
-access_token  = "sandbox-access-token"
-client_secret = "sandbox-client-secret"
-po_number     = "order.customer_message"
-"""
 
 
 @pytest.fixture
@@ -49,7 +41,7 @@ def sandbox(folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
     """A sandbox that ``enrich`` talks to, beside an empty Redis."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     with served_sandbox(core_quota=10_000) as served:
-        (folder / "stores.toml").write_text(STORES.format(url=served.url))
+        (folder / "stores.toml").write_text(SANDBOX_STORES.format(url=served.url))
         yield served
 
 

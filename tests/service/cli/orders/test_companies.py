@@ -21,6 +21,7 @@ from service.redis.client import connect
 from tests.fakes.cli import CommandResult, Enrich
 from tests.fakes.orders import worker_thread
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
+from tests.fakes.stores_file import SANDBOX_STORES
 
 pytestmark = pytest.mark.integration
 
@@ -28,16 +29,6 @@ BUYER = 300
 """Has placed orders, and then joined Company 5001."""
 YESTERDAY = 86_400.0
 
-STORES = """
-[bigcommerce]
-api_url = "{url}"
-b2b_api_url = "{url}"
-
-[stores.sandbox]
-access_token = "sandbox-access-token"
-client_secret = "sandbox-client-secret"
-po_number = "order.customer_message"
-"""
 
 USERS = [{"customer_id": BUYER, "company_id": 5001}, {"customer_id": 101, "company_id": 5002}]
 COMPANIES = [
@@ -88,7 +79,7 @@ async def stack(
 ) -> AsyncIterator[CompaniesStack]:
     monkeypatch.setenv("REDIS_URL", redis_url)
     async with running_sandbox() as sandbox, connect(redis_url) as redis:
-        (folder / "stores.toml").write_text(STORES.format(url=sandbox.url))
+        (folder / "stores.toml").write_text(SANDBOX_STORES.format(url=sandbox.url))
         yield CompaniesStack(sandbox, redis, redis_url, enrich)
 
 
@@ -261,7 +252,9 @@ async def test_a_buyer_who_left_the_company_meanwhile_is_an_error(
 
 
 async def test_a_token_that_is_refused_is_one_line(stack: CompaniesStack, folder: Path) -> None:
-    (folder / "stores.toml").write_text(STORES.format(url=stack.sandbox.url).replace("sandbox-access-token", "old"))
+    (folder / "stores.toml").write_text(
+        SANDBOX_STORES.format(url=stack.sandbox.url).replace("sandbox-access-token", "old")
+    )
     ran = await stack.enrich("assign", "--customer", "300", "--yes")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("Get User Details by BigCommerce Customer ID: 401: ")

@@ -12,6 +12,7 @@ from service.orders.state.order_entry import Entry, Status
 from tests.fakes.cli import CommandResult, Enrich, Keep
 from tests.fakes.orders import enriched, entries, failed, put_into_recovery, worker_thread
 from tests.fakes.sandbox import running_sandbox
+from tests.fakes.stores_file import SANDBOX_STORES
 
 pytestmark = pytest.mark.integration
 
@@ -123,18 +124,6 @@ def test_an_unknown_order_is_told_with_the_way(enrich: Enrich, keep: Keep) -> No
     )
 
 
-SANDBOX = """
-[bigcommerce]
-api_url = "{url}"
-b2b_api_url = "{url}"
-
-[stores.sandbox]
-access_token = "sandbox-access-token"
-client_secret = "sandbox-client-secret"
-po_number = "order.customer_message"
-"""
-
-
 async def test_fields_are_checked_against_the_settings_of_the_store(
     enrich: Enrich, keep: Keep, folder: Path, redis_url: str
 ) -> None:
@@ -145,7 +134,7 @@ async def test_fields_are_checked_against_the_settings_of_the_store(
 
     await asyncio.to_thread(keep, failed(251, store="sandbox"))
     async with running_sandbox() as sandbox:
-        (folder / "stores.toml").write_text(SANDBOX.format(url=sandbox.url))
+        (folder / "stores.toml").write_text(SANDBOX_STORES.format(url=sandbox.url))
         wrong = await run("--field", "Cost Centre=x", "--field", "Cost Center=CC-1")
         right = await run("--field", "Cost Center=CC-1")
         await sandbox.faults(error_rate=1.0)

@@ -25,18 +25,10 @@ from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from tests.fakes.cli import COMMAND, Enrich
 from tests.fakes.processes.threaded_sandbox import ServedSandbox, served_sandbox
+from tests.fakes.stores_file import SANDBOX_STORES
 
 pytestmark = pytest.mark.integration
 
-STORES = """
-[bigcommerce]
-api_url     = "{url}"
-b2b_api_url = "{url}"
-[stores.sandbox]
-access_token  = "sandbox-access-token"
-client_secret = "sandbox-client-secret"
-po_number     = "order.customer_message"
-"""
 SHORT = Schedule(early_s=0.1, late_s=3.0, watch_s=2.0, last_look_s=2.0, webhook_s=1.0, read_lag_s=2.0, poll_s=0.1)
 CREATE_WINDOW_S = 2.5
 
@@ -51,7 +43,7 @@ def served() -> Iterator[ServedSandbox]:
 def sandbox(folder: Path, served: ServedSandbox, monkeypatch: pytest.MonkeyPatch) -> ServedSandbox:
     """A sandbox without orders that ``enrich`` talks to."""
     served.reset()
-    (folder / "stores.toml").write_text(STORES.format(url=served.url))
+    (folder / "stores.toml").write_text(SANDBOX_STORES.format(url=served.url))
     monkeypatch.setattr("service.cli.rehearse.command.SCHEDULE", SHORT)
     return served
 
