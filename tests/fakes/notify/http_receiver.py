@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-HOST = "127.0.0.1"
+from tests.fakes.notify.listening import HOST, listening
 
 
 @dataclass(slots=True)
@@ -71,21 +71,6 @@ class HttpReceiver:
 async def http_receiver() -> AsyncIterator[HttpReceiver]:
     """A receiver on a free port."""
     receiver = HttpReceiver("")
-    connections: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        connections.add(task)
-        task.add_done_callback(connections.discard)
-        await receiver.serve(reader, writer)
-
-    server = await asyncio.start_server(serve, HOST, 0)
-    receiver.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(receiver.serve) as port:
+        receiver.url = f"http://{HOST}:{port}"
         yield receiver
-    finally:
-        server.close()
-        for task in list(connections):
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)

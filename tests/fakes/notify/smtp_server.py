@@ -11,7 +11,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from tests.fakes.notify.listening import HOST, listening
+
 USER, PASSWORD = "robot", "p@ss/w0rd"
 
 
@@ -150,21 +151,6 @@ async def smtp_server(
 ) -> AsyncIterator[SmtpServer]:
     """A server on a free port."""
     fake = SmtpServer(starttls=starttls, needs_login=needs_login)
-    connections: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        connections.add(task)
-        task.add_done_callback(connections.discard)
-        await fake.serve(reader, writer)
-
-    server = await asyncio.start_server(serve, HOST, 0, ssl=tls)
-    fake.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(fake.serve, tls=tls) as port:
+        fake.port = port
         yield fake
-    finally:
-        server.close()
-        for task in list(connections):
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
