@@ -9,7 +9,7 @@ from service.checks.environment.redis_server import check_redis
 from service.checks.findings import Finding, Level, counted
 from service.checks.notifications import check_notifications
 from service.checks.stores import check_stores
-from service.checks.stores_file import check_file
+from service.checks.stores_file import check_file, findings_of_store
 from service.checks.verdict import Verdict, verdict
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "check_redis_clock",
     "check_stores",
     "counted",
+    "findings_of_store",
     "unknown_webhook_findings",
     "verdict",
     "webhooks_of_last_hour",

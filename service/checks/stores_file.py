@@ -9,7 +9,7 @@ from service.checks.access.written_secrets import check_written_secrets
 from service.checks.findings import Finding, Level, counted
 from service.checks.rules.written_rules import check_written_rules
 from service.checks.writes import writes_off_findings
-from service.configuration import Configuration, load_configuration
+from service.configuration import Configuration, ConfiguredStore, load_configuration
 from service.errors import ConfigError
 from service.stores import Endpoints, Notify
 
@@ -28,12 +28,19 @@ def check_file(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Con
     return configuration, [
         Finding(Level.OK, None, "stores file", summary),
         *_endpoint_warnings(configuration.endpoints),
-        *(finding for configured in stores for finding in check_written_secrets(configured.store)),
         *shared_token_findings(configured.store for configured in stores),
-        *(finding for configured in stores for finding in check_written_rules(configured)),
         *_notify_findings(configuration.notify),
         *map(_literal_secret_warning, configuration.literal_secrets),
-        *(finding for configured in stores for finding in writes_off_findings(configured.store)),
+        *(finding for configured in stores for finding in findings_of_store(configured)),
+    ]
+
+
+def findings_of_store(configured: ConfiguredStore) -> list[Finding]:
+    """What the stores file alone tells of one store."""
+    return [
+        *check_written_secrets(configured.store),
+        *check_written_rules(configured),
+        *writes_off_findings(configured.store),
     ]
 
 

@@ -6,6 +6,9 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,38 +20,62 @@ from rich.table import Table
 from rich.text import Text
 
 from service import logs
+from service.cli.console.links import admin_link
 from service.cli.orders import COLOURS
+from service.console.address import ConsoleAddress
 from service.demo.folder import DemoFolder
-from service.demo.run import Placed, run
+from service.demo.run import Addresses, Placed, Stay, Visit, run
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state.order_entry import Status
+from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
+
+ORDERS = 25
+
+KEPT_ORDERS = 200
+"""Enough for lists with pages and for charts."""
 
 KIND_WIDTH = 29
 """The longest kind of order."""
 
 
 def demo(
-    orders: Annotated[int, typer.Option(min=1, max=1000, help="How many orders to place.")] = 25,
+    orders: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="How many orders to place; 25 by default, 200 with --keep.", show_default=False
+        ),
+    ] = None,
     rate: Annotated[float, typer.Option(min=0.1, max=50, help="Orders per second.")] = 5.0,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Also run the console, and keep everything open until you press Ctrl-C.")
+    ] = False,
 ) -> None:
     """Try the service on this machine, without an account or Redis.
 
     Starts a stand-in for BigCommerce, Redis, a receiver and a worker. Places orders of many kinds, shows them live,
     and ends with a table of outcomes.
 
+    With --keep there is a console as well, the web page for people, and some of the orders need a person: look around,
+    set a missing value, see what the buyer sees. On a terminal, a link is printed that signs in once.
+
     Exit code 0 only if every order has the expected outcome, was verified, and was created inside its window where
     that was possible.
 
+    \b
     Example: enrich demo --orders 100 --rate 10
+             enrich demo --keep
     """
     logs.configure("console", "ERROR")
     console = Console()
     was_terminal = console.is_terminal
     folder = DemoFolder()
     log_hint = f"The logs of all processes are in {folder.path}"
-    console.print("Starting Redis, a stand-in for BigCommerce, the receiver and a worker …")
+    count = orders or (KEPT_ORDERS if keep else ORDERS)
+    others = "the receiver, a worker and the console" if keep else "the receiver and a worker"
+    console.print(f"Starting Redis, a stand-in for BigCommerce, {others} …")
+    visit = Visit(partial(_show_link, console), partial(_stay, console, count, folder.path)) if keep else None
     try:
-        placed = asyncio.run(_run_with_progress(console, orders, rate, folder.path))
+        placed = asyncio.run(_run_with_progress(console, count, rate, folder.path, visit))
     except BaseException as end:
         # Ctrl-C, SIGTERM, a closed pipe or terminal: nobody wants the logs.
         if not isinstance(end, Exception) or (was_terminal and not console.is_terminal):
@@ -57,6 +84,19 @@ def demo(
         folder.keep()
         console.print(log_hint, soft_wrap=True)
         raise
+    if keep:  # they were shown, and everybody has had the time to read the logs
+        folder.remove()
+        sys.exit(any(order.deviations for order in placed))
+    if not _show_outcomes(console, placed, count):
+        folder.keep()
+        console.print(log_hint, soft_wrap=True)
+        sys.exit(1)
+    folder.remove()
+    console.print("To look around in the console, with orders that need a person: enrich demo --keep", soft_wrap=True)
+
+
+def _show_outcomes(console: Console, placed: Sequence[Placed], count: int) -> bool:
+    """Print the summary and what deviates; whether every order has the expected outcome."""
     console.print(summary(placed))
     failed = [order for order in placed if order.deviations]
     for order in failed:
@@ -66,15 +106,44 @@ def demo(
             markup=False,
             soft_wrap=True,
         )
-    if failed or len(placed) < orders:
-        folder.keep()
-        console.print(log_hint, soft_wrap=True)
-        sys.exit(1)
-    folder.remove()
+    if failed or len(placed) < count:
+        return False
     console.print("[green]Every order has the expected outcome.[/]")
+    return True
 
 
-async def _run_with_progress(console: Console, orders: int, rate: float, folder: Path) -> list[Placed]:
+async def _show_link(console: Console, addresses: Addresses) -> None:
+    """Print where the console is, and on a terminal a link that signs in: a log must not make an admin."""
+    assert addresses.console_port
+    address = ConsoleAddress.of(None, port=addresses.console_port)
+    console.print(f"Console: {address.url('/')}", soft_wrap=True, highlight=False)
+    if console.is_terminal:
+        link = await admin_link(addresses.redis, address)
+        console.print(
+            f"Sign in (the link works once, within 15 minutes): {link}", soft_wrap=True, markup=False, highlight=False
+        )
+
+
+async def _stay(console: Console, count: int, folder: Path, addresses: Addresses, placed: list[Placed]) -> None:
+    """Keep everything open until it is interrupted."""
+    _show_outcomes(console, placed, count)
+    await _show_link(console, addresses)
+    console.print("Commands work, too, in another terminal after this:")
+    for name, value in {"REDIS_URL": addresses.redis, "ENRICH_CONFIG": folder / "stores.toml"}.items():
+        console.print(f"    export {name}={value}", soft_wrap=True, markup=False, highlight=False)
+    for name, value in {
+        "SANDBOX_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
+        "SANDBOX_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
+    }.items():
+        console.print(f"    export {name}={value}", soft_wrap=True, markup=False, highlight=False)
+    console.print("Everything stays open until you press Ctrl-C; then all of it is removed.")
+    with suppress(asyncio.CancelledError):  # the usual end of it
+        await asyncio.Event().wait()
+
+
+async def _run_with_progress(
+    console: Console, orders: int, rate: float, folder: Path, visit: Visit | None
+) -> list[Placed]:
     if task := asyncio.current_task():
         # They end it like Ctrl-C, so that nothing is left behind. `nohup` has it ignore SIGHUP.
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -82,9 +151,23 @@ async def _run_with_progress(console: Console, orders: int, rate: float, folder:
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     if not console.is_terminal:
         printed: set[int] = set()
-        return await run(orders, rate, folder, lambda placed: _print_finished(console, placed, printed))
+        return await run(orders, rate, folder, lambda placed: _print_finished(console, placed, printed), visit)
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-        return await run(orders, rate, folder, lambda placed: live.update(_live_table(placed, orders), refresh=True))
+        if visit:
+            visit = replace(visit, stay=_after(live, visit.stay))
+        return await run(
+            orders, rate, folder, lambda placed: live.update(_live_table(placed, orders), refresh=True), visit
+        )
+
+
+def _after(live: Live, stay: Stay) -> Stay:
+    """End the live table before what follows it."""
+
+    async def ended(addresses: Addresses, placed: list[Placed]) -> None:
+        live.stop()
+        await stay(addresses, placed)
+
+    return ended
 
 
 def _print_finished(console: Console, placed: Iterable[Placed], printed: set[int]) -> None:

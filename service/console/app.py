@@ -17,28 +17,51 @@ from service.console import rendering, static_files
 from service.console.address import ConsoleAddress
 from service.console.error_pages import ErrorPages
 from service.console.guard import HEALTH_PATH, Guard
-from service.console.pages import failures, order, orders, overview, retries, rules, sign_in, store
+from service.console.pages import (
+    buyer,
+    failures,
+    order,
+    order_actions,
+    order_reads,
+    orders,
+    overview,
+    retries,
+    rules,
+    sign_in,
+    store,
+    store_actions,
+    store_check,
+    store_webhooks,
+)
 from service.console.proxy_sign_in import SignInProxy
 from service.console.routes import Action, Console, Page
 from service.console.rules.editor import RulesEditor
+from service.console.runs.run_page import RunPage
+from service.console.runs.runs import Runs
+from service.console.runs.upstream import Upstream
 from service.console.sessions import Sessions
 from service.console.store_apis import StoreApis
 from service.orders.failures.retry_runner import RetryRunner
 from service.process.web_loops import BackgroundTask, running_loops
 from service.rules.limited import LimitedEvaluator
 
-PAGES: Sequence[Page[Any] | Action] = (
+PAGES: Sequence[Page[Any] | RunPage[Any] | Action] = (
     overview.PAGE,
     store.PAGE,
     orders.PAGE,
     order.PAGE,
-    *order.ACTIONS,
     retries.PAGE,
     *retries.ACTIONS,
     *failures.PAGES,
     *failures.ACTIONS,
     rules.PAGE,
     *rules.ACTIONS,
+    *order_actions.ACTIONS,
+    *order_reads.PAGES,
+    *store_actions.ACTIONS,
+    *store_webhooks.PAGES,
+    store_check.PAGE,
+    buyer.PAGE,
 )
 """All pages and actions. A new one is added here and nowhere else."""
 
@@ -54,17 +77,17 @@ def create_app(
     proxy: SignInProxy | None = None,
     *,
     background_tasks: Mapping[str, BackgroundTask | None] | None = None,
-    apis: StoreApis | None = None,
+    upstream: Upstream | None = None,
     evaluator: LimitedEvaluator | None = None,
 ) -> Starlette:
     """The console for these stores, at this address. Redis may be unavailable: pages say so until it answers.
 
-    ``background_tasks`` run meanwhile, by name: one keeps ``live`` up to date. ``apis`` are for calls to BigCommerce,
-    ``evaluator`` for rules that are being edited.
+    ``background_tasks`` run meanwhile, by name: one keeps ``live`` up to date. ``upstream`` makes the calls to
+    BigCommerce, ``evaluator`` is for rules that are being edited.
     """
-    apis = apis or StoreApis(live, redis)
-    editor = RulesEditor(live, apis, redis, evaluator)
-    console = Console(redis, live, address, proxy, Sessions(redis), editor)
+    upstream = upstream or Upstream(redis)
+    editor = RulesEditor(live, StoreApis(live, upstream), redis, evaluator)
+    console = Console(redis, live, address, proxy, Sessions(redis), editor, upstream, Runs())
     templates = rendering.environment(address=address, static=lambda name: address.path(static_files.path_of(name)))
     errors = ErrorPages(console, templates)
 
@@ -72,8 +95,9 @@ def create_app(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with running_loops({"retries": RetryRunner(redis).run, **(background_tasks or {})}):
             yield
+        await console.runs.close()
         await editor.close()
-        await apis.close()
+        await upstream.close()
         await errors.close()
 
     app = Starlette(

@@ -17,6 +17,7 @@ from service.console.access import AccessDenied, RoleRequired, SignInRequired, U
 from service.console.guard import BodyTooLarge
 from service.console.proxy_sign_in import ForgedIdentity, NotListed
 from service.console.routes import Console, InvalidRequest, NotFoundError
+from service.console.runs.runs import TooManyRuns
 from service.logs import Event
 from service.process.task_cancellation import cancel_and_wait
 from service.redis.errors import TRANSIENT_ERRORS, diagnose
@@ -35,6 +36,7 @@ _STATUS: dict[type[Exception], int] = {
     NotFoundError: 404,
     InvalidRequest: 400,
     BodyTooLarge: 413,
+    TooManyRuns: 429,
 }
 
 _TITLES = {
@@ -44,6 +46,7 @@ _TITLES = {
     404: "There is nothing here",
     405: "There is nothing to send here",
     413: "This is too large",
+    429: "Too much at once",
     500: "Something went wrong",
     503: "Redis does not answer",
 }

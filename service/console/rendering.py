@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -60,6 +61,12 @@ def as_code(text: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
+def is_shown_image(url: str) -> bool:
+    """Whether the page's policy shows the image at this address: from BigCommerce's own hosts."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and (parts.netloc or "").lower().endswith(".bigcommerce.com") and "@" not in url
+
+
 def environment(**shared: Any) -> Environment:
     """The templates, with these values in each of them."""
     env = Environment(
@@ -79,6 +86,7 @@ def environment(**shared: Any) -> Environment:
         margin=entry_report.margin_s,
         sentence_case=sentence_case,
     )
+    env.tests["shown_image"] = is_shown_image
     env.globals.update(shared)
     return env
 

@@ -25,6 +25,8 @@ from service.console.access import Person, Role, authorize
 from service.console.address import ConsoleAddress
 from service.console.proxy_sign_in import SignInProxy
 from service.console.rules.editor import RulesEditor
+from service.console.runs.runs import Runs
+from service.console.runs.upstream import Upstream
 from service.console.sessions import Sessions
 from service.csv_tables import Cell
 from service.errors import EnrichError
@@ -85,6 +87,8 @@ class Console:
     proxy: SignInProxy | None
     sessions: Sessions
     rules: RulesEditor
+    upstream: Upstream
+    runs: Runs
 
     @property
     def configuration(self) -> Configuration:
@@ -153,7 +157,7 @@ class Visit:
         query = f"?done={message}" if message else ""
         return RedirectResponse(self.path(path) + query, 303)
 
-    def log_action(self, action: str, store: str | None = None, orders: Sequence[int] = ()) -> None:
+    def log_action(self, action: str, store: str | None = None, orders: Sequence[int] = (), detail: str = "") -> None:
         """Log a write of this person: one line for each."""
         log.info(
             Event.CONSOLE_ACTION,
@@ -163,7 +167,19 @@ class Visit:
             store=store,
             orders=list(orders[: audit.MAX_ORDERS_LOGGED]),
             orders_count=len(orders),
+            detail=detail,
         )
+
+    async def record(self, action: audit.Action) -> None:
+        """Record on the orders what this person did, and log it. Errors are Redis's own."""
+        self.log_action(action.action, action.store, action.orders, action.detail)
+        await audit.record_on_orders(self.redis, action)
+
+    async def record_action(
+        self, action: str, store: str | None = None, orders: Sequence[int] = (), detail: str = ""
+    ) -> None:
+        """As ``record``, for what has just been done."""
+        await self.record(audit.Action(self.person.who, action, store, orders, detail))
 
 
 T = TypeVar("T")
@@ -195,10 +211,10 @@ class Page(Generic[T]):
 
     def _route(self, console: Console, suffix: str, answer: Callable[[Visit, T], Response]) -> Route:
         async def endpoint(request: Request) -> Response:
-            visit = await _visit(console, request, self.needs)
+            visit = await open_visit(console, request, self.needs)
             return answer(visit, await self.load(visit))
 
-        return _declared(Route(self.path + suffix, endpoint), self.needs)
+        return declared(Route(self.path + suffix, endpoint), self.needs)
 
     def _html(self, visit: Visit, found: T) -> Response:
         return render(visit, self.template, {"page": found})
@@ -214,7 +230,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A write: a POST that needs at least an operator. ``run`` logs it by ``Visit.log_action`` and leads back."""
+    """A write: a POST that needs at least an operator. ``run`` logs it by ``Visit.record_action`` and leads back."""
 
     path: str
     run: Callable[[Visit], Awaitable[Response]]
@@ -224,9 +240,9 @@ class Action:
         """The route of the action."""
 
         async def endpoint(request: Request) -> Response:
-            return await self.run(await _visit(console, request, self.needs))
+            return await self.run(await open_visit(console, request, self.needs))
 
-        return [_declared(Route(self.path, endpoint, methods=["POST"]), self.needs)]
+        return [declared(Route(self.path, endpoint, methods=["POST"]), self.needs)]
 
 
 def render(visit: Visit, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
@@ -234,8 +250,8 @@ def render(visit: Visit, template: str, context: Mapping[str, Any], status: int 
     return rendering.html(visit.request.app.state.templates, template, {"visit": visit, **context}, status)
 
 
-async def _visit(console: Console, request: Request, needs: Role) -> Visit:
-    """Raises AccessDenied."""
+async def open_visit(console: Console, request: Request, needs: Role) -> Visit:
+    """The visit of whoever sends the request, if they have this role for its store. Raises AccessDenied."""
     person = authorize(
         await console.person(request),
         needs,
@@ -245,7 +261,7 @@ async def _visit(console: Console, request: Request, needs: Role) -> Visit:
     return Visit(request, console, person)
 
 
-def _declared(route: Route, needs: Role) -> Route:
+def declared(route: Route, needs: Role) -> Route:
     """Note on the route what it needs, so that a walk over all routes can tell."""
     route.needs = needs  # type: ignore[attr-defined]
     return route

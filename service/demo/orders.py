@@ -6,6 +6,8 @@ from itertools import cycle
 from typing import Any
 
 from service.orders.state.order_entry import Status
+from service.sandbox.demo import DEMO_STORE
+from service.sandbox.specs import Company, Customer, User
 
 STORES_FILE = r"""
 [bigcommerce]
@@ -35,6 +37,31 @@ match = '\bPO[\s#:]+([A-Z0-9-]+)'
 """
 
 ADA, CLEO, EVE, SUE, ZOE, GUEST = 101, 103, 105, 150, 199, 0
+FINN, GUS = 106, 107
+"""Buyers of Companies that somebody has to see to: ``TROUBLED`` has them."""
+
+TROUBLED = DEMO_STORE.model_copy(
+    update={
+        "companies": (
+            *DEMO_STORE.companies,
+            Company(id=5004, name="Riverside Studio", customer_group_id=24, extra_fields={}),
+            Company(id=5005, name="Old Mill", customer_group_id=25, extra_fields={"ERP Account": "ERP-10005 " * 5}),
+        ),
+        "customers": (
+            *DEMO_STORE.customers,
+            Customer(id=FINN, email="finn@example.com", first_name="Finn", company="Riverside Studio"),
+            Customer(id=GUS, email="gus@example.com", first_name="Gus", company="Old Mill"),
+        ),
+        "users": (
+            *DEMO_STORE.users,
+            User(customer_id=FINN, company_id=5004, email="finn@example.com"),
+            User(customer_id=GUS, company_id=5005, email="gus@example.com"),
+        ),
+    }
+)
+"""The sandbox's store with two more Companies: one without an account number, one whose number is too long."""
+
+ACCOUNT_TOO_LONG = "Account No: the text has 49 characters, the field takes 40."
 _ACCOUNTS = {ADA: "ERP-10001", CLEO: "ERP-10002", EVE: "ERP-10003"}
 
 
@@ -62,8 +89,11 @@ class DemoOrder:
     """Whether an order that is created must be so inside its window."""
 
 
-def demo_orders(count: int) -> Iterator[DemoOrder]:
-    """Generate ``count`` orders: each rare kind once, as early as possible, between the usual kinds."""
+def demo_orders(count: int, *, with_trouble: bool = False) -> Iterator[DemoOrder]:
+    """Generate ``count`` orders: each rare kind once, as early as possible, between the usual kinds.
+
+    ``with_trouble``: some need a person, in the store ``TROUBLED``.
+    """
     # Those that take longest come first.
     rare = [
         late,
@@ -78,6 +108,8 @@ def demo_orders(count: int) -> Iterator[DemoOrder]:
         no_company,
         duplicate,
     ]
+    if with_trouble:
+        rare += [account_too_long, without_account, account_too_long, account_too_long]
     usual = cycle([form_field, metafield, comment, no_po])
     for number in range(count):
         # Every second order is of a rare kind, until each was placed.
@@ -223,6 +255,20 @@ def subsidiary(po_number: str) -> DemoOrder:
         {"customer_id": ADA, "company_id": 5003, **_form_field(po_number)},
         po_number=po_number,
         fields=_fields(EVE),
+    )
+
+
+def without_account(po_number: str) -> DemoOrder:
+    """The Company has no account number, which is required: the order waits for it."""
+    return DemoOrder(
+        "its Company has no account", {"customer_id": FINN, **_form_field(po_number)}, Status.WAITING, "value"
+    )
+
+
+def account_too_long(po_number: str) -> DemoOrder:
+    """The Company's account number is longer than BigCommerce takes."""
+    return DemoOrder(
+        "its account is too long", {"customer_id": GUS, **_form_field(po_number)}, Status.FAILED, ACCOUNT_TOO_LONG
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from service import hooks
 from service.bigcommerce import Account, StoreApi, Transport
 from service.bigcommerce.connection_pool import http_client
 from service.configuration import load_configuration
-from service.demo.orders import STORES_FILE, DemoOrder, Later, demo_orders
+from service.demo.orders import STORES_FILE, TROUBLED, DemoOrder, Later, demo_orders
 from service.errors import EnrichError
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Status
@@ -36,6 +36,9 @@ POLL_INTERVAL_S = 0.1
 
 # A record that never comes is shown too. The core quota is that of a Pro plan: the demo's rules read every source.
 SANDBOX_OPTIONS = ("--late-create", "accepted", "--core-quota", "450")
+
+# B2B Edition's quota of a minute has no room for so many orders at once, and they are to show other things than that.
+VISITED_OPTIONS = ("--b2b-quota", "1000")
 
 # Of all processes together, on a busy machine.
 START_TIMEOUT_S = 20.0
@@ -58,6 +61,8 @@ class Placed:
     def is_finished(self) -> bool:
         """Whether the order has its outcome. One that changes later has it after the change."""
         entry, demo = self.entry, self.demo
+        if entry is not None and demo.outcome is Status.WAITING:
+            return entry.status is Status.WAITING
         if entry is None or not entry.status.is_final:
             return False
         return demo.later is None or (entry.po_number or "", entry.fields) == (demo.po_number, demo.fields)
@@ -75,22 +80,50 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The URLs of the demo's processes."""
+    """The URLs of the demo's processes; ``console_port`` is None where it has no console."""
 
     sandbox: str
     receiver: str
     redis: str
+    console_port: int | None = None
 
 
-async def run(count: int, rate: float, folder: Path, on_progress: Callable[[list[Placed]], None]) -> list[Placed]:
+Stay = Callable[[Addresses, list[Placed]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """For people who look around in the console: some orders need a person, and everything stays open.
+
+    ``on_open`` is awaited once everything runs, ``stay`` when all orders are placed and finished.
+    """
+
+    on_open: Callable[[Addresses], Awaitable[None]]
+    stay: Stay
+
+
+async def run(
+    count: int,
+    rate: float,
+    folder: Path,
+    on_progress: Callable[[list[Placed]], None],
+    visit: Visit | None = None,
+) -> list[Placed]:
     """Place ``count`` orders at ``rate`` a second and follow each until it is finished.
 
     ``on_progress`` is called at every poll. Raises DemoError.
     """
-    async with _processes(folder) as addresses, _client(base_url=addresses.sandbox) as sandbox:
+    is_visited = visit is not None
+    async with (
+        _processes(folder, is_visited=is_visited) as addresses,
+        _client(base_url=addresses.sandbox) as sandbox,
+    ):
+        if visit:
+            await visit.on_open(addresses)
         placed: list[Placed] = []
         async with asyncio.TaskGroup() as group, connect(addresses.redis) as redis:
-            placing = group.create_task(_place(count, rate, sandbox, placed, group))
+            demos = demo_orders(count, with_trouble=is_visited)
+            placing = group.create_task(_place(demos, rate, sandbox, placed, group))
             ledger = Ledger(redis)
             deadline = time.monotonic() + count / rate + TIMEOUT_S
             while not (placing.done() and all(order.is_finished for order in placed)):
@@ -105,18 +138,20 @@ async def run(count: int, rate: float, folder: Path, on_progress: Callable[[list
             seen = (await sandbox.get(f"/sandbox/stores/{STORE}/orders/{order.order_id}")).json()
             order.deviations = list(_deviations(order, seen))
         on_progress(placed)
+        if visit:
+            await visit.stay(addresses, placed)
         return placed
 
 
 def _deviations(order: Placed, seen: dict[str, Any]) -> list[str]:
     """How the order differs from what is expected, by our ledger and by the sandbox's own data."""
     entry, demo = order.entry, order.demo
-    if entry is None or not entry.status.is_final:
+    if entry is None or not order.is_finished:
         return ["not finished"]
     found = []
     if (entry.status, entry.reason) != (demo.outcome, demo.reason):
         found.append(f"{entry.status.value} {entry.reason or ''}, not {demo.outcome.value} {demo.reason or ''}")
-    if demo.outcome is Status.SKIPPED:
+    if demo.outcome in (Status.SKIPPED, Status.WAITING, Status.FAILED):
         return found
     if not entry.verified:
         found.append("not verified")
@@ -133,10 +168,10 @@ def _deviations(order: Placed, seen: dict[str, Any]) -> list[str]:
 
 
 async def _place(
-    count: int, rate: float, sandbox: httpx.AsyncClient, placed: list[Placed], group: asyncio.TaskGroup
+    demos: Iterator[DemoOrder], rate: float, sandbox: httpx.AsyncClient, placed: list[Placed], group: asyncio.TaskGroup
 ) -> None:
     started = time.monotonic()
-    for number, demo in enumerate(demo_orders(count)):
+    for number, demo in enumerate(demos):
         await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
         answer = await sandbox.post(f"/sandbox/stores/{STORE}/orders", json=demo.placement)
         answer.raise_for_status()
@@ -152,11 +187,15 @@ async def _change(sandbox: httpx.AsyncClient, order_id: int, later: Later) -> No
 
 
 @asynccontextmanager
-async def _processes(folder: Path) -> AsyncIterator[Addresses]:
-    """Start Redis, the sandbox, a receiver and a worker as processes, and register the sandbox's webhooks."""
+async def _processes(folder: Path, *, is_visited: bool) -> AsyncIterator[Addresses]:
+    """Start Redis, the sandbox, a receiver and a worker as processes, and register the sandbox's webhooks.
+
+    For visitors also a console, and a store with Companies that somebody has to see to.
+    """
     stores_file = folder / "stores.toml"
-    async with _kept_ports(2) as ports, EmbeddedRedis(folder / "redis") as redis:
-        sandbox, receiver = (f"http://{HOST}:{port}" for port in ports)
+    async with _kept_ports(3) as ports, EmbeddedRedis(folder / "redis") as redis:
+        sandbox, receiver, _ = (f"http://{HOST}:{port}" for port in ports)
+        console_port = ports[2] if is_visited else None
         stores_file.write_text(STORES_FILE.format(sandbox=sandbox))
         environ = {
             "REDIS_URL": redis.url,
@@ -170,19 +209,30 @@ async def _processes(folder: Path) -> AsyncIterator[Addresses]:
         processes = Supervisor(environ, log_folder=folder, lifeline=lambda: redis.lifeline)
         try:
             options = ["--port", sandbox.rpartition(":")[2], "--first-order-id", "1001", *SANDBOX_OPTIONS]
+            options += VISITED_OPTIONS if is_visited else ()
             await processes.start("sandbox", "service.cli", "sandbox", *options)
             await processes.start("receiver", "service.cli", "web", "--port", receiver.rpartition(":")[2])
             await _until_ready(sandbox, receiver, workers=0)
+            if is_visited:
+                await _put_store(sandbox)
             # Before the worker starts: it would see that the store has no webhook, and begin to poll.
             await _register_hooks(stores_file, environ, sandbox, receiver)
             await processes.start("worker", "workers")
-            await _until_ready(sandbox, receiver, workers=1)
-            yield Addresses(sandbox, receiver, redis.url)
+            if console_port:
+                await processes.start("console", "service.cli", "console", "--port", str(console_port))
+            await _until_ready(sandbox, receiver, workers=1, console_port=console_port)
+            yield Addresses(sandbox, receiver, redis.url, console_port)
         finally:
             await processes.stop()
 
 
-async def _until_ready(sandbox: str, receiver: str, *, workers: int) -> None:
+async def _put_store(sandbox: str) -> None:
+    async with _client(base_url=sandbox) as client:
+        spec = TROUBLED.model_dump(mode="json")
+        (await client.put(f"/sandbox/stores/{STORE}", json=spec)).raise_for_status()
+
+
+async def _until_ready(sandbox: str, receiver: str, *, workers: int, console_port: int | None = None) -> None:
     async with _client(timeout=2.0) as client:
         try:
             async for attempt in stamina.retry_context(
@@ -193,6 +243,8 @@ async def _until_ready(sandbox: str, receiver: str, *, workers: int) -> None:
                     ready = await client.get(f"{receiver}/readyz")
                     if ready.status_code != 200 or ready.json()["workers"] < workers:
                         raise DemoError("The receiver or the worker did not become ready.")
+                    if console_port:
+                        (await client.get(f"http://{HOST}:{console_port}/healthz")).raise_for_status()
         except httpx.HTTPError as error:
             raise DemoError(f"The demo's processes did not start ({type(error).__name__}).") from error
 

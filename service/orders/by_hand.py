@@ -5,9 +5,10 @@ again. An order whose record holds values of ours gets only these: its other val
 store's rules have changed since. Any other order is read again, and the current rules are applied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from redis.asyncio import Redis
 
@@ -55,13 +56,22 @@ class Outcome:
 class OrderValues:
     """Sets and clears values by hand of one store's orders. Raises ConfigError, with all problems; and Redis's errors.
 
-    ``clock`` is for tests.
+    ``record`` records who did what, by default for a worker to log; ``clock`` is for tests.
     """
 
-    def __init__(self, redis: Redis, configured: ConfiguredStore, api: StoreApi, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        configured: ConfiguredStore,
+        api: StoreApi,
+        *,
+        record: Callable[[audit.Action], Awaitable[None]] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._redis = redis
         self._configured = configured
         self._api = api
+        self._record = record or partial(audit.record, redis)
         self._clock = clock
         self._cache = Cache(redis, configured.store.hash)
 
@@ -84,7 +94,7 @@ class OrderValues:
             values = {**known, **{name: SetValue(text, who, now) for name, text in texts.items()}}
             if (result := await self._write(entry, values, configs, tuple(texts) if replace else ())) is not None:
                 detail = ", ".join(sorted(texts)) + (", replace" if replace else "")
-                await audit.record(self._redis, audit.Action(who, "orders set", store, [order_id], detail, now))
+                await self._record(audit.Action(who, "orders set", store, [order_id], detail, now))
                 return Outcome(result, are_checked)
             entry = await self._entry(order_id)
         raise RuntimeError(f"order {order_id} of {store} changes all the time")
@@ -99,7 +109,7 @@ class OrderValues:
             configs, are_checked = await self._configs(entry.values_by_hand)
             if (result := await self._write(entry, {}, configs, ())) is not None:
                 action = audit.Action(who, "orders set", store, [order_id], "clear", await self._now())
-                await audit.record(self._redis, action)
+                await self._record(action)
                 return Outcome(result, are_checked)
             entry = await self._entry(order_id)
         raise RuntimeError(f"order {order_id} of {store} changes all the time")

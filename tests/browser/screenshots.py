@@ -206,6 +206,7 @@ async def main() -> None:
                 "orders": "/orders",
                 "order": "/orders/k8fjq2/20030",
                 "failures": "/failures",
+                "failed-order": "/orders/k8fjq2/20400",
             }.items():
                 await page.goto(console.url + path)
                 await take(page, name)

@@ -17,7 +17,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NASTY = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\u202e\"'" + "x" * 65_536
 
-PATHS = ("/", "/orders", "/orders?outcome=failed&live=on", "/stores/abc123", "/orders/abc123/250", "/orders/abc123/251")
+PATHS = (
+    *("/", "/orders", "/orders?outcome=failed&live=on", "/stores/abc123", "/orders/abc123/250", "/orders/abc123/251"),
+    *("/orders/abc123/251/record", "/orders/abc123/251/as-buyer", "/buyers/abc123/101"),
+    *("/stores/abc123/check", "/stores/abc123/webhooks", "/stores/abc123/webhooks/register"),
+)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -16,8 +16,8 @@ from service.console.access import Role
 from service.console.address import ConsoleAddress
 from service.console.app import create_app
 from service.console.proxy_sign_in import SignInProxy
+from service.console.runs.upstream import Upstream
 from service.console.sessions import Grant, Sessions
-from service.console.store_apis import StoreApis
 from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
@@ -61,25 +61,37 @@ class EvaluatorHere(LimitedEvaluator):
 
 @dataclass
 class ConsoleWorld:
-    """A console, its Redis, and its stores file."""
+    """A console, its Redis, its stores file, and the BigCommerce that it calls; None: that of the stores file."""
 
     redis: Redis
     folder: Path
     address: ConsoleAddress = field(default_factory=lambda: ConsoleAddress.of(None, port=PORT))
     proxy: SignInProxy | None = None
+    stores: str = STORES
     upstream: FakeUpstream = field(default_factory=FakeUpstream)
     """BigCommerce: has no orders, unless a test says otherwise."""
+    calls_addresses: bool = False
+    """Whether calls go to the addresses in the stores file instead."""
     live: LiveConfiguration = field(init=False)
     app: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
         path = self.folder / "stores.toml"
-        path.write_text(STORES)
+        path.write_text(self.stores)
         self.live = LiveConfiguration(path, {})
         self.upstream.on("GET /v2/orders", [])
         self.upstream.on("GET /api/v3/io/orders/extra-fields", {"code": 200, "data": []})
-        apis = StoreApis(self.live, self.redis, http=httpx.MockTransport(self.upstream.handle))
-        self.app = create_app(self.redis, self.live, self.address, self.proxy, apis=apis, evaluator=EvaluatorHere())
+        calls = None if self.calls_addresses else Upstream(self.redis, lambda: httpx.MockTransport(self._call))
+        self.app = create_app(
+            self.redis, self.live, self.address, self.proxy, upstream=calls, evaluator=EvaluatorHere()
+        )
+
+    def _call(self, request: httpx.Request) -> httpx.Response:
+        """BigCommerce cannot be reached, except by the routes that a test scripts."""
+        try:
+            return self.upstream.handle(request)
+        except AssertionError:
+            raise httpx.ConnectError("no network", request=request) from None
 
     @asynccontextmanager
     async def visitor(self) -> AsyncIterator[httpx.AsyncClient]:

@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -84,11 +85,13 @@ def running_console(folder: Path, stores: str) -> Iterator[RunningConsole]:
 
 
 @contextmanager
-def console_process(folder: Path, stores: str, redis_url: str) -> Iterator[RunningConsole]:
-    """The same on a Redis that is there already. It may be killed meanwhile."""
+def console_process(
+    folder: Path, stores: str, redis_url: str, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RunningConsole]:
+    """The same on a Redis that is there already, with more environment variables. It may be killed meanwhile."""
     (folder / "stores.toml").write_text(stores)
     with kept_port() as port:
-        environ = {**os.environ, "REDIS_URL": redis_url, "ENRICH_CONFIG": str(folder / "stores.toml")}
+        environ = {**os.environ, **variables, "REDIS_URL": redis_url, "ENRICH_CONFIG": str(folder / "stores.toml")}
         words = [sys.executable, "-m", "service.cli", "console", "--port", str(port)]
         with (
             (folder / "log").open("wb") as log,

@@ -1,17 +1,15 @@
 """Loads orders for ``enrich preview`` and for the dry run of ``enrich backfill``, and previews them."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from service.bigcommerce import QuotaWaitingApi
-from service.bigcommerce.models import Record
 from service.cli.common.session import Session
 from service.configuration import ConfiguredStore
 from service.errors import ConfigError, NotFound, Problem
@@ -19,10 +17,8 @@ from service.orders.document.cache import Cache
 from service.orders.document.partial_loader import LoadedOrder, load_newest, load_order, of_company
 from service.orders.preview import Preview, preview
 from service.orders.preview_comparison import Comparison, Result, compare, differences_first
+from service.orders.preview_reading import PreviewReader
 from service.orders.state.ledger import Ledger
-from service.orders.state.order_entry import Entry
-from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
-from service.redis.client import TRANSIENT_ERRORS
 from service.rules import Needs
 
 # A person waits, but many orders may need a whole window of B2B Edition's quota (60 s).
@@ -91,20 +87,7 @@ class Reader:
 
     async def preview(self, order_id: int) -> Preview:
         """The preview of one order. Raises the error when something could not be read."""
-        loaded = await self.order(order_id, self._needs)
-        if loaded.trouble:
-            raise loaded.trouble
-        configs, record, entry = await asyncio.gather(
-            self.api.b2b.extra_field_configs(), self._record(loaded), self._entry(order_id)
-        )
-        company_id = record.company_id if record else None
-        if company_id or loaded.customer_id in await self._super_admins():
-            loaded = await of_company(self.api, self.cache, loaded, self._needs, company_id)
-            if loaded.trouble:
-                raise loaded.trouble
-        return preview(
-            self.configured, loaded, configs, record, entry.written, by_hand=entry.values_by_hand, now=time.time()
-        )
+        return await self._reader.preview(await self.order(order_id, self._reader.needs))
 
     async def previews(self, selected: Selection) -> list[Preview]:
         """The previews of the newest orders, without their records."""
@@ -132,11 +115,11 @@ class Reader:
 
     async def _previews_by(self, several: Sequence[ConfiguredStore], selected: Selection) -> list[list[Preview]]:
         """The previews by each configuration of the store. Each order is loaded once, with what any of them needs."""
-        needs = self._needs
+        needs = self._reader.needs
         for each in several:
             needs |= each.rules.needs
         configs = await self.api.b2b.extra_field_configs()
-        found, known = await self.newest(selected, needs), await self._super_admins()
+        found, known = await self.newest(selected, needs), await self._reader.super_admins()
         orders = [
             await of_company(self.api, self.cache, loaded, needs, None) if loaded.customer_id in known else loaded
             for loaded in found
@@ -144,37 +127,8 @@ class Reader:
         return [[preview(each, loaded, configs, now=time.time()) for loaded in orders] for each in several]
 
     @property
-    def _needs(self) -> Needs:
-        # The user is needed even if no rule names it: an order is skipped if its buyer is not a Company user.
-        return replace(self.configured.rules.needs, user=True)
-
-    async def _record(self, loaded: LoadedOrder) -> Record | None:
-        if self._needs.record:  # then it is in the document
-            return Record.model_validate(loaded.document["record"]) if loaded.document["record"] else None
-        try:
-            return await self.api.b2b.order(loaded.order_id)
-        except NotFound:
-            return None
-
-    async def _super_admins(self) -> SuperAdmins:
-        """The Super Admins that the workers know; nobody without Redis."""
-        if self.session.redis is None:
-            return SuperAdmins()
-        try:
-            return await SuperAdminBook(self.session.redis).read(self.configured.store.hash)
-        except TRANSIENT_ERRORS:
-            return SuperAdmins()
-
-    async def _entry(self, order_id: int) -> Entry:
-        """What is known of the order, from Redis; nothing without Redis."""
-        store = self.configured.store.hash
-        nothing = Entry(store, order_id)
-        if self.session.redis is None:
-            return nothing
-        try:
-            return await Ledger(self.session.redis).get(store, order_id) or nothing
-        except TRANSIENT_ERRORS:
-            return nothing
+    def _reader(self) -> PreviewReader:
+        return PreviewReader(self.session.redis, self.configured, self.api)
 
 
 @contextmanager

@@ -166,7 +166,7 @@ async def retry(visit: Visit) -> Response:
         store, group.id, orders, reason=group.reason, who=visit.person.who, until_ms=until_ms
     )
     if is_new:
-        visit.log_action("retry_group", store, orders)
+        await visit.record_action("retry_group", store, orders)
     return visit.back(f"/failures/{store}/retries/{job_id}", "" if is_new else "already")
 
 

@@ -1,16 +1,17 @@
-"""One order: its outcome, its ten seconds, its values and where they came from; and retrying it."""
+"""One order: its outcome, its ten seconds, its values and where they came from, and what people did with it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.responses import Response
-
+from service.audit import Action, actions_of
 from service.console.charts.window_chart import WindowChart
 from service.console.order_values import ValueRow, values_of
-from service.console.routes import Action, NotFoundError, Page, Visit
+from service.console.routes import NotFoundError, Page, Visit
+from service.console.values_form import ValuesForm
+from service.orders.document.cache import Cache
+from service.orders.entry_report import action_as_dict, to_ms, why
 from service.orders.entry_report import as_dict as entry_as_dict
-from service.orders.entry_report import to_ms, why
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
@@ -18,21 +19,30 @@ from service.orders.failures.failure_kinds import PO_NUMBER, FailureKind, kind_o
 from service.orders.stage_steps import Step, longest_of, stage_name, steps_of
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Status
+from service.orders.state.per_store.pauses import Pause, Pauses
 from service.orders.state.per_store.rules_archive import RulesArchive
-from service.orders.state.queue import EnqueueResult, Queue
+from service.orders.state.transitions import WRITES_OFF
+from service.orders.values.values_to_send import remembered_configs
 
 PATH = "/orders/{store:store}/{order:int}"
 
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
-    """All that is known of an order. ``rules_are_current``: the rules that it was written with are those of today."""
+    """All that is known of an order. ``rules_are_current``: the rules that it was written with are those of today.
+
+    ``form`` sets values by hand. ``control_panel_url`` is None where the store is a sandbox's.
+    """
 
     entry: Entry
     store_name: str
     values: Sequence[ValueRow]
     rules_are_current: bool | None
     facts: Mapping[Fact, Known]
+    actions: Sequence[Action]
+    form: ValuesForm
+    control_panel_url: str | None
+    pause: Pause | None
     done: str
 
     @property
@@ -51,6 +61,18 @@ class OrderPage:
     @property
     def steps(self) -> Sequence[Step]:
         return steps_of(self.entry)
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether the order does not get there by itself."""
+        return self.entry.status in (Status.FAILED, Status.WAITING) or self.entry.verified is False
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the service itself will soon know more of it: then the page looks again by itself."""
+        entry = self.entry
+        is_verifying = entry.status in (Status.CREATED, Status.UPDATED) and entry.verified is None
+        return entry.status is Status.QUEUED or is_verifying
 
     @property
     def chart(self) -> WindowChart | None:
@@ -81,6 +103,8 @@ def advice(entry: Entry, rules: Collection[str]) -> str:
                 name = "the PO number" if entry.reason == PO_NUMBER else entry.reason or "a field"
                 return f"The value of {name} is required, and there was none. {kind.cure}"
             return kind.cure
+        case Status.WAITING if entry.reason == WRITES_OFF:
+            return "Nothing may be written for its store now. It goes on when the store is resumed, or writes are on."
         case Status.WAITING if entry.rule:
             return f"It waits for the value of {entry.rule}. It goes on by itself when the order gets one."
         case Status.WAITING:
@@ -96,9 +120,15 @@ def advice(entry: Entry, rules: Collection[str]) -> str:
 
 async def load(visit: Visit) -> OrderPage:
     """Read the order's entry. Raises NotFoundError, and Redis's errors."""
+    return await load_with_form(visit, None)
+
+
+async def load_with_form(visit: Visit, form: ValuesForm | None) -> OrderPage:
+    """As ``load``; the form is one that somebody has filled in, with what is wrong with it."""
     store, order_id = visit.request.path_params["store"], visit.request.path_params["order"]
-    entry = await _entry(visit, store, order_id)
-    today = visit.store(store).rules
+    entry = await find_entry(visit, store, order_id)
+    configured = visit.store(store)
+    today = configured.rules
     version = entry.rules_version
     rules = today if version in (None, today.version) else await RulesArchive(visit.redis).find(store, version or "")
     return OrderPage(
@@ -107,11 +137,16 @@ async def load(visit: Visit) -> OrderPage:
         values_of(entry, rules or today),
         None if version is None else version == today.version,
         (await Facts(visit.redis).of(store)).known,
+        await actions_of(visit.redis, store, order_id),
+        form or ValuesForm.of(entry, configured, await remembered_configs(Cache(visit.redis, store))),
+        None if visit.console.configuration.endpoints.is_local else order_url(store, order_id),
+        await Pauses(visit.redis).read(store),
         visit.request.query_params.get("done", ""),
     )
 
 
-async def _entry(visit: Visit, store: str, order_id: int) -> Entry:
+async def find_entry(visit: Visit, store: str, order_id: int) -> Entry:
+    """The order's entry. Raises NotFoundError, and Redis's errors."""
     entry = await Ledger(visit.redis).get(store, order_id)
     if entry is None:
         raise NotFoundError(
@@ -121,23 +156,20 @@ async def _entry(visit: Visit, store: str, order_id: int) -> Entry:
     return entry
 
 
-async def retry(visit: Visit) -> Response:
-    """Queue the order again, as `enrich orders retry` does. Raises NotFoundError, and Redis's errors."""
-    store, order_id = visit.request.path_params["store"], visit.request.path_params["order"]
-    await _entry(visit, store, order_id)
-    result = await Queue(visit.redis).retry(store, order_id, "retry")
-    visit.log_action("retry", store, [order_id])
-    return visit.back(f"/orders/{store}/{order_id}", "retried" if result is EnqueueResult.QUEUED else "in_progress")
-
-
 def as_dict(page: OrderPage) -> dict[str, Any]:
     """The order for scripts: as `enrich orders show --json`, with each value's rule and source."""
     return entry_as_dict(page.entry) | {
         "advice": page.advice or None,
         "values": [row.as_dict() for row in page.values],
+        "actions": [action_as_dict(action) for action in page.actions],
+        "control_panel_url": page.control_panel_url,
         "store_facts": {fact.value: known.value for fact, known in page.facts.items()},
     }
 
 
+def order_url(store: str, order_id: int) -> str:
+    """The order in BigCommerce's control panel."""
+    return f"https://store-{store}.mybigcommerce.com/manage/orders/{order_id}"
+
+
 PAGE = Page(PATH, "order.html", load, as_dict)
-ACTIONS = (Action(f"{PATH}/retry", retry),)

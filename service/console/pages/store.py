@@ -16,6 +16,7 @@ from service.hooks.state import HookState
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
+from service.orders.state.per_store.pauses import Pause, Pauses
 from service.orders.statistics.aggregate import Aggregate
 from service.orders.statistics.reading import Statistics, StorePeriod
 from service.orders.statistics.summary import PERCENTILES
@@ -41,7 +42,8 @@ class StageTimes:
 class StorePage:
     """What is known of a store. ``settings`` are those of the stores file that decide what happens to orders.
 
-    ``lately`` and ``margins`` are of the last ``MARGIN_DAYS`` days.
+    ``lately`` and ``margins`` are of the last ``MARGIN_DAYS`` days. ``is_read_only``: the stores file says that nothing
+    is written.
     """
 
     store: str
@@ -57,6 +59,9 @@ class StorePage:
     day_bars: PeriodBars
     lately: Aggregate
     margins: MarginHistogram
+    pause: Pause | None
+    is_read_only: bool
+    done: str
 
     @property
     def quota(self) -> Mapping[Api, BudgetState]:
@@ -75,6 +80,16 @@ class StorePage:
     @property
     def percentiles(self) -> list[str]:
         return list(PERCENTILES)
+
+    @property
+    def real_window(self) -> str:
+        """What the real window was: up to which age Create was taken, and from which age on a record was there."""
+        known = [
+            sentence(fact, self.facts[fact].value)
+            for fact in (Fact.CREATE_TAKEN_UNTIL, Fact.RECORD_THERE_FROM)
+            if fact in self.facts
+        ]
+        return "; ".join(known) or "not known yet: it takes three orders that agree"
 
     @property
     def fact_sentences(self) -> list[str]:
@@ -104,6 +119,9 @@ async def load(visit: Visit) -> StorePage:
         PeriodBars.of(days),
         lately,
         MarginHistogram.of(lately),
+        await Pauses(visit.redis).read(store),
+        visit.store(store).store.writes == "off",
+        visit.request.query_params.get("done", ""),
     )
 
 
@@ -114,6 +132,7 @@ def _settings(store: Store) -> list[tuple[str, str]]:
         ("incomplete_orders", store.incomplete_orders),
         ("late_values", f"{store.late_values_s:g} s"),
         ("follow", f"{store.follow_s / 3600:g} h"),
+        ("writes", store.writes),
         ("channels", "all" if store.channels is None else ", ".join(map(str, sorted(store.channels)))),
     ]
 
@@ -127,6 +146,8 @@ def as_dict(page: StorePage) -> dict[str, Any]:
         "failed": page.state.failed,
         "waiting": page.state.waiting,
         "parked": page.state.parked,
+        "held": page.state.held,
+        "paused": page.state.is_paused,
         "days": [_period(period) for period in page.days if period.aggregate.orders],
         "hours": [_period(period) for period in page.hours if period.aggregate.orders],
         "webhooks": {

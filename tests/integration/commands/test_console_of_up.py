@@ -25,7 +25,7 @@ def read_until(terminal: int, *patterns: str) -> str:
     printed = ""
     while not all(re.search(pattern, printed) for pattern in patterns):
         try:
-            printed += os.read(terminal, 4096).decode()
+            printed += os.read(terminal, 4096).decode(errors="replace")
         except OSError:  # Linux says so at the end
             return printed
     return printed

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 from fractions import Fraction
 from io import StringIO
@@ -12,7 +13,7 @@ from rich.console import Console
 from service.cli import demo
 from service.cli.demo import percentile, summary
 from service.demo.orders import comment, form_field, guest, late, no_record
-from service.demo.run import DemoError, Placed
+from service.demo.run import Addresses, DemoError, Placed, Visit
 from service.orders.state.order_entry import Entry, Status
 from tests.fakes.cli import Enrich
 
@@ -84,11 +85,18 @@ def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], lis
 def end_with(monkeypatch: pytest.MonkeyPatch, orders: list[Placed], error: BaseException | None = None) -> None:
     """Make the demo end with these orders, or with this error."""
 
-    async def run(count: int, rate: float, folder: Path, on_progress: OnProgress) -> list[Placed]:
+    async def run(count: int, rate: float, folder: Path, on_progress: OnProgress, visit: Visit | None) -> list[Placed]:
         on_progress(orders)
         on_progress(orders)
         if error:
             raise error
+        if visit:
+            addresses = Addresses("http://sandbox", "http://receiver", "unix:///redis.sock", 8123)
+            await visit.on_open(addresses)
+            staying = asyncio.ensure_future(visit.stay(addresses, orders))
+            await asyncio.sleep(0)
+            staying.cancel()  # as Ctrl-C does
+            await staying
         return orders
 
     monkeypatch.setattr(demo, "run", run)
@@ -105,7 +113,8 @@ def test_a_successful_demo_exits_0_and_leaves_no_files(
     assert lines[1].split() == ["1", "PO", "in", "a", "form", "field", "created", "4700-D", "0.50", "s", "yes"]
     assert lines[2].split() == ["2", "PO", "in", "a", "form", "field", "created", "4700-D", "1.25", "s", "yes"]
     assert lines[3].strip() == "Outcomes"
-    assert lines[-1] == "Every order has the expected outcome."
+    assert lines[-2] == "Every order has the expected outcome."
+    assert lines[-1].endswith("enrich demo --keep")
 
 
 def test_a_demo_with_an_unexpected_outcome_exits_1_and_says_where_the_logs_are(
@@ -146,3 +155,26 @@ def test_an_interrupted_demo_exits_130_and_leaves_no_files(
     end_with(monkeypatch, [], KeyboardInterrupt())
     ran = enrich("demo")
     assert (ran.code, ran.err, folders()) == (130, "", [])
+
+
+def test_a_demo_that_is_kept_open_names_the_console_and_prints_no_link_into_a_log(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
+) -> None:
+    end_with(monkeypatch, ORDERS[:2])
+    ran = enrich("demo", "--keep", "--orders", "2")
+
+    assert (ran.code, ran.err, folders()) == (0, "", [])
+    assert ran.out.count("Console: http://127.0.0.1:8123/\n") == 2
+    assert "code=" not in ran.out
+    assert "Every order has the expected outcome." in ran.out
+    assert "export REDIS_URL=unix:///redis.sock" in ran.out
+
+
+def test_a_demo_that_is_kept_open_exits_1_if_an_order_deviates(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, folders: Callable[[], list[Path]]
+) -> None:
+    order = placed(6, status=Status.FAILED, reason="[/Account No]")
+    order.deviations = ["not verified"]
+    end_with(monkeypatch, [order])
+    ran = enrich("demo", "--keep", "--orders", "1")
+    assert (ran.code, folders()) == (1, [])

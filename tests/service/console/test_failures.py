@@ -92,6 +92,7 @@ async def test_a_group_is_retried_and_the_page_shows_how_it_went(world: ConsoleW
                 "store": "abc123",
                 "orders": [251, 252],
                 "orders_count": 2,
+                "detail": "",
             }
         ]
         page = (await client.get(job)).text

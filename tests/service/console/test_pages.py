@@ -174,6 +174,7 @@ async def test_retrying_queues_the_order_once_and_logs_who_did_it(world: Console
         "store": "abc123",
         "orders": [251],
         "orders_count": 1,
+        "detail": "",
     }
 
 

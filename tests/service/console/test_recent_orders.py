@@ -9,6 +9,7 @@ import pytest
 from service.console.access import Role
 from service.console.rules import recent_orders
 from service.console.rules.recent_orders import KEEP_S, RETRY_AFTER_S, RecentOrders
+from service.console.runs.upstream import Upstream
 from service.console.store_apis import StoreApis
 from service.orders.document.partial_loader import LoadedOrder
 from tests.fakes.console import ConsoleWorld
@@ -35,7 +36,7 @@ def orders(world: ConsoleWorld) -> tuple[RecentOrders, Clock]:
     world.upstream.on("GET /v2/orders/250", an_order(250, customer_message="the-shoppers-words"))
     no_metafields = {"data": [], "meta": {"pagination": {"total_pages": 1}}}
     world.upstream.on("GET /v3/orders/250/metafields", no_metafields)
-    apis = StoreApis(world.live, world.redis, http=httpx.MockTransport(world.upstream.handle))
+    apis = StoreApis(world.live, Upstream(world.redis, lambda: httpx.MockTransport(world.upstream.handle)))
     return RecentOrders(apis, world.redis, clock=clock), clock
 
 

@@ -136,6 +136,7 @@ async def test_saving_changes_the_rules_and_no_other_byte(world: ConsoleWorld, o
                 "store": "abc123",
                 "orders": [],
                 "orders_count": 0,
+                "detail": "",
                 "log_level": "info",
             }
         ]

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from service.demo.orders import changed_later, form_field, guest, late, no_po, no_record
+from service.demo.orders import (
+    ACCOUNT_TOO_LONG,
+    account_too_long,
+    changed_later,
+    form_field,
+    guest,
+    late,
+    no_po,
+    no_record,
+    without_account,
+)
 from service.demo.run import Placed, _deviations
 from service.orders.state.order_entry import Entry, Status
 
@@ -86,3 +96,19 @@ def test_an_order_without_a_po_may_have_null_or_empty_text() -> None:
     for po_number in (None, ""):
         record = {"po_number": po_number, "extra_fields": no_po("").fields}
         assert deviations(Placed(1001, no_po(""), entry()), record) == []
+
+
+def test_an_order_that_waits_for_a_person_is_finished_once_it_waits() -> None:
+    order = Placed(1001, without_account("4700-D"), entry(status=Status.QUEUED, verified=None))
+    assert not order.is_finished
+    assert deviations(order, None, 0) == ["not finished"]
+    order.entry = entry(status=Status.WAITING, reason="value", verified=None)
+    assert order.is_finished
+    assert deviations(order, None, 0) == []
+
+
+def test_an_order_that_fails_as_it_should_deviates_only_by_another_reason() -> None:
+    order = Placed(1001, account_too_long("4700-D"), entry(status=Status.FAILED, reason=ACCOUNT_TOO_LONG))
+    assert deviations(order, None, 0) == []
+    order.entry = entry(status=Status.FAILED, reason="other")
+    assert deviations(order, None, 0) == [f"failed other, not failed {ACCOUNT_TOO_LONG}"]

@@ -28,6 +28,12 @@ COMMAND = "from service.cli import Commands; Commands().commands['{}'].load()"
             id="receiver",
         ),
         pytest.param(
+            COMMAND.format("console"),
+            {"jinja2", "uvicorn"},
+            {"pygments", "rapidfuzz", "aiohttp", "cryptography"},
+            id="console",
+        ),
+        pytest.param(
             COMMAND.format("check"),
             {"rich", "aiohttp"},
             {"pygments", "rapidfuzz", "uvicorn", "cryptography"},
