@@ -99,7 +99,7 @@ async def all_are_sent(deployment: Deployment, orders: Collection[Placed]) -> bo
     return all(entry.sent for entry in entries)
 
 
-@pytest.mark.parametrize("moment", [pytest.param("reading", marks=pytest.mark.quick), "creating"])
+@pytest.mark.parametrize("moment", ["reading", "creating"])
 async def test_orders_of_a_killed_worker_are_taken_over_inside_their_window(
     tmp_path: Path, report: Report, moment: str
 ) -> None:
@@ -123,8 +123,7 @@ async def test_orders_of_a_killed_worker_are_taken_over_inside_their_window(
                 remark=f"picked up after {pick_up_s:.1f} s",
             )
         )
-        if moment == "creating":  # the quick one runs beside other tests, which slow it down
-            assert pick_up_s < MAX_TAKEOVER_S
+        assert pick_up_s < MAX_TAKEOVER_S
         assert not outcomes.not_created(), outcomes.describe(outcomes.not_created())
 
 

@@ -47,6 +47,7 @@ async def is_updated(deployment: Deployment, order_id: int) -> Entry:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.chaos
 async def test_order_of_a_super_admin_gets_the_values_of_its_company(tmp_path: Path) -> None:
     async with deployed(tmp_path) as deployment:
         await book_is_read(deployment)

@@ -22,6 +22,7 @@ from tests.fakes.deployment import ADA, deployed
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.chaos
 async def test_the_service_leaves_test_orders_alone_and_their_webhooks_are_measured(tmp_path: Path) -> None:
     schedule = Schedule(early_s=0.1, late_s=3.0, watch_s=2.0, last_look_s=2.0, webhook_s=10.0, poll_s=0.1)
     async with (

@@ -88,6 +88,7 @@ async def test_a_deactivated_webhook_is_reactivated_and_orders_are_polled_meanwh
         await deployment.assert_enriched(orders)
 
 
+@pytest.mark.chaos
 async def test_a_busy_stores_webhook_is_switched_on_again_soon_after_it_falls_silent(tmp_path: Path) -> None:
     """With a worker's real intervals: reconciling every minute, the check of the webhooks every ten minutes."""
     async with deployed(tmp_path, workers=0) as deployment, connect(deployment.redis.url) as redis:

@@ -14,6 +14,7 @@ PROGRAM = """
 from functools import partial
 from service import logs
 from service.process.background_loops import Loops
+from service.process import web_loops
 from service.receiver import app
 from service.receiver.authentication import StoreRegistry
 from service.receiver.server import serve
@@ -21,7 +22,7 @@ from tests.fakes.webhooks import FakeQueue
 
 async def fail(): raise ValueError("x")
 
-app.Loops = partial(Loops, backoff_s=0.01)
+web_loops.Loops = partial(Loops, backoff_s=0.01)
 logs.configure("json", "INFO")
 serve(app.create_app(StoreRegistry({}), FakeQueue().opened, background_task=fail), "127.0.0.1", 0)
 """
