@@ -40,7 +40,7 @@ up: $(RUN_READY)  ## Run receiver, worker and console on this machine for the st
 	@$(BIN)/enrich up
 
 test: $(DEV_READY)  ## Run all tests, and say how long they took
-	@began=$$(date +%s); $(BIN)/python -m pytest -q -n 3 --dist worksteal; result=$$?; \
+	@began=$$(date +%s); $(BIN)/python -m pytest -q -n 4 --dist worksteal; result=$$?; \
 	echo "make test took $$(($$(date +%s) - began)) s"; exit $$result
 
 chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about 30 minutes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -89,6 +89,8 @@ class Guard:
             return
         try:
             await self._app(scope, _bounded(receive), send_with_headers)
+        except ClientDisconnect:
+            return  # who clicks twice takes the first request back; nobody reads an answer to it
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="console")
             if has_started:

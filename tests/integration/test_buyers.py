@@ -58,6 +58,7 @@ async def test_order_of_a_super_admin_gets_the_values_of_its_company(tmp_path: P
     assert (entry.status, entry.verified, entry.company_id) == (Status.UPDATED, True, 5001)
 
 
+@pytest.mark.chaos
 async def test_buyer_who_is_approved_between_two_orders_has_both_enriched(tmp_path: Path) -> None:
     async with deployed(tmp_path, workers=2) as deployment:
         await register_company_hook(deployment)

@@ -33,6 +33,7 @@ async def record_shows(deployment: Deployment, order_id: int, po_number: str) ->
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.chaos
 async def test_later_values_are_carried_to_the_record(tmp_path: Path) -> None:
     async with deployed(tmp_path, rules=RULES, workers=2) as deployment:
         for scope in ("store/order/updated", "store/order/metafield/created", "store/order/metafield/updated"):

@@ -88,6 +88,7 @@ async def test_an_order_with_a_late_webhook_is_updated(tmp_path: Path) -> None:
         assert (await statistics(deployment)).misses == {RECORD_THERE: 1}
 
 
+@pytest.mark.chaos
 async def test_readyz_counts_live_workers(tmp_path: Path) -> None:
     async with deployed(tmp_path, workers=2) as deployment:
         deployment.workers[0].kill()

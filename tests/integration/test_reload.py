@@ -132,6 +132,7 @@ async def answer_to(deployment: Deployment, store: str, order_id: int, secret: s
         return (await client.post("/webhooks/bigcommerce", content=content, headers=headers)).status_code
 
 
+@pytest.mark.chaos
 async def test_no_webhook_is_refused_or_lost_while_the_stores_file_changes(tmp_path: Path) -> None:
     async with deployed(tmp_path, workers=1, core_quota=100_000, b2b_quota=100_000) as deployment:
         await subscribe(deployment, "other")

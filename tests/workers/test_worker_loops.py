@@ -103,6 +103,7 @@ async def test_healthz_is_503_and_names_the_loops_that_hang(tmp_path: Path) -> N
     assert "heartbeat" not in answer.text
 
 
+@pytest.mark.chaos
 async def test_healthz_stays_200_while_redis_is_away_or_hangs(tmp_path: Path) -> None:
     async with worker(tmp_path) as running:
         await running.until_health(200)

@@ -17,6 +17,7 @@ DAY = 86_400
 PLENTY = 10_000
 
 
+@pytest.mark.chaos
 async def test_a_stopped_backfill_can_be_continued_and_new_orders_are_not_delayed(tmp_path: Path) -> None:
     async with deployed(tmp_path, core_quota=PLENTY, b2b_quota=PLENTY, faults={"latency": 0.02}) as deployment:
         customers = [ADA if number % 4 == 0 else GUEST for number in range(120)]

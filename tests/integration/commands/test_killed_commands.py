@@ -97,6 +97,7 @@ def on_terminal(folder: Path, *words: str) -> Iterator[Running]:
     master, slave = pty.openpty()
 
     def own_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("ENRICH_", "REDIS_"))}

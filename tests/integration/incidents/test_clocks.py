@@ -61,6 +61,7 @@ async def test_a_receiver_whose_clock_is_wrong_delays_no_order(tmp_path: Path, s
         await orders_are_enriched(deployment)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("skew_s", [pytest.param(-60.0, marks=CHAOS), 60.0])
 async def test_all_our_clocks_may_differ_from_bigcommerce(tmp_path: Path, skew_s: float) -> None:
     async with deployed(tmp_path, workers=1, faults={"clock_skew": skew_s}) as deployment:

@@ -68,6 +68,7 @@ async def test_orders_without_a_webhook_are_found_and_created(tmp_path: Path) ->
         assert not deployment.workers[0].events("internal_error")
 
 
+@pytest.mark.chaos
 async def test_a_deactivated_webhook_is_reactivated_and_orders_are_polled_meanwhile(tmp_path: Path) -> None:
     # The real interval: reconciling alone would find this test's orders too late.
     async with quickly_deployed(tmp_path, reconcile_s=60.0) as deployment:

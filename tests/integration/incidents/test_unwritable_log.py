@@ -190,6 +190,7 @@ async def test_lines_that_a_full_disk_dropped_are_counted_and_reported(tmp_path:
         await until(lambda: log.text.count('"event": "order_enriched"') == 2)  # canonical: kept until now
 
 
+@pytest.mark.chaos
 async def test_webhooks_and_orders_go_on_while_nobody_reads_the_log(tmp_path: Path) -> None:
     async with stack(tmp_path, StalledPipe()) as running:
         deployment = running.deployment
