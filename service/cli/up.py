@@ -15,7 +15,7 @@ from service.cli.common.options import HostOption, PortOption
 from service.cli.console.links import admin_link
 from service.configuration import load_configuration
 from service.console.address import ConsoleAddress
-from service.console.proxy_sign_in import SignInProxy
+from service.console.people.proxy_sign_in import SignInProxy
 from service.errors import ConfigError
 from service.logs import Event
 from service.process.background_loops import LoopFailed, Loops

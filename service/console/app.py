@@ -17,29 +17,21 @@ from service.console import rendering, static_files
 from service.console.address import ConsoleAddress
 from service.console.error_pages import ErrorPages
 from service.console.guard import HEALTH_PATH, Guard
-from service.console.pages import (
-    buyer,
-    failures,
-    order,
-    order_actions,
-    order_reads,
-    orders,
-    overview,
-    retries,
-    rules,
-    sign_in,
-    store,
-    store_actions,
-    store_check,
-    store_webhooks,
-)
-from service.console.proxy_sign_in import SignInProxy
+from service.console.pages import buyer, failures, orders, overview, retries, rules, sign_in
+from service.console.pages.order import actions as order_actions
+from service.console.pages.order import page as order
+from service.console.pages.order import reads as order_reads
+from service.console.pages.store import actions as store_actions
+from service.console.pages.store import check as store_check
+from service.console.pages.store import page as store
+from service.console.pages.store import webhooks as store_webhooks
+from service.console.people.proxy_sign_in import SignInProxy
+from service.console.people.sessions import Sessions
 from service.console.routes import Action, Console, Page
 from service.console.rules.editor import RulesEditor
 from service.console.runs.run_page import RunPage
 from service.console.runs.runs import Runs
 from service.console.runs.upstream import Upstream
-from service.console.sessions import Sessions
 from service.console.store_apis import StoreApis
 from service.orders.failures.retry_runner import RetryRunner
 from service.process.web_loops import BackgroundTask, running_loops

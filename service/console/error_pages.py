@@ -13,9 +13,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ExceptionHandler
 
 from service.console import rendering
-from service.console.access import AccessDenied, RoleRequired, SignInRequired, UnknownStore
 from service.console.guard import BodyTooLarge
-from service.console.proxy_sign_in import ForgedIdentity, NotListed
+from service.console.people.access import AccessDenied, RoleRequired, SignInRequired, UnknownStore
+from service.console.people.proxy_sign_in import ForgedIdentity, NotListed
 from service.console.routes import Console, InvalidRequest, NotFoundError
 from service.console.runs.runs import TooManyRuns
 from service.logs import Event

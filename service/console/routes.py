@@ -21,13 +21,13 @@ from service import audit
 from service.configuration import Configuration, ConfiguredStore
 from service.configuration.reloading import LiveConfiguration
 from service.console import rendering
-from service.console.access import Person, Role, authorize
 from service.console.address import ConsoleAddress
-from service.console.proxy_sign_in import SignInProxy
+from service.console.people.access import Person, Role, authorize
+from service.console.people.proxy_sign_in import SignInProxy
+from service.console.people.sessions import Sessions
 from service.console.rules.editor import RulesEditor
 from service.console.runs.runs import Runs
 from service.console.runs.upstream import Upstream
-from service.console.sessions import Sessions
 from service.csv_tables import Cell
 from service.errors import EnrichError
 from service.logs import Event

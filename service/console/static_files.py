@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.console.access import Role, authorize
+from service.console.people.access import Role, authorize
 from service.console.routes import Console, NotFoundError
 
 _MEDIA_TYPES = {

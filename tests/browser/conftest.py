@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
-from service.console.access import Role
+from service.console.people.access import Role
 from tests.fakes.console import STORES
 from tests.fakes.running_console import CHROMIUM_ARGUMENTS, RunningConsole, find_chromium, running_console
 

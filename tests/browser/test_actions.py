@@ -9,7 +9,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
-from service.console.access import Role
+from service.console.people.access import Role
 from service.orders.state.order_entry import Status
 from service.sandbox.demo import DEMO_STORE
 from service.sandbox.specs import Company, Customer, User

@@ -7,7 +7,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from service.console.access import Role
+from service.console.people.access import Role
 from service.orders.state.order_entry import Status
 from tests.browser.conftest import Visitor
 from tests.fakes.orders import enriched, failed

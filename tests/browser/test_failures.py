@@ -8,7 +8,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from service.console.access import Role
+from service.console.people.access import Role
 from service.orders.failures.failure_groups import group_id
 from service.orders.failures.retry_jobs import RetryJobs
 from service.orders.state.order_entry import Status

@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 
 from service.configuration.reloading import LiveConfiguration
-from service.console.access import Role
 from service.console.address import ConsoleAddress
 from service.console.app import create_app
-from service.console.proxy_sign_in import SignInProxy
+from service.console.people.access import Role
+from service.console.people.proxy_sign_in import SignInProxy
+from service.console.people.sessions import Grant, Sessions
 from service.console.runs.upstream import Upstream
-from service.console.sessions import Grant, Sessions
 from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry

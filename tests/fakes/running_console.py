@@ -15,10 +15,10 @@ from types import MappingProxyType
 
 import httpx
 
-from service.console.access import Role
 from service.console.address import ConsoleAddress
 from service.console.pages.sign_in import link
-from service.console.sessions import Grant, Sessions
+from service.console.people.access import Role
+from service.console.people.sessions import Grant, Sessions
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.transitions import Transitions

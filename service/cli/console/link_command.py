@@ -10,9 +10,9 @@ from service.cli.common.options import choose_store, find_redis
 from service.cli.common.output import print_json
 from service.cli.console.links import make_link_url, system_user
 from service.configuration import load_configuration
-from service.console.access import Role
 from service.console.address import ConsoleAddress
-from service.console.sessions import CODE_VALID_S, SESSION_S_MAX, Grant
+from service.console.people.access import Role
+from service.console.people.sessions import CODE_VALID_S, SESSION_S_MAX, Grant
 from service.errors import ConfigError, Problem
 from service.settings import Settings
 

@@ -3,10 +3,10 @@
 import getpass
 import os
 
-from service.console.access import Role
 from service.console.address import ConsoleAddress
 from service.console.pages.sign_in import link
-from service.console.sessions import Grant, Sessions
+from service.console.people.access import Role
+from service.console.people.sessions import Grant, Sessions
 from service.redis.client import connect
 
 # Of a session that begins on the machine itself: a working day.

@@ -12,7 +12,7 @@ from service.configuration.in_force import publish_configuration
 from service.configuration.reloading import Changes
 from service.console.address import ConsoleAddress
 from service.console.app import create_app
-from service.console.proxy_sign_in import SignInProxy
+from service.console.people.proxy_sign_in import SignInProxy
 from service.console.server import ConsoleServer, serve
 from service.orders.state.job_kinds import from_json, to_json
 from service.redis.client import connect

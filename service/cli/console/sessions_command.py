@@ -12,7 +12,7 @@ from rich.text import Text
 
 from service.cli.common.options import find_redis
 from service.cli.common.output import open_console, print_json
-from service.console.sessions import Session, Sessions
+from service.console.people.sessions import Session, Sessions
 from service.errors import ConfigError, Problem
 from service.redis.client import connect
 from service.settings import Settings

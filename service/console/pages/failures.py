@@ -236,8 +236,8 @@ def as_table(page: FailuresPage) -> Table:
 
 
 PAGES = (
-    Page(PATH, "failures.html", load, as_list, as_table),
-    Page(GROUP_PATH, "failure_group.html", load_group, group_as_dict),
+    Page(PATH, "failures/failures.html", load, as_list, as_table),
+    Page(GROUP_PATH, "failures/group.html", load_group, group_as_dict),
 )
 ACTIONS = (
     Action(f"{GROUP_PATH}/retry", retry),

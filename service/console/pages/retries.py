@@ -125,5 +125,5 @@ def as_dict(page: RetryPage) -> dict[str, Any]:
     }
 
 
-PAGE = Page(PATH, "retry_job.html", load, as_dict)
+PAGE = Page(PATH, "failures/retry_job.html", load, as_dict)
 ACTIONS = (Action(f"{PATH}/stop", stop),)

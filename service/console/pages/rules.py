@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.configuration import rules_file
 from service.configuration.in_force import ConfigurationsInForce
 from service.configuration.rules_file import RulesFile, UnreadableFile
-from service.console.access import Role
+from service.console.people.access import Role
 from service.console.routes import Action, Page, Visit, render
 from service.console.rules.comparison import RuleComparison, compare_rules
 from service.console.rules.editor import Edit, begin, read_form
@@ -168,7 +168,7 @@ async def save(visit: Visit) -> Response:
 
 
 def _html(visit: Visit, page: RulesPage) -> Response:
-    return render(visit, "rules.html", {"page": page})
+    return render(visit, "rules/rules.html", {"page": page})
 
 
 async def _posted(visit: Visit) -> Edit:
@@ -269,5 +269,5 @@ def as_dict(page: RulesPage) -> dict[str, Any]:
     }
 
 
-PAGE = Page(PATH, "rules.html", load, as_dict, needs=Role.ADMIN)
+PAGE = Page(PATH, "rules/rules.html", load, as_dict, needs=Role.ADMIN)
 ACTIONS = (Action(f"{PATH}/compare", compare, needs=Role.ADMIN), Action(f"{PATH}/save", save, needs=Role.ADMIN))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.console import rendering
-from service.console.access import Role
+from service.console.people.access import Role
 from service.console.routes import Console, Visit, declared, open_visit, render
 from service.console.runs.runs import Run, RunKey, Work
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from service.console.access import Role
+from service.console.people.access import Role
 from service.console.rendering import is_shown_image
 from service.hooks import HookState
 from service.orders.facts.fact import Fact

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from service.console.access import Role
+from service.console.people.access import Role
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.transitions import Transitions

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.console.access import Role
+from service.console.people.access import Role
 from service.console.rules import recent_orders
 from service.console.rules.recent_orders import KEEP_S, RETRY_AFTER_S, RecentOrders
 from service.console.runs.upstream import Upstream

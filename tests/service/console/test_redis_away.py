@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.console import error_pages
-from service.console.access import Role
+from service.console.people.access import Role
 from tests.fakes.console import console_world
 from tests.fakes.redis.server import running_redis
 

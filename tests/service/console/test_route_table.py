@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from starlette.routing import Route
 
-from service.console.access import Role
 from service.console.app import PAGES
 from service.console.guard import CONTENT_SECURITY_POLICY
+from service.console.people.access import Role
 from service.orders.failures.failure_groups import group_id
 from service.orders.failures.retry_jobs import RetryJobs
 from service.orders.state.order_entry import Status

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.console.access import Person
-from service.console.sessions import Sessions
+from service.console.people.access import Person
+from service.console.people.sessions import Sessions
 from service.redis.client import connect
 from tests.fakes.cli import Enrich
 from tests.fakes.orders import with_stores

@@ -61,4 +61,4 @@ def as_dict(check: StoreCheck) -> dict[str, Any]:
     }
 
 
-PAGE = RunPage(PATH, "store_check.html", begin, as_dict, context=_context)
+PAGE = RunPage(PATH, "store/check.html", begin, as_dict, context=_context)

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.configuration.in_force import ConfigurationsInForce
-from service.console.access import Role
+from service.console.people.access import Role
 from tests.fakes.console import STORES, ConsoleWorld
 from tests.fakes.orders import enriched
 

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import audit
-from service.console.access import Role
+from service.console.people.access import Role
 from service.console.values_form import ValuesForm
 from service.orders.state.keys import entry_key
 from service.orders.state.order_entry import Sent, Status

@@ -172,4 +172,4 @@ def order_url(store: str, order_id: int) -> str:
     return f"https://store-{store}.mybigcommerce.com/manage/orders/{order_id}"
 
 
-PAGE = Page(PATH, "order.html", load, as_dict)
+PAGE = Page(PATH, "order/order.html", load, as_dict)

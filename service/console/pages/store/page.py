@@ -172,4 +172,4 @@ def as_table(page: StorePage) -> Table:
     return statistics_as_csv(page.days)
 
 
-PAGE = Page("/stores/{store:store}", "store.html", load, as_dict, as_table)
+PAGE = Page("/stores/{store:store}", "store/store.html", load, as_dict, as_table)

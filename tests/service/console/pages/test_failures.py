@@ -10,7 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from service.console.access import Role
+from service.console.people.access import Role
 from service.console.rendering import as_code
 from service.orders.failures.failure_groups import group_id
 from service.orders.failures.retry_jobs import RetryJobs

@@ -10,7 +10,7 @@ from typing import Self
 from redis.asyncio import Redis
 
 from service.console import lua
-from service.console.access import Person, Role
+from service.console.people.access import Person, Role
 from service.orders.state.clocks import redis_time
 
 CODE_VALID_S = 15 * 60

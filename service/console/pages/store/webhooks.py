@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from service import hooks
-from service.console.access import Role
+from service.console.people.access import Role
 from service.console.routes import InvalidRequest, Visit
 from service.console.runs.run_page import RunPage
 from service.console.runs.runs import Run, Work
@@ -97,11 +97,11 @@ def changes_as_dict(changes: StoreChanges) -> dict[str, Any]:
 
 
 PAGES = (
-    RunPage(PATH, "store_webhooks.html", begin_list, listed_as_dicts, Role.VIEWER, context=_context),
+    RunPage(PATH, "store/webhooks.html", begin_list, listed_as_dicts, Role.VIEWER, context=_context),
     RunPage(
-        f"{PATH}/register", "store_hook_changes.html", begin_register, changes_as_dict, is_write=True, context=_context
+        f"{PATH}/register", "store/hook_changes.html", begin_register, changes_as_dict, is_write=True, context=_context
     ),
     RunPage(
-        f"{PATH}/repair", "store_hook_changes.html", begin_repair, changes_as_dict, is_write=True, context=_context
+        f"{PATH}/repair", "store/hook_changes.html", begin_repair, changes_as_dict, is_write=True, context=_context
     ),
 )

@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 
-from service.console.access import AccessDenied, Person, Role
+from service.console.people.access import AccessDenied, Person, Role
 from service.errors import ConfigError, Problem
 from service.settings import Settings
 from service.stores import FileReader, PersonRights

@@ -6,8 +6,8 @@ from typing import Any
 from service import audit
 from service.bigcommerce import StoreApi
 from service.bigcommerce.models import Record
-from service.console.access import Role
-from service.console.pages.order import PATH
+from service.console.pages.order.page import PATH
+from service.console.people.access import Role
 from service.console.routes import Visit
 from service.console.runs.run_page import RunPage
 from service.console.runs.runs import Run, Work
@@ -128,7 +128,7 @@ def sight_as_dict(sight: BuyerSight) -> dict[str, Any]:
 
 
 PAGES = (
-    RunPage(f"{PATH}/record", "order_record.html", begin_record, record_as_dict, Role.VIEWER, context=_context),
-    RunPage(f"{PATH}/preview", "order_preview.html", begin_preview, preview_as_dict, Role.VIEWER, context=_context),
-    RunPage(f"{PATH}/as-buyer", "order_as_buyer.html", begin_as_buyer, sight_as_dict, context=_context),
+    RunPage(f"{PATH}/record", "order/record.html", begin_record, record_as_dict, Role.VIEWER, context=_context),
+    RunPage(f"{PATH}/preview", "order/preview.html", begin_preview, preview_as_dict, Role.VIEWER, context=_context),
+    RunPage(f"{PATH}/as-buyer", "order/as_buyer.html", begin_as_buyer, sight_as_dict, context=_context),
 )

@@ -6,9 +6,9 @@ import re
 import pytest
 from structlog.testing import capture_logs
 
-from service.console.access import Role
 from service.console.address import ConsoleAddress
-from service.console.sessions import CODE_VALID_S, Sessions
+from service.console.people.access import Role
+from service.console.people.sessions import CODE_VALID_S, Sessions
 from tests.fakes.console import ConsoleWorld
 
 

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from service.bigcommerce import Account, Priority, StoreApi
-from service.console.pages.order import PATH, find_entry, load_with_form
+from service.console.pages.order.page import PATH, find_entry, load_with_form
 from service.console.routes import Action, Visit, render
 from service.console.values_form import ValuesForm
 from service.errors import ConfigError
@@ -75,7 +75,7 @@ def _values(visit: Visit, store: str) -> OrderValues:
 
 
 async def _again(visit: Visit, form: ValuesForm) -> Response:
-    return render(visit, "order.html", {"page": await load_with_form(visit, form)}, 400)
+    return render(visit, "order/order.html", {"page": await load_with_form(visit, form)}, 400)
 
 
 ACTIONS = (

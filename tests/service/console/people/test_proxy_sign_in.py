@@ -6,8 +6,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from service.console.access import Role
-from service.console.proxy_sign_in import PROOF_HEADER, SignInProxy
+from service.console.people.access import Role
+from service.console.people.proxy_sign_in import PROOF_HEADER, SignInProxy
 from service.errors import ConfigError
 from service.settings import Settings
 from tests.fakes.console import ConsoleWorld

@@ -1,0 +1,1 @@
+"""The page of one store, and what people do there."""
