@@ -43,7 +43,7 @@ test: $(DEV_READY)  ## Run all tests, and say how long they took
 	@began=$$(date +%s); $(BIN)/python -m pytest -q -n 4 --dist worksteal; result=$$?; \
 	echo "make test took $$(($$(date +%s) - began)) s"; exit $$result
 
-chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about 30 minutes
+chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about 45 minutes
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos tests/integration
 
 SEED    ?= 1

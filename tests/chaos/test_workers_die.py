@@ -158,7 +158,6 @@ async def test_a_frozen_worker_that_resumes_writes_nothing_twice(tmp_path: Path,
         assert set(outcomes.canonical_lines().values()) == {1}
 
 
-@pytest.mark.quick
 async def test_workers_are_replaced_under_load_without_loss(tmp_path: Path, report: Report) -> None:
     async with deployed(tmp_path, workers=2, faults={"latency": 0.3}, **PLENTY) as deployment:
         load = LoadGenerator(deployment)

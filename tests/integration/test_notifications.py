@@ -38,6 +38,7 @@ web.web(port=0)
 """
 
 
+@pytest.mark.chaos
 async def test_a_killed_worker_is_followed_by_another_and_the_table_is_read_while_they_run(tmp_path: Path) -> None:
     stores = tmp_path / "stores.toml"
     stores.write_text(f'{NOBODY_THERE}{STORES}extra_fields.F = "metafields.checkout.cost_center"\n')

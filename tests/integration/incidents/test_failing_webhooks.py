@@ -54,6 +54,7 @@ async def is_reconciled(redis: ArqRedis) -> bool:
     return cursor is not None and cursor.since is not None
 
 
+@pytest.mark.chaos
 async def test_orders_without_a_webhook_are_found_and_created(tmp_path: Path) -> None:
     async with quickly_deployed(tmp_path, reconcile_s=2.0) as deployment:
         orders: dict[int, int] = {}

@@ -172,6 +172,7 @@ async def test_orders_are_enriched_while_stdout_cannot_be_written_and_redis_is_a
         assert (await running.get(f"{running.worker_url}/healthz")).status_code == 200
 
 
+@pytest.mark.chaos
 async def test_lines_that_a_full_disk_dropped_are_counted_and_reported(tmp_path: Path) -> None:
     log = FullDisk(tmp_path, "log")
     async with stack(tmp_path, log) as running:

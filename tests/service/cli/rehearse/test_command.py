@@ -208,7 +208,7 @@ def test_an_order_that_is_left_is_named(
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.chaos), signal.SIGTERM])
 def test_a_signal_cancels_the_orders(sandbox: ServedSandbox, folder: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [*COMMAND, "rehearse", "--yes", "--json"],
