@@ -8,9 +8,9 @@ from typing import Any
 import certifi
 from hypothesis import HealthCheck, settings
 
-from tests.fakes.redis.server import redis_url, shared_redis
+from tests.fakes.redis.server import redis, redis_url, shared_redis
 
-__all__ = ["redis_url", "shared_redis"]
+__all__ = ["redis", "redis_url", "shared_redis"]
 
 # No deadline: how long an example takes depends on the machine, not on the code.
 settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

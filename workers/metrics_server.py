@@ -20,7 +20,7 @@ from service.errors import ConfigError
 from service.gauges import Gauges, State, metrics_text
 from service.logs import Event
 from service.metrics import CONTENT_TYPE, WorkerMetrics
-from service.process.sockets import listen
+from service.process.sockets import listen, server_config
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -73,18 +73,7 @@ async def serve_metrics(
     if listener is None:
         yield
         return
-    server = _Server(
-        uvicorn.Config(
-            create_app(resources, stuck),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-        )
-    )
+    server = _Server(server_config(create_app(resources, stuck), lifespan="off"))
     with listener:
         serving = asyncio.create_task(server.serve([listener]))
         try:

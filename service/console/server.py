@@ -4,12 +4,11 @@ import socket
 from collections.abc import Callable
 
 import structlog
-import uvicorn
 from starlette.types import ASGIApp
 
 from service.logs import Event
 from service.process.gc_tuning import freeze_gc
-from service.process.sockets import GracefulServer, listen
+from service.process.sockets import GracefulServer, listen, server_config
 
 log = structlog.get_logger()
 
@@ -31,22 +30,7 @@ class ConsoleServer(GracefulServer):
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self._url = url
         self._on_start = on_start
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                limit_concurrency=_CONCURRENCY_MAX,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
+        super().__init__(server_config(app, limit_concurrency=_CONCURRENCY_MAX, timeout_graceful_shutdown=GRACE_S))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the app, accept connections, and log that."""

@@ -16,6 +16,7 @@ from service.notify.alert_state import AlertState
 from service.notify.alerts import AlertKind
 from service.notify.messages import Message
 from service.orders.state.keys import notify_queue_key
+from service.redis.leases import hold_lease, release_lease
 
 MAX_QUEUED = 200
 """So many messages wait, for all channels together. A channel that is down for a day gathers fewer."""
@@ -142,11 +143,11 @@ class Persistence:
 
     async def hold_lease(self, name: str, owner: str, *, ttl_s: float) -> bool:
         """Take or renew a lease; False while somebody else holds it."""
-        return bool(await lua.hold_lease(self._redis, lease=_lease(name), owner=owner, ttl_ms=int(ttl_s * 1000)))
+        return await hold_lease(self._redis, _lease(name), owner, ttl_ms=int(ttl_s * 1000))
 
     async def release_lease(self, name: str, owner: str) -> None:
         """Give a lease back, unless it has ended already."""
-        await lua.release_lease(self._redis, lease=_lease(name), owner=owner)
+        await release_lease(self._redis, _lease(name), owner)
 
 
 def digest(destination: str) -> str:

@@ -9,8 +9,10 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from service.errors import ConfigError, Problem
 
@@ -34,6 +36,22 @@ class GracefulServer(uvicorn.Server):
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
+
+
+def server_config(app: ASGIApp, **options: Any) -> uvicorn.Config:
+    """What all web servers of this product have in common. ``options`` are those of uvicorn, and come on top."""
+    common: dict[str, Any] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+    }
+    return uvicorn.Config(app, **common | options)
 
 
 def listen(host: str, port: int) -> socket.socket:

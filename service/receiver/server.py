@@ -6,12 +6,11 @@ from functools import partial
 from typing import cast
 
 import structlog
-import uvicorn
 from starlette.types import ASGIApp
 
 from service.logs import Event
 from service.process.gc_tuning import freeze_gc
-from service.process.sockets import GracefulServer, listen, raise_descriptor_limit
+from service.process.sockets import GracefulServer, listen, raise_descriptor_limit, server_config
 from service.receiver.connections import Acceptor, Connections
 from service.receiver.http_protocol import HTTPProtocol
 
@@ -31,21 +30,7 @@ class Server(GracefulServer):
         self._socket = listen(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self._connections = Connections(raise_descriptor_limit())
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
+        super().__init__(server_config(app, timeout_graceful_shutdown=GRACE_S))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in the running loop. Returns when all requests in progress are answered."""

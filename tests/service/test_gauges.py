@@ -1,9 +1,7 @@
 """Gauges, read from Redis and exported to Prometheus."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from arq import ArqRedis
 from arq.constants import in_progress_key_prefix
 from redis import Redis as SyncRedis
@@ -22,12 +20,6 @@ from service.redis.client import connect
 from tests.fakes.redis.failover import redis_on_tcp
 
 NOW = 1_700_000_000.0
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 async def read(redis: ArqRedis, *stores: str) -> State:

@@ -12,19 +12,12 @@ from arq import ArqRedis
 from service.bigcommerce import Transport
 from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
-from service.redis.client import connect
 from tests.fakes.sandbox import StillClock, called_sandbox
 from tests.fakes.stacks.job_stack import job_stack
 from tests.workers.stacks.stack import OpenStack, Stack
 from tests.workers.stacks.verifier_stack import VerifierStack
 
 __all__ = ["job_stack"]
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

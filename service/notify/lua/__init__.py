@@ -21,13 +21,3 @@ async def record_alerts(
     rest: Rest[Sequence[str]],
 ) -> tuple[Literal[0, 1], tuple[str, ...]]:
     """Record how alerts have changed and queue the messages about it, both or neither."""
-
-
-@redis_script
-async def hold_lease(redis: Redis, *, lease: Key, owner: Arg[str], ttl_ms: Arg[int]) -> Literal[0, 1]:
-    """Take or renew a lease; 0 while somebody else holds it."""
-
-
-@redis_script
-async def release_lease(redis: Redis, *, lease: Key, owner: Arg[str]) -> Literal[0, 1]:
-    """Give a lease back; 0 when somebody else holds it by now."""

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from service.orders.failures import lua
 from service.orders.state.order_entry import Status
+from service.redis.leases import hold_lease, release_lease
 
 ORDERS_MAX = 2000
 """Of a larger group, one job retries so many."""
@@ -187,10 +188,13 @@ class RetryJobs:
         """Have the job stopped before its next orders. False when somebody has asked for that before."""
         return bool(await self._redis.hsetnx(_Keys(job.store, job.id).job, "stop_by", json.dumps(who)))  # type: ignore[misc]
 
-    async def hold(self, store: str, job_id: str, owner: str, *, ttl_ms: int = LEASE_MS) -> bool:
+    async def hold(self, store: str, job_id: str, owner: str) -> bool:
         """Take or renew the lease of a job; False when another process has it."""
-        lease = _Keys(store, job_id).lease
-        return bool(await lua.hold_retry_job(self._redis, lease=lease, owner=owner, ttl_ms=ttl_ms))
+        return await hold_lease(self._redis, _Keys(store, job_id).lease, owner, ttl_ms=LEASE_MS)
+
+    async def release(self, store: str, job_id: str, owner: str) -> None:
+        """Give the lease back, for another process to go on at once."""
+        await release_lease(self._redis, _Keys(store, job_id).lease, owner)
 
     async def touch(self, job: RetryJob, now_ms: int) -> None:
         """Note that the job goes on."""

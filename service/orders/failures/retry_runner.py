@@ -72,7 +72,7 @@ class RetryRunner:
             await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(RedisError, *TRANSIENT_ERRORS):
                 for store, job_id in self._tasks:
-                    await self._jobs.hold(store, job_id, self._owner, ttl_ms=1)
+                    await self._jobs.release(store, job_id, self._owner)
 
     async def _start_found(self) -> None:
         for name, task in list(self._tasks.items()):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from arq.connections import ArqRedis
 from redis import Redis
 
 from service.bigcommerce import quota_budget
@@ -95,3 +96,10 @@ def redis_url(shared_redis: str, monkeypatch: pytest.MonkeyPatch) -> str:
     with Redis.from_url(shared_redis) as redis:
         redis.flushall()
     return shared_redis
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    """An empty Redis."""
+    async with connect(redis_url) as client:
+        yield client

@@ -6,7 +6,6 @@ import pytest
 from arq import ArqRedis
 
 from service.bigcommerce import Budget, StoreApi
-from service.redis.client import connect
 from tests.fakes.processes.budget_spender import Spender
 from tests.fakes.sandbox import StillClock
 from tests.fakes.upstream import FakeUpstream, store_api
@@ -23,12 +22,6 @@ async def api(upstream: FakeUpstream) -> AsyncIterator[StoreApi]:
     """The APIs of one store of ``upstream``, with one access token and no budget."""
     async with store_api(upstream) as api:
         yield api
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,20 +1,11 @@
 """Checks of messages that wait."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from arq import ArqRedis
 
 from service.checks import Finding, Level, check_notifications
 from service.notify.persistence import Pause, Persistence
 from service.redis.client import connect
 from tests.fakes.notify.messages import a_message
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 async def test_a_channel_that_takes_no_messages_is_a_warning(redis: ArqRedis) -> None:

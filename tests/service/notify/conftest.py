@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import pytest
 from arq import ArqRedis
 
-from service.redis.client import connect
 from tests.fakes.notify.http_receiver import HttpReceiver, http_receiver
 from tests.fakes.notify.notify_stack import NotifyStack
 
@@ -14,12 +13,6 @@ from tests.fakes.notify.notify_stack import NotifyStack
 async def receiver() -> AsyncIterator[HttpReceiver]:
     async with http_receiver() as fake:
         yield fake
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Commands of the same moment share a round trip to Redis, and behave as if each had its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -13,12 +12,6 @@ from service.orders.state.lua import begin_attempt
 from service.redis.client import connect
 from service.redis.pipelining import PipeliningRedis, _Command
 from tests.fakes.redis.server import running_redis
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

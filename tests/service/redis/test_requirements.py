@@ -1,7 +1,7 @@
 """What the service needs of a Redis: version, rights, scripts; and what is said when one of them is missing."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +23,6 @@ from tests.fakes.redis.stub import bulk, hello, stub_redis, web_server
 
 # Commands of the commands line and of the pub/sub connection are no rights that an order depends on.
 NOT_NEEDED = {"PUBLISH", "SUBSCRIBE"}
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 import importlib
 import re
-from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -37,12 +36,6 @@ def declared(package: str) -> list[Script[..., Any]]:
 
 
 SCRIPTS = [pytest.param(script, package, id=script.name) for package in PACKAGES for script in declared(package)]
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 async def enqueue(redis: ArqRedis) -> object:

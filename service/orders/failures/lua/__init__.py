@@ -27,11 +27,6 @@ async def start_retry_job(
 
 
 @redis_script
-async def hold_retry_job(redis: Redis, *, lease: Key, owner: Arg[str], ttl_ms: Arg[int]) -> int:
-    """Take or renew the lease of a job: 1, or 0 when another process has it."""
-
-
-@redis_script
 async def end_retry_job(
     redis: Redis,
     *,

@@ -1,7 +1,6 @@
 """Who works, and how long orders wait."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 from arq import ArqRedis
@@ -23,12 +22,6 @@ from service.redis.client import connect
 from tests.fakes.stacks.checks import lines
 
 OWN = own_version()
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    async with connect(redis_url) as client:
-        yield client
 
 
 def alive(*versions: str | None) -> Alive:
