@@ -64,6 +64,7 @@ from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler
 from workers.periodic.super_admins import SuperAdminReader
 from workers.resources import Resources, open_resources
+from workers.statistics import keep_statistics, write_statistics
 from workers.wakeups import listen_for_wakeups
 
 log = structlog.get_logger()
@@ -125,6 +126,7 @@ async def work(
         loops.start("redis requirements", lambda: _check_redis(resources), may_end=True)
         loops.start("actions", lambda: _log_actions(resources), may_end=True)
         loops.start("clock", lambda: keep_time(resources))
+        loops.start("statistics", lambda: keep_statistics(resources))
         notifier = Notifier(
             resources.redis, lambda: resources.configuration, count=resources.metrics.notification, timing=notify_timing
         )
@@ -143,6 +145,7 @@ async def work(
         await asyncio.gather(*serving, return_exceptions=True)
         await loops.end()
         with suppress(*TRANSIENT_ERRORS):
+            await write_statistics(resources)
             await resources.queue.remove_heartbeat(name)
         log.info(Event.WORKER_STOPPED, requeued=sum(unfinished))
     loops.raise_if_failed()

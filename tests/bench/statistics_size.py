@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from service.orders.state.keys import statistics_prefix
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.counters import add_up
 from service.orders.state.transitions import Transitions
 from service.orders.statistics.counting import count_finished
 from service.redis.client import connect
@@ -63,6 +64,7 @@ async def measure(redis: Redis, *, days: int, orders_a_day: int) -> Sizes:
         placed_at = (int(now) // DAY_S - 1 - order_id // orders_a_day) * DAY_S + dice.random() * DAY_S
         entry = _order(order_id, placed_at, dice)
         await transitions.finish(entry, counters=count_finished(entry, merges=False, now=now))
+    await add_up(redis)
     by_day, by_hour = list[int](), list[int]()
     async for key in redis.scan_iter(match=statistics_prefix(STORE) + "*", count=1000):
         is_day = len(key) - len(statistics_prefix(STORE)) == len("20260131")

@@ -65,8 +65,9 @@ async def test_messages_that_wait_are_counted(redis: ArqRedis) -> None:
 async def test_rules_show_their_misses_once_these_are_too_many(redis: ArqRedis) -> None:
     values = RuleValues(redis)
     for _ in range(50):
-        await values.note("abc123", {"po_number": "1", "Cost Center": "1"}, ["Cost Center"])
-    await values.note("abc123", {"po_number": "1", "Cost Center": "1"}, [])
+        values.note("abc123", {"po_number": "1", "Cost Center": "1"}, ["Cost Center"])
+    values.note("abc123", {"po_number": "1", "Cost Center": "1"}, [])
+    await values.write()
     state = await read(redis, "abc123")
     assert state.stores["abc123"].rules == {"po_number": 51, "Cost Center": 0}
     text = metrics_text(state).decode()

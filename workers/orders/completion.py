@@ -1,7 +1,5 @@
 """Finishing and parking orders, and opening a store's breaker: each is stored, logged and counted."""
 
-from contextlib import suppress
-
 import structlog
 
 from service.configuration import ConfiguredStore
@@ -10,12 +8,10 @@ from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.facts.learning import learn_from_finished
 from service.orders.state.order_entry import Entry, Stage, Status
-from service.orders.state.per_store.rule_values import RuleChange
 from service.orders.state.queue import BACKFILL
 from service.orders.state.worklists.changed_orders import Change
 from service.orders.state.worklists.skipped_orders import first_check_in
 from service.orders.statistics.counting import count_finished
-from service.redis.errors import TRANSIENT_ERRORS
 from workers.backoff import retry_redis
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished
@@ -61,7 +57,7 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     _count(resources, entry)
     if not is_counted:
         _count_window(resources, entry)
-    await _note_rule_values(resources, entry, configured)
+    _note_rule_values(resources, entry, configured)
     await learn_from_finished(resources.facts, entry)
 
 
@@ -73,23 +69,14 @@ async def _mark_for_record(resources: Resources, entry: Entry, configured: Confi
         await retry_redis(lambda: resources.changed.mark(entry.store, entry.order_id, Change.RECORD, follow_s=KEPT_S))
 
 
-async def _note_rule_values(resources: Resources, entry: Entry, configured: ConfiguredStore | None) -> None:
-    """Count which rules gave a value, and log those that begin or cease to find none in order after order."""
+def _note_rule_values(resources: Resources, entry: Entry, configured: ConfiguredStore | None) -> None:
     was_evaluated = entry.status is not Status.SKIPPED or entry.reason == "no_values"
     if configured is None or not was_evaluated or entry.rules_version != configured.rules.version:
         return
     sources = {rule.name: len(rule.search.expressions) for rule in configured.rules.rules}
     found = [name for name, (_, place) in entry.given.items() if place < sources.get(name, 0)]
-    changes: list[RuleChange] = []
-    with suppress(*TRANSIENT_ERRORS):
-        is_first = entry.source in FIRST_SOURCES
-        fingerprints = configured.rules.fingerprints
-        changes = await resources.rule_values.note(entry.store, fingerprints, found, is_first=is_first)
-    for change in changes:
-        if change.begins:
-            log.warning(Event.RULE_WITHOUT_VALUES, rule=change.rule, orders=change.orders)
-        else:
-            log.info(Event.RULE_GIVES_VALUES, rule=change.rule, orders=change.orders)
+    is_first = entry.source in FIRST_SOURCES
+    resources.rule_values.note(entry.store, configured.rules.fingerprints, found, is_first=is_first)
 
 
 def _count(resources: Resources, entry: Entry) -> None:

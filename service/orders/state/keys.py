@@ -183,6 +183,10 @@ def cursor_key(store: str) -> str:
     return f"enrich:cursor:{store}"
 
 
+PENDING_COUNTERS = "enrich:statistics-pending"
+"""What finished orders of all stores have lately added to their statistics: a list. ``per_store.counters`` reads it."""
+
+
 def statistics_prefix(store: str) -> str:
     """The prefix of the store's statistics, a hash of counters for each day and hour; the period's name follows."""
     return f"enrich:statistics:{store}:"

@@ -28,6 +28,7 @@ from service.orders.state.job_kinds import (
     to_json,
 )
 from service.orders.state.keys import (
+    PENDING_COUNTERS,
     awaiting_value_key,
     breaker_key,
     entry_key,
@@ -230,13 +231,15 @@ class Transitions:
             probe_queue=PROBE.queue,
             reverify_queue=REVERIFY.queue,
             wake_queue=WAKE_WAITING.queue,
+            pending_counters=PENDING_COUNTERS,
             now_ms=script_time(self._clock),
             state=state,
             attempt=entry.attempts,
             order_id=entry.order_id,
             delay_ms=None if delay is None else round(delay * 1000),
             context=to_json(_context(state, entry, kind or _JOBS.get(state)) | {"writes_off": writes_off}),
-            counters=None if counters is None else counters.to_json(statistics_prefix(store)),
+            counted=None if counters is None else counters.counted(statistics_prefix(store)),
+            once="" if counters is None else "\n".join(counters.once),
             fields=entry.to_hash(),
         )
         if answer == "stale":

@@ -52,7 +52,7 @@ def count_finished(entry: Entry, *, merges: bool, now: float) -> OrderCounters |
 def _standing(entry: Entry) -> Iterator[str]:
     yield f"o:{entry.status.value}"
     if entry.status in (Status.FAILED, Status.SKIPPED) and entry.reason:
-        text = entry.reason.encode(errors="replace")[:_MOST_REASON_BYTES].decode(errors="ignore")
+        text = " ".join(entry.reason.split()).encode(errors="replace")[:_MOST_REASON_BYTES].decode(errors="ignore")
         yield f"r:{entry.status.value}:{text}"
     if entry.verified is not None and entry.status.is_written:
         yield f"v:{'yes' if entry.verified else 'no'}"

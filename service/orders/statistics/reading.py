@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from redis.asyncio import Redis
 
+from service.orders.state.clocks import Clock
 from service.orders.state.keys import statistics_prefix
-from service.orders.state.per_store.counters import day_of, hour_of
+from service.orders.state.per_store.counters import add_up, day_of, hour_of
 from service.orders.statistics.aggregate import Aggregate
 
 # Answers that Redis must keep at the same time: some 3 kB each.
@@ -24,10 +25,14 @@ class StorePeriod:
 
 
 class Statistics:
-    """Reads statistics. Errors are Redis's own."""
+    """Reads statistics. Errors are Redis's own.
 
-    def __init__(self, redis: Redis) -> None:
+    ``clock`` replaces Redis's time, which says what has expired.
+    """
+
+    def __init__(self, redis: Redis, *, clock: Clock | None = None) -> None:
         self._redis = redis
+        self._clock = clock
 
     async def days(self, stores: Sequence[str], since: datetime, until: datetime) -> list[StorePeriod]:
         """The days (UTC) of each store, from that of ``since`` to the last that begins before ``until``.
@@ -45,6 +50,7 @@ class Statistics:
         return await self._read([(store, hour, hour_of(hour)) for store in stores for hour in hours])
 
     async def _read(self, wanted: Sequence[tuple[str, datetime, str]]) -> list[StorePeriod]:
+        await add_up(self._redis, clock=self._clock)
         found: list[StorePeriod] = []
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]

@@ -102,16 +102,25 @@ async def transition(
     probe_queue: Key,
     reverify_queue: Key,
     wake_queue: Key,
+    pending_counters: Key,
     now_ms: Arg[int | None],
     state: Arg[State],
     attempt: Arg[int],
     order_id: Arg[int],
     delay_ms: Arg[int | None],
     context: Arg[bytes],
-    counters: Arg[str | None],
+    counted: Arg[str | None],
+    once: Arg[str],
     fields: Rest[Mapping[str, str]],
 ) -> tuple[int, Literal["moved", "stale", "again", "open", "paused"]]:
     """Write an order's entry and move the order to its next state; Redis's time (ms) and the result."""
+
+
+@redis_script
+async def add_up_counters(
+    redis: Redis, *, pending: Key, now_ms: Arg[int | None], at_once: Arg[int], most: Arg[int]
+) -> Literal[0, 1]:
+    """Add what finished orders have added to their stores' statistics to the counters; 1 when there may be more."""
 
 
 @redis_script
@@ -311,4 +320,4 @@ async def people_changed(
 async def note_rule_values(
     redis: Redis, *, counts: Key, most: Arg[int], keep_ms: Arg[int], rules: Rest[Mapping[str, str]]
 ) -> tuple[str, ...]:
-    """Count an order for each rule: whether it gave a value."""
+    """Count orders for each rule: whether it gave a value."""

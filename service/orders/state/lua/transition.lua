@@ -24,6 +24,7 @@
 --       probe_queue
 --       reverify_queue
 --       wake_queue
+--       pending_counters  what finished orders add to the statistics (add_up_counters.lua)
 -- ARGV: now_ms    '' for Redis's own time
 --       state     here (no move), sending (no move: a write follows), recovery, checks, parked, held, waiting,
 --                 awaiting_value or ended
@@ -33,14 +34,16 @@
 --                 status; to awaiting_value: the next attempt; '' for never
 --       context   JSON: the job that the new state needs, the order's jobs, prefixes of keys, and retention; the id
 --                 of the values by hand that the attempt has used; whether the stores file says that nothing is written
---       counters  JSON, to ended: what the order adds to its store's statistics; '' for nothing
+--       counted   to ended: what the order adds to its store's statistics, as long as it stands like this; the entry
+--                 keeps it, to take it back when the order is finished again. '' for nothing
+--       once      what it adds only when it is first finished
 --       fields    fields of the entry: name, value, ...
 local time = redis.call('TIME')
 local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
 local due = delay_ms ~= '' and now + delay_ms
 local known = cjson.decode(context)
 
-local latest = redis.call('HMGET', entry, 'attempts', 'by_hand_id')
+local latest = redis.call('HMGET', entry, 'attempts', 'by_hand_id', 'counted')
 if latest[1] and latest[1] ~= attempt then
   return { now, 'stale' }
 end
@@ -61,41 +64,16 @@ if state == 'parked' and redis.call('EXISTS', breaker) == 0 then
   return { now, 'open' }
 end
 
--- Add the order to its store's statistics. The entry keeps what it added, to take that back when the order is finished
--- again; also if only the answer of this script got lost.
-local function count(prefix, most, periods, standing, once)
-  local counted = redis.call('HGET', entry, 'counted')
-  local earlier = {}
-  if counted then
-    periods, earlier = unpack(cjson.decode(counted))
-    once = {}
-  end
-  for _, period in ipairs(periods) do
-    local key, expires = prefix .. period[1], period[2]
-    if expires > now / 1000 then
-      for _, name in ipairs(earlier) do
-        if redis.call('HINCRBY', key, name, -1) <= 0 then
-          redis.call('HDEL', key, name)
-        end
-      end
-      for position, name in ipairs(standing) do
-        if redis.call('HEXISTS', key, name) == 0 and redis.call('HLEN', key) >= most then
-          standing[position] = string.gsub(name, '^(r:%a+:).*', '%1other')
-        end
-        redis.call('HINCRBY', key, standing[position], 1)
-      end
-      for _, name in ipairs(once) do
-        redis.call('HINCRBY', key, name, 1)
-      end
-      redis.call('EXPIRE', key, string.format('%.0f', expires - now / 1000))
-    end
-  end
-  redis.call('HSET', entry, 'counted', cjson.encode({ periods, standing }))
-end
-
 if state == 'ended' then
-  if counters ~= '' then
-    count(unpack(cjson.decode(counters)))
+  -- The same once more: only the answer of this script got lost.
+  if counted ~= '' and latest[3] ~= counted then
+    if latest[3] then
+      redis.call('RPUSH', pending_counters, '-' .. latest[3], '+' .. counted)
+    else
+      redis.call('RPUSH', pending_counters, '+' .. counted .. '\n' .. once)
+    end
+    fields[#fields + 1] = 'counted'
+    fields[#fields + 1] = counted
   end
   fields[#fields + 1] = 'ended_at'
   fields[#fields + 1] = string.format('%.3f', now / 1000)

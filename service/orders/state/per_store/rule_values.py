@@ -3,13 +3,16 @@
 A rule may well find a value only now and then. So a rule counts as one without values only when it has found none in
 far more orders in a row than its own share of values explains.
 
-One small write for each order. ``note`` tells who begins or ends to be without values; ``without_values`` who is now.
+``note`` only collects; ``write`` adds what was collected to the counts in Redis, and tells who begins or ceases to be
+without values. What a killed process had collected, a few seconds' orders, is not counted. ``without_values`` says who
+is without now.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from service.orders.state import lua
 from service.orders.state.keys import rule_values_key
@@ -52,6 +55,7 @@ class RuleCount:
 class RuleChange:
     """A rule that begins (``begins``) or ceases to be one without values, after so many orders without one."""
 
+    store: str
     rule: str
     begins: bool
     orders: int
@@ -62,29 +66,47 @@ class RuleValues:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._noted: dict[str, dict[str, tuple[str, str]]] = {}
+        """By store and rule: its fingerprint, and a character for each order (``note_rule_values.lua``)."""
 
-    async def note(
+    def note(
         self, store: str, fingerprints: Mapping[str, str], found: Collection[str], *, is_first: bool = True
-    ) -> list[RuleChange]:
-        """Count an order that is finished. ``found`` are the rules that gave a value; the answer is who changes.
+    ) -> None:
+        """Note an order that is finished. ``found`` are the rules that gave a value.
 
         ``fingerprints`` are all rules that count, each with a hash of what it searches with: a changed rule begins
         anew. An order that was counted before (not ``is_first``) can only show that a rule does give values.
         """
         if not fingerprints:
-            return []
-        miss = "0" if is_first else "-"
-        answer = await lua.note_rule_values(
-            self._redis,
-            counts=rule_values_key(store),
-            most=MAX_ORDERS,
-            keep_ms=_KEEP_MS,
-            rules={name: f"{hashed} {'1' if name in found else miss}" for name, hashed in fingerprints.items()},
-        )
+            return
+        noted, miss = self._noted.get(store, {}), "0" if is_first else "-"
+        self._noted[store] = {
+            name: (hashed, _of_same(noted.get(name), hashed) + ("1" if name in found else miss))
+            for name, hashed in fingerprints.items()
+        }
+
+    async def write(self) -> list[RuleChange]:
+        """Count the orders that were noted; the answer is who changes. What Redis did not take is kept."""
+        changes: list[RuleChange] = []
+        for store in list(self._noted):
+            changes += await self._write(store)
+        return changes
+
+    async def _write(self, store: str) -> list[RuleChange]:
+        noted = self._noted.pop(store)
+        try:
+            answer = await lua.note_rule_values(
+                self._redis,
+                counts=rule_values_key(store),
+                most=MAX_ORDERS,
+                keep_ms=_KEEP_MS,
+                rules={name: f"{hashed} {orders}" for name, (hashed, orders) in noted.items()},
+            )
+        except RedisError:
+            self._noted.setdefault(store, noted)  # newer orders count more
+            raise
         before = {name: _counts(text.split()) for name, text in zip(answer[::2], answer[1::2], strict=True)}
-        counted = before if is_first else {name: count for name, count in before.items() if name in found}
-        changes = (_change(name, count, found=name in found) for name, count in counted.items())
-        return [change for change in changes if change is not None]
+        return [change for name, count in before.items() for change in _changes(store, name, count, noted[name][1])]
 
     async def read(self, store: str) -> dict[str, RuleCount]:
         """The counts of the store's rules."""
@@ -105,8 +127,13 @@ def _counts(texts: list[str]) -> RuleCount:
     return RuleCount(orders, given, misses)
 
 
-def _change(name: str, before: RuleCount, *, found: bool) -> RuleChange | None:
-    after = before.after(found=found)
-    if before.is_without_values == after.is_without_values:
-        return None
-    return RuleChange(name, after.is_without_values, after.misses or before.misses)
+def _of_same(noted: tuple[str, str] | None, fingerprint: str) -> str:
+    """The orders that were noted for the rule as it is now."""
+    return noted[1] if noted and noted[0] == fingerprint else ""
+
+
+def _changes(store: str, rule: str, count: RuleCount, orders: str) -> Iterator[RuleChange]:
+    for found in orders.replace("-", ""):
+        before, count = count, count.after(found=found == "1")
+        if before.is_without_values != count.is_without_values:
+            yield RuleChange(store, rule, count.is_without_values, count.misses or before.misses)

@@ -8,15 +8,16 @@ from service.orders.state.order_entry import Status
 from service.orders.state.per_store.rule_values import RuleCount
 from tests.fakes.stacks.job_stack import JobStack
 from tests.fakes.upstream import STORE_HASH
+from workers.statistics import write_statistics
 
 EVENTS = (Event.RULE_WITHOUT_VALUES, Event.RULE_GIVES_VALUES)
 
 
-async def count_misses(job_stack: JobStack, orders: int) -> None:
+def count_misses(job_stack: JobStack, orders: int) -> None:
     """So many orders before this one, for which no rule found a value."""
     fingerprints = job_stack.resources.configuration.stores[STORE_HASH].rules.fingerprints
     for _ in range(orders):
-        await job_stack.resources.rule_values.note(STORE_HASH, fingerprints, [])
+        job_stack.resources.rule_values.note(STORE_HASH, fingerprints, [])
 
 
 async def finished(job_stack: JobStack) -> tuple[Status, str | None]:
@@ -26,6 +27,7 @@ async def finished(job_stack: JobStack) -> tuple[Status, str | None]:
 
 
 async def counts(job_stack: JobStack) -> dict[str, RuleCount]:
+    await job_stack.resources.rule_values.write()
     return await job_stack.resources.rule_values.read(STORE_HASH)
 
 
@@ -45,18 +47,20 @@ async def test_a_default_is_not_a_value_that_was_found(job_stack: JobStack) -> N
 
 async def test_a_rule_that_finds_nothing_in_50_orders_is_logged_and_so_is_its_next_value(job_stack: JobStack) -> None:
     del job_stack.order["staff_notes"]
-    await count_misses(job_stack, 49)
+    count_misses(job_stack, 49)
     with capture_logs() as logs:
         await finished(job_stack)
+        await write_statistics(job_stack.resources)
     assert [line for line in logs if line["event"] in EVENTS] == [
-        {"event": "rule_without_values", "log_level": "warning", "rule": "F", "orders": 50}
+        {"event": "rule_without_values", "log_level": "warning", "store": STORE_HASH, "rule": "F", "orders": 50}
     ]
     job_stack.order["staff_notes"] = "fv"
     await job_stack.retry()
     with capture_logs() as logs:
         await job_stack.run_until_finished()
+        await write_statistics(job_stack.resources)
     assert [line for line in logs if line["event"] in EVENTS] == [
-        {"event": "rule_gives_values", "log_level": "info", "rule": "F", "orders": 50}
+        {"event": "rule_gives_values", "log_level": "info", "store": STORE_HASH, "rule": "F", "orders": 50}
     ]
 
 

@@ -1,12 +1,14 @@
 """What finished orders add to their store's statistics: the jobs on a real Redis."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.orders.state.keys import statistics_prefix
+from service.orders.state.keys import PENDING_COUNTERS, statistics_prefix
 from service.orders.state.order_entry import Entry, Stage, Status
+from service.orders.state.per_store.counters import add_up
 from service.orders.statistics import counting
 from service.orders.statistics.aggregate import Aggregate
 from service.orders.statistics.reading import Statistics
@@ -17,13 +19,14 @@ DAY = datetime(2026, 1, 10, tzinfo=UTC)
 
 
 async def day(job_stack: JobStack) -> Aggregate:
-    (found,) = await Statistics(job_stack.redis).days([STORE_HASH], DAY, DAY + timedelta(days=1))
+    (found,) = await Statistics(job_stack.redis, clock=job_stack.clock).days([STORE_HASH], DAY, DAY + timedelta(days=1))
     return found.aggregate
 
 
 async def hour(job_stack: JobStack) -> Aggregate:
     at = DAY + timedelta(hours=21)
-    (found,) = await Statistics(job_stack.redis).hours([STORE_HASH], at, at + timedelta(minutes=59))
+    statistics = Statistics(job_stack.redis, clock=job_stack.clock)
+    (found,) = await statistics.hours([STORE_HASH], at, at + timedelta(minutes=59))
     return found.aggregate
 
 
@@ -46,6 +49,7 @@ async def test_days_are_kept_for_400_days_and_hours_for_72_hours(job_stack: JobS
     await job_stack.webhook()
     await job_stack.run_until_finished()
 
+    await add_up(job_stack.redis, clock=job_stack.clock)
     age_s = job_stack.clock() - (DAY.timestamp() + 21 * 3600)
     for name, kept_s in (("20260110", 400 * 86_400), ("2026011021", 72 * 3600)):
         left_s = await job_stack.redis.ttl(statistics_prefix(STORE_HASH) + name)
@@ -141,12 +145,14 @@ async def test_reasons_beyond_the_limit_are_counted_together(
         entry, _ = await transitions.begin_attempt(STORE_HASH, 100 + order_id)
         await _fail(job_stack, entry, f"reason {order_id} é" + "x" * 200)
 
+    await add_up(job_stack.redis, clock=job_stack.clock)
     (key,) = await job_stack.redis.keys(statistics_prefix(STORE_HASH) + "????????")
     assert await job_stack.redis.hlen(key) <= 9  # type: ignore[misc]
     assert max(map(len, await job_stack.redis.hkeys(key))) <= 64  # type: ignore[misc]
     assert await job_stack.redis.object("encoding", key) in (b"ziplist", b"listpack")
     now = datetime.fromtimestamp(job_stack.clock(), UTC)
-    (found,) = await Statistics(job_stack.redis).days([STORE_HASH], now, now + timedelta(seconds=1))
+    statistics = Statistics(job_stack.redis, clock=job_stack.clock)
+    (found,) = await statistics.days([STORE_HASH], now, now + timedelta(seconds=1))
     assert found.aggregate.failures["other"] > 10
     assert sum(found.aggregate.failures.values()) == found.aggregate.orders == 20
 
@@ -155,3 +161,38 @@ async def _fail(job_stack: JobStack, entry: Entry, reason: str) -> None:
     entry.status, entry.reason = Status.FAILED, reason
     counters = counting.count_finished(entry, merges=False, now=job_stack.clock())
     await job_stack.resources.transitions.finish(entry, counters=counters)
+
+
+async def test_an_order_that_is_finished_again_before_it_was_added_up_counts_once(job_stack: JobStack) -> None:
+    await job_stack.webhook()
+    entry = await job_stack.run_until_finished()
+    await _fail(job_stack, entry, "of\nseveral  lines")
+
+    found = await day(job_stack)
+    assert (found.outcomes, found.failures) == ({"failed": 1}, {"of several lines": 1})
+    assert found.create_ages.total == 1
+    assert await hour(job_stack) == found
+    assert await job_stack.redis.exists(PENDING_COUNTERS) == 0
+
+
+async def test_what_several_workers_add_up_counts_once(job_stack: JobStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.orders.state.per_store.counters._MOST_AT_ONCE", 3)
+    for order_id in range(10):
+        await job_stack.resources.queue.enqueue(STORE_HASH, 100 + order_id, source="webhook")
+        entry, _ = await job_stack.resources.transitions.begin_attempt(STORE_HASH, 100 + order_id)
+        await _fail(job_stack, entry, "refused")
+    await asyncio.gather(*(add_up(job_stack.redis, clock=job_stack.clock) for _ in range(3)))
+
+    now = datetime.fromtimestamp(job_stack.clock(), UTC)
+    (found,) = await Statistics(job_stack.redis, clock=job_stack.clock).days(
+        [STORE_HASH], now, now + timedelta(seconds=1)
+    )
+    assert found.aggregate.failures == {"refused": 10}
+
+
+async def test_a_day_that_is_not_kept_any_more_does_not_come_back(job_stack: JobStack) -> None:
+    await job_stack.webhook()
+    await job_stack.run_until_finished()
+    job_stack.clock.tick(401 * 86_400)
+    await add_up(job_stack.redis, clock=job_stack.clock)
+    assert await job_stack.redis.keys(statistics_prefix(STORE_HASH) + "*") == []
