@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from service.bigcommerce import StoreApi
+from service.bigcommerce.clients.b2b_api import PER_PAGE
 from service.bigcommerce.models import Record, has_content
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
 from service.orders.document.batch_loader import id_ranges
@@ -17,8 +18,9 @@ from service.orders.values.merge import lost_carried, shows_all
 # A list of 200 records takes longer than the calls inside a create window may take.
 TIMEOUT_S = 10.0
 
-# A store at its quota makes about 450 records within the clock tolerance of a range; five pages are twice as many.
-MAX_PAGES = 5
+# Pages read beyond those that the wanted records themselves would fill. A store at its quota makes about 450 records
+# within the clock tolerance of a range; five pages are twice as many.
+MAX_OTHER_PAGES = 5
 # Records that no list contains are read one by one, so many in a run; the others are left to the next run.
 MAX_SINGLE_READS = 10
 # After so many failed reads the fault is with B2B Edition, not with the records.
@@ -153,7 +155,7 @@ async def _list(
     page: these are seen twice, and none is missed.
     """
     offset: int | None = 0
-    for _ in range(MAX_PAGES):
+    for _ in range(MAX_OTHER_PAGES + (len(wanted) - 1) // PER_PAGE):
         page = await api.b2b.orders(
             min_created=int(created.earliest), max_created=int(created.latest), offset=offset or 0, order_by="DESC"
         )

@@ -4,6 +4,7 @@ Public examples show records that are written a second time some 15 s after thei
 after the first verification. One call reads many records.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -31,15 +32,17 @@ from workers.resources import Resources
 
 log = structlog.get_logger()
 
-# From the write to the verification. It is not urgent, and a moment later one call often verifies more records.
-VERIFY_AFTER_S = 0.5
+# From the write to the verification. In a flood, one call verifies the orders of the moments that the last one took.
+VERIFY_AFTER_S = 0.25
 # Reads may lag behind writes: the delay before each further read.
 READ_LAG_BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
 # Orders are re-verified up to so much before they are due, so that one call serves many.
 REVERIFY_AHEAD_S = 20.0
 
-BATCH_LIMIT = 200
-"""The page size of Get All Orders."""
+MAX_ORDERS_AT_ONCE = 1000
+"""Orders of one run. Lists begin with the newest record: all that are due together need no page twice."""
+SAVED_AT_ONCE = 50
+"""Orders whose results are written to Redis together."""
 LARGE_BATCH = 20
 """A list call that verifies at least this many orders gets a higher priority in the quota."""
 
@@ -115,7 +118,7 @@ class Verifier:
     async def verify(self, ctx: dict[str, Any], store: str) -> None:
         """Verify the orders that are due; several are read in one call."""
         async with self._open_api(ctx, store) as api:
-            due = await self._resources.to_verify.due(store, most=BATCH_LIMIT)
+            due = await self._resources.to_verify.due(store, most=MAX_ORDERS_AT_ONCE)
             entries = [
                 entry for entry in await self._resources.ledger.get_many(store, due) if not entry.status.is_final
             ]
@@ -131,7 +134,7 @@ class Verifier:
         """Re-verify finished orders, and repair records that have lost our values."""
         async with self._open_api(ctx, store) as api:
             due_orders = self._resources.to_reverify
-            due = await due_orders.due(store, ahead_s=REVERIFY_AHEAD_S, most=BATCH_LIMIT)
+            due = await due_orders.due(store, ahead_s=REVERIFY_AHEAD_S, most=MAX_ORDERS_AT_ONCE)
             entries = [entry for entry in await self._resources.ledger.get_many(store, due) if _is_repairable(entry)]
             # A retried order is scheduled again when it finishes. Orders of a removed store are not repaired.
             await due_orders.done(store, *(set(due) - {entry.order_id for entry in entries if api}))
@@ -193,12 +196,21 @@ class Verifier:
 
     async def _each(self, entries: list[Entry], do: Callable[[Entry], Awaitable[object]]) -> None:
         """Do it for each order, except those that a newer attempt has taken: it schedules its own verification."""
-        for entry in entries:
+
+        async def do_one(entry: Entry) -> None:
             with (
                 structlog.contextvars.bound_contextvars(order_id=entry.order_id, webhook_id=entry.webhook_id),
                 suppress(StaleAttempt),
             ):
                 await do(entry)
+
+        for start in range(0, len(entries), SAVED_AT_ONCE):
+            # All of them end before an error is raised: what is known of the others is not lost.
+            chunk = entries[start : start + SAVED_AT_ONCE]
+            results = await asyncio.gather(*map(do_one, chunk), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
 
     @asynccontextmanager
     async def _open_api(self, ctx: dict[str, Any], store: str) -> AsyncIterator[StoreApi | None]:

@@ -154,7 +154,7 @@ async def test_old_orders_are_verified_together(stack: Stack) -> None:
 
 async def test_new_orders_are_verified_by_a_list_of_their_own(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list that starts at the old orders would end before the new ones."""
-    monkeypatch.setattr("workers.orders.record_loader.MAX_PAGES", 1)
+    monkeypatch.setattr("workers.orders.record_loader.MAX_OTHER_PAGES", 1)
     resources = stack.resources()
     verifier = Verifier(resources, clock=stack.clock)
     old = [await stack.place(age=DAY) for _ in range(3)]

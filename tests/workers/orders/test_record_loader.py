@@ -55,7 +55,7 @@ async def test_record_listed_without_extra_fields_is_read_singly(
 async def test_records_verified_late_are_found_among_newer_ones(
     verifier: VerifierStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.orders.record_loader.MAX_PAGES", 1)
+    monkeypatch.setattr("workers.orders.record_loader.MAX_OTHER_PAGES", 1)
     orders = [await verifier.write(po_number=f"A-{number}") for number in range(5)]
     verifier.stack.clock.tick(300.0)
     for _ in range(210):
@@ -65,6 +65,23 @@ async def test_records_verified_late_are_found_among_newer_ones(
 
     assert {(await verifier.entry(order_id)).status for order_id in orders} == {Status.CREATED}
     assert (await verifier.calls())["Get All Orders"] == {"200": 1}
+
+
+async def test_a_flood_of_orders_is_verified_in_one_run_and_no_list_is_read_twice(
+    verifier: VerifierStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The orders that are due first are on the last page."""
+    monkeypatch.setattr("workers.orders.record_loader.MAX_OTHER_PAGES", 1)
+    monkeypatch.setattr("workers.orders.record_loader.PER_PAGE", 8)
+    listing = B2B.orders
+    monkeypatch.setattr(B2B, "orders", lambda b2b, **wanted: listing(b2b, limit=8, **wanted))
+    orders = [await verifier.write() for _ in range(40)]
+
+    await verifier.verify()
+
+    assert {(await verifier.entry(order_id)).status for order_id in orders} == {Status.CREATED}
+    calls = await verifier.calls()
+    assert (calls["Get All Orders"], calls.get("Get an Order")) == ({"200": 5}, None)
 
 
 def make_unreadable(monkeypatch: pytest.MonkeyPatch, unreadable: int, error: UpstreamError) -> None:

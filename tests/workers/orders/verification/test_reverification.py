@@ -17,7 +17,7 @@ ALL = {"Account No": "ERP-10001"}
 async def test_neighbouring_orders_are_reverified_by_one_call(
     verifier: VerifierStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.orders.record_loader.MAX_PAGES", 1)
+    monkeypatch.setattr("workers.orders.record_loader.MAX_OTHER_PAGES", 1)
     orders = [await verifier.write(po_number=f"A-{number}") for number in range(5)]
     await verifier.verify()
     verifier.stack.clock.tick(30)
