@@ -86,3 +86,4 @@ lock:  ## Pin the newest allowed dependencies, with hashes (needs uv)
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find service workers tests -name __pycache__ -prune -exec rm -rf {} +

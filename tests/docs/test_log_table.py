@@ -1,6 +1,7 @@
 """The log table of the runbook against the code: every event, its levels, its keys."""
 
 import ast
+import functools
 import json
 import re
 from collections import defaultdict
@@ -114,7 +115,9 @@ def _event(node: ast.expr) -> str | None:
     return found[1].lower() if found else None
 
 
+@functools.cache
 def read_code() -> list[Reader]:
+    """What each module logs. It takes a second or two, which only the tests that ask spend."""
     readers = []
     for folder in ("service", "workers"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -124,18 +127,12 @@ def read_code() -> list[Reader]:
     return readers
 
 
-READERS = read_code()
-
-
 def logged() -> dict[str, list[Call]]:
     calls = defaultdict(list)
-    for reader in READERS:
+    for reader in read_code():
         for call in reader.calls:
             calls[call.event].append(call)
     return calls
-
-
-LOGGED = logged()
 
 
 def test_every_event_has_one_row_and_every_row_is_of_an_event() -> None:
@@ -143,26 +140,26 @@ def test_every_event_has_one_row_and_every_row_is_of_an_event() -> None:
 
 
 def test_every_event_is_logged() -> None:
-    assert sorted(LOGGED) == sorted(map(str, Event))
+    assert sorted(logged()) == sorted(map(str, Event))
 
 
 def test_every_use_of_an_event_is_a_call_that_logs_it() -> None:
-    for reader in READERS:
+    for reader in read_code():
         assert sorted(call.event for call in reader.calls) == sorted(reader.uses)
 
 
 def test_nothing_is_logged_without_an_event() -> None:
-    assert [place for reader in READERS for place in reader.nameless] == []
+    assert [place for reader in read_code() for place in reader.nameless] == []
 
 
 def test_levels_are_those_in_the_code() -> None:
     listed = {event: sorted(row.levels) for event, row in TABLE.items()}
-    assert listed == {event: sorted(set().union(*(call.levels for call in calls))) for event, calls in LOGGED.items()}
+    assert listed == {event: sorted(set().union(*(call.levels for call in calls))) for event, calls in logged().items()}
 
 
 def test_keys_are_those_in_the_code() -> None:
     listed = {event: (sorted(row.keys), sorted(row.sometimes)) for event, row in TABLE.items()}
-    assert listed == {event: keys_of(calls) for event, calls in LOGGED.items()}
+    assert listed == {event: keys_of(calls) for event, calls in logged().items()}
 
 
 def keys_of(calls: list[Call]) -> tuple[list[str], list[str]]:
@@ -179,7 +176,7 @@ def test_names_are_written_in_one_style() -> None:
 def test_keys_that_are_bound_are_listed_as_on_every_line() -> None:
     (sentence,) = re.findall(r"^Every line begins with .*?\n\n", OPERATIONS.text, re.MULTILINE | re.DOTALL)
     assert set(names(sentence)) == SHARED
-    assert set().union(*(reader.bound for reader in READERS)) <= SHARED
+    assert set().union(*(reader.bound for reader in read_code())) <= SHARED
 
 
 @pytest.mark.parametrize("status", [Status.CREATED, Status.SKIPPED, Status.FAILED])
