@@ -66,6 +66,7 @@ class _Delivery:
     def __init__(self, account: MailAccount) -> None:
         self._account = account
         self._client: smtplib.SMTP | None = None
+        self._is_cut = False
 
     def run(self, mail: EmailMessage) -> str:
         account, tls = self._account, ssl.create_default_context()
@@ -75,6 +76,9 @@ class _Delivery:
         else:
             client = smtplib.SMTP(*at, timeout=_STEP_TIMEOUT_S)
         self._client = client
+        if self._is_cut:  # while it connected: nobody waits for the answer, and the mail will be sent again
+            client.close()
+            raise TimeoutError
         with client:
             client.ehlo_or_helo_if_needed()
             if not account.uses_tls:
@@ -93,6 +97,7 @@ class _Delivery:
             raise smtplib.SMTPNotSupportedError("the server offers no TLS (STARTTLS), and without it nothing is sent")
 
     def cut(self) -> None:
+        self._is_cut = True
         sock = self._client.sock if self._client else None
         if sock is not None:
             with suppress(OSError):

@@ -134,6 +134,21 @@ async def test_a_server_that_hangs_is_left_and_its_thread_ends(monkeypatch: pyte
             await ended.wait()
 
 
+async def test_nothing_is_sent_by_a_delivery_that_was_given_up_while_it_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def give_up_first(self: mail._Delivery, *arguments: Any) -> str:
+        self.cut()
+        return run(self, *arguments)
+
+    run = mail._Delivery.run
+    monkeypatch.setattr(mail._Delivery, "run", give_up_first)
+    async with smtp_server() as server:
+        with pytest.raises(NotDelivered):
+            await send(url_of(server))
+    assert server.mails == []
+
+
 async def test_text_of_others_is_text() -> None:
     about = AboutStore(store="abc123", name="Bärs & Söhne \N{HAMMER}", summary=NASTY)
     async with smtp_server() as server:
