@@ -9,7 +9,6 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import structlog
-import uvicorn
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from service.errors import ConfigError
 from service.gauges import Gauges, State, metrics_text
 from service.logs import Event
 from service.metrics import CONTENT_TYPE, WorkerMetrics
-from service.process.sockets import listen, server_config
+from service.process.sockets import PromptServer, listen, server_config
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -83,7 +82,7 @@ async def serve_metrics(
             await serving
 
 
-class _Server(uvicorn.Server):
+class _Server(PromptServer):
     """Leaves signals to the worker process."""
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ class Event(StrEnum):
     LOG_LINES_DROPPED = "log_lines_dropped"
     LOOP_FAILED = "loop_failed"
     INTERNAL_ERROR = "internal_error"
+    REQUESTS_CANCELLED = "requests_cancelled"
 
     # what people do with commands
     ACTION = "action"

@@ -11,17 +11,55 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from service.errors import ConfigError, Problem
+from service.logs import Event
 
 # Connections that may wait to be accepted. The system may allow fewer: net.core.somaxconn is 4096 since Linux 5.4.
 BACKLOG = 4096
 
 
-class GracefulServer(uvicorn.Server):
-    """A uvicorn server that stops gracefully on SIGTERM and SIGINT, so that its process can exit 0."""
+log = structlog.get_logger()
+
+# Between two looks at whether the last answer is sent.
+_STOP_POLL_S = 0.005
+
+
+class PromptServer(uvicorn.Server):
+    """A uvicorn server that stops as soon as its last answer is sent. By itself, uvicorn waits a tenth of a second."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, finish the requests in progress, and stop the app.
+
+        What is not finished after ``timeout_graceful_shutdown`` is cancelled; with ``force_exit``, nothing is awaited.
+        """
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # connections without a request are closed now
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while (state.connections or state.tasks) and not self.force_exit:  # noqa: ASYNC110 - uvicorn's sets
+                    await asyncio.sleep(_STOP_POLL_S)
+                for server in self.servers:
+                    await server.wait_closed()
+        except TimeoutError:
+            log.warning(Event.REQUESTS_CANCELLED, requests=len(state.tasks))
+            for task in state.tasks:
+                task.cancel()
+        if not self.force_exit:
+            await self.lifespan.shutdown()
+
+
+class GracefulServer(PromptServer):
+    """Stops gracefully on SIGTERM and SIGINT, so that its process can exit 0."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

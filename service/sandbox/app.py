@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs
-from service.process.sockets import GracefulServer, listen
+from service.process.sockets import GracefulServer, PromptServer, listen
 from service.sandbox.apis import (
     b2b_orders,
     b2b_people,
@@ -118,7 +118,7 @@ async def running(app: Starlette, listener: socket.socket) -> AsyncIterator[None
         await serving
 
 
-class _EmbeddedServer(uvicorn.Server):
+class _EmbeddedServer(PromptServer):
     """A server that installs no signal handlers, for use inside another process, and stops at once."""
 
     def __init__(self, config: uvicorn.Config) -> None:
