@@ -2,12 +2,15 @@
 
 import functools
 import gc
+import itertools
 import os
 import ssl
 import sys
+from pathlib import Path
 from typing import Any
 
 import certifi
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.redis.server import redis, redis_url, shared_redis
@@ -30,6 +33,26 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)  # of the tests that were selected
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the modules whose tests mostly wait for processes among those that compute, from the first test on.
+
+    Each of the workers that run at the same time gets some of both; else most would wait together at the end.
+    """
+    modules = [list(module) for _, module in itertools.groupby(items, key=lambda item: item.path)]
+    waiting = [module for module in modules if _waits(module[0])]
+    computing = [module for module in modules if not _waits(module[0])]
+    pace = sum(map(len, computing)) / max(len(waiting), 1)
+    begins = itertools.accumulate(map(len, computing), initial=0)
+    places = [(number * pace, module) for number, module in enumerate(waiting)]
+    places += zip(begins, computing, strict=False)
+    items[:] = [item for _, module in sorted(places, key=lambda place: place[0]) for item in module]
+
+
+def _waits(item: pytest.Item) -> bool:
+    return item.path.relative_to(Path(__file__).parent).parts[0] in ("integration", "chaos")
 
 
 # All servers are on this machine, which a proxy would not reach.
