@@ -93,6 +93,12 @@ class WorkerMetrics(_Metrics):
             ["store", "in_window"],
             registry=self.registry,
         )
+        self.creates = Counter(
+            "enrich_creates",
+            "Records that our Create made, by the API that it was sent over.",
+            ["store", "via"],
+            registry=self.registry,
+        )
         self.create_age = Histogram(
             "enrich_create_age_seconds",
             "Age of an order when Create an Order was sent. The window is 10 s.",

@@ -23,6 +23,7 @@ from service.notify.notifier import Notifier, Timing
 from service.orders.state.clocks import Clock
 from service.orders.state.job_kinds import (
     CHECK_SKIPPED,
+    FETCH_TOKENS,
     FOLLOW,
     MONITOR_HOOKS,
     POLL_VALUES,
@@ -59,6 +60,7 @@ from workers.orders.follow import Follower
 from workers.orders.verification import Verifier
 from workers.orders.waiting.late_values import LateValuePoller
 from workers.orders.waiting.waiting_orders import WaitingOrdersWaker
+from workers.periodic.buyer_tokens import BuyerTokenFetcher, ensure_token_jobs
 from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler
@@ -188,6 +190,7 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
                 RECONCILE: reconciler.run,
                 MONITOR_HOOKS: hook_monitor.run,
                 READ_SUPER_ADMINS: super_admins.run,
+                FETCH_TOKENS: BuyerTokenFetcher(resources, every_s=intervals.tokens_s, clock=clock).run,
                 PROBE: jobs.probe,
             },
             STORE_JOBS,
@@ -295,6 +298,12 @@ async def _apply_configuration(
     resources.configuration = configuration
     with suppress(*TRANSIENT_ERRORS):  # _ensure_periodic_jobs queues those of new stores within a minute
         await ensure_periodic_jobs(resources.redis, [*changes.added, *changes.changed], now_due=True, clock=clock)
+        await _ensure_token_jobs(resources, clock=clock)
+
+
+async def _ensure_token_jobs(resources: Resources, *, clock: Clock | None = None) -> None:
+    stores = [configured.store for configured in resources.configuration.stores.values()]
+    await ensure_token_jobs(resources.redis, stores, clock=clock)
 
 
 async def _ensure_periodic_jobs(resources: Resources) -> None:
@@ -302,6 +311,7 @@ async def _ensure_periodic_jobs(resources: Resources) -> None:
     while True:
         try:
             await ensure_periodic_jobs(resources.redis, resources.configuration.stores)
+            await _ensure_token_jobs(resources)
         except TRANSIENT_ERRORS:
             await asyncio.sleep(HEARTBEAT_INTERVAL_S)
             continue

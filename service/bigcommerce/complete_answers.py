@@ -4,6 +4,7 @@ These answers decide whether values of other apps are kept, and how an order end
 order without its customer, or a proxy's error page decides nothing: the call is repeated. All such checks are here.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -72,6 +73,19 @@ def _is_time(text: Any) -> bool:
 def may_confirm_write(row: Mapping[str, Any], order_id: int) -> bool:
     """Whether an object in the answer to a write is about this order. An empty object says nothing else."""
     return not row or to_int(row.get("bcOrderId")) == order_id
+
+
+def may_confirm_buyer_write(row: Mapping[str, Any], order_id: int) -> bool:
+    """The same for the storefront API, whose answer names the order by another key."""
+    return not row or to_int(row.get("orderId")) == order_id
+
+
+def says_already_exists(message: str) -> bool:
+    """Whether Create an Order was refused because the record exists: "The order already exists."
+
+    Only the message tells this 400 from others, so the match is generous. A false match costs one read of the record.
+    """
+    return re.search(r"\balready\s+exist", message, re.IGNORECASE) is not None
 
 
 def is_complete_user(row: Mapping[str, Any], customer_id: int) -> bool:

@@ -52,13 +52,15 @@ class Priority(IntEnum):
 
     CREATE = 1
     """What an order needs inside its window."""
-    VERIFY_MANY = 2
+    CREATE_ELSEWHERE = 2
+    """A Create that can also go over another API: what is left last is kept for those that cannot."""
+    VERIFY_MANY = 3
     """Reading back many records in one call: it costs each order next to nothing."""
-    VERIFY = 3
+    VERIFY = 4
     """Reading back one record, and polling for orders while webhooks fail."""
-    RECOVER = 4
+    RECOVER = 5
     """Orders whose window has closed."""
-    BACKGROUND = 5
+    BACKGROUND = 6
     """Reconciliation, re-verification, backfill: they can always wait."""
 
     @property
@@ -81,6 +83,7 @@ def quota_of(api: Api, priority: Priority) -> Api | None:
 
 _RESERVE_PERCENT = {
     Priority.CREATE: 0,
+    Priority.CREATE_ELSEWHERE: 30,
     Priority.VERIFY_MANY: 80,
     Priority.VERIFY: 95,
     Priority.RECOVER: 96,

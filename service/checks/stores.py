@@ -13,6 +13,7 @@ from service.bigcommerce.models import ExtraFieldConfig
 from service.checks.access.public_address import Ask
 from service.checks.access.quotas import check_quotas
 from service.checks.access.refused_webhooks import last_hour, refused_findings
+from service.checks.access.storefront_tokens import check_storefront_tokens
 from service.checks.access.token_access import is_refused_token, merge_tokens, try_token
 from service.checks.access.token_owner import explain_refusal
 from service.checks.access.webhooks import check_webhooks
@@ -122,6 +123,7 @@ async def check_store(
     findings += await check_late_values(redis, configured)
     findings += await check_facts(redis, store.hash)
     findings += await check_super_admins(redis, store.hash)
+    findings += await check_storefront_tokens(redis, store)
     return [*findings, *check_quotas(store.hash, main.api.quotas)]
 
 

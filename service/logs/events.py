@@ -59,6 +59,8 @@ class Event(StrEnum):
     ORDER_AWAITING_VALUES = "order_awaiting_values"
     LATE_VALUES_STOPPED = "late_values_stopped"
     ORDER_RECOVERING = "order_recovering"
+    STOREFRONT_REFUSED = "storefront_refused"
+    STOREFRONT_CLOSED = "storefront_closed"
     FOLLOW_STOPPED = "follow_stopped"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"

@@ -21,6 +21,8 @@ def as_dict(entry: Entry) -> dict[str, Any]:
         "rule": entry.rule,
         "verified": entry.verified,
         "in_window": entry.in_window,
+        "via": entry.via,
+        "comment_not_kept": entry.comment_not_kept,
         "window_result": entry.window_result,
         "missed_reason": entry.missed_reason,
         "po_number": entry.po_number,
@@ -61,6 +63,7 @@ def _sent(sent: Sent) -> dict[str, Any]:
         "po_number": sent.po_number,
         "extra_fields": dict(sent.extra_fields),
         "answered": sent.answered,
+        "via": sent.via,
     }
 
 
@@ -90,6 +93,12 @@ def why(entry: Entry) -> str:
     if entry.reason and entry.rule:
         return f"{entry.reason}: {entry.rule}"
     return entry.reason or ("" if entry.status.is_final else entry.trouble or "")
+
+
+def created_how(entry: Entry) -> str:
+    """What is special about the Create that made the record; empty: nothing."""
+    over = ["over the storefront API, as the buyer"] if entry.via == "storefront" else []
+    return "; ".join(over + ["the order's comment is not kept"] * entry.comment_not_kept)
 
 
 def changed_at(entry: Entry) -> float:

@@ -28,7 +28,7 @@ from service.sandbox.apis import (
     core_v2,
     core_v3,
 )
-from service.sandbox.apis.storefront import buyer_orders, tokens
+from service.sandbox.apis.storefront import buyer_orders, order_creation, tokens
 from service.sandbox.control_api import Control, refused
 from service.sandbox.demo import DEMO_STORE_HASH, seed_demo_store
 from service.sandbox.gateway import Gateway
@@ -79,6 +79,7 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
         *b2b_quotes.routes(gateway),
         *tokens.routes(gateway),
         *buyer_orders.routes(gateway),
+        *order_creation.routes(gateway),
     ]
     control = Control(sandbox, storefront, gateway.operations)
     if sandbox.options.demo_store:

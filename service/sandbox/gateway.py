@@ -51,8 +51,13 @@ class Dialect(Enum):
                 data = {"errMsg": message} if status == 422 else {}
                 return {"code": status, "data": data, "meta": {"message": message}}
             case Dialect.STOREFRONT:
+                if status == 400:
+                    return {"code": _BAD_ORDER_REQUEST, "message": message, "data": {}}
                 return {"code": status, "message": _PHRASES.get(status, "Error"), "data": {"errMsg": message}}
 
+
+_BAD_ORDER_REQUEST = 40013
+"""400 of the resource Orders, whose number is 13: so the storefront API's documentation has it."""
 
 _PHRASES = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found Error", 429: "Too Many Requests"}
 

@@ -63,6 +63,10 @@ class Write:
     at: float
     po_number: str | None
     extra_fields: Mapping[str, str] | None
+    api: ApiName = "b2b"
+    """Which API took it."""
+    keeps_comment: bool | None = None
+    """Whether it keeps the order's comment; None: its API says nothing of comments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ EXAMPLES: dict[int | str, str] = {
     "late_values": 'late_values = "6s"',
     "follow": 'follow = "24h"',
     "strategy": 'strategy = "merge"',
+    "overflow": 'overflow = "storefront"',
+    "order_comment": "order_comment = true",
     "notify": "[notify], with webhook, slack, teams or mail",
     "webhook": 'webhook = "env:NOTIFY_WEBHOOK"',
     "secret": 'secret = "env:NOTIFY_SECRET"',

@@ -175,6 +175,10 @@ class Store(Table):
     late_values_s: Annotated[Seconds, Field(alias="late_values", le=7.0)] = 6.0
     follow_s: Annotated[Seconds, AfterValidator(_follow), Field(alias="follow")] = 86_400.0
     """For how long after an order was placed its later changes are carried to its record; 0: never."""
+    overflow: Literal["off", "storefront"] = "off"
+    """Where Creates go that B2B Edition's quota has no room for: nowhere, or over the storefront API, as the buyer."""
+    order_comment: bool = False
+    """Whether Create keeps the order's comment, for which it goes over the storefront API."""
     writes: Literal["on", "off"] = "on"
     """Whether anything is written on the store's B2B Edition records; "off": orders are read and shown only."""
     extra_fields: Mapping[FieldKey, Rule] = {}
@@ -206,6 +210,19 @@ class Store(Table):
                 "Remove the key to enrich the orders of all channels.",
             )
         return channels
+
+    @field_validator("overflow", "order_comment")
+    @classmethod
+    def _creates_inside_the_window(cls, wanted: Any, info: ValidationInfo) -> Any:
+        if wanted not in ("off", False) and info.data.get("strategy") == "merge":
+            cure = 'Remove it, or set strategy = "create".'
+            raise refused('has no effect with strategy = "merge", which sends no Create inside the window', cure)
+        return wanted
+
+    @property
+    def creates_as_buyer(self) -> bool:
+        """Whether a Create may go over the storefront API, for which buyers' tokens are held."""
+        return self.overflow == "storefront" or self.order_comment
 
     @field_validator("po_number")
     @classmethod

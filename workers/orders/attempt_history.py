@@ -36,7 +36,8 @@ def in_words(entry: Entry, result: AttemptResult) -> str:
             return f"to be retried: {trouble}"
         case Written():
             by = entry.sent.by if entry.sent else "update"
-            return f"{by.capitalize()} an Order was taken"
+            over = " over the storefront API" if entry.sent and entry.sent.via == "storefront" else ""
+            return f"{by.capitalize()} an Order was taken{over}"
         case AwaitingValues(rules):
             return f"waits for late values: {', '.join(rules)}"
         case AwaitingRequired(rule):

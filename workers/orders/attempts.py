@@ -21,6 +21,7 @@ from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache, Locks
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.credentials_breaker import LONGEST_PROBE_S
+from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
 from service.orders.state.worklists.waiting_orders import POLL
@@ -287,6 +288,7 @@ class Jobs:
             resources.history,
             Buyer(entry, needs, api, cache, book, skipped, follow_s=store.follow_s, clock=self._clock),
             facts=resources.facts,
+            tokens=StorefrontTokens(resources.redis, store.hash, store.access_tokens),
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
         )

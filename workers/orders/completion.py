@@ -13,6 +13,7 @@ from service.orders.state.worklists.changed_orders import Change
 from service.orders.state.worklists.skipped_orders import first_check_in
 from service.orders.statistics.counting import count_finished
 from workers.backoff import retry_redis
+from workers.orders.buyers.active_buyers import note_active_buyer
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished
 from workers.resources import Resources
@@ -57,6 +58,8 @@ async def finish(resources: Resources, entry: Entry, finished: Finished) -> None
     _count(resources, entry)
     if not is_counted:
         _count_window(resources, entry)
+    if entry.source in FIRST_SOURCES:
+        await note_active_buyer(resources, entry, configured)
     _note_rule_values(resources, entry, configured)
     await learn_from_finished(resources.facts, entry)
 
@@ -100,6 +103,8 @@ def _count_window(resources: Resources, entry: Entry) -> None:
     metrics, age = resources.metrics, entry.create_age
     if entry.made_window is not None:
         metrics.window_orders.labels(entry.store, "true" if entry.made_window else "false").inc()
+    if entry.via is not None:
+        metrics.creates.labels(entry.store, entry.via).inc()
     # A window that is only inferred, and a Create that was sent long after it on purpose, say nothing about the window.
     if age is not None and entry.window_opened_at is None and not entry.late_creates:
         metrics.create_age.observe(age)

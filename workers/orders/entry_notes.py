@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
-from service.bigcommerce.models import Record, Values
+from service.bigcommerce.clients.storefront_api import DEFAULT_CHANNEL
+from service.bigcommerce.models import Record, Values, to_int
 from service.logs import Event
-from service.orders.state.order_entry import Entry, Sent, Stage
+from service.orders.state.order_entry import Entry, Sent, Stage, Via
 from service.orders.values.field_names import FieldNames
 from service.orders.values.merge import PO_NUMBER, Merged, lost_carried, lost_values, shows_all
 from workers.orders.buyers.company_values import values_of
@@ -16,12 +17,14 @@ from workers.orders.buyers.company_values import values_of
 log = structlog.get_logger()
 
 
-def note_sending(entry: Entry, by: Literal["create", "update"], values: Values, names: FieldNames) -> None:
+def note_sending(
+    entry: Entry, by: Literal["create", "update"], values: Values, names: FieldNames, *, via: Via = "b2b"
+) -> None:
     """Note what is about to be sent. From here on these values count as ours, wherever they are found."""
     # As an older version noted it.
     entry.made_record |= entry.sent is not None and entry.sent.by == "create" and entry.sent.answered
     labels = names.only((*values.extra_fields, *values.carried)).labels
-    entry.sent = Sent(by, values.po_number, values.extra_fields, carried=values.carried, labels=labels)
+    entry.sent = Sent(by, values.po_number, values.extra_fields, carried=values.carried, labels=labels, via=via)
     entry.start_over = False
     for name, value in _values_of(entry.sent).items():
         earlier = entry.written.setdefault(name, [])
@@ -71,7 +74,7 @@ def note_answered(entry: Entry, at: float) -> None:
     if entry.sent.by == "update":
         entry.updates += 1
     else:
-        entry.made_record = True
+        _note_made(entry, entry.sent)
     entry.sent = replace(entry.sent, answered=True)
     entry.replace_used = entry.by_hand_used  # it was allowed for this one write
     entry.times[Stage.ANSWERED] = at
@@ -89,7 +92,21 @@ def note_verified(entry: Entry) -> None:
 def note_shown(entry: Entry, record: Record) -> None:
     """Note that our Create made the record, if it is unsure whether it got through and the record shows all of it."""
     sent = entry.sent
-    entry.made_record |= sent is not None and sent.by == "create" and shows_all(record, sent)
+    if sent is not None and sent.by == "create" and not entry.made_record and shows_all(record, sent):
+        _note_made(entry, sent)
+
+
+def _note_made(entry: Entry, sent: Sent) -> None:
+    """Our Create made the record, over this API. The order's comment is kept by the storefront's only."""
+    entry.made_record, entry.over_storefront = True, sent.via == "storefront"
+    entry.comment_not_kept = entry.has_comment and not entry.over_storefront
+
+
+def note_order(entry: Entry, order: Mapping[str, Any], *, keeps_comment: bool) -> None:
+    """Note who placed the order where, and whether it has a comment that Create is to keep."""
+    entry.customer_id = to_int(order.get("customer_id"))
+    entry.channel_id = to_int(order.get("channel_id")) or DEFAULT_CHANNEL
+    entry.has_comment = keeps_comment and bool(str(order.get("customer_message") or "").strip())
 
 
 def note_lost(entry: Entry, record: Record) -> None:

@@ -45,7 +45,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.models import ExtraFieldConfig, Record, Values, to_int
+from service.bigcommerce.models import ExtraFieldConfig, Record, Values
 from service.configuration import ConfiguredStore
 from service.errors import (
     AlreadyExists,
@@ -66,6 +66,7 @@ from service.orders.facts.learning import learn_from_update
 from service.orders.facts.store_facts import Facts
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.store_history import StoreHistory
+from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import Transitions
 from service.orders.state.worklists.late_orders import LateOrders
@@ -89,6 +90,7 @@ from workers.orders.entry_notes import (
     note_answered,
     note_dropped,
     note_kept,
+    note_order,
     note_restoring,
     note_right,
     note_sending,
@@ -107,6 +109,7 @@ from workers.orders.result_types import (
     RetryLater,
     Written,
 )
+from workers.orders.steps.create_route import CreateRoute, OrdinaryWay
 from workers.orders.steps.draft import Draft
 from workers.orders.steps.invoice_payment import is_invoice_payment
 from workers.orders.steps.missing_record import before_late_create, may_still_come, note_late_create, record_missing
@@ -156,6 +159,7 @@ class Lifecycle:
         buyer: Buyer,
         *,
         facts: Facts,
+        tokens: StorefrontTokens,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -176,6 +180,7 @@ class Lifecycle:
         self._buyer = buyer
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
+        self._route = CreateRoute(entry, self._store, api, self._retry, tokens, buyer)
         self._document: Document = {}
         self._creates_late = False  # Create is sent though the window has closed, or may have
         self._needs_company = False
@@ -256,7 +261,7 @@ class Lifecycle:
         self._retry.window = dated.window
         self._creates_late |= dated.is_open_perhaps
         self.entry.times[Stage.READ] = self._clock()
-        self.entry.customer_id = to_int(order.get("customer_id"))
+        note_order(self.entry, order, keeps_comment=self._store.order_comment)
         return await self._skip(order) or self._resolve_values
 
     async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
@@ -341,12 +346,13 @@ class Lifecycle:
         customer_id, sent_before = self.entry.customer_id or 0, self.entry.sent
         values = self._draft.for_create()
         is_late, self._creates_late = self._creates_late, False
+        await self._route.choose(is_late=is_late)
         if (held := await self._save_before("create", values, is_late=is_late)) is not None:
             return held
 
         async def create() -> Record:
             self.entry.create_age = self._retry.window.age(self._upstream.now())
-            return await self._api.b2b.create_order(self.entry.order_id, customer_id, values)
+            return await self._route.create(self.entry.order_id, customer_id, values)
 
         try:
             created = await self._retry.call(self._send(create))
@@ -355,10 +361,15 @@ class Lifecycle:
             if self._retry.is_open():
                 await self._retry.back_off()
             return self._compare_record
-        except (TryAgain, WaitUntil):
+        except OrdinaryWay:
+            self.entry.sent = sent_before
+            return self._create_record
+        except (TryAgain, WaitUntil) as error:
             # Nothing was sent, so the next attempt must not look for these values on the record.
             self.entry.sent = sent_before
             self.entry.late_creates -= is_late
+            if not is_late and self._route.may_go_elsewhere(error):
+                return self._create_record
             raise
         except Refused as refused:
             if isinstance(refused, AlreadyExists) and not duplicate_fields(
@@ -385,7 +396,7 @@ class Lifecycle:
         self._before_write = copy_of_sent(entry)
         if by == "update":
             note_restoring(entry, values)
-        note_sending(entry, by, values, self._draft.names)
+        note_sending(entry, by, values, self._draft.names, via=self._route.via if by == "create" else "b2b")
         if is_late:
             note_late_create(entry, now=self._clock())
         return None if await self._transitions.save_before_write(entry) else self._hold()

@@ -24,6 +24,8 @@ def log_finished(entry: Entry) -> None:
         "age_ms": _ms(age),
         "margin_ms": _ms(WINDOW_LENGTH_S - age) if age is not None else None,
         "in_window": entry.in_window,
+        "via": entry.via,
+        "comment_not_kept": entry.comment_not_kept,
         "source": entry.source,
         "attempts": entry.attempts,
         "upstream_calls": entry.upstream_calls,

@@ -47,6 +47,10 @@ class WindowRetry:
         """Whether the create window is open, by BigCommerce's clock."""
         return self.window.is_open(self._upstream.now())
 
+    def window_left(self) -> float:
+        """Seconds until the window closes, by BigCommerce's clock; never negative."""
+        return self.window.left(self._upstream.now())
+
     def can_create(self) -> bool:
         """Whether Create an Order can still succeed: the window is open, and no record is known to exist."""
         return self.is_open() and not self._entry.exists

@@ -51,6 +51,7 @@ class Intervals:
     hooks_s: float = 600.0
     hooks_problem_s: float = 30.0
     super_admins_s: float = 3600.0
+    tokens_s: float = 60.0
 
 
 async def ensure_periodic_jobs(

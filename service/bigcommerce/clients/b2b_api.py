@@ -5,7 +5,6 @@ Each method makes one documented call, which a comment names. All methods raise 
 own id, bcOrderId.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from service.bigcommerce.complete_answers import (
     is_listed_super_admin,
     is_super_admin_info,
     may_confirm_write,
+    says_already_exists,
 )
 from service.bigcommerce.envelope import Document, data_of, raise_for_envelope, rows_of, unexpected_shape
 from service.bigcommerce.models import ExtraFieldConfig, Page, Record, Values, to_int
@@ -27,14 +27,6 @@ from service.errors import AlreadyExists, Refused, TryAgain, Unsure
 PER_PAGE = 200
 MAX_PAGES = 50
 """10,000 entries, far more than any list that is read completely."""
-
-
-def says_already_exists(message: str) -> bool:
-    """Whether Create an Order was refused because the record exists: "The order already exists."
-
-    Only the message tells this 400 from others, so the match is generous. A false match costs one read of the record.
-    """
-    return re.search(r"\balready\s+exist", message, re.IGNORECASE) is not None
 
 
 class B2B:

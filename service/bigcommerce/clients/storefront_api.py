@@ -12,10 +12,18 @@ from typing import Any
 from pydantic import SecretStr
 
 from service.bigcommerce.apis import Api
-from service.bigcommerce.complete_answers import is_buyer_order, is_buyer_product, is_order_details, is_order_image
+from service.bigcommerce.complete_answers import (
+    is_buyer_order,
+    is_buyer_product,
+    is_order_details,
+    is_order_image,
+    may_confirm_buyer_write,
+    says_already_exists,
+)
 from service.bigcommerce.envelope import Document, data_of, raise_for_envelope, rows_of, unexpected_shape
 from service.bigcommerce.models import Page, Values, to_int
 from service.bigcommerce.transport import Account, Answer, Call, Caller, is_sendable
+from service.errors import AlreadyExists, Refused, Unsure
 
 PER_PAGE = 50
 
@@ -96,15 +104,26 @@ class Storefront:
         operation = "Get Ordered Product List"
         return await self._page(token, operation, "/v2/ordered-products", filters, limit, offset, is_buyer_product)
 
-    async def create_order(self, token: SecretStr, order_id: int, values: Values) -> list[Document]:
-        """Create the record as the storefront does, within the same ten seconds. Keeps the order's comment."""
+    async def create_order(self, token: SecretStr, order_id: int, values: Values, *, keep_comment: bool) -> None:
+        """Create the record as the storefront does for its buyer, within the same ten seconds.
+
+        ``keep_comment`` decides whether the order's comment is saved. Raises AlreadyExists when a record exists or the
+        ten seconds are over, Unsure also when the answer is about something else, CredentialsRefused when the token is.
+        """
         # https://developer.bigcommerce.com/b2b-edition/apis/rest-storefront/orders#create-an-order
-        # isSaveOrderComment "0" keeps the comment
+        # isSaveOrderComment: "0" saves the comment, "1" does not
         operation = "Create an Order"
-        body = {"orderId": order_id, "isSaveOrderComment": "0", **values.body()}
-        answer = await self._call(token, Call(operation, Api.STOREFRONT, "POST", "/v2/orders", json=body))
+        body = {"orderId": order_id, "isSaveOrderComment": "0" if keep_comment else "1", **values.body()}
+        try:
+            answer = await self._call(token, Call(operation, Api.STOREFRONT, "POST", "/v2/orders", json=body))
+        except Refused as error:
+            if says_already_exists(error.message):
+                raise AlreadyExists(error.operation, error.message, status=error.status) from error
+            raise
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
-        return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+        rows = data if isinstance(data, list) else [data]
+        if not all(may_confirm_buyer_write(row, order_id) for row in rows if isinstance(row, dict)):
+            raise Unsure(operation, "the answer is about something else", status=200)
 
     async def _call(self, token: SecretStr, call: Call) -> Answer:
         answer = await self._caller.call_with(token, call)

@@ -22,7 +22,7 @@ from service.cli.orders.entry_format import actions_table
 from service.cli.orders.requeue import POLL_INTERVAL_S
 from service.cli.orders.timeline import longest_step, timeline
 from service.errors import ConfigError, Problem
-from service.orders.entry_report import action_as_dict, as_dict, why
+from service.orders.entry_report import action_as_dict, as_dict, created_how, why
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
@@ -157,6 +157,7 @@ def _facts(entry: Entry, known: Mapping[Fact, Known]) -> Table:
         },
         **{f"not sent {name}": reason for name, reason in entry.dropped.items()},
         **({"kept": ", ".join(entry.kept) + " (the existing value was kept)"} if entry.kept else {}),
+        **({"created": how} if (how := created_how(entry)) else {}),
         **({"window": f"missed: {entry.missed_reason}"} if entry.missed_reason else {}),
         **({"window": _WINDOW_UNCERTAIN} if entry.window_opened_at is not None else {}),
         "attempts": f"{entry.attempts}, {entry.upstream_calls} calls to BigCommerce",

@@ -9,7 +9,7 @@ from rich.text import Text
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.entry_report import to_ms
 from service.orders.stage_steps import Step, longest_of, stage_name, steps_of
-from service.orders.state.order_entry import Entry
+from service.orders.state.order_entry import Entry, Stage
 
 # Four characters a second: a whole line stays within the 80 columns of a terminal.
 WIDTH = 40
@@ -18,7 +18,7 @@ WIDTH = 40
 def timeline(entry: Entry) -> Table:
     """Each stage with its time since the order, the length of its step, and a bar of the step in the window."""
     steps = steps_of(entry)
-    return _chart(steps) if steps else _timestamps(entry)
+    return _chart(entry, steps) if steps else _timestamps(entry)
 
 
 def longest_step(entry: Entry) -> Text | None:
@@ -31,7 +31,7 @@ def longest_step(entry: Entry) -> Text | None:
     return Text(f"longest: from {stage_name(before)} to {stage_name(longest.stage)}, {to_ms(longest.seconds)} ms")
 
 
-def _chart(steps: list[Step]) -> Table:
+def _chart(entry: Entry, steps: list[Step]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("STAGE", no_wrap=True)
     table.add_column("AT (MS)", justify="right", no_wrap=True)
@@ -42,13 +42,17 @@ def _chart(steps: list[Step]) -> Table:
     for number, step in enumerate(steps):
         is_longest = step is longest
         table.add_row(
-            stage_name(step.stage),
+            _name(entry, step.stage),
             str(to_ms(step.reached)),
             str(to_ms(step.seconds)) if number else "",
             Text(_bar(step, "#" if is_longest else "=") if number else f"{'':{WIDTH}}|"),
             style="yellow" if is_longest else "",
         )
     return table
+
+
+def _name(entry: Entry, stage: Stage) -> str:
+    return "sent as buyer" if stage is Stage.SENT and entry.via == "storefront" else stage_name(stage)
 
 
 def _bar(step: Step, character: str) -> str:

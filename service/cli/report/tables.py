@@ -36,6 +36,8 @@ def report_parts(
         created = Aggregate.total(day.aggregate for days in creating.values() for day in days)
         yield _days_table(creating, has_merged=created.merged > 0)
         yield _share(created)
+        if created.over_storefront:
+            yield f"Records created over the storefront API, as the buyer: {created.over_storefront}."
     if merging:
         yield "\nStores that let the platform be first: their orders have no share"
         yield _merging_table({store: by_store[store] for store in merging})

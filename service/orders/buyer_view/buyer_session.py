@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from service.bigcommerce import StoreApi
 from service.errors import BuyerRefused, CredentialsRefused, UpstreamError
-from service.orders.state.per_store.storefront_tokens import StorefrontTokens
+from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from service.orders.buyer_view.products import (
 )
 from service.orders.buyer_view.shown import NotShown, Shown, shown
 from service.orders.document.cache import Cache
-from service.orders.state.per_store.storefront_tokens import StorefrontTokens
+from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.values.values_to_send import read_configs, remembered_configs
 from service.stores import Store
 

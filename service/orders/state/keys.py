@@ -73,6 +73,31 @@ def storefront_token_key(store: str, customer_id: int, channel_id: int) -> str:
     return f"enrich:storefront-token:{store}:{customer_id}:{channel_id}"
 
 
+def storefront_closed_key(store: str) -> str:
+    """Exists while no Create goes over the store's storefront API, which has answered 429."""
+    return f"enrich:storefront-closed:{store}"
+
+
+def token_problem_key(store: str) -> str:
+    """Why storefront tokens of the store's buyers could not be fetched: a sentence."""
+    return f"enrich:storefront-problem:{store}"
+
+
+def tokens_fetched_key(store: str) -> str:
+    """Exists for a minute after storefront tokens were fetched for the store."""
+    return f"enrich:storefront-fetched:{store}"
+
+
+def buyers_ordered_key(store: str) -> str:
+    """When each active buyer of the store last ordered on a channel (Unix seconds): a sorted set."""
+    return f"enrich:buyers-ordered:{store}"
+
+
+def buyers_activity_key(store: str) -> str:
+    """How active each of those buyers is: a sorted set."""
+    return f"enrich:buyers-activity:{store}"
+
+
 def late_key(store: str) -> str:
     """The store's orders that wait for late metafields, by when they began to wait (ms): a sorted set."""
     return f"enrich:late:{store}"

@@ -33,6 +33,9 @@ class Status(StrEnum):
         return self in (Status.CREATED, Status.UPDATED)
 
 
+Via = Literal["b2b", "storefront"]
+"""The API that a Create goes over: B2B Edition's own, or the storefront API, as the buyer."""
+
 WindowResult = Literal["made", "missed", "merged", "not_counted"]
 """What became of an order's window, once it was first finished (``service.orders.statistics.window_result``)."""
 
@@ -63,7 +66,8 @@ class Sent:
     """What was last sent to B2B Edition for an order; saved before the call.
 
     ``answered`` is true once BigCommerce has confirmed the write. ``carried`` are the fields of somebody else that an
-    Update sent along, by the record's own names; ``labels`` is fieldName → label of the fields that were sent.
+    Update sent along, by the record's own names; ``labels`` is fieldName → label of the fields that were sent; ``via``
+    is the API that it was sent over.
     """
 
     by: Literal["create", "update"]
@@ -72,6 +76,7 @@ class Sent:
     answered: bool = False
     carried: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    via: Via = "b2b"
 
 
 @dataclass(slots=True)
@@ -107,6 +112,10 @@ class Entry:
     the Company that the record shows, once it was seen. ``cleared`` are ``po_number`` and fields whose values came
     from another Company and for which the right one has none.
 
+    ``channel_id`` is the storefront that it was placed on. ``has_comment`` is true where Create is to keep the order's
+    comment and it has one, ``comment_not_kept`` once our Create has made the record without it. ``over_storefront`` is
+    true once it is known that our Create over the storefront API made the record.
+
     ``history`` has what its last attempts did.
 
     ``by_hand`` are the values set by hand. Attempts read them and never write them: a person may set others meanwhile.
@@ -125,6 +134,10 @@ class Entry:
     kept: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
     customer_id: int | None = None
+    channel_id: int = 1
+    has_comment: bool = False
+    comment_not_kept: bool = False
+    over_storefront: bool = False
     source: str | None = None
     webhook_id: str | None = None
     times: dict[Stage, float] = field(default_factory=dict)
@@ -233,6 +246,13 @@ class Entry:
             return True
         is_new = self.source in NEW_ORDER_SOURCES
         return False if is_new and not self.waited and not self.awaits_record else None
+
+    @property
+    def via(self) -> Via | None:
+        """The API that our Create made the record over; None where it did not."""
+        if self.status is not Status.CREATED:
+            return None
+        return "storefront" if self.over_storefront else "b2b"
 
     @property
     def given_up(self) -> set[str]:

@@ -75,6 +75,11 @@ class Aggregate:
         return self.counters.get("w:made", 0)
 
     @property
+    def over_storefront(self) -> int:
+        """Orders whose record our Create made over the storefront API."""
+        return self.counters.get("c:storefront", 0)
+
+    @property
     def missed(self) -> int:
         """Orders that were written, but not by a Create inside the window."""
         return self.counters.get("w:missed", 0)

@@ -9,7 +9,7 @@ Names, short because each day of a store has them (about 12 bytes a counter):
     v:yes          verified or not              a:12    age at Create, by bucket of ``AGES``
     r:failed:…     outcomes by reason           g:12    age at the write of stores that merge, by bucket of ``AGES``
     w:made         results of the window        s:read:4  step to a stage, by bucket of ``STAGES``
-    l:quota        missed windows by reason
+    l:quota        missed windows by reason     c:storefront  records that our Create made over the storefront API
 """
 
 from collections.abc import Iterator
@@ -65,6 +65,8 @@ def _once(entry: Entry) -> Iterator[str]:
         return
     if result == "missed":
         yield f"l:{entry.missed_reason}"
+    if entry.over_storefront:
+        yield "c:storefront"
     # A Create that was sent long after the window on purpose says nothing about it.
     if entry.create_age is not None and not entry.late_creates:
         yield f"a:{AGES.bucket(entry.create_age)}"

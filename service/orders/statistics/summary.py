@@ -25,6 +25,7 @@ def as_dict(aggregate: Aggregate) -> dict[str, Any]:
         "verified": {name: aggregate.verified.get(name, 0) for name in ("yes", "no")},
         "window": {"made": aggregate.made, "missed": aggregate.missed, "share": _rounded(aggregate.share_in_window)},
         "merged": aggregate.merged,
+        "over_storefront": aggregate.over_storefront,
         "missed_reasons": aggregate.misses,
         "failures": aggregate.failures,
         "skips": aggregate.skips,
@@ -44,7 +45,7 @@ def as_csv(periods: Iterable[StorePeriod]) -> tuple[list[str], list[list[Cell]]]
     timed = ("create_age", "merge_age", "webhook_delay", *(f"stage_{stage.value}" for stage in _TIMED))
     columns = [
         *("store", "day", "orders", *(status.value for status in FINAL), "verified", "not_verified"),
-        *("made_window", "missed_window", "share_in_window", "merged"),
+        *("made_window", "missed_window", "share_in_window", "merged", "over_storefront"),
         *(f"{name}_{share}_s" for name in timed for share in PERCENTILES),
         *(f"missed: {reason}" for reason in misses),
         *(f"failed: {reason}" for reason in failures),
@@ -61,6 +62,7 @@ def _row(store: str, begin: datetime, found: Aggregate, misses: list[str], failu
         *outcomes,
         *(found.verified.get("yes", 0), found.verified.get("no", 0)),
         *(found.made, found.missed, _rounded(found.share_in_window), found.merged),
+        found.over_storefront,
         *(each.percentile(share) if each else None for each in histograms for share in PERCENTILES.values()),
         *(found.misses.get(reason, 0) for reason in misses),
         *(found.failures.get(reason, 0) for reason in failures),

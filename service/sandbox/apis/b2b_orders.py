@@ -1,6 +1,6 @@
 """B2B Edition's management API, Orders: records and their extra fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 from starlette.routing import BaseRoute
@@ -9,6 +9,7 @@ from service.sandbox.apis.b2b_people import done, required_int
 from service.sandbox.apis.documents import STATUSES
 from service.sandbox.apis.extra_fields import check, config_document, labels_shown, pairs, parse
 from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler, Refusal
+from service.sandbox.options import ApiName
 from service.sandbox.state import Order, Record, Write
 
 ORDER_ID_OFFSET = 5_000_000
@@ -56,17 +57,27 @@ def create(call: Call) -> Done:
         raise refused_customer()
     if call.store.user(customer_id) is None and call.sandbox.options.create_for_super_admins == "refused":
         raise Refusal(400, "The customer is not a company user.")
+    record = make_record(call, order, company_id)
+    document = _document(call, order, record, extra=True)
+    if not call.sandbox.options.create_shows_company:
+        del document["companyId"]
+    return done(document)
+
+
+def make_record(
+    call: Call, order: Order, company_id: int, *, api: ApiName = "b2b", keeps_comment: bool | None = None
+) -> Record:
+    """Make the record with the values of the body, in either API's Create an Order. Raises Refusal."""
     is_late = call.now >= order.placed_at + call.sandbox.options.create_window
     if order.record(call.now) or (is_late and call.sandbox.options.late_create == "refused"):
         raise Refusal(400, "The order already exists.")
     po_number, extra_fields = _po_number(call), parse(call)
     check(call, extra_fields or {}, order, whole=extra_fields)
     record = Record(call.now, order.default_record.company_id or company_id, po_number, extra_fields or {})
-    _accept(call, order, "Create an Order", record, po_number, extra_fields)
-    document = _document(call, order, record, extra=True)
-    if not call.sandbox.options.create_shows_company:
-        del document["companyId"]
-    return done(document)
+    write = Write("Create an Order", call.received_at, call.now, po_number, extra_fields, api, keeps_comment)
+    order.versions.append(record)
+    order.writes.append(write)
+    return record
 
 
 def refused_customer() -> Refusal:
@@ -109,7 +120,8 @@ def update(call: Call) -> Done:
         po_number=record.po_number if po_number is None else po_number,
         extra_fields=extra_fields if replaces and extra_fields is not None else merged,
     )
-    _accept(call, order, "Update an Order", written, po_number, extra_fields)
+    order.versions.append(written)
+    order.writes.append(Write("Update an Order", call.received_at, call.now, po_number, extra_fields))
     return done(_detail(call, order, written))
 
 
@@ -136,18 +148,6 @@ def products(call: Call) -> Done:
 def _is_of_company(record: Record | None) -> TypeGuard[Record]:
     """Whether the record belongs to a Company. A B2C order is listed, but cannot be read or updated alone: a guess."""
     return record is not None and record.company_id is not None
-
-
-def _accept(
-    call: Call,
-    order: Order,
-    operation: str,
-    record: Record,
-    po_number: str | None,
-    extra_fields: Mapping[str, str] | None,
-) -> None:
-    order.versions.append(record)
-    order.writes.append(Write(operation, call.received_at, call.now, po_number, extra_fields))
 
 
 def _po_number(call: Call) -> str | None:

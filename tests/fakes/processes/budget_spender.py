@@ -10,7 +10,7 @@ from service.bigcommerce.quota_headers import Quota
 from service.errors import OutOfBudget
 from tests.fakes.sandbox import StillClock
 
-CREATE, VERIFY_MANY, VERIFY, RECOVER, BACKGROUND = Priority
+CREATE, CREATE_ELSEWHERE, VERIFY_MANY, VERIFY, RECOVER, BACKGROUND = Priority
 LOWER = (VERIFY_MANY, VERIFY, RECOVER, BACKGROUND)
 
 

@@ -18,6 +18,7 @@ from service.orders.facts.store_facts import Facts
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.per_store.store_history import StoreHistory
+from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
 from service.orders.state.worklists.late_orders import LateOrders
@@ -124,6 +125,7 @@ class Stack:
                 clock=self.clock,
             ),
             facts=Facts(self.redis, clock=self.clock),
+            tokens=StorefrontTokens(self.redis, DEMO_STORE_HASH, configured.store.access_tokens),
             clock=self.clock,
         )
         return await lifecycle.run()

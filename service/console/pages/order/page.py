@@ -10,7 +10,7 @@ from service.console.order_values import ValueRow, values_of
 from service.console.routes import NotFoundError, Page, Visit
 from service.console.values_form import ValuesForm
 from service.orders.document.cache import Cache
-from service.orders.entry_report import action_as_dict, to_ms, why
+from service.orders.entry_report import action_as_dict, created_how, to_ms, why
 from service.orders.entry_report import as_dict as entry_as_dict
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
@@ -52,6 +52,11 @@ class OrderPage:
     @property
     def why(self) -> str:
         return why(self.entry)
+
+    @property
+    def created_how(self) -> str:
+        """What is special about the Create that made the record; empty: nothing."""
+        return created_how(self.entry)
 
     @property
     def advice(self) -> str:

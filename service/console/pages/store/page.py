@@ -132,6 +132,8 @@ def _settings(store: Store) -> list[tuple[str, str]]:
         ("incomplete_orders", store.incomplete_orders),
         ("late_values", f"{store.late_values_s:g} s"),
         ("follow", f"{store.follow_s / 3600:g} h"),
+        ("overflow", store.overflow),
+        ("order_comment", "true" if store.order_comment else "false"),
         ("writes", store.writes),
         ("channels", "all" if store.channels is None else ", ".join(map(str, sorted(store.channels)))),
     ]

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from service.bigcommerce import StoreApi
-from service.bigcommerce.clients.b2b_api import B2B, MAX_PAGES, says_already_exists
+from service.bigcommerce.clients.b2b_api import B2B, MAX_PAGES
+from service.bigcommerce.complete_answers import says_already_exists
 from service.bigcommerce.models import Record, Values
 from service.errors import AlreadyExists, CredentialsRefused, NotFound, Refused, TryAgain, Unsure
 from tests.fakes.upstream import FakeUpstream

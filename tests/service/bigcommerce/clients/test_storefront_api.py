@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from service.bigcommerce import StoreApi
 from service.bigcommerce.clients.storefront_api import Storefront
 from service.bigcommerce.models import Values
-from service.errors import CredentialsRefused, NotFound, Refused, TryAgain
+from service.errors import AlreadyExists, CredentialsRefused, NotFound, Refused, TryAgain, Unsure
 from tests.fakes.upstream import FakeUpstream
 
 TOKEN = SecretStr("buyer-token")
@@ -131,19 +131,35 @@ async def test_products_and_images_of_orders_are_listed(storefront: Storefront, 
     assert upstream.requests[-1].url.params.get_list("orderIds[]") == ["1", "2"]
 
 
-@pytest.mark.parametrize(("data", "rows"), [([{"orderId": 1}], [{"orderId": 1}]), (None, [])])
+@pytest.mark.parametrize("data", [[{"orderId": 1}], {"orderId": "1"}, [{}], {}, None])
+@pytest.mark.parametrize(("keep_comment", "sent"), [(True, "0"), (False, "1")])
 async def test_order_is_created_as_the_storefront_does(
-    storefront: Storefront, upstream: FakeUpstream, data: Any, rows: list[Any]
+    storefront: Storefront, upstream: FakeUpstream, data: Any, sent: str, *, keep_comment: bool
 ) -> None:
     upstream.on("POST /api/v2/orders", {"data": data})
-    assert await storefront.create_order(TOKEN, 1, Values("PO-1", {})) == rows
-    assert upstream.bodies("POST /api/v2/orders") == [{"orderId": 1, "isSaveOrderComment": "0", "poNumber": "PO-1"}]
+    await storefront.create_order(TOKEN, 1, Values("PO-1", {}), keep_comment=keep_comment)
+    assert upstream.bodies("POST /api/v2/orders") == [{"orderId": 1, "isSaveOrderComment": sent, "poNumber": "PO-1"}]
+
+
+@pytest.mark.parametrize("data", [[{"orderId": 2}], {"errMsg": "The upstream is busy."}, {"list": []}])
+async def test_a_create_whose_answer_is_about_something_else_is_unsure(
+    storefront: Storefront, upstream: FakeUpstream, data: Any
+) -> None:
+    upstream.on("POST /api/v2/orders", {"code": 200, "data": data})
+    with pytest.raises(Unsure):
+        await storefront.create_order(TOKEN, 1, Values("PO-1", {}), keep_comment=False)
+
+
+async def test_a_record_that_exists_is_told_from_other_refusals(storefront: Storefront, upstream: FakeUpstream) -> None:
+    upstream.on("POST /api/v2/orders", (400, {"code": 40013, "data": {}, "message": "The order already exists."}))
+    with pytest.raises(AlreadyExists):
+        await storefront.create_order(TOKEN, 1, Values("PO-1", {}), keep_comment=False)
 
 
 async def test_refusal_has_the_storefronts_own_message(storefront: Storefront, upstream: FakeUpstream) -> None:
     upstream.on("POST /api/v2/orders", (400, {"code": 40013, "data": {}, "message": "No permission"}))
     with pytest.raises(Refused, match="No permission"):
-        await storefront.create_order(TOKEN, 1, Values("PO-1", {}))
+        await storefront.create_order(TOKEN, 1, Values("PO-1", {}), keep_comment=False)
 
 
 async def test_an_expired_buyers_token_is_refused_and_no_store_token_is_sent(

@@ -40,6 +40,25 @@ def test_show_prints_the_facts_and_the_timeline(enrich: Enrich, keep: Keep) -> N
     ]
 
 
+def test_show_says_that_the_record_was_created_as_the_buyer(enrich: Enrich, keep: Keep) -> None:
+    entry = enriched()
+    entry.over_storefront = True
+    keep(entry)
+    shown = enrich("orders", "show", "250").out
+
+    assert re.search(r"^created +over the storefront API, as the buyer *$", shown, re.MULTILINE)
+    assert re.search(r"^sent as buyer +1750 +750 ", shown, re.MULTILINE)
+    assert json.loads(enrich("orders", "show", "250", "--json").out)["via"] == "storefront"
+
+
+def test_show_says_that_the_comment_is_not_kept(enrich: Enrich, keep: Keep) -> None:
+    entry = enriched()
+    entry.comment_not_kept = True
+    keep(entry)
+    assert re.search(r"^created +the order's comment is not kept", enrich("orders", "show", "250").out, re.MULTILINE)
+    assert json.loads(enrich("orders", "show", "250", "--json").out)["comment_not_kept"] is True
+
+
 def test_show_of_an_order_that_was_not_read_yet_prints_times_of_day(enrich: Enrich, keep: Keep, redis_url: str) -> None:
     put_into_recovery(redis_url, Entry("abc123", 250, trouble="Get an Order: 503: down"))
     lines = enrich("orders", "show", "250").out.splitlines()
@@ -71,6 +90,8 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
         "rule": None,
         "verified": True,
         "in_window": True,
+        "via": "b2b",
+        "comment_not_kept": False,
         "window_result": None,
         "missed_reason": None,
         "po_number": "PO-4711",
@@ -92,6 +113,7 @@ def test_show_as_json_is_for_scripts(enrich: Enrich, keep: Keep) -> None:
             "po_number": "PO-4711",
             "extra_fields": {"Cost Center": "CC-210"},
             "answered": True,
+            "via": "b2b",
         },
         "order_created_at": "2026-01-10T21:00:00.000Z",
         "timeline_ms": {"created": 0, "webhook_sent": 1000, "sent": 1750},

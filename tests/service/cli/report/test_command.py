@@ -109,6 +109,19 @@ def test_a_share_below_one_is_never_shown_as_all(enrich: Enrich, finish: Finish)
     assert "99.9 % in the window: 2000 of 2001" in enrich("report").out
 
 
+def test_the_report_says_how_many_records_were_created_over_the_storefront(enrich: Enrich, finish: Finish) -> None:
+    finish(placed(1), placed(2, over_storefront=True), placed(3, over_storefront=True), late(4))
+    assert "Records created over the storefront API, as the buyer: 2." in enrich("report").out
+    assert json.loads(enrich("report", "--json").out)["total"]["over_storefront"] == 2
+    (row,) = csv.DictReader(io.StringIO(enrich("report", "--csv").out))
+    assert row["over_storefront"] == "2"
+
+
+def test_a_report_without_any_says_nothing_of_the_storefront(enrich: Enrich, finish: Finish) -> None:
+    finish(placed(1))
+    assert "storefront" not in enrich("report").out
+
+
 def test_stores_that_merge_have_a_table_of_their_own(enrich: Enrich, finish: Finish, folder: Path) -> None:
     with_stores(folder, "abc123", "def456")
     finish(placed(1))

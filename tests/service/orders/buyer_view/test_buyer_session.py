@@ -11,7 +11,7 @@ from service.bigcommerce import StoreApi
 from service.errors import BuyerRefused, CredentialsRefused, TryAgain, Unsure, WaitUntil
 from service.orders.buyer_view.buyer_session import BuyerSession
 from service.orders.buyer_view.shown import NotShown, shown
-from service.orders.state.per_store.storefront_tokens import StorefrontTokens
+from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from tests.fakes.upstream import STORE_HASH, FakeUpstream
 
 AUTH = "POST /api/io/auth/customers/storefront"

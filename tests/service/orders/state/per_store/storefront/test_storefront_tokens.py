@@ -4,7 +4,8 @@ from arq import ArqRedis
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from service.orders.state.per_store.storefront_tokens import TTL_S, StorefrontTokens
+from service.orders.state.per_store.storefront.active_buyers import ActiveBuyer
+from service.orders.state.per_store.storefront.storefront_tokens import TTL_S, StorefrontTokens
 
 ACCESS, TOKEN = SecretStr("access-token"), SecretStr("buyer-token")
 
@@ -51,3 +52,45 @@ async def test_without_redis_none_is_held() -> None:
             tokens = StorefrontTokens(redis, "abc123", [ACCESS])
             await tokens.put(101, 1, TOKEN)
             assert await tokens.get(101, 1) is None
+
+
+async def test_a_refused_token_is_dropped(redis: ArqRedis) -> None:
+    tokens = StorefrontTokens(redis, "abc123", [ACCESS])
+    await tokens.put(101, 1, TOKEN)
+    await tokens.put(102, 1, TOKEN)
+    await tokens.drop(101, 1)
+    assert (await tokens.get(101, 1), await tokens.get(102, 1)) == (None, TOKEN)
+
+
+async def test_no_token_is_given_for_a_write_while_the_storefront_takes_none(redis: ArqRedis) -> None:
+    tokens, other = (StorefrontTokens(redis, store, [ACCESS]) for store in ("abc123", "other"))
+    for each in (tokens, other):
+        await each.put(101, 1, TOKEN)
+    assert await tokens.get_for_write(101, 1) == TOKEN
+
+    assert await tokens.close()
+    assert not await tokens.close(), "closed already"
+    assert await tokens.is_closed()
+    assert await tokens.get_for_write(101, 1) is None
+    assert await tokens.get(101, 1) == TOKEN, "reading is another matter"
+    assert await other.get_for_write(101, 1) == TOKEN
+
+
+async def test_for_how_long_tokens_are_held(redis: ArqRedis) -> None:
+    tokens = StorefrontTokens(redis, "abc123", [ACCESS])
+    await tokens.put(101, 1, TOKEN)
+    await StorefrontTokens(redis, "abc123", [SecretStr("old")]).put(102, 1, TOKEN)
+
+    held = await tokens.held_for([ActiveBuyer(101, 1), ActiveBuyer(102, 1), ActiveBuyer(103, 1)])
+    assert TTL_S - 60 < held[0] <= TTL_S
+    assert held[1:] == [0.0, 0.0], "one that cannot be opened is as good as none"
+
+
+async def test_the_same_token_is_sealed_otherwise_each_time(redis: ArqRedis) -> None:
+    tokens = StorefrontTokens(redis, "abc123", [ACCESS])
+    sealed = set()
+    for _ in range(5):
+        await tokens.put(101, 1, TOKEN)
+        (key,) = await redis.keys("*")
+        sealed.add(await redis.get(key))
+    assert len(sealed) == 5

@@ -1,0 +1,51 @@
+"""Tells for what share of a store's active buyers a Create could go over the storefront API, and what is missing."""
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.checks.findings import Finding, Level, counted
+from service.orders.state.clocks import redis_time
+from service.orders.state.per_store.storefront.active_buyers import ActiveBuyers
+from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
+from service.orders.state.per_store.storefront.token_problem import TokenProblem
+from service.orders.state.per_store.super_admins import SuperAdminBook
+from service.stores import Store
+
+ENOUGH_PERCENT = 90
+"""Of the active buyers. Those who order for the first time have no token, so it is never all of them for long."""
+
+_CURE = "The workers fetch up to 20 a minute, when B2B Edition's quota has calls left: run it again in some minutes."
+_NO_BOOK = "the list of Super Admins is missing or older than two hours, and no token is used without it."
+
+
+async def check_storefront_tokens(redis: Redis | None, store: Store) -> list[Finding]:
+    """One finding for a store that writes as its buyers; none for others, or when Redis does not answer."""
+    if redis is None or not store.creates_as_buyer:
+        return []
+    subject = "overflow" if store.overflow == "storefront" else "order_comment"
+    tokens = StorefrontTokens(redis, store.hash, store.access_tokens)
+    try:
+        now = await redis_time(redis)
+        buyers = await ActiveBuyers(redis).most_active(store.hash, now=now, forget=False)
+        held = sum(seconds > 0 for seconds in await tokens.held_for(buyers))
+        problem = await TokenProblem(redis, store.hash).read()
+        book = await SuperAdminBook(redis).read(store.hash)
+        is_closed = await tokens.is_closed()
+    except RedisError:
+        return []  # check_redis reports it
+    if not buyers:
+        message = "no Company user is known who ordered in the last 30 days, so no token is held."
+        return [Finding(Level.OK, store.hash, subject, f"{message} The workers note who orders from now on.")]
+    share = held * 100 // len(buyers)
+    message = f"a storefront token is held for {held} of {counted(len(buyers), 'active buyer')} ({share} %)."
+    if not book.is_current(now):
+        cure = "Look for `periodic_task_postponed` with the task super_admins in the workers' log."
+        return [Finding(Level.WARNING, store.hash, subject, f"{message} But {_NO_BOOK}", cure)]
+    if is_closed:
+        message += " BigCommerce has answered 429 to a Create over the storefront API: none is sent there for a minute."
+        return [Finding(Level.WARNING, store.hash, subject, message)]
+    if share >= ENOUGH_PERCENT:
+        return [Finding(Level.OK, store.hash, subject, message)]
+    if problem:
+        message += f" The last one could not be fetched: {problem}"
+    return [Finding(Level.WARNING, store.hash, subject, message, _CURE)]

@@ -1,0 +1,137 @@
+"""Which API the Create of an order goes over: B2B Edition's own, or the storefront API, as the order's buyer.
+
+The storefront API has a quota of its own. So it takes the Creates that B2B Edition's quota has no room for before
+their window closes (``overflow``), and those that keep an order's comment (``order_comment``). It needs a token of the
+buyer, and only one that is held counts: fetching one costs the very call that is missing.
+
+A storefront Create that was refused, or never sent, takes the ordinary way in the same attempt. One that is unsure is
+read back first, like any other.
+"""
+
+from typing import Literal
+
+import structlog
+from pydantic import SecretStr
+
+from service.bigcommerce import Api, Priority, StoreApi
+from service.bigcommerce.models import Record, Values
+from service.errors import AlreadyExists, CredentialsRefused, EnrichError, Refused, TryAgain, Unsure, WaitUntil
+from service.logs import Event
+from service.orders.state.order_entry import Entry
+from service.orders.state.per_store.storefront.storefront_tokens import CLOSED_S, StorefrontTokens
+from service.stores import Store
+from workers.orders.buyers.buyer import Buyer
+from workers.orders.window_retry import WindowRetry
+
+log = structlog.get_logger()
+
+ROOM_NEEDS_S = 3.0
+"""So much of the window must be left when the quota resets: orders that have waited for it go out one after the other,
+and one that gets no call even then still needs time for the other way."""
+
+
+class OrdinaryWay(EnrichError):
+    """The storefront API has not taken the Create: nothing was done, and it goes over B2B Edition's own API."""
+
+
+class CreateRoute:
+    """Chooses the API for the Creates of one attempt, and sends them.
+
+    Whatever closes the storefront's way closes it for the rest of the attempt, so an attempt cannot go back and forth.
+    """
+
+    def __init__(
+        self, entry: Entry, store: Store, api: StoreApi, retry: WindowRetry, tokens: StorefrontTokens, buyer: Buyer
+    ) -> None:
+        self._entry = entry
+        self._store = store
+        self._api = api
+        self._retry = retry
+        self._tokens = tokens
+        self._buyer = buyer
+        self._token: SecretStr | None = None
+        self._is_closed = False
+        self._is_b2b_full = False
+        self._is_unsure = False
+
+    @property
+    def via(self) -> Literal["b2b", "storefront"]:
+        """The API that was chosen last."""
+        return "b2b" if self._token is None else "storefront"
+
+    async def choose(self, *, is_late: bool) -> None:
+        """Choose the API for the next Create; may take its call off B2B Edition's quota already.
+
+        ``is_late``: it is sent after the window, where nothing is urgent and the storefront takes none.
+        """
+        self._token = None
+        if is_late or self._is_closed or not self._store.creates_as_buyer or not self._retry.can_create():
+            return
+        is_wanted = self._store.order_comment and not self._is_unsure
+        if is_wanted or (self._store.overflow == "storefront" and not await self._has_room()):
+            self._token = await self._held_token()
+
+    async def create(self, order_id: int, customer_id: int, values: Values) -> Record:
+        """Create the record. Raises OrdinaryWay when the storefront API has not taken it."""
+        if self._token is None:
+            return await self._api.b2b.create_order(order_id, customer_id, values)
+        keep_comment = self._store.order_comment
+        try:
+            await self._api.storefront.create_order(self._token, order_id, values, keep_comment=keep_comment)
+        except AlreadyExists:
+            raise  # so would B2B Edition answer
+        except Unsure:
+            self._is_unsure = True
+            raise
+        except (CredentialsRefused, Refused, WaitUntil, TryAgain) as error:
+            await self._after(error)
+        return Record(order_id=order_id)
+
+    def may_go_elsewhere(self, error: TryAgain | WaitUntil) -> bool:
+        """Whether a Create that B2B Edition has no call for may be tried over the storefront API; True only once."""
+        is_open = self._store.overflow == "storefront" and not self._is_closed and not self._is_b2b_full
+        if not is_open or not isinstance(error, WaitUntil) or not self._retry.can_create():
+            return False
+        self._is_b2b_full = not self._is_in_time(error.seconds)
+        return self._is_b2b_full
+
+    async def _has_room(self) -> bool:
+        """Whether B2B Edition's quota has room for the Create before its window closes.
+
+        What is left last is kept for orders whose buyers have no token: they have no other way.
+        """
+        if self._is_b2b_full:
+            return False
+
+        async def spend() -> None:
+            self._api.priority = Priority.CREATE_ELSEWHERE
+            await self._api.spend_ahead(Api.B2B, 1, operation="Create an Order")
+
+        try:
+            await self._retry.call(spend)
+        except WaitUntil:
+            quota = await self._api.transport.quota_left(self._entry.store, Api.B2B)
+            return quota is not None and self._is_in_time(quota.resets_in_s)
+        return True
+
+    def _is_in_time(self, seconds: float) -> bool:
+        return seconds + ROOM_NEEDS_S <= self._retry.window_left()
+
+    async def _held_token(self) -> SecretStr | None:
+        """The buyer's token; None for whoever may be a Super Admin, for whom it would mean nobody's Company."""
+        if await self._buyer.may_be_super_admin():
+            return None
+        return await self._tokens.get_for_write(self._entry.customer_id or 0, self._entry.channel_id)
+
+    async def _after(self, error: CredentialsRefused | Refused | WaitUntil | TryAgain) -> None:
+        """The storefront API has not taken the Create, and nothing was done."""
+        if error.status == 429:
+            if await self._tokens.close():
+                log.warning(Event.STOREFRONT_CLOSED, seconds=CLOSED_S)
+        elif error.status == 401:
+            await self._tokens.drop(self._entry.customer_id or 0, self._entry.channel_id)
+        if isinstance(error, TryAgain) and error.status != 429 and not self._store.order_comment:
+            raise error  # there is no room elsewhere: try this way again
+        self._is_closed = True
+        log.info(Event.STOREFRONT_REFUSED, trouble=str(error))
+        raise OrdinaryWay(str(error)) from error
