@@ -53,7 +53,7 @@ storm: $(DEV_READY)  ## Run one storm of make chaos again: make storm SEED=7 SEC
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --storm-seed $(SEED) --storm-seconds $(SECONDS) \
 		tests/chaos/storms/test_storms.py -k a_storm
 
-bench: $(BENCH_READY)  ## Measure throughput, latency and memory; about 9 minutes on an idle machine
+bench: $(BENCH_READY)  ## Measure throughput, latency and memory; about 16 minutes on an idle machine
 	$(BIN)/python -m tests.bench
 
 bench-long: $(BENCH_READY)  ## Measure a worker's memory through 100,000 orders; about 18 minutes

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import durations, memory, receiver, steady, window, workers
+from tests.bench import durations, memory, overflow, receiver, steady, window, workers
 from tests.bench.report import Figure, machine, plain_table, write, write_long
 from tests.bench.rig.processes import rigged
 
@@ -29,6 +29,7 @@ class Bench:
             "worker": lambda: workers.measure(lengths, self.report, self.details),
             "stores": lambda: workers.measure_stores(lengths, self.report),
             "memory": lambda: memory.measure(lengths, self.report, self.details),
+            "overflow": lambda: overflow.measure(lengths, self.report),
             "steady": lambda: steady.measure(lengths, self.report, self.details),
         }
 

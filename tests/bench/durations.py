@@ -16,6 +16,7 @@ class Durations:
     webhooks: int = 100_000
     orders: int = 5_000
     steady_s: float = 100.0
+    burst_s: float = 60.0
     monitored: int = 500
     backlog: int = 10_000
     stores: int = 1_000
@@ -35,6 +36,7 @@ QUICK = Durations(
     webhooks=2_000,
     orders=500,
     steady_s=4.0,
+    burst_s=12.0,
     monitored=100,
     backlog=1_000,
     stores=100,

@@ -1,47 +1,17 @@
 """More orders than BigCommerce's quota allows."""
 
 import asyncio
-from collections.abc import Sequence
-from math import floor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chaos.best_possible import best_possible
 from tests.chaos.figures import Report
 from tests.chaos.load_generator import LoadGenerator
 from tests.fakes.deployment import deployed
 
 pytestmark = [pytest.mark.chaos]
-
-B2B_LIMIT, B2B_WINDOW_S = 150, 60.0
-# The extra-field configs, the Company user and the Company: once each, then they are cached.
-UNAVOIDABLE = 3
-CREATE_WINDOW_S = 10.0
-
-
-def best_possible(placed_at: Sequence[float], buyers_own: Sequence[bool]) -> int:
-    """How many of these orders an ideal sender could have created inside their windows.
-
-    It sends only one Create an Order for each order and the three calls that are needed first, knows the exact quota,
-    and its calls take no time. B2B Edition's quota is a fixed window that begins with the first call, here the first
-    order; the next windows follow without a gap, so waiting gains nothing. The order whose window closes first is
-    served first, in the first quota window that has calls left and begins before the order's window closes. All
-    order windows have the same length, so no other sequence is better. Two facts are unknown to it too: that a record
-    exists already, which only its Create shows, and the fraction of the second in which an order was created, as
-    BigCommerce reports whole seconds.
-    """
-    first = min(placed_at)
-    room: dict[int, int] = {0: B2B_LIMIT - UNAVOIDABLE}
-    created = 0
-    for placed, is_buyers in sorted(zip(placed_at, buyers_own, strict=True)):
-        last_window = int((floor(placed) + CREATE_WINDOW_S - first) // B2B_WINDOW_S)
-        for window in range(int((placed - first) // B2B_WINDOW_S), last_window + 1):
-            if room.setdefault(window, B2B_LIMIT):
-                room[window] -= 1
-                created += not is_buyers
-                break
-    return created
 
 
 @pytest.mark.quick

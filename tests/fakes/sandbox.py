@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from service.sandbox.app import create_app, running
@@ -66,6 +67,10 @@ class RunningSandbox:
     ) -> dict[str, Any]:
         """Make a customer a Company user, or change one."""
         return await self._call("PUT", f"/stores/{store}/users/{customer_id}", {"company_id": company_id, **fields})
+
+    async def issue_token(self, customer_id: int, store: str = DEMO_STORE_HASH) -> SecretStr:
+        """A storefront token of this customer, as if it was fetched long ago."""
+        return SecretStr((await self._call("POST", f"/stores/{store}/users/{customer_id}/token"))["token"])
 
     async def set_company_status(
         self, company_id: int, status: int, store: str = DEMO_STORE_HASH, **fields: Any

@@ -21,6 +21,7 @@ from service.orders.state.per_store.storefront.active_buyers import ActiveBuyer,
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.per_store.storefront.token_problem import TokenProblem
 from service.stores import Store
+from workers.orders.buyers.active_buyers import seed_active_buyers
 from workers.periodic.periodic_task import PeriodicTask
 from workers.resources import Resources
 
@@ -77,6 +78,7 @@ class BuyerTokenFetcher(PeriodicTask):
             return self._every_s
         if (wait_ms := await redis.pttl(tokens_fetched_key(store.hash))) > 0:
             return float(wait_ms / 1000)
+        await seed_active_buyers(self._resources, store.hash, now=self._clock())
         buyers = await ActiveBuyers(redis).most_active(store.hash, now=self._clock())
         admins = [buyer for buyer in buyers if buyer.customer_id in book]
         await ActiveBuyers(redis).forget(store.hash, admins)

@@ -35,7 +35,7 @@ async def check_storefront_tokens(redis: Redis | None, store: Store) -> list[Fin
         return []  # check_redis reports it
     if not buyers:
         message = "no Company user is known who ordered in the last 30 days, so no token is held."
-        return [Finding(Level.OK, store.hash, subject, f"{message} The workers note who orders from now on.")]
+        return [Finding(Level.OK, store.hash, subject, f"{message} The workers note who orders.")]
     share = held * 100 // len(buyers)
     message = f"a storefront token is held for {held} of {counted(len(buyers), 'active buyer')} ({share} %)."
     if not book.is_current(now):

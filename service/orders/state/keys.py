@@ -93,6 +93,11 @@ def buyers_ordered_key(store: str) -> str:
     return f"enrich:buyers-ordered:{store}"
 
 
+def buyers_seeded_key(store: str) -> str:
+    """Exists once the store's active buyers were taken from the ledger."""
+    return f"enrich:buyers-seeded:{store}"
+
+
 def buyers_activity_key(store: str) -> str:
     """How active each of those buyers is: a sorted set."""
     return f"enrich:buyers-activity:{store}"

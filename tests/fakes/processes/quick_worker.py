@@ -13,7 +13,7 @@ from workers.periodic.periodic_task import Intervals
 from workers.worker_process import work
 
 RECONCILE_S = float(os.environ.get("TEST_RECONCILE_S", "5.0"))
-INTERVALS = Intervals(reconcile_s=RECONCILE_S, polling_s=0.5, hooks_s=1.0, hooks_problem_s=1.0)
+INTERVALS = Intervals(reconcile_s=RECONCILE_S, polling_s=0.5, hooks_s=1.0, hooks_problem_s=1.0, tokens_s=1.0)
 NOTIFY = Timing(watch_s=0.2, deliver_s=0.1, watch_lease_s=1.5, send_lease_s=1.5)
 
 

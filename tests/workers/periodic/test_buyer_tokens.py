@@ -242,6 +242,23 @@ async def test_the_task_ends_when_its_store_no_longer_writes_as_its_buyers(fetch
     assert await fetcher.held(ADA) == []
 
 
+async def test_who_ordered_before_the_key_was_set_is_taken_from_the_ledger_once(fetcher: Fetcher) -> None:
+    now = fetcher.stack.clock()
+    for order_id, (customer, age_s, status) in enumerate(
+        [(ADA, 60.0, Status.CREATED), (BEN, 31 * DAY_S, Status.CREATED), (103, 60.0, Status.SKIPPED)], 1
+    ):
+        times = {Stage.CREATED: now - age_s}
+        entry = Entry(DEMO_STORE_HASH, order_id, customer_id=customer, status=status, times=times)
+        await fetcher.stack.transitions.finish(entry)
+    await fetcher.run()
+    assert await fetcher.held(ADA, BEN, 103) == [ADA]
+
+    await fetcher.buyers.forget(DEMO_STORE_HASH, [ActiveBuyer(ADA, 1)])
+    await fetcher.next_minute()
+    await fetcher.run()
+    assert await fetcher.buyers.most_active(DEMO_STORE_HASH, now=now) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "is_noted"),
     [

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute
 
 from service.sandbox.apis.b2b_people import done, required_int
 from service.sandbox.gateway import Call, Dialect, Done, Gateway, Refusal
-from service.sandbox.state import BuyerToken
+from service.sandbox.state import BuyerToken, Sandbox, Store
 
 DEFAULT_CHANNEL = 1
 
@@ -23,7 +23,12 @@ def issue(call: Call) -> Done:
     if call.store.customer(customer_id) is None and call.store.company_of(customer_id) is None:
         raise Refusal(404, "Customer does not exist.")
     channel_id = required_int(call, "channelId") if "channelId" in call.fields else DEFAULT_CHANNEL
+    return done({"token": [issue_token(call.sandbox, call.store, customer_id, channel_id)]})
+
+
+def issue_token(sandbox: Sandbox, store: Store, customer_id: int, channel_id: int) -> str:
+    """A token that acts as this customer on this channel."""
     token = token_urlsafe(32)
-    expires_at = call.now + call.sandbox.options.token_lifetime
-    call.store.buyer_tokens[token] = BuyerToken(customer_id, channel_id, expires_at)
-    return done({"token": [token]})
+    expires_at = sandbox.now() + sandbox.options.token_lifetime
+    store.buyer_tokens[token] = BuyerToken(customer_id, channel_id, expires_at)
+    return token

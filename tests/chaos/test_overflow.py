@@ -1,0 +1,56 @@
+"""Creates past the quota, while the storefront API that they go over fails."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.figures import Report
+from tests.chaos.load_generator import LoadGenerator
+from tests.fakes.deployment import ADA, deployed
+from tests.fakes.storefront import OVERFLOW_RULES, hold_tokens, over_storefront
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+
+STOREFRONT: dict[str, Any] = {"apis": ["storefront"]}
+# A third of the real windows, to keep the tests short; longer than an order's window, so that waiting helps few.
+QUOTA: dict[str, Any] = {"b2b_quota": 50, "b2b_quota_window": 20.0}
+ORDERS, PER_S = 100, 10
+
+
+@pytest.mark.parametrize(
+    ("scenario", "faults", "is_taken"),
+    [
+        ("works", {}, True),
+        ("is down", {"error_rate": 1.0, **STOREFRONT}, False),
+        ("is slow: 5 s a call", {"latency": 5.0, **STOREFRONT}, True),
+        ("hangs for 4 s", {"hang_rate": 1.0, "hang_seconds": 4.0, **STOREFRONT}, None),
+        ("refuses the tokens", {"refuse_buyers": True}, False),
+        ("answers 429", {"exhausted": ["storefront"]}, False),
+        ("does the work and the answer is lost", {"lost_answer_rate": 1.0, **STOREFRONT}, True),
+        ("answers nonsense, half of it after the work was done", {"nonsense_rate": 1.0, **STOREFRONT}, None),
+    ],
+)
+async def test_a_failing_storefront_loses_doubles_and_overwrites_nothing(
+    tmp_path: Path, report: Report, scenario: str, faults: dict[str, Any], *, is_taken: bool | None
+) -> None:
+    """``is_taken``: whether records are made over it. None: that depends on who comes first."""
+    async with deployed(tmp_path, workers=2, rules=OVERFLOW_RULES, **QUOTA) as deployment:
+        await hold_tokens(deployment, [ADA])
+        await deployment.sandbox.faults(**faults)
+        load = LoadGenerator(deployment, buyers_po_every=50)
+        await load.place_orders(ORDERS, per_s=PER_S)
+        outcomes = await load.outcomes(within_s=180)
+
+        taken = sum(over_storefront(outcome.seen["writes"]) for outcome in outcomes.each)
+        title = f"past the quota, the storefront API {scenario}"
+        report(outcomes.figures(title, max_updates=2, remark=f"{taken} created over the storefront API"))
+        assert is_taken is None or bool(taken) is is_taken
+        wrong = [
+            o for o in outcomes.each if o.entry and (o.entry.via == "storefront") != over_storefront(o.seen["writes"])
+        ]
+        assert not wrong, outcomes.describe(wrong)
+        if not faults:
+            assert not outcomes.not_created(), outcomes.describe(outcomes.not_created())
+        refused = sum(len(worker.events("credentials_refused")) for worker in deployment.workers)
+        assert refused == 0, "it says nothing of the store's own token"
