@@ -65,7 +65,7 @@ class CreateRoute:
         ``is_late``: it is sent after the window, where nothing is urgent and the storefront takes none.
         """
         self._token = None
-        if is_late or self._is_closed or not self._store.creates_as_buyer or not self._retry.can_create():
+        if is_late or self._is_closed or not self._store.creates_as_buyer:
             return
         is_wanted = self._store.order_comment and not self._is_unsure
         if is_wanted or (self._store.overflow == "storefront" and not await self._has_room()):
