@@ -78,7 +78,7 @@ async def group(console: RunningConsole) -> Group:
 
 async def test_a_group_is_retried_and_its_page_shows_live_what_becomes_of_it(group: Group, visitor: Visitor) -> None:
     await visitor.sign_in(Role.OPERATOR, "abc123", who="ana")
-    page = visitor.page
+    page = await visitor.open("/")
     await page.get_by_role("link", name="Failures", exact=True).click()
     row = page.get_by_role("row", name=group.reason)
     await row.get_by_role("link", name="Retry these 3…").click()

@@ -50,9 +50,16 @@ class RunningConsole:
 
     async def link(self, role: Role = Role.ADMIN, *stores: str, who: str = "vera") -> str:
         """A sign-in link."""
-        grant = Grant(who, role, frozenset(stores) or None, 3600)
         async with connect(self.redis_url) as redis:
-            return self.url + link(await Sessions(redis).issue_code(grant))
+            return self.url + link(await Sessions(redis).issue_code(_grant(role, stores, who)))
+
+    async def begin_session(self, role: Role = Role.ADMIN, *stores: str, who: str = "vera") -> str:
+        """The value of the cookie of a new session."""
+        async with connect(self.redis_url) as redis:
+            sessions = Sessions(redis)
+            begun = await sessions.spend(await sessions.issue_code(_grant(role, stores, who)))
+        assert begun is not None
+        return begun[0]
 
     async def keep(self, *entries: Entry, age_s: float = 60.0) -> None:
         """Put finished orders into the ledger."""
@@ -69,6 +76,10 @@ class RunningConsole:
             entry = await Ledger(redis).get(store, order_id)
         assert entry is not None
         return entry
+
+
+def _grant(role: Role, stores: tuple[str, ...], who: str) -> Grant:
+    return Grant(who, role, frozenset(stores) or None, 3600)
 
 
 def find_chromium() -> str | None:
