@@ -1,7 +1,9 @@
 """Settings from environment variables, as one frozen model."""
 
+import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -32,6 +34,14 @@ def _web_address(url: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", parts.path):
         raise ValueError("expected a path of letters, digits, dots and hyphens")
     return url.rstrip("/")
+
+
+def console_url(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Where people reach the console; None where that is not set, or no address: ``Settings.load`` reports it."""
+    try:
+        return _web_address(environ["ENRICH_CONSOLE_URL"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _header_name(name: str) -> str:

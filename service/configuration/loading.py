@@ -9,6 +9,7 @@ from pathlib import Path
 from service.errors import ConfigError, Problem
 from service.rules.rule_evaluation import RuleSet, compile_rules
 from service.rules.value_search import Search
+from service.settings import console_url
 from service.stores import Endpoints, FileReader, Notify, PersonRights, Store, misplaced_key_cure, read_stores
 
 
@@ -35,8 +36,8 @@ def _with_its_table(problem: Problem) -> Problem:
 class Configuration:
     """All stores by hash. ``literal_secrets`` are the places where the file contains a secret itself.
 
-    ``people`` are those who may use the console behind a sign-in proxy. ``notify`` is where messages are sent; None:
-    nowhere.
+    ``people`` are those who may use the console behind a sign-in proxy. ``notify`` is where messages are sent (None:
+    nowhere); its ``link`` is the console's address (``ENRICH_CONSOLE_URL``) where the file has none.
     """
 
     endpoints: Endpoints
@@ -71,4 +72,7 @@ def load_configuration(
         for store_hash, store in result.stores_file.stores.items()
     }
     file = result.stores_file
-    return Configuration(file.endpoints, stores, file.literal_secrets, file.people, file.notify)
+    notify = file.notify
+    if notify and notify.link is None:
+        notify = notify.model_copy(update={"link": console_url(environ)})
+    return Configuration(file.endpoints, stores, file.literal_secrets, file.people, notify)

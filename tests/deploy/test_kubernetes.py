@@ -121,6 +121,20 @@ def test_what_is_not_allowed_is_forbidden() -> None:
     assert "ingress" not in everything
 
 
+def test_messages_link_to_the_console() -> None:
+    urls = {
+        variable["value"]
+        for deployment in _of_kind("Deployment").values()
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+        for variable in container.get("env", ())
+        if variable["name"] == "ENRICH_CONSOLE_URL"
+    }
+    assert len(urls) == 1
+    for name in ("enrich-worker", "enrich-web", "enrich-console"):
+        (container,) = _of_kind("Deployment")[name]["spec"]["template"]["spec"]["containers"]
+        assert "ENRICH_CONSOLE_URL" in [variable["name"] for variable in container["env"]]
+
+
 def test_the_console_lives_at_the_path_of_its_ingress() -> None:
     (container,) = _of_kind("Deployment")["enrich-console"]["spec"]["template"]["spec"]["containers"]
     (url,) = [variable["value"] for variable in container["env"] if variable["name"] == "ENRICH_CONSOLE_URL"]

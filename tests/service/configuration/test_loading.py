@@ -66,3 +66,22 @@ def test_a_bad_rule_in_a_valid_file_is_reported(tmp_path: Path) -> None:
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         load_configuration(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("environ", "link", "expected"),
+    [
+        ({}, "", None),
+        ({"ENRICH_CONSOLE_URL": "https://enrich.example.com/console/"}, "", "https://enrich.example.com/console"),
+        ({"ENRICH_CONSOLE_URL": "https://a.example.com"}, 'link = "https://b.example.com"', "https://b.example.com"),
+        ({"ENRICH_CONSOLE_URL": "no address"}, "", None),  # Settings.load reports it
+    ],
+)
+def test_messages_link_to_the_console_unless_the_file_says_otherwise(
+    tmp_path: Path, environ: dict[str, str], link: str, expected: str | None
+) -> None:
+    path = tmp_path / "stores.toml"
+    path.write_text(f'[notify]\nslack = "https://hooks.slack.com/services/T/B/x"\n{link}\n{GOOD}')
+    notify = load_configuration(path, {"SECRET": "s", **environ}).notify
+    assert notify
+    assert notify.link == expected
