@@ -1,7 +1,7 @@
 """Gauges for Prometheus, read from Redis on each scrape: queues, workers and stores."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from arq.constants import in_progress_key_prefix
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import ProblemKind, parse_problems
+from service.orders.failures.unmuted_failures import MutedCounts, UnmutedFailures
 from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.job_kinds import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import (
@@ -52,7 +53,7 @@ class StoreState:
 
     ``waiting`` ones wait for the value of a required rule, ``held`` ones until something may be written. ``rules``
     holds for each rule the orders in a row for which it found no value, where these are so many that it is likely
-    wrong; else 0.
+    wrong; else 0. ``muted`` says how many of the failed and the waiting ones people have muted.
     """
 
     failed: int
@@ -64,6 +65,17 @@ class StoreState:
     rules: Mapping[str, int] = field(default_factory=dict)
     held: int = 0
     is_paused: bool = False
+    muted: MutedCounts = field(default_factory=MutedCounts)
+
+    @property
+    def unmuted_failed(self) -> int:
+        """The failed orders, without those of muted groups."""
+        return max(0, self.failed - self.muted.failed)
+
+    @property
+    def unmuted_waiting(self) -> int:
+        """The orders that wait for a value, without those of muted groups."""
+        return max(0, self.waiting - self.muted.waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,7 @@ class Gauges:
         self._clock = clock
         self._queue = Queue(redis, clock=clock)
         self._budget = Budget(redis)
+        self._unmuted = UnmutedFailures(redis)
         self._may_use_info = True
 
     async def read(self, stores: Collection[str]) -> State:
@@ -94,7 +107,13 @@ class Gauges:
         queues = {name: await self._queue_state(queue, now * 1000) for name, queue in QUEUES.items()}
         workers = (await self._queue.counts()).workers
         notifications = await self._redis.zcard(notify_queue_key())
-        return State(workers, queues, await self._store_states(stores), await self._redis_memory(), notifications)
+        states = await self._with_muted(await self._store_states(stores))
+        return State(workers, queues, states, await self._redis_memory(), notifications)
+
+    async def _with_muted(self, states: Mapping[str, StoreState]) -> dict[str, StoreState]:
+        needy = [store for store, state in states.items() if state.failed or state.waiting]
+        counts = await self._unmuted.counts(needy)
+        return {store: replace(state, muted=counts.get(store, MutedCounts())) for store, state in states.items()}
 
     async def _redis_memory(self) -> dict[str, int]:
         """What Redis uses and may use (``maxmemory``), in bytes. Empty where its user may not use INFO."""
@@ -173,6 +192,10 @@ def metrics_text(state: State) -> bytes:
 
     failed = gauge("failed_orders", "Failed orders, which wait for a person.", "store")
     waiting = gauge("waiting_orders", "Orders that wait for the value of a required rule.", "store")
+    unmuted = gauge("unmuted_failed_orders", "Failed orders, without those of muted groups.", "store")
+    unmuted_waiting = gauge("unmuted_waiting_orders", "Orders that wait for a value, without muted ones.", "store")
+    text = "When the newest failed order that is not muted failed; no value where there is none."
+    newest = gauge("newest_failure_timestamp_seconds", text, "store")
     parked = gauge("parked_orders", "Orders that wait until BigCommerce accepts the store's credentials.", "store")
     held = gauge("held_orders", "Orders that are held while nothing is written for the store.", "store")
     paused = gauge("paused", "1 while a person has paused writing for the store.", "store")
@@ -185,6 +208,10 @@ def metrics_text(state: State) -> bytes:
     for store, at in state.stores.items():
         failed.labels(store).set(at.failed)
         waiting.labels(store).set(at.waiting)
+        unmuted.labels(store).set(at.unmuted_failed)
+        unmuted_waiting.labels(store).set(at.unmuted_waiting)
+        if at.muted.newest_at is not None:
+            newest.labels(store).set(at.muted.newest_at)
         parked.labels(store).set(at.parked)
         held.labels(store).set(at.held)
         paused.labels(store).set(at.is_paused)

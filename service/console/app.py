@@ -33,6 +33,7 @@ from service.console.runs.run_page import RunPage
 from service.console.runs.runs import Runs
 from service.console.runs.upstream import Upstream
 from service.console.store_apis import StoreApis
+from service.gauges import Gauges
 from service.orders.failures.retry_runner import RetryRunner
 from service.process.web_loops import BackgroundTask, running_loops
 from service.rules.limited import LimitedEvaluator
@@ -79,7 +80,7 @@ def create_app(
     """
     upstream = upstream or Upstream(redis)
     editor = RulesEditor(live, StoreApis(live, upstream), redis, evaluator)
-    console = Console(redis, live, address, proxy, Sessions(redis), editor, upstream, Runs())
+    console = Console(redis, live, address, proxy, Sessions(redis), editor, upstream, Runs(), Gauges(redis))
     templates = rendering.environment(address=address, static=lambda name: address.path(static_files.path_of(name)))
     errors = ErrorPages(console, templates)
 

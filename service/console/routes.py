@@ -30,6 +30,7 @@ from service.console.runs.runs import Runs
 from service.console.runs.upstream import Upstream
 from service.csv_tables import Cell
 from service.errors import EnrichError
+from service.gauges import Gauges
 from service.logs import Event
 
 log = structlog.get_logger()
@@ -89,6 +90,7 @@ class Console:
     rules: RulesEditor
     upstream: Upstream
     runs: Runs
+    gauges: Gauges
 
     @property
     def configuration(self) -> Configuration:

@@ -45,11 +45,11 @@ def findings(store: str, state: StoreState) -> list[Finding]:
             Finding(Severity.DOWN if not state.is_polled else Severity.NOTICE, _HOOK_SENTENCES[kind], page)
             for kind in sorted(state.hook_problems)
         ),
-        Finding(Severity.PERSON, f"{_orders(state.failed)} failed", f"{orders}&outcome=failed")
-        if state.failed
+        Finding(Severity.PERSON, f"{_orders(state.unmuted_failed)} failed", f"{orders}&outcome=failed")
+        if state.unmuted_failed
         else None,
-        Finding(Severity.PERSON, f"{_waiting(state.waiting)} for a value", f"{orders}&outcome=waiting")
-        if state.waiting
+        Finding(Severity.PERSON, f"{_waiting(state.unmuted_waiting)} for a value", f"{orders}&outcome=waiting")
+        if state.unmuted_waiting
         else None,
         Finding(Severity.PERSON, f"nothing may be written; {_waiting(state.held)}", f"{orders}&outcome=waiting")
         if state.held

@@ -100,6 +100,7 @@ class Event(StrEnum):
 
     # notifications
     ALERT_BEGAN = "alert_began"
+    ALERT_HAS_MORE = "alert_has_more"
     ALERT_ENDED = "alert_ended"
     NOTIFICATION_SENT = "notification_sent"
     NOTIFICATION_POSTPONED = "notification_postponed"

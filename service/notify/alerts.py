@@ -44,8 +44,8 @@ class AlertKind(StrEnum):
 class Definition:
     """What is fixed for a kind of alert. It begins when its condition has held for ``for_s`` seconds.
 
-    ``begun`` and ``ended`` are titles; ``page`` is where the console helps: its failures, the store, or the overview;
-    ``runbook`` is the paragraph in the runbook.
+    ``begun``, ``ended`` and ``more`` (it goes on, and there is more of it) are titles; ``page`` is where the console
+    helps: its failures, the store, or the overview; ``runbook`` is the paragraph in the runbook.
     """
 
     begun: str
@@ -55,6 +55,7 @@ class Definition:
     page: Literal["failures", "store", "overview"]
     severity: Literal["critical", "warning"]
     for_s: float
+    more: str = ""
 
 
 DEFINITIONS: Mapping[AlertKind, Definition] = {
@@ -120,6 +121,7 @@ DEFINITIONS: Mapping[AlertKind, Definition] = {
         "failures",
         "warning",
         300,
+        "More orders have failed",
     ),
     AlertKind.ORDERS_WAIT_FOR_A_VALUE: Definition(
         "Orders wait for a required value",
@@ -179,23 +181,31 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the alerts depend on, at ``now`` (Redis's time). A store that is in none of the mappings is not known."""
+    """What the alerts depend on, at ``now`` (Redis's time). A store that is in none of the mappings is not known.
+
+    ``failures`` are a store's groups of failed orders that are not muted, each with the time of its newest order.
+    """
 
     now: float
     state: State
     locked_out: Mapping[str, bool] = field(default_factory=dict)
     late_values_stopped: Mapping[str, bool] = field(default_factory=dict)
     recent: Mapping[str, Recent] = field(default_factory=dict)
+    failures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Whether an alert's condition ``holds`` now; None: not known. ``summary`` is one sentence about it."""
+    """Whether an alert's condition ``holds`` now; None: not known. ``summary`` is one sentence about it.
+
+    ``parts`` are the things that it is about, each with the time of its newest, where later ones are told of, too.
+    """
 
     kind: AlertKind
     store: str | None
     holds: bool | None
     summary: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def observe(readings: Readings) -> Iterator[Observation]:
@@ -236,11 +246,14 @@ def _of_store(store: str, state: StoreState, readings: Readings) -> Iterator[Obs
         AlertKind.POLLING_ON, store, is_polled, "The service polls the store for new orders every three seconds."
     )
 
-    failed = "1 failed order waits." if state.failed == 1 else f"{state.failed} failed orders wait."
-    yield Observation(AlertKind.FAILED_ORDERS_WAIT, store, state.failed > 0, failed)
-    waiting = "1 order waits." if state.waiting == 1 else f"{state.waiting} orders wait."
+    count = state.unmuted_failed
+    failed = "1 failed order waits." if count == 1 else f"{count} failed orders wait."
+    groups = readings.failures.get(store, {})
+    yield Observation(AlertKind.FAILED_ORDERS_WAIT, store, count > 0, failed, groups)
+    count = state.unmuted_waiting
+    waiting = "1 order waits." if count == 1 else f"{count} orders wait."
     waiting += " Nothing is sent before the value comes."
-    yield Observation(AlertKind.ORDERS_WAIT_FOR_A_VALUE, store, state.waiting > 0, waiting)
+    yield Observation(AlertKind.ORDERS_WAIT_FOR_A_VALUE, store, count > 0, waiting)
 
     recent = readings.recent.get(store)
     yield Observation(

@@ -52,7 +52,7 @@ class Message(BaseModel):
 
     id: str
     alert: str
-    event: Literal["began", "ended", "test"]
+    event: Literal["began", "more", "ended", "test"]
     severity: Literal["critical", "warning", "info"]
     title: str
     summary: str
@@ -66,7 +66,7 @@ class Message(BaseModel):
     @property
     def headline(self) -> str:
         """``CRITICAL: A webhook does not work: Great Buys (abc123)``."""
-        mark = {"began": self.severity.upper(), "ended": "OVER", "test": "TEST"}[self.event]
+        mark = {"ended": "OVER", "test": "TEST"}.get(self.event, self.severity.upper())
         match self.stores, self.more_stores:
             case (), _:
                 about = ""
@@ -83,7 +83,7 @@ class Message(BaseModel):
         lines += [f"{about.label}: {about.summary}".removesuffix(": ") for about in self.stores]
         if self.more_stores:
             lines.append(f"… and {self.more_stores} more.")
-        if self.event == "began":
+        if self.event in ("began", "more"):
             lines.append(f"Since {moment(self.since)}.")
         elif self.event == "ended":
             lines.append(f"From {moment(self.since)} to {moment(self.at)}.")
@@ -99,19 +99,24 @@ class Message(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An alert of a store (None: of all) that began or ended, since when it held, and a sentence about it."""
+    """An alert of a store (None: of all) that has changed, since when it held, and a sentence about it.
+
+    ``told_until``: where there is more of it, up to when people knew.
+    """
 
     kind: AlertKind
     store: str | None
     change: Change
     since: float
     summary: str
+    told_until: float = 0.0
 
 
 def messages_for(
     changes: Sequence[Changed], stores: Mapping[str, Store], notify: Notify, *, now: float
 ) -> list[Message]:
-    """One message for each kind of alert that began, and one for each that ended, about all its stores."""
+    """One message for each kind of alert that began, one for each that has more, one for each that ended: about all
+    its stores."""
     groups: dict[tuple[AlertKind, Change], list[Changed]] = {}
     for changed in changes:
         groups.setdefault((changed.kind, changed.change), []).append(changed)
@@ -121,12 +126,12 @@ def messages_for(
 def _message(
     kind: AlertKind, change: Change, group: Sequence[Changed], stores: Mapping[str, Store], notify: Notify, now: float
 ) -> Message:
-    definition, has_begun = DEFINITIONS[kind], change is Change.BEGAN
+    definition, goes_on = DEFINITIONS[kind], change is not Change.ENDED
     about = [
         AboutStore(
             store=changed.store,
             name=_name(stores.get(changed.store)),
-            summary=plain(changed.summary) if has_begun else "",
+            summary=plain(changed.summary) if goes_on else "",
         )
         for changed in group
         if changed.store is not None
@@ -136,15 +141,15 @@ def _message(
     return Message(
         id=new_id(),
         alert=kind.value,
-        event="began" if has_begun else "ended",
+        event=change.value,
         severity=definition.severity,
-        title=definition.begun if has_begun else definition.ended,
-        summary=plain(of_all[0].summary) if of_all and has_begun else "",
+        title={Change.BEGAN: definition.begun, Change.MORE: definition.more, Change.ENDED: definition.ended}[change],
+        summary=plain(of_all[0].summary) if of_all and goes_on else "",
         stores=tuple(about[:MAX_STORES]),
         more_stores=max(0, len(about) - MAX_STORES),
         since=min(changed.since for changed in group),
         at=now,
-        what_to_do=definition.what_to_do if has_begun else "",
+        what_to_do=definition.what_to_do if goes_on else "",
         link=_link(notify.link, definition.page, definition.runbook, only),
     )
 

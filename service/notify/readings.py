@@ -1,6 +1,5 @@
 """Reads what the alerts depend on from Redis. Errors are Redis's own."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from redis.asyncio import Redis
@@ -8,9 +7,9 @@ from redis.asyncio import Redis
 from service.configuration import Configuration, ConfiguredStore
 from service.gauges import Gauges
 from service.notify.alerts import Readings, Recent
+from service.orders.failures.unmuted_failures import UnmutedFailure, UnmutedFailures
 from service.orders.state.clocks import Clock, redis_time
 from service.orders.state.keys import breaker_key, entry_key, index_key
-from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 from service.orders.state.worklists.late_orders import LateOrders
 
@@ -20,8 +19,6 @@ MAX_RECENT = 100
 # With very many stores fewer of each: reading takes 50 µs an order.
 MIN_RECENT = 20
 MAX_RECENT_OF_ALL = 5000
-
-MAX_FAILED_READ = 50
 
 # What ``Entry.made_window`` depends on.
 _FIELDS = ("status", "source", "create_age", "window_opened_at", "waited", "awaits_record")
@@ -34,27 +31,32 @@ class ReadingsReader:
         self._redis = redis
         self._clock = clock
         self._gauges = Gauges(redis, clock=clock)
+        self._failures = UnmutedFailures(redis)
 
     async def read(self, configuration: Configuration, stores: Sequence[str]) -> Readings:
         """Read what the alerts of these stores depend on."""
         now = self._clock() if self._clock else await redis_time(self._redis)
         configured = [configuration.stores[store] for store in stores]
+        state = await self._gauges.read(stores)
         return Readings(
             now,
-            await self._gauges.read(stores),
+            state,
             await self._locked_out(stores),
             {one.store.hash: await self._late_values_stopped(one) for one in configured},
             await self._recent(stores, now),
+            {store: await self._groups(store) for store in stores if state.stores[store].unmuted_failed},
         )
 
-    async def failure_reasons(self, store: str) -> list[tuple[str, int]]:
-        """The reasons of the store's newest failed orders and how many have each, the most frequent first."""
-        reasons: Counter[str] = Counter()
-        async for entry in Ledger(self._redis).entries(store, failed_only=True, batch=MAX_FAILED_READ):
-            reasons[entry.reason or "unknown"] += 1
-            if reasons.total() == MAX_FAILED_READ:
-                break
-        return reasons.most_common()
+    async def failures(self, store: str, *, after: float = 0.0) -> list[UnmutedFailure]:
+        """The store's failed orders that are not muted and failed after that time, the newest first."""
+        return [failure for failure in await self._failures.failed(store) if failure.at > after]
+
+    async def _groups(self, store: str) -> Mapping[str, float]:
+        """Each group of the store's failed orders, and when its newest one failed."""
+        newest: dict[str, float] = {}
+        for failure in await self._failures.failed(store):
+            newest.setdefault(failure.group, failure.at)
+        return newest
 
     async def _locked_out(self, stores: Sequence[str]) -> Mapping[str, bool]:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -1,5 +1,6 @@
 """Looks at the alerts, records how they have changed, and queues the messages about it, both in one step."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,9 +13,12 @@ from service.notify.alerts import DEFINITIONS, AlertKind, Readings, observe
 from service.notify.channels import channels_of
 from service.notify.messages import Changed, messages_for
 from service.notify.persistence import AlertName, Alerts, Persistence, Queued
-from service.notify.readings import MAX_FAILED_READ, ReadingsReader
+from service.notify.readings import ReadingsReader
 
 log = structlog.get_logger()
+
+# So many of the newest failed orders say why they have failed.
+MAX_REASONS_OF = 50
 
 
 class Watcher:
@@ -66,15 +70,17 @@ class Watcher:
     async def _with_reasons(self, changed: Changed) -> Changed:
         if changed.kind is not AlertKind.FAILED_ORDERS_WAIT or changed.change is Change.ENDED or changed.store is None:
             return changed
-        reasons = await self._reader.failure_reasons(changed.store)
-        named = ", ".join(f"{reason[:80]} ({number})" for reason, number in reasons[:3])
-        read = sum(number for _, number in reasons)
-        of = f"Reasons of the newest {read}" if read == MAX_FAILED_READ else "Reasons"
-        return replace(changed, summary=f"{changed.summary} {of}: {named}.") if named else changed
+        failures = await self._reader.failures(changed.store, after=changed.told_until)
+        reasons = Counter(failure.reason or "unknown" for failure in failures[:MAX_REASONS_OF]).most_common(3)
+        named = ", ".join(f"{reason[:80]} ({number})" for reason, number in reasons)
+        of = "Reasons" if len(failures) <= MAX_REASONS_OF else f"Reasons of the newest {MAX_REASONS_OF}"
+        has = "has" if len(failures) == 1 else "have"
+        news = f" {len(failures)} {has} failed since the last message." if changed.change is Change.MORE else ""
+        return replace(changed, summary=f"{changed.summary}{news} {of}: {named}.") if named else changed
 
 
 def _advance_all(alerts: Alerts, readings: Readings) -> tuple[Mapping[AlertName, AlertState | None], list[Changed]]:
-    """The alerts whose state changes, and what began or ended."""
+    """The alerts whose state changes, and what people are told."""
     states: dict[AlertName, AlertState | None] = {}
     changes: list[Changed] = []
     seen: set[AlertName] = set()
@@ -82,11 +88,12 @@ def _advance_all(alerts: Alerts, readings: Readings) -> tuple[Mapping[AlertName,
         name = observation.kind, observation.store
         seen.add(name)
         before, for_s = alerts.states.get(name), DEFINITIONS[observation.kind].for_s
-        after, change = advance(before, observation.holds, readings.now, for_s=for_s)
+        after, change = advance(before, observation.holds, readings.now, for_s=for_s, parts=observation.parts)
         if after != before:
             states[name] = after
         if change is not None and after is not None:
-            changes.append(Changed(*name, change, after.since, observation.summary))
+            told_until = before.news.told_until if before and before.news and change is Change.MORE else 0.0
+            changes.append(Changed(*name, change, after.since, observation.summary, told_until))
     # Stores that are gone, or are no longer told of.
     states.update(dict.fromkeys(alerts.states.keys() - seen))
     return states, changes
@@ -97,5 +104,7 @@ def _log_changes(changes: Sequence[Changed], now: float) -> None:
         store_log = log.bind(store=changed.store) if changed.store else log
         if changed.change is Change.BEGAN:
             store_log.warning(Event.ALERT_BEGAN, alert=changed.kind.value, summary=changed.summary)
+        elif changed.change is Change.MORE:
+            store_log.warning(Event.ALERT_HAS_MORE, alert=changed.kind.value, summary=changed.summary)
         else:
             store_log.info(Event.ALERT_ENDED, alert=changed.kind.value, lasted_s=round(now - changed.since))

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from redis.asyncio import Redis
-
 from service.console.charts.period_bars import PeriodBars
 from service.console.routes import Page, Table, Visit
 from service.console.store_health import Finding, Severity, findings, service_findings, summary
-from service.gauges import Gauges, StoreState
-from service.orders.state.keys import failed_key
+from service.gauges import StoreState
 from service.orders.statistics.aggregate import Aggregate
 from service.orders.statistics.reading import Statistics, StorePeriod
 from service.orders.statistics.summary import FINAL
@@ -28,8 +25,7 @@ _STORES_WITH_HOURS_MAX = 60
 class StoreRow:
     """A store in the table of all stores: ``today`` are its orders of the last 24 hours, ``week`` of seven days.
 
-    Without ``hours``, ``today`` is the day since midnight (UTC). ``failed_since`` is when its oldest failed order
-    failed, in seconds since the epoch.
+    Without ``hours``, ``today`` is the day since midnight (UTC).
     """
 
     store: str
@@ -38,13 +34,17 @@ class StoreRow:
     today: Aggregate
     week: Aggregate
     hours: PeriodBars | None
-    failed_since: float | None
     findings: Sequence[Finding]
 
     @property
     def severity(self) -> Severity:
         """That of its worst finding."""
         return self.findings[0].severity if self.findings else Severity.FINE
+
+    @property
+    def failed_since(self) -> float | None:
+        """When its oldest failed order that is not muted failed, in seconds since the epoch."""
+        return self.state.muted.oldest_at
 
     @property
     def failed_for_s(self) -> float | None:
@@ -73,9 +73,9 @@ class Overview:
 async def load(visit: Visit) -> Overview:
     """Read the state of each store, and how its orders went lately. Errors are Redis's own."""
     stores = visit.stores
-    state = await Gauges(visit.redis).read(stores)
+    state = await visit.console.gauges.read(stores)
     rows = await _rows(visit, state.stores)
-    rows.sort(key=lambda row: (-row.severity, -row.state.failed, row.name.casefold()))
+    rows.sort(key=lambda row: (-row.severity, -row.state.unmuted_failed, row.name.casefold()))
     worst = [(row.name, finding) for row in rows for finding in row.findings[:1]]
     return Overview(rows, summary([row.name for row in rows], worst), service_findings(state), state.workers)
 
@@ -86,7 +86,6 @@ async def _rows(visit: Visit, states: Mapping[str, StoreState]) -> list[StoreRow
     hours: dict[str, list[StorePeriod]] = {}
     if len(stores) <= _STORES_WITH_HOURS_MAX:
         hours = _by_store(await statistics.hours(stores, now - timedelta(hours=HOURS - 1), now))
-    failed_since = await _oldest_failures(visit.redis, stores)
     return [
         StoreRow(
             store,
@@ -95,7 +94,6 @@ async def _rows(visit: Visit, states: Mapping[str, StoreState]) -> list[StoreRow
             Aggregate.total(period.aggregate for period in hours.get(store) or days[store][-1:]),
             Aggregate.total(period.aggregate for period in days[store]),
             PeriodBars.of(hours[store]) if store in hours else None,
-            failed_since.get(store),
             findings(store, state),
         )
         for store, state in states.items()
@@ -107,15 +105,6 @@ def _by_store(periods: Sequence[StorePeriod]) -> dict[str, list[StorePeriod]]:
     for period in periods:
         found.setdefault(period.store, []).append(period)
     return found
-
-
-async def _oldest_failures(redis: Redis, stores: Sequence[str]) -> dict[str, float]:
-    """When the oldest failed order of each store failed, in seconds since the epoch."""
-    async with redis.pipeline(transaction=False) as pipe:
-        for store in stores:
-            pipe.zrange(failed_key(store), 0, 0, withscores=True)
-        answers = await pipe.execute()
-    return {store: answer[0][1] / 1000 for store, answer in zip(stores, answers, strict=True) if answer}
 
 
 def as_dict(overview: Overview) -> dict[str, Any]:
@@ -134,8 +123,10 @@ def as_dict(overview: Overview) -> dict[str, Any]:
                 "share_in_window_7d": row.week.share_in_window,
                 "orders": {status.value: row.today.outcomes.get(status, 0) for status in FINAL},
                 "failed": row.state.failed,
+                "failed_muted": row.state.muted.failed,
                 "failed_since": row.failed_since,
                 "waiting": row.state.waiting,
+                "waiting_muted": row.state.muted.waiting,
                 "parked": row.state.parked,
                 "polled": row.state.is_polled,
                 "webhook_problems": sorted(row.state.hook_problems),

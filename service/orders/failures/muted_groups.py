@@ -1,7 +1,10 @@
-"""Groups of failed orders that somebody has muted for a while: their page shows them folded until then."""
+"""Groups of failed orders that somebody has muted for a while: until then nobody is told of their orders.
+
+Their page shows them folded, and the overview, the alerts and the messages do not count them.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -38,8 +41,19 @@ class MutedGroups:
 
     async def of(self, store: str) -> Mapping[str, Mute]:
         """The store's muted groups, by their ids."""
+        return (await self.of_all([store]))[store]
+
+    async def of_all(self, stores: Collection[str]) -> dict[str, Mapping[str, Mute]]:
+        """The muted groups of each store."""
         now = await redis_time(self._redis)
-        return {name: mute for name, mute in (await self._read(store)).items() if mute and mute.until > now}
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for store in stores:
+                pipe.hgetall(_key(store))
+            stored = await pipe.execute()
+        return {
+            store: {name: mute for name, mute in _parsed(found).items() if mute and mute.until > now}
+            for store, found in zip(stores, stored, strict=True)
+        }
 
     async def mute(self, store: str, group: str, who: str, seconds: float) -> None:
         """Mute a group from now on; it replaces a mute that is there. What has expired is removed."""
@@ -58,8 +72,11 @@ class MutedGroups:
         await self._redis.hdel(_key(store), group)  # type: ignore[misc]
 
     async def _read(self, store: str) -> dict[str, Mute | None]:
-        stored = await self._redis.hgetall(_key(store))  # type: ignore[misc]
-        return {name.decode(): Mute.from_json(text) for name, text in stored.items()}
+        return _parsed(await self._redis.hgetall(_key(store)))  # type: ignore[misc]
+
+
+def _parsed(stored: Mapping[bytes, bytes]) -> dict[str, Mute | None]:
+    return {name.decode(): Mute.from_json(text) for name, text in stored.items()}
 
 
 def _key(store: str) -> str:

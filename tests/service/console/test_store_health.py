@@ -7,6 +7,7 @@ import pytest
 from service.console.store_health import Severity, findings, service_findings, summary
 from service.gauges import QueueState, State, StoreState
 from service.hooks import ProblemKind
+from service.orders.failures.unmuted_failures import MutedCounts
 
 
 def a_state(**changes: Any) -> StoreState:
@@ -15,6 +16,7 @@ def a_state(**changes: Any) -> StoreState:
 
 
 def test_nothing_is_said_of_a_store_that_is_fine() -> None:
+    assert findings("abc123", a_state(failed=3, waiting=1, muted=MutedCounts(3, 1))) == []
     assert findings("abc123", a_state(rules={"po_number": 0})) == []
     assert summary(["Great Buys"], []) == "The store is fine."
     assert summary(["a"] * 14, []) == "All 14 stores are fine."
@@ -26,6 +28,7 @@ def test_nothing_is_said_of_a_store_that_is_fine() -> None:
     [
         ({"failed": 1}, Severity.PERSON, "1 order failed"),
         ({"failed": 1200}, Severity.PERSON, "1,200 orders failed"),
+        ({"failed": 3, "muted": MutedCounts(2)}, Severity.PERSON, "1 order failed"),
         ({"waiting": 2}, Severity.PERSON, "2 orders wait for a value"),
         ({"held": 3}, Severity.PERSON, "nothing may be written; 3 orders wait"),
         ({"parked": 4}, Severity.DOWN, "BigCommerce refuses its access token; 4 orders wait"),

@@ -10,6 +10,7 @@ from service.notify.alert_state import (
     FORGOTTEN_AFTER_S,
     LONGEST_KEEP_S,
     MAX_BEGINS_A_DAY,
+    MAX_PARTS,
     AlertState,
     Change,
     Phase,
@@ -106,3 +107,63 @@ def test_beginnings_and_ends_alternate_and_are_few(course: list[tuple[float, boo
     begins = [at for at, change in told if change is Change.BEGAN]
     for start in begins:
         assert sum(start <= at < start + DAY_S for at in begins) <= MAX_BEGINS_A_DAY
+
+
+def told_of(failures: Iterable[tuple[float, str]], *, until: float, for_s: float = 300.0) -> list[tuple[float, Change]]:
+    """What people are told if orders of these groups fail at these times, and nobody mends them."""
+    failures = list(failures)
+    told: list[tuple[float, Change]] = []
+    state: AlertState | None = None
+    for now in range(0, int(until), 30):
+        parts: dict[str, float] = {}
+        for at, part in failures:
+            if at <= now:
+                parts[part] = max(at, parts.get(part, 0.0))
+        state, change = advance(state, bool(parts), now, for_s=for_s, parts=parts)
+        if change:
+            told.append((now, change))
+    return told
+
+
+def test_a_later_order_is_told_of_while_an_earlier_one_waits() -> None:
+    assert told_of([(0, "a"), (7200, "a")], until=DAY_S) == [(300, Change.BEGAN), (7500, Change.MORE)]
+
+
+def test_orders_that_fail_together_are_told_of_together() -> None:
+    assert told_of([(0, "a"), (10, "a"), (250, "b")], until=DAY_S) == [(300, Change.BEGAN)]
+
+
+def test_another_group_is_told_of_soon_and_a_known_one_after_pauses_that_grow() -> None:
+    failures = [(float(now), "a") for now in range(0, 7200, 60)]
+    told = told_of([*failures, (5000.0, "b")], until=7200)
+    # The last one five minutes after there were news again.
+    assert [now for now, _ in told] == [300, 660, 1260, 2460, 4860, 5220]
+    assert [change for _, change in told[1:]] == [Change.MORE] * 5
+
+
+def test_groups_without_end_are_told_of_seldom() -> None:
+    told = told_of([(float(now), f"reason {now}") for now in range(0, int(DAY_S), 60)], until=DAY_S)
+    assert len(told) <= MAX_PARTS + MAX_BEGINS_A_DAY
+
+
+def test_a_quiet_day_makes_the_pauses_short_again() -> None:
+    failures = [(float(now), "a") for now in range(0, 7200, 60)]
+    later = 3 * DAY_S
+    told = told_of([*failures, (later, "a"), (later + 3600, "a")], until=4 * DAY_S)
+    assert [now for now, _ in told if now > later - 60] == [later + 300, later + 3900]
+
+
+def test_what_an_older_version_has_told_of_is_not_told_again() -> None:
+    state = AlertState(phase=Phase.FIRING, since=0.0, begins=1)
+    after, change = advance(state, True, 1000.0, for_s=300.0, parts={"a": 500.0})
+    assert change is None
+    assert after is not None
+    assert after.news is not None
+    assert after.news.told_until == 500.0
+
+
+def test_an_order_that_is_mended_soon_is_not_told_of() -> None:
+    state, _ = advance(None, True, 0.0, for_s=0.0, parts={"a": 0.0})
+    for now, parts in ((4000.0, {"a": 3990.0}), (4200.0, {"a": 0.0}), (4400.0, {"a": 4390.0})):
+        state, change = advance(state, True, now, for_s=300.0, parts=parts)
+        assert change is None

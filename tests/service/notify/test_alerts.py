@@ -10,6 +10,7 @@ from service.bigcommerce import Api, BudgetState
 from service.gauges import QUEUES, QueueState, State, StoreState
 from service.hooks import ProblemKind
 from service.notify.alerts import DEFINITIONS, AlertKind, Observation, Readings, Recent, observe
+from service.orders.failures.unmuted_failures import MutedCounts
 from tests.fakes.pages import OPERATIONS, ROOT
 
 FINE = StoreState(failed=0, parked=0, is_polled=False, hook_problems=frozenset(), quota={})
@@ -17,6 +18,8 @@ IDLE = dict.fromkeys(QUEUES, QueueState(0, 0.0))
 
 # These need what only the process itself has counted.
 ONLY_PROMETHEUS = {"WebhooksRefused", "WebhooksNotQueued", "LeasesLost"}
+# Here FailedOrdersWait tells of it.
+ONLY_PROMETHEUS |= {"MoreOrdersFail"}
 # Prometheus knows nothing of these.
 ONLY_HERE = {"LateValuesStopped"}
 
@@ -81,6 +84,15 @@ def test_nothing_holds_while_all_is_well() -> None:
 )
 def test_each_state_of_a_store_is_one_alert(change: dict[str, Any], kind: AlertKind, summary: str) -> None:
     assert holding(readings(replace(FINE, **change))) == {kind: summary}
+
+
+def test_muted_orders_are_no_alert() -> None:
+    assert holding(readings(replace(FINE, failed=3, waiting=2, muted=MutedCounts(3, 2)))) == {}
+    found = holding(readings(replace(FINE, failed=3, waiting=2, muted=MutedCounts(2, 1))))
+    assert found == {
+        AlertKind.FAILED_ORDERS_WAIT: "1 failed order waits.",
+        AlertKind.ORDERS_WAIT_FOR_A_VALUE: "1 order waits. Nothing is sent before the value comes.",
+    }
 
 
 def test_another_apps_webhook_is_no_alert() -> None:

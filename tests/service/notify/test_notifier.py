@@ -8,6 +8,8 @@ from structlog.testing import capture_logs
 
 from service.notify.notifier import Timing
 from service.notify.persistence import Persistence
+from service.orders.failures.muted_groups import MutedGroups
+from service.orders.failures.unmuted_failures import UnmutedFailures
 from service.orders.state.keys import notify_queue_key
 from service.process.task_cancellation import cancel_and_wait
 from tests.fakes.notify.messages import NASTY, a_message
@@ -41,6 +43,39 @@ async def test_one_message_when_it_begins_and_one_when_it_ends_however_many_orde
     assert stack.counted == [("slack", "sent"), ("slack", "sent")]
 
 
+async def test_an_order_that_nobody_mends_does_not_hide_later_ones(stack: NotifyStack) -> None:
+    worker = await stack.begin_alert()
+    await stack.pass_time(7200, worker, step=600)
+    await stack.fail(2, "Cost Center")
+    await stack.fail(3, "Cost Center")
+    with capture_logs() as logs:
+        await stack.pass_time(FAILED_FOR_S + 100, worker, step=100)
+    await worker.deliver_once()
+    assert stack.headlines == [BEGAN, "WARNING: More orders have failed: abc123"]
+    text = stack.receiver.requests[1].json["blocks"][1]["text"]["text"]
+    assert text.startswith(
+        "abc123: 3 failed orders wait. 2 have failed since the last message. Reasons: Cost Center (2)."
+    )
+    assert [line["event"] for line in logs] == ["alert_has_more"]
+
+
+async def test_a_muted_group_is_not_told_of_and_ends_its_alert(stack: NotifyStack) -> None:
+    worker = await stack.begin_alert()
+    await worker.deliver_once()
+    (group,) = {failure.group for failure in await UnmutedFailures(stack.redis).failed("abc123")}
+    await MutedGroups(stack.redis).mute("abc123", group, "ana", 3600.0)
+    await stack.fail(2)
+    await stack.pass_time(900, worker, step=150)
+    await worker.deliver_once()
+    assert stack.headlines == [BEGAN, ENDED]
+    await stack.fail(3, "Cost Center")
+    await stack.pass_time(900, worker, step=150)
+    await worker.deliver_once()
+    assert stack.headlines == [BEGAN, ENDED, BEGAN]
+    text = stack.receiver.requests[2].json["blocks"][1]["text"]["text"]
+    assert text.startswith("abc123: 1 failed order waits. Reasons: Cost Center (1).")
+
+
 async def test_an_order_that_is_repaired_soon_is_not_told(stack: NotifyStack) -> None:
     worker = stack.notifier()
     await stack.fail(1)
@@ -61,7 +96,8 @@ async def test_what_comes_and_goes_sends_few_messages(stack: NotifyStack) -> Non
         await stack.pass_time(600, worker, step=200)
     await worker.deliver_once()
     # Twenty times in seven hours. At first each time is told; soon it must be quiet for longer than it is.
-    assert stack.headlines == [BEGAN, ENDED, BEGAN]
+    # Each time is a new failure, told of with pauses that grow.
+    assert stack.headlines == [BEGAN, ENDED, BEGAN, *["WARNING: More orders have failed: abc123"] * 6]
 
 
 async def test_several_workers_send_it_once(stack: NotifyStack) -> None:

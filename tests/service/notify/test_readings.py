@@ -4,6 +4,7 @@ from arq import ArqRedis
 
 from service.notify.alerts import Recent
 from service.notify.readings import MAX_RECENT, ReadingsReader
+from service.orders.failures.muted_groups import MutedGroups
 from service.orders.state.keys import breaker_key, late_misses_key
 from service.orders.state.order_entry import Entry, Status
 from service.orders.state.transitions import Transitions
@@ -64,7 +65,16 @@ async def test_the_breaker_and_late_values_are_read(redis: ArqRedis) -> None:
     assert (await reader.read(configuration(SLACK), ["abc123"])).late_values_stopped == {"abc123": False}
 
 
-async def test_reasons_of_failures_are_counted(redis: ArqRedis) -> None:
-    for order_id, reason in enumerate(["po_number", "Cost Center", "po_number"]):
-        await finish(redis, order_id, status=Status.FAILED, reason=reason)
-    assert await ReadingsReader(redis).failure_reasons("abc123") == [("po_number", 2), ("Cost Center", 1)]
+async def test_failures_are_read_by_group_without_muted_ones(redis: ArqRedis) -> None:
+    for order_id, reason in enumerate(["po_number", "Cost Center", "po_number"], start=1):
+        await finish(redis, order_id, ago=100.0 - order_id, status=Status.FAILED, reason=reason)
+    reader = ReadingsReader(redis, clock=lambda: NOW)
+    read = (await reader.read(configuration(SLACK), ["abc123"])).failures["abc123"]
+    by_po, by_field = [failure.group for failure in await reader.failures("abc123")][:2]
+    assert read == {by_po: NOW - 97, by_field: NOW - 98}
+    await MutedGroups(redis).mute("abc123", by_po, "ana", 60.0)
+    found = await reader.read(configuration(SLACK), ["abc123"])
+    assert found.failures["abc123"] == {by_field: NOW - 98}
+    assert found.state.stores["abc123"].unmuted_failed == 1
+    await MutedGroups(redis).mute("abc123", by_field, "ana", 60.0)
+    assert (await reader.read(configuration(SLACK), ["abc123"])).failures == {}

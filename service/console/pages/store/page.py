@@ -11,7 +11,7 @@ from service.console.charts.margin_histogram import MarginHistogram
 from service.console.charts.period_bars import PeriodBars
 from service.console.routes import Page, Table, Visit
 from service.console.store_health import Finding, findings
-from service.gauges import Gauges, StoreState
+from service.gauges import StoreState
 from service.hooks.state import HookState
 from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
@@ -100,7 +100,7 @@ class StorePage:
 async def load(visit: Visit) -> StorePage:
     """Read the store's state and statistics. Errors are Redis's own."""
     store: str = visit.request.path_params["store"]
-    state = (await Gauges(visit.redis).read([store])).stores[store]
+    state = (await visit.console.gauges.read([store])).stores[store]
     now, statistics = datetime.now(UTC), Statistics(visit.redis)
     days = await statistics.days([store], now - timedelta(days=DAYS - 1), now)
     hours = await statistics.hours([store], now - timedelta(hours=HOURS - 1), now)
@@ -146,7 +146,9 @@ def as_dict(page: StorePage) -> dict[str, Any]:
         "name": page.name,
         "findings": [finding.sentence for finding in page.findings],
         "failed": page.state.failed,
+        "failed_muted": page.state.muted.failed,
         "waiting": page.state.waiting,
+        "waiting_muted": page.state.muted.waiting,
         "parked": page.state.parked,
         "held": page.state.held,
         "paused": page.state.is_paused,
