@@ -1,5 +1,6 @@
 """Gauges for Prometheus, read from Redis on each scrape: queues, workers and stores."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -51,6 +52,8 @@ class QueueState:
 class StoreState:
     """A store. ``failed`` orders wait for a person, ``parked`` ones until BigCommerce accepts the credentials.
 
+    ``awaits_webhook``: it is polled, but a person has changed its webhooks since, and none was missed after that.
+
     ``waiting`` ones wait for the value of a required rule, ``held`` ones until something may be written. ``rules``
     holds for each rule the orders in a row for which it found no value, where these are so many that it is likely
     wrong; else 0. ``muted`` says how many of the failed and the waiting ones people have muted.
@@ -65,6 +68,7 @@ class StoreState:
     rules: Mapping[str, int] = field(default_factory=dict)
     held: int = 0
     is_paused: bool = False
+    awaits_webhook: bool = False
     muted: MutedCounts = field(default_factory=MutedCounts)
 
     @property
@@ -144,8 +148,8 @@ class Gauges:
             for store in stores:
                 pipe.zcard(failed_key(store))
                 pipe.zcard(parked_key(store))
-                pipe.exists(polling_key(store))
-                pipe.hget(hook_key(store), "troubles")
+                pipe.get(polling_key(store))
+                pipe.hmget(hook_key(store), ["troubles", "changed_at"])
                 pipe.zcard(awaiting_value_key(store))
                 pipe.hgetall(rule_values_key(store))
                 pipe.zcard(held_key(store))
@@ -157,8 +161,8 @@ class Gauges:
             store: StoreState(
                 failed,
                 parked,
-                bool(polled),
-                frozenset(problem.kind for problem in parse_problems(problems)),
+                polled is not None,
+                frozenset(problem.kind for problem in parse_problems(hooks[0])),
                 quotas[store],
                 waiting,
                 {
@@ -167,9 +171,21 @@ class Gauges:
                 },
                 held,
                 bool(paused),
+                awaits_webhook=_awaits_webhook(polled, hooks[1]),
             )
-            for store, (failed, parked, polled, problems, waiting, rule_counts, held, paused) in by_store
+            for store, (failed, parked, polled, hooks, waiting, rule_counts, held, paused) in by_store
         }
+
+
+def _awaits_webhook(polling: bytes | None, changed_at: bytes | None) -> bool:
+    """Whether a person has changed the webhooks of a polled store since one was last missed."""
+    if polling is None or changed_at is None:
+        return False
+    try:
+        state = json.loads(polling)
+        return float(changed_at) > max(float(state["since"]), float(state["untold_at"]))
+    except (ValueError, TypeError, KeyError):
+        return False  # of another version
 
 
 def metrics_text(state: State) -> bytes:

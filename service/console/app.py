@@ -52,6 +52,7 @@ PAGES: Sequence[Page[Any] | RunPage[Any] | Action] = (
     *order_actions.ACTIONS,
     *order_reads.PAGES,
     *store_actions.ACTIONS,
+    *store_actions.PAGES,
     *store_webhooks.PAGES,
     store_check.PAGE,
     buyer.PAGE,

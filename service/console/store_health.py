@@ -40,7 +40,7 @@ def findings(store: str, state: StoreState) -> list[Finding]:
         Finding(Severity.DOWN, f"BigCommerce refuses its access token; {_waiting(state.parked)}", page)
         if state.parked
         else None,
-        Finding(Severity.DOWN, "its webhooks fail, and its orders are polled", page) if state.is_polled else None,
+        _polling(state, page),
         *(
             Finding(Severity.DOWN if not state.is_polled else Severity.NOTICE, _HOOK_SENTENCES[kind], page)
             for kind in sorted(state.hook_problems)
@@ -74,6 +74,15 @@ def service_findings(state: State) -> list[str]:
             f"The oldest fresh order has waited for a worker for {overdue:.0f} s: there are too few workers."
         )
     return sentences
+
+
+def _polling(state: StoreState, page: str) -> Finding | None:
+    if not state.is_polled:
+        return None
+    if state.awaits_webhook and not state.hook_problems:
+        sentence = "its webhooks were set up again; its orders are polled until the next one brings a webhook"
+        return Finding(Severity.NOTICE, sentence, page)
+    return Finding(Severity.DOWN, "its webhooks fail, and its orders are polled", page)
 
 
 # A fresh order that no worker has taken for so long misses its window soon.

@@ -26,8 +26,10 @@ from service.hooks.state import (
     has_delivery_problem,
     parse_problems,
     request_check,
+    request_check_now,
     save_hook_state,
     set_destination,
+    was_check_requested,
 )
 
 __all__ = [
@@ -53,7 +55,9 @@ __all__ = [
     "remove",
     "repair",
     "request_check",
+    "request_check_now",
     "save_hook_state",
     "scopes_of",
     "set_destination",
+    "was_check_requested",
 ]

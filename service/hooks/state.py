@@ -1,6 +1,7 @@
 """The hook monitor's state of a store's webhooks, kept in Redis. Errors are Redis's own."""
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -58,6 +59,22 @@ async def request_check(redis: Redis, store: str, *, missed_at: float, now: floa
         pipe.hset(hook_key(store), "requested_at", f"{due_at:.3f}")
         pipe.zadd(MONITOR_HOOKS.queue, {MONITOR_HOOKS.id(store): int(due_at * 1000)}, xx=True, lt=True)
         await pipe.execute()
+
+
+async def request_check_now(redis: Redis, store: str) -> None:
+    """Make the hook monitor due now, because a person has changed webhooks: its run shows whether that helped."""
+    now = time.time()
+    changed = {"requested_at": f"{now:.3f}", "changed_at": f"{now:.3f}"}
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(hook_key(store), mapping=changed)
+        pipe.zadd(MONITOR_HOOKS.queue, {MONITOR_HOOKS.id(store): int(now * 1000)}, xx=True, lt=True)
+        await pipe.execute()
+
+
+async def was_check_requested(redis: Redis, store: str, *, since: float, now: float) -> bool:
+    """Whether the hook monitor became due by a request ``since`` a run began, which may have missed what changed."""
+    requested_at = float(await redis.hget(hook_key(store), "requested_at") or 0.0)  # type: ignore[misc]
+    return since < requested_at <= now
 
 
 async def save_hook_state(

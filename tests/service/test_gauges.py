@@ -8,7 +8,7 @@ from redis import Redis as SyncRedis
 
 from service.bigcommerce import Api, Budget, Priority
 from service.gauges import Gauges, QueueState, State, StoreState, metrics_text
-from service.hooks import HookProblem, ProblemKind, save_hook_state
+from service.hooks import HookProblem, ProblemKind, request_check_now, save_hook_state
 from service.orders.state.job_kinds import WINDOW
 from service.orders.state.keys import notify_queue_key, polling_key
 from service.orders.state.order_entry import Entry, Status
@@ -52,6 +52,22 @@ async def test_a_job_that_is_not_due_is_not_overdue(redis: ArqRedis) -> None:
 async def test_live_workers_are_counted(redis: ArqRedis) -> None:
     await Queue(redis).heartbeat("a", 0)
     assert (await read(redis)).workers == 1
+
+
+async def test_a_polled_store_whose_webhooks_a_person_has_changed_awaits_one(redis: ArqRedis) -> None:
+    async def awaits() -> bool:
+        return (await read(redis, "abc123")).stores["abc123"].awaits_webhook
+
+    assert not await awaits()
+    await redis.set(polling_key("abc123"), '{"since": 1.0, "reason": "webhook missing", "untold_at": 1.0}')
+    assert not await awaits()
+    await request_check_now(redis, "abc123")
+    assert await awaits()
+    # An order has come without a webhook since.
+    await redis.set(polling_key("abc123"), '{"since": 1.0, "reason": "webhook missing", "untold_at": 9e12}')
+    assert not await awaits()
+    await redis.set(polling_key("abc123"), "[]")
+    assert not await awaits()
 
 
 async def test_messages_that_wait_are_counted(redis: ArqRedis) -> None:

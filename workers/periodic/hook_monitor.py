@@ -23,6 +23,7 @@ from service.hooks import (
     needed_hooks,
     save_hook_state,
     scopes_of,
+    was_check_requested,
 )
 from service.logs import Event
 from service.stores import Store
@@ -37,6 +38,9 @@ DAY_S = 86_400.0
 MAX_IDLE_S = 80 * DAY_S
 
 TIMEOUT_S = 15.0
+
+# Somebody has changed the webhooks during a run, which may not have seen it.
+CHANGED_MEANWHILE_S = 0.5
 
 
 class HookMonitor(PeriodicTask):
@@ -90,6 +94,8 @@ class HookMonitor(PeriodicTask):
             touched_at = await self._touch_idle(api, configured, ours, known)
         _log_changes(known.problems, problems, blocked, refusals, is_new_store=destination is None)
         await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at, checked_at=began)
+        if await was_check_requested(self._resources.redis, store.hash, since=began, now=self._clock()):
+            return CHANGED_MEANWHILE_S
         return self._problem_every_s if blocking else self._every_s
 
     async def _touch_idle(

@@ -199,7 +199,7 @@ class _Destinations:
         await self._call(lambda redis: hooks.set_destination(redis, store, destination))
 
     async def record(self, action: str, store: str, changes: Sequence[HookChange]) -> None:
-        """Record who has changed webhooks of the store: which, and what was done with each."""
+        """Record who has changed webhooks of the store: which, and what was done with each; have them looked at."""
         done = [
             f"{change.scope} {change.did.value}"
             for change in changes
@@ -210,6 +210,7 @@ class _Destinations:
             if self._redis is None:
                 await audit.record(None, recorded)
             await self._call(lambda redis: audit.record(redis, recorded))
+            await self._call(lambda redis: hooks.request_check_now(redis, store))
 
     async def _call(self, command: Callable[[ArqRedis], Awaitable[T]]) -> T | None:
         redis = self._redis

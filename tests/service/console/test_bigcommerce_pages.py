@@ -13,8 +13,11 @@ from service.console.rendering import is_shown_image
 from service.hooks import HookState
 from service.orders.facts.fact import Fact
 from service.orders.facts.store_facts import Facts
-from service.orders.state.order_entry import Status
+from service.orders.state.keys import hook_key
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.per_store.pauses import Pauses
+from service.orders.state.transitions import Transitions
+from service.orders.state.worklists.held_orders import HeldOrders
 from tests.fakes.console import ConsoleWorld
 from tests.fakes.orders import enriched
 from tests.fakes.sandbox import RunningSandbox
@@ -35,6 +38,11 @@ async def run(client: httpx.AsyncClient, path: str, **form: str) -> dict[str, An
     """Press the button of the page, and wait for the result; as JSON."""
     answer = await client.post(path, data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, path), answer.text
+    return await finished(client, path)
+
+
+async def finished(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """Wait until a page has its result; as JSON."""
     async with asyncio.timeout(20):
         while True:
             state = (await client.get(f"{path}.json")).json()
@@ -224,6 +232,7 @@ async def test_webhooks_are_registered_once_and_repaired(sandbox_world: ConsoleW
     assert (first["complete"], {step["did"] for step in first["steps"]}) == (True, {"created"})
     assert {step["did"] for step in again["steps"]} == {"kept"}
     assert (await HookState.read(sandbox_world.redis, "sandbox")).destination == first["destination"]
+    assert await sandbox_world.redis.hget(hook_key("sandbox"), "changed_at")  # type: ignore[misc]
     assert {kind for hook in inactive for kind in hook["problems"]} == {"inactive"}
     assert {step["did"] for step in repaired["steps"]} == {"activated"}
     assert "All webhooks that orders need are in place" in page
@@ -256,7 +265,7 @@ async def test_a_store_is_paused_and_resumed_once(world: ConsoleWorld) -> None:
             resumed = [await client.post("/stores/abc123/resume") for _ in range(2)]
             after = (await client.get("/stores/abc123")).text
     assert {answer.headers["location"] for answer in paused} == {"/stores/abc123?done=paused"}
-    assert {answer.headers["location"] for answer in resumed} == {"/stores/abc123?done=resumed"}
+    assert {answer.headers["location"] for answer in resumed} == {"/stores/abc123/resume"}
     assert pause
     assert pause.who == "ana"
     assert "Resume writing" in page
@@ -264,8 +273,54 @@ async def test_a_store_is_paused_and_resumed_once(world: ConsoleWorld) -> None:
     assert "Writing for this store is paused by <bdi>ana</bdi>" in order
     assert "Pause writing" in after
     assert await Pauses(world.redis).read("abc123") is None
-    assert actions(logs) == [("ana", "stores pause", ""), ("ana", "stores resume", "0 orders released")]
+    assert actions(logs) == [("ana", "stores pause", ""), ("ana", "stores resume", "0 orders held")]
     assert (await world.entry(250)).status is Status.CREATED
+
+
+async def test_held_orders_go_on_while_the_page_shows_how_far_it_is(
+    world: ConsoleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for order_id in (1, 2, 3):
+        assert await Transitions(world.redis).hold(Entry("abc123", order_id, po_number="PO1"), writes_off=True)
+    await Pauses(world.redis).begin("abc123", "ben")
+    go_on = asyncio.Event()
+    release = HeldOrders._release
+
+    async def slowly(held: HeldOrders, store: str, order_id: int) -> bool:
+        if order_id == 3:
+            await go_on.wait()
+        return await release(held, store, order_id)
+
+    monkeypatch.setattr(HeldOrders, "_release", slowly)
+    monkeypatch.setattr("service.orders.state.worklists.held_orders.BATCH", 1)
+    path = "/stores/abc123/resume"
+    async with world.person(Role.OPERATOR, who="ana") as client:
+        with capture_logs() as logs:
+            first = await client.post(path)
+            page = (await client.get(path)).text
+            second = await client.post(path)
+            go_on.set()
+            result = await finished(client, path)
+        after = (await client.get(path)).text
+    assert first.headers["location"] == second.headers["location"] == path
+    assert "2 of 3 held orders go on …" in page
+    assert result["result"] == {"released": 3, "paused": False, "writes": "on"}
+    assert "The store is resumed. 3 orders go on." in after
+    assert '<form class="actions"' not in after
+    assert actions(logs) == [("ana", "stores resume", "3 orders held")]
+    assert await HeldOrders(world.redis).count("abc123") == 0
+    assert (await world.entry(1)).status is Status.QUEUED
+
+
+async def test_a_store_that_is_paused_again_or_read_only_says_so(world: ConsoleWorld) -> None:
+    async with world.person(Role.OPERATOR) as client:
+        assert "This store is not paused." in (await client.get("/stores/abc123/resume")).text
+        path = world.folder / "stores.toml"
+        path.write_text(path.read_text().replace("[stores.abc123]", '[stores.abc123]\nwrites = "off"'))
+        world.live.request_reload()
+        assert world.live.poll() is not None
+        await client.post("/stores/abc123/resume")
+        assert "the stores file says writes = " in (await client.get("/stores/abc123/resume")).text
 
 
 # ── while the quota is spent ────────────────────────────────────────────────────────────────────────────────────

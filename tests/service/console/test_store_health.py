@@ -33,6 +33,11 @@ def test_nothing_is_said_of_a_store_that_is_fine() -> None:
         ({"held": 3}, Severity.PERSON, "nothing may be written; 3 orders wait"),
         ({"parked": 4}, Severity.DOWN, "BigCommerce refuses its access token; 4 orders wait"),
         ({"is_polled": True}, Severity.DOWN, "its webhooks fail, and its orders are polled"),
+        (
+            {"is_polled": True, "awaits_webhook": True},
+            Severity.NOTICE,
+            "its webhooks were set up again; its orders are polled until the next one brings a webhook",
+        ),
         ({"hook_problems": {ProblemKind.INACTIVE}}, Severity.DOWN, "its webhooks have a problem: inactive"),
         (
             {"rules": {"Cost Center": 50}},

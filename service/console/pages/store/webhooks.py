@@ -44,6 +44,7 @@ async def begin_register(visit: Visit) -> Work:
         changes = await hooks.register(core, configured, destination, move=does_move)
         if changes.is_complete:
             await hooks.set_destination(console.redis, store, destination)
+        await hooks.request_check_now(console.redis, store)
         await visit.record_action("hooks register", store, detail=_detail(changes))
         return changes
 
@@ -58,6 +59,7 @@ async def begin_repair(visit: Visit) -> Work:
         run.does("Repairing the webhooks")
         core = console.upstream.api(console.configuration.endpoints, configured, run).core
         changes = await hooks.repair(core, configured, (await HookState.read(console.redis, store)).destination)
+        await hooks.request_check_now(console.redis, store)
         await visit.record_action("hooks repair", store, detail=_detail(changes))
         return changes
 

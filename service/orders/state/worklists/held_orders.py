@@ -4,6 +4,8 @@ Their values are known and nothing was sent. They hold no job and no worker, and
 ``Transitions.hold`` holds an order.
 """
 
+from collections.abc import Callable
+
 from redis.asyncio import Redis
 
 from service.orders.state import lua
@@ -25,10 +27,11 @@ class HeldOrders:
         """How many orders of the store are held."""
         return int(await self._redis.zcard(held_key(store)))
 
-    async def release(self, store: str) -> int:
+    async def release(self, store: str, on_progress: Callable[[int], None] = lambda _: None) -> int:
         """Move the store's held orders to recovery, those first that are held longest; returns how many there were.
 
-        It stops when writing is paused again.
+        It stops when writing is paused again. ``on_progress`` gets how many there were so far, now and then. What an
+        interruption leaves, the worker's next reconcile releases.
         """
         released = 0
         while members := await self._redis.zrange(held_key(store), 0, BATCH - 1):
@@ -36,6 +39,7 @@ class HeldOrders:
                 if not await self._release(store, order_id):
                     return released
                 released += 1
+            on_progress(released)
         return released
 
     async def _release(self, store: str, order_id: int) -> bool:

@@ -2,10 +2,14 @@
 
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from service.orders.state.job_kinds import MONITOR_HOOKS
+from service.redis.client import connect
+from service.sandbox.demo import DEMO_STORE_HASH
 from tests.service.cli.hooks.conftest import CREATED, ERP, FOLLOWED, HOST, OLD, OURS, STATUS, HooksStack, done, rows
 
 pytestmark = pytest.mark.integration
@@ -216,3 +220,20 @@ async def test_a_url_that_only_the_sandbox_calls_is_never_registered_at_bigcomme
     ran = await stack.enrich("register", "--url", "http://127.0.0.1:8000")
     assert (ran.code, ran.out) == (2, "")
     assert "BigCommerce calls https on port 443 only" in ran.err
+
+
+async def test_the_workers_look_at_the_webhooks_at_once(
+    stack: HooksStack, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    async with connect(redis_url) as redis:
+        await redis.zadd(MONITOR_HOOKS.queue, {MONITOR_HOOKS.id(DEMO_STORE_HASH): (time.time() + 600) * 1000})
+
+        async def due_in_s() -> float:
+            score = await redis.zscore(MONITOR_HOOKS.queue, MONITOR_HOOKS.id(DEMO_STORE_HASH))
+            assert score is not None
+            return float(score) / 1000 - time.time()
+
+        assert await due_in_s() > 500
+        assert (await stack.enrich("register", "--url", HOST)).code == 0
+        assert await due_in_s() <= 0

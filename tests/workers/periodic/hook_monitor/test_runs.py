@@ -1,13 +1,22 @@
 """When the task runs again, and what ends it."""
 
+import time
+
 import pytest
 
 from service.bigcommerce import Account, Api, Priority
+from service.bigcommerce.clients.core_api import Core
+from service.bigcommerce.clients.hooks import Hook, read_hooks
 from service.errors import OutOfBudget
+from service.hooks import request_check_now
+from service.orders.state.job_kinds import MONITOR_HOOKS
+from service.orders.state.keys import hook_key
 from service.sandbox.demo import DEMO_STORE_HASH as STORE
 from tests.workers.periodic.hook_monitor.conftest import MonitoredStore, events
 from tests.workers.stacks.stack import Stack
+from workers.periodic import hook_monitor
 from workers.periodic.hook_monitor import DAY_S
+from workers.periodic.periodic_task import ensure_periodic_jobs
 
 
 async def test_no_answer_of_bigcommerce_ends_the_task(store: MonitoredStore) -> None:
@@ -112,3 +121,31 @@ async def test_nothing_is_repaired_while_nothing_may_be_written_for_the_store(st
         await store.resources.pauses.end(STORE)
         await store.run(30.0)
         assert (await store.hooks())[hook_id]["is_active"]
+
+
+async def test_webhooks_that_a_person_changes_during_a_run_are_looked_at_again_soon(
+    store: MonitoredStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.hook()
+
+    async def then_changed(core: Core) -> list[Hook]:
+        found = await read_hooks(core)
+        store.clock.tick(1.0)
+        await store.stack.redis.hset(hook_key(STORE), "requested_at", str(store.clock()))  # type: ignore[misc]
+        return found
+
+    monkeypatch.setattr(hook_monitor, "read_hooks", then_changed)
+    assert (await store.run())[0] == hook_monitor.CHANGED_MEANWHILE_S
+    monkeypatch.setattr(hook_monitor, "read_hooks", read_hooks)
+    assert (await store.run(0.5))[0] == 600.0
+
+
+async def test_a_person_makes_the_task_due_now(store: MonitoredStore) -> None:
+    redis = store.stack.redis
+    await ensure_periodic_jobs(redis, [STORE], clock=lambda: time.time() + 600)
+    await request_check_now(redis, STORE)
+    due = await redis.zscore(MONITOR_HOOKS.queue, MONITOR_HOOKS.id(STORE))
+    assert due is not None
+    assert due / 1000 <= time.time()
+    await request_check_now(redis, "unknown")
+    assert await redis.zscore(MONITOR_HOOKS.queue, MONITOR_HOOKS.id("unknown")) is None
