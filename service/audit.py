@@ -7,9 +7,10 @@ within seconds or when one starts. ``enrich orders show`` shows an order's last 
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Self
 
 import structlog
@@ -35,9 +36,64 @@ _UNLOGGED_KEY = "enrich:actions"
 _BATCH = 100
 
 
+class ActionName(StrEnum):
+    """What people do, as logs and JSON name it: a command's words, or a name of the console. Scripts go by them."""
+
+    SET_VALUES = "orders set"
+    RETRY_COMMAND = "orders retry"
+    RETRY = "retry"
+    RETRY_GROUP = "retry_group"
+    STOP_RETRY = "stop_retry"
+    ASSIGN = "orders assign"
+    REASSIGN = "orders reassign"
+    MUTE_FAILURES = "mute_failures"
+    UNMUTE_FAILURES = "unmute_failures"
+    LOOK_AS_BUYER = "look as buyer"
+    SAVE_RULES = "save_rules"
+    TAKE_BACK_RULES = "take_back_rules"
+    PAUSE = "stores pause"
+    RESUME = "stores resume"
+    REGISTER_HOOKS = "hooks register"
+    REPAIR_HOOKS = "hooks repair"
+    REMOVE_HOOKS = "hooks remove"
+    BACKFILL = "backfill"
+    REHEARSE = "rehearse"
+
+
+_WORDS: Mapping[ActionName, str] = {
+    ActionName.SET_VALUES: "set values by hand",
+    ActionName.RETRY_COMMAND: "retried it",
+    ActionName.RETRY: "retried it",
+    ActionName.RETRY_GROUP: "retried it with its group",
+    ActionName.STOP_RETRY: "stopped a retry of its group",
+    ActionName.ASSIGN: "assigned the customer's orders to their Company",
+    ActionName.REASSIGN: "moved the customer's orders to another Company",
+    ActionName.MUTE_FAILURES: "muted its group of failures",
+    ActionName.UNMUTE_FAILURES: "unmuted its group of failures",
+    ActionName.LOOK_AS_BUYER: "looked as the buyer",
+    ActionName.SAVE_RULES: "saved rules",
+    ActionName.TAKE_BACK_RULES: "took back rules",
+    ActionName.PAUSE: "paused the store",
+    ActionName.RESUME: "resumed the store",
+    ActionName.REGISTER_HOOKS: "registered webhooks",
+    ActionName.REPAIR_HOOKS: "repaired webhooks",
+    ActionName.REMOVE_HOOKS: "removed webhooks",
+    ActionName.BACKFILL: "started a backfill",
+    ActionName.REHEARSE: "rehearsed",
+}
+
+
+def in_words(action: str) -> str:
+    """What somebody did, for people; of a name that another version of this program wrote, the name itself."""
+    try:
+        return _WORDS[ActionName(action)]
+    except ValueError:
+        return action.replace("_", " ")
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One action of a person: ``action`` is the command, such as ``orders set``; ``detail`` never holds a value.
+    """One action of a person: ``action`` is an ``ActionName``, or one of another version; ``detail`` holds no value.
 
     ``at`` is in seconds since the epoch. ``store`` is None where it concerns no single store.
     """

@@ -33,6 +33,9 @@ from service.orders.state.per_store.webhook_counts import ACCEPTED
 from service.orders.values.values_to_send import remembered_configs
 from service.stores import Endpoints
 
+OnStep = Callable[[str, str], None]
+"""Gets a store's hash and what is checked of it next."""
+
 TIMEOUT_S = 15.0
 MAX_CONCURRENT_STORES = 10
 """Enough to hide the latency of the calls, and few connections."""
@@ -46,10 +49,13 @@ async def check_stores(
     *,
     known: Sequence[ConfiguredStore] = (),
     on_progress: Callable[[int], None] = lambda _: None,
+    on_step: OnStep = lambda _store, _step: None,
     ask_address: Ask | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[list[Finding]]:
-    """The findings of each store, in their order. ``on_progress`` is called with how many are done.
+    """The findings of each store, in their order.
+
+    ``on_progress`` is called with how many stores are done, ``on_step`` with a store and what is checked of it next.
 
     ``known`` are all stores of the file: a token that is refused may be another one's.
     ``ask_address`` asks the public address of the receiver.
@@ -61,9 +67,15 @@ async def check_stores(
     async def check(configured: ConfiguredStore) -> list[Finding]:
         nonlocal done
         async with slots:
-            counts = webhooks.get(configured.store.hash, {})
             findings = await check_store(
-                transport, configured, endpoints, redis, now=clock(), webhooks=counts, ask_address=ask_address
+                transport,
+                configured,
+                endpoints,
+                redis,
+                now=clock(),
+                webhooks=webhooks.get(configured.store.hash, {}),
+                on_step=on_step,
+                ask_address=ask_address,
             )
             of_file = [each.store for each in known or stores]
             findings = [
@@ -89,6 +101,7 @@ async def check_store(
     *,
     now: float,
     webhooks: Mapping[str, int] = MappingProxyType({}),
+    on_step: OnStep = lambda _store, _step: None,
     ask_address: Ask | None = None,
 ) -> list[Finding]:
     """Check one store's table of the stores file against BigCommerce.
@@ -96,6 +109,7 @@ async def check_store(
     ``webhooks`` are how many of its webhooks receivers accepted, and refused for which reason, in the last hour.
     """
     store, rules = configured.store, configured.rules
+    on_step(store.hash, "access token and scopes")
     tried = [
         await try_token(
             QuotaWaitingApi(
@@ -110,13 +124,17 @@ async def check_store(
     main, findings = merge_tokens(store.hash, tried)
     earlier, destination = await _cached(redis, store.hash)
     if main.configs is not None:
+        on_step(store.hash, "extra fields")
         findings += check_fields(store.hash, rules, main.configs, earlier)
     if main.is_accepted:
+        on_step(store.hash, "webhooks and the public address")
         is_received = bool(webhooks.get(ACCEPTED))
         findings += await check_webhooks(
             main.api.core, configured, endpoints, destination, is_received=is_received, ask_address=ask_address
         )
+        on_step(store.hash, "rules on the last orders")
         findings += await check_last_orders(main.api, configured, await _rules_without_values(redis, store.hash))
+    on_step(store.hash, "what Redis knows of it")
     findings += refused_findings(store.hash, webhooks)
     findings += await check_flow(redis, store.hash)
     findings += await check_pause(redis, store.hash)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -134,7 +134,7 @@ async def _check_live(
     """The findings at BigCommerce for each store, the findings on this machine, and whether there is a Redis."""
     async with open_session() as session:
         machine = await check_redis(session.redis) if session.redis else []
-        with _progress(len(stores)) as report_done:
+        with _progress(len(stores)) as progress:
             endpoints = session.configuration.endpoints
             live = await check_stores(
                 session.transport,
@@ -142,7 +142,8 @@ async def _check_live(
                 endpoints,
                 session.redis,
                 known=known,
-                on_progress=report_done,
+                on_progress=progress.done,
+                on_step=progress.step,
                 ask_address=check_public_address,
             )
         clock = session.transport.upstream_clock
@@ -155,15 +156,39 @@ async def _check_live(
         return live, machine, session.redis is not None
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How many stores have been checked, and what is checked now. ``show`` gets it as a sentence."""
+
+    stores: int
+    show: Callable[[str], None]
+    _done: int = 0
+    _steps: dict[str, str] = field(default_factory=dict)
+
+    def done(self, stores: int) -> None:
+        self._done = stores
+        self._show()
+
+    def step(self, store: str, what: str) -> None:
+        self._steps.pop(store, None)  # so that it is the newest
+        self._steps[store] = what
+        self._show()
+
+    def _show(self) -> None:
+        done = f"{self._done} of {counted(self.stores, 'store')} done" if self.stores > 1 else "Checking"
+        store, what = next(reversed(self._steps.items()), ("", ""))
+        self.show(f"{done}: {store}, {what} …" if what else f"{done} …")
+
+
 @contextmanager
-def _progress(stores: int) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many stores have been checked."""
+def _progress(stores: int) -> Iterator[_Progress]:
+    """Show on a terminal how far the check is."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda _: None
+        yield _Progress(stores, lambda _: None)
         return
     with console.status(f"Checking {counted(stores, 'store')} …") as status:
-        yield lambda done: status.update(f"{done} of {counted(stores, 'store')} done …")
+        yield _Progress(stores, status.update)
 
 
 def _name(configured: ConfiguredStore) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from service import csv_tables
+from service.audit import in_words
 from service.csv_tables import Cell
 from service.orders import entry_report
 
@@ -78,6 +79,7 @@ def environment(**shared: Any) -> Environment:
     )
     env.filters.update(
         short=short,
+        action_words=in_words,
         as_code=as_code,
         moment=moment,
         duration=duration,

@@ -159,13 +159,15 @@ class Visit:
         query = f"?done={message}" if message else ""
         return RedirectResponse(self.path(path) + query, 303)
 
-    def log_action(self, action: str, store: str | None = None, orders: Sequence[int] = (), detail: str = "") -> None:
+    def log_action(
+        self, action: audit.ActionName, store: str | None = None, orders: Sequence[int] = (), detail: str = ""
+    ) -> None:
         """Log a write of this person: one line for each."""
         log.info(
             Event.CONSOLE_ACTION,
             who=self.person.who,
             role=self.person.role.value,
-            action=action,
+            action=action.value,
             store=store,
             orders=list(orders[: audit.MAX_ORDERS_LOGGED]),
             orders_count=len(orders),
@@ -174,11 +176,11 @@ class Visit:
 
     async def record(self, action: audit.Action) -> None:
         """Record on the orders what this person did, and log it. Errors are Redis's own."""
-        self.log_action(action.action, action.store, action.orders, action.detail)
+        self.log_action(audit.ActionName(action.action), action.store, action.orders, action.detail)
         await audit.record_on_orders(self.redis, action)
 
     async def record_action(
-        self, action: str, store: str | None = None, orders: Sequence[int] = (), detail: str = ""
+        self, action: audit.ActionName, store: str | None = None, orders: Sequence[int] = (), detail: str = ""
     ) -> None:
         """As ``record``, for what has just been done."""
         await self.record(audit.Action(self.person.who, action, store, orders, detail))

@@ -94,7 +94,7 @@ class OrderValues:
             values = {**known, **{name: SetValue(text, who, now) for name, text in texts.items()}}
             if (result := await self._write(entry, values, configs, tuple(texts) if replace else ())) is not None:
                 detail = ", ".join(sorted(texts)) + (", replace" if replace else "")
-                await self._record(audit.Action(who, "orders set", store, [order_id], detail, now))
+                await self._record(audit.Action(who, audit.ActionName.SET_VALUES, store, [order_id], detail, now))
                 return Outcome(result, are_checked)
             entry = await self._entry(order_id)
         raise RuntimeError(f"order {order_id} of {store} changes all the time")
@@ -108,7 +108,7 @@ class OrderValues:
                 raise ConfigError(Problem(f"order {order_id}", "has no values set by hand: there is nothing to clear."))
             configs, are_checked = await self._configs(entry.values_by_hand)
             if (result := await self._write(entry, {}, configs, ())) is not None:
-                action = audit.Action(who, "orders set", store, [order_id], "clear", await self._now())
+                action = audit.Action(who, audit.ActionName.SET_VALUES, store, [order_id], "clear", await self._now())
                 await self._record(action)
                 return Outcome(result, are_checked)
             entry = await self._entry(order_id)

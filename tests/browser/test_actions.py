@@ -90,7 +90,7 @@ async def test_from_a_failed_order_to_its_value_on_the_record_in_three_clicks(de
     await page.get_by_role("button", name="Set and send").click()
     # The page looks again by itself until the record shows the values.
     await expect(page.locator("#outcome")).to_contain_text("verified", timeout=20_000)
-    await expect(page.get_by_text("orders set")).to_be_visible()
+    await expect(page.get_by_text("set values by hand")).to_be_visible()
 
     record = (await desk.deployment.sandbox.order(order_id))["record"]
     assert (record["po_number"], record["extra_fields"]["Account No"]) == ("4711-D", "ERP-5005")

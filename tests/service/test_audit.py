@@ -93,3 +93,16 @@ def test_the_user_is_that_of_the_system_and_not_of_a_variable(monkeypatch: pytes
     monkeypatch.delenv("SUDO_USER")
     monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
     assert audit.system_user() == "uid 3999999999"
+
+
+def test_people_read_words_and_scripts_names() -> None:
+    assert audit.in_words("orders set") == "set values by hand"
+    assert audit.in_words("retry_group") == "retried it with its group"
+    assert [name for name in audit.ActionName if "_" in audit.in_words(name)] == []
+    # Of another version of this program.
+    assert audit.in_words("made_it_blue") == "made it blue"
+
+
+@pytest.mark.parametrize("source", ["retry", "assign", "reassign"])
+def test_commands_that_name_their_action_by_its_source_have_one(source: str) -> None:
+    assert audit.ActionName(f"orders {source}")

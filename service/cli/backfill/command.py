@@ -101,7 +101,7 @@ async def _run(date_range: DateRange, wanted: str | None, as_json: bool) -> int:
         name = store.store.hash
         await note_if_not_written(session.redis, [store])
         async with single_run(session.redis, backfill_lock_key(name), what=f"backfill of {name}"):
-            action = audit.Action(audit.system_user(), "backfill", name, detail=date_range.name)
+            action = audit.Action(audit.system_user(), audit.ActionName.BACKFILL, name, detail=date_range.name)
             await audit.record(session.redis, action)
             with ProgressDisplay(Console(stderr=True, highlight=False)) as display:
                 run = Backfill(session.api(store), session.redis, date_range, watch=display.show)

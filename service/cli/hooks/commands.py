@@ -122,7 +122,7 @@ def register(
 
     async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> StoreChanges:
         outcome = await hooks.register(core, configured, destination, move=move)
-        await destinations.record("hooks register", configured.store.hash, outcome.steps)
+        await destinations.record(audit.ActionName.REGISTER_HOOKS, configured.store.hash, outcome.steps)
         if outcome.is_complete:
             await destinations.set_destination(configured.store.hash, destination)
         return outcome
@@ -146,7 +146,7 @@ def repair(store: AnyStoreOption = None, as_json: JsonOption = False) -> None:
 
     async def work(core: Core, configured: ConfiguredStore, destinations: _Destinations) -> StoreChanges:
         outcome = await hooks.repair(core, configured, await destinations.destination(configured.store.hash))
-        await destinations.record("hooks repair", configured.store.hash, outcome.steps)
+        await destinations.record(audit.ActionName.REPAIR_HOOKS, configured.store.hash, outcome.steps)
         return outcome
 
     _report(_for_each_store(store, work, without_redis=UNKNOWN_DESTINATION), as_json)
@@ -198,7 +198,7 @@ class _Destinations:
         """Save the destination of the store's webhooks."""
         await self._call(lambda redis: hooks.set_destination(redis, store, destination))
 
-    async def record(self, action: str, store: str, changes: Sequence[HookChange]) -> None:
+    async def record(self, action: audit.ActionName, store: str, changes: Sequence[HookChange]) -> None:
         """Record who has changed webhooks of the store: which, and what was done with each; have them looked at."""
         done = [
             f"{change.scope} {change.did.value}"
@@ -259,7 +259,7 @@ async def _find(wanted: str | None, url: str | None) -> tuple[str, list[Hook]]:
 async def _delete(name: str, found: Sequence[Hook]) -> list[HookChange]:
     async with open_session() as session:
         removed = await hooks.remove(session.api(session.store(name)).core, found)
-        await _Destinations(session.redis, UNKNOWN_DESTINATION).record("hooks remove", name, removed)
+        await _Destinations(session.redis, UNKNOWN_DESTINATION).record(audit.ActionName.REMOVE_HOOKS, name, removed)
         return removed
 
 

@@ -198,7 +198,7 @@ async def _move_and_requeue(plan: Plan, options: RequeueOptions) -> tuple[int | 
             await require_writes(redis, session.store(plan.store), f"enrich orders {plan.move.source}")
             moved = await plan.move.execute(session.api(session.store(plan.store)))
             detail = f"customer {plan.move.customer_id}, {moved} orders moved"
-            action = f"orders {plan.move.source}"
+            action = audit.ActionName(f"orders {plan.move.source}")
             await audit.record(redis, audit.Action(audit.system_user(), action, plan.store, detail=detail))
             # The workers remember for five minutes who is in no Company, and would skip the buyer's new orders too.
             await Cache(redis, plan.store).forget_no_company_user(plan.move.customer_id)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from service.audit import Action
+from service.audit import Action, in_words
 from service.orders.entry_report import changed_at, why
 from service.orders.state.order_entry import Entry, Stage, Status
 
@@ -27,7 +27,7 @@ def actions_table(actions: Iterable[Action]) -> Table:
         table.add_column(column, overflow="fold")
     for action in actions:
         at = datetime.fromtimestamp(action.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(at, Text(action.who), Text(action.action), Text(action.detail))
+        table.add_row(at, Text(action.who), Text(in_words(action.action)), Text(action.detail))
     return table
 
 

@@ -107,8 +107,9 @@ async def requeue_orders(
     for item in results:
         if item.result is RequeueResult.QUEUED:
             by_store[item.store].append(item.order_id)
+    name = audit.ActionName(f"orders {source}")
     for store, order_ids in by_store.items():
-        await audit.record(redis, audit.Action(audit.system_user(), f"orders {source}", store, order_ids))
+        await audit.record(redis, audit.Action(audit.system_user(), name, store, order_ids))
     return await wait_for(redis, results, options)
 
 

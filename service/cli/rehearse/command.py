@@ -122,7 +122,7 @@ async def _rehearse(session: Session, name: str, api: StoreApi, orders: MarkedOr
         try:
             if leftovers := await orders.cancel_leftovers():
                 report(f"cancelled {len(leftovers)} test orders of an earlier run")
-            await audit.record(session.redis, audit.Action(audit.system_user(), "rehearse", name))
+            await audit.record(session.redis, audit.Action(audit.system_user(), audit.ActionName.REHEARSE, name))
             stopped = not await run_until_stopped(rehearsal.measure())
         except CredentialsRefused as refused:
             raise _without_scope(refused) if refused.status == 403 and not orders.placed else refused from None

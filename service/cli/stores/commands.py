@@ -156,7 +156,7 @@ async def _pause(wanted: str | None) -> tuple[str, bool, Pause | None]:
         name, who = choose_store(wanted, list(stores)), audit.system_user()
         began = await Pauses(redis).begin(name, who)
         if began:
-            await audit.record(redis, audit.Action(who, "stores pause", name))
+            await audit.record(redis, audit.Action(who, audit.ActionName.PAUSE, name))
         return name, began, await Pauses(redis).read(name)
 
 
@@ -168,7 +168,7 @@ async def _resume(wanted: str | None) -> tuple[str, bool, int, str]:
         # Where the file forbids writing, they would only be read and held again.
         released = await HeldOrders(redis).release(name) if writes == "on" else 0
         if ended:
-            await audit.record(redis, audit.Action(audit.system_user(), "stores resume", name))
+            await audit.record(redis, audit.Action(audit.system_user(), audit.ActionName.RESUME, name))
         return name, ended, released, writes
 
 

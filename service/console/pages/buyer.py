@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from service.audit import ActionName
 from service.console.routes import InvalidRequest, Visit
 from service.console.runs.run_page import RunPage
 from service.console.runs.runs import Run, Work
@@ -32,7 +33,7 @@ async def begin(visit: Visit) -> Work:
     )
 
     async def on_look(customer_id: int) -> None:
-        await visit.record_action("look as buyer", store, detail=f"customer {customer_id}")
+        await visit.record_action(ActionName.LOOK_AS_BUYER, store, detail=f"customer {customer_id}")
 
     async def work(run: Run) -> BuyerPage | NobodyToLookAs:
         transport = console.upstream.transport(console.configuration.endpoints)

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from service.audit import ActionName
 from service.console.routes import Action, InvalidRequest, NotFoundError, Page, Table, Visit
 from service.orders.entry_report import to_iso
 from service.orders.failures.failure_groups import READ_MAX, Failure, FailureGroup, StoreFailures, find_failures
@@ -166,7 +167,7 @@ async def retry(visit: Visit) -> Response:
         store, group.id, orders, reason=group.reason, who=visit.person.who, until_ms=until_ms
     )
     if is_new:
-        await visit.record_action("retry_group", store, orders)
+        await visit.record_action(ActionName.RETRY_GROUP, store, orders)
     return visit.back(f"/failures/{store}/retries/{job_id}", "" if is_new else "already")
 
 
@@ -187,7 +188,7 @@ async def mute(visit: Visit) -> Response:
         raise InvalidRequest(f"for: choose one of {', '.join(MUTE_CHOICES)}.")
     group = await _group(visit)
     await MutedGroups(visit.redis).mute(group.store, group.id, visit.person.who, MUTE_CHOICES[length][1])
-    visit.log_action("mute_failures", group.store, group.order_ids)
+    visit.log_action(ActionName.MUTE_FAILURES, group.store, group.order_ids)
     return visit.back(PATH, "muted")
 
 
@@ -195,7 +196,7 @@ async def unmute(visit: Visit) -> Response:
     """Show the group again. Errors are Redis's own."""
     store, name = visit.request.path_params["store"], visit.request.path_params["group"]
     await MutedGroups(visit.redis).unmute(store, name)
-    visit.log_action("unmute_failures", store)
+    visit.log_action(ActionName.UNMUTE_FAILURES, store)
     return visit.back(PATH, "unmuted")
 
 

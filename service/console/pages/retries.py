@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from service.audit import ActionName
 from service.console.routes import Action, NotFoundError, Page, Visit
 from service.orders.entry_report import to_iso
 from service.orders.failures.retry_jobs import REFUSALS, OrderResult, RetryJob, RetryJobs
@@ -98,7 +99,7 @@ async def stop(visit: Visit) -> Response:
     """Stop a job before its next orders. Raises NotFoundError, and Redis's errors."""
     job = await _job(visit)
     if job.is_running and await RetryJobs(visit.redis).request_stop(job, visit.person.who):
-        visit.log_action("stop_retry", job.store, job.left)
+        visit.log_action(ActionName.STOP_RETRY, job.store, job.left)
     return visit.back(f"/failures/{job.store}/retries/{job.id}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from service.audit import ActionName
 from service.configuration import rules_file
 from service.configuration.in_force import ConfigurationsInForce
 from service.configuration.rules_file import RulesFile, UnreadableFile
@@ -157,7 +158,7 @@ async def save(visit: Visit) -> Response:
         return _html(visit, page)
     except (ConfigError, LayoutError, UnreadableFile):
         return _html(visit, await _edited(visit, edit))  # which finds the same problems
-    visit.log_action("take_back_rules" if edit.version else "save_rules", store)
+    visit.log_action(ActionName.TAKE_BACK_RULES if edit.version else ActionName.SAVE_RULES, store)
     editor.live.request_reload()
     try:
         history = RulesHistory(visit.redis)

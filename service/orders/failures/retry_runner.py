@@ -146,7 +146,8 @@ class RetryRunner:
             done[order] = OrderResult.QUEUED if is_queued else OrderResult.IN_PROGRESS
         await self._jobs.note(job, done)
         if queued := [order for order, result in done.items() if result == OrderResult.QUEUED]:
-            await audit.record_on_orders(self._redis, audit.Action(job.who, "retry group", job.store, queued))
+            action = audit.Action(job.who, audit.ActionName.RETRY_GROUP, job.store, queued)
+            await audit.record_on_orders(self._redis, action)
         return [order for order, result in (results | done).items() if result == OrderResult.QUEUED]
 
     def _refusal(self, job: RetryJob, order: int, entry: Entry | None, changed_ms: int) -> str | None:

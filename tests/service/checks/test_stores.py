@@ -160,6 +160,22 @@ async def test_the_quota_seen_last_is_remembered_for_each_api(sandbox: RunningSa
         assert {name: quota.left for name, quota in api.quotas.items()} == {Api.CORE: 147, Api.B2B: 149}
 
 
+async def test_what_is_checked_next_is_told(sandbox: RunningSandbox, stores: Configuration) -> None:
+    steps = list[tuple[str, str]]()
+    async with transport_to(sandbox) as transport:
+        configured = list(stores.stores.values())
+        await check_stores(
+            transport, configured, Endpoints(), None, on_step=lambda store, step: steps.append((store, step))
+        )
+    assert steps == [
+        ("sandbox", "access token and scopes"),
+        ("sandbox", "extra fields"),
+        ("sandbox", "webhooks and the public address"),
+        ("sandbox", "rules on the last orders"),
+        ("sandbox", "what Redis knows of it"),
+    ]
+
+
 # ── with Redis ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

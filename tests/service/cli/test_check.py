@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -313,13 +314,15 @@ def test_levels_have_colours_and_texts_of_others_are_not_markup(capsys: pytest.C
 def test_progress_is_shown_on_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with _progress(3) as tell:
-        tell(1)
+    with _progress(3) as progress:
+        progress.done(1)
     assert capsys.readouterr() == ("", "")
 
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with _progress(3) as tell:
-        tell(1)
+    with _progress(3) as progress:
+        progress.done(1)
+        progress.step("abc123", "webhooks")
+        time.sleep(0.2)  # the terminal is written to now and then
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "1 of 3 stores done" in captured.err
+    assert "1 of 3 stores done: abc123, webhooks" in captured.err

@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from service.audit import ActionName
 from service.bigcommerce import Account, Priority, StoreApi
 from service.console.pages.order.page import PATH, find_entry, load_with_form
 from service.console.routes import Action, Visit, render
@@ -22,7 +23,7 @@ async def retry(visit: Visit) -> Response:
     await find_entry(visit, store, order_id)
     result = await Queue(visit.redis).retry(store, order_id, "retry")
     is_queued = result is EnqueueResult.QUEUED
-    await visit.record_action("retry", store, [order_id], "" if is_queued else "was in progress already")
+    await visit.record_action(ActionName.RETRY, store, [order_id], "" if is_queued else "was in progress already")
     return visit.back(f"/orders/{store}/{order_id}", "retried" if is_queued else "in_progress")
 
 

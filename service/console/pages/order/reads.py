@@ -64,7 +64,7 @@ async def begin_as_buyer(visit: Visit) -> Work:
 
     async def on_look(customer_id: int) -> None:
         detail = f"customer {customer_id}"
-        await visit.record(audit.Action(visit.person.who, "look as buyer", store, [order_id], detail))
+        await visit.record(audit.Action(visit.person.who, audit.ActionName.LOOK_AS_BUYER, store, [order_id], detail))
 
     async def work(run: Run) -> BuyerSight:
         transport = console.upstream.transport(console.configuration.endpoints)

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from service.audit import ActionName
 from service.console.routes import Action, Visit
 from service.console.runs.run_page import RunPage
 from service.console.runs.runs import Run, Work
@@ -28,7 +29,7 @@ async def pause(visit: Visit) -> Response:
     """Stop writing for the store, as `enrich stores pause` does. Errors are Redis's own."""
     store: str = visit.request.path_params["store"]
     if await Pauses(visit.redis).begin(store, visit.person.who):
-        await visit.record_action("stores pause", store)
+        await visit.record_action(ActionName.PAUSE, store)
     return visit.back(f"/stores/{store}", "paused")
 
 
@@ -38,7 +39,7 @@ async def begin_resume(visit: Visit) -> Work:
     is_read_only = visit.store(store).store.writes == "off"
     held = await HeldOrders(visit.redis).count(store)
     if await Pauses(visit.redis).end(store):
-        await visit.record_action("stores resume", store, detail=f"{held} orders held")
+        await visit.record_action(ActionName.RESUME, store, detail=f"{held} orders held")
 
     async def work(run: Run) -> Resumed:
         def note(released: int) -> None:

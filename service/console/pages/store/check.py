@@ -28,17 +28,26 @@ async def begin(visit: Visit) -> Work:
     is_of_all = visit.person.stores is None
 
     async def work(run: Run) -> StoreCheck:
-        calls = 0
+        calls, step = 0, "access token and scopes"
 
-        def count(_api: str, operation: str, _verdict: str, _seconds: float) -> None:
+        def note() -> None:
+            run.does(f"Checks {step}; {calls} {'call' if calls == 1 else 'calls'} so far")
+
+        def count(_api: str, _operation: str, _verdict: str, _seconds: float) -> None:
             nonlocal calls
             calls += 1
-            run.does(f"{calls} calls so far, the last one {operation}")
+            note()
 
-        run.does("Beginning")
+        def begin_step(_: str, what: str) -> None:
+            nonlocal step
+            step = what
+            note()
+
         transport = console.upstream.transport(configuration.endpoints, count)
         known = list(configuration.stores.values()) if is_of_all else [configured]
-        (live,) = await check_stores(transport, [configured], configuration.endpoints, console.redis, known=known)
+        (live,) = await check_stores(
+            transport, [configured], configuration.endpoints, console.redis, known=known, on_step=begin_step
+        )
         found = [*findings_of_store(configured), *live, *await check_processes(console.redis)]
         order = [Level.ERROR, Level.WARNING, Level.OK]
         judged = verdict(found, [store], offline=False, has_redis=True)

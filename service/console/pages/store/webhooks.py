@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from service import hooks
+from service.audit import ActionName
 from service.console.people.access import Role
 from service.console.routes import InvalidRequest, Visit
 from service.console.runs.run_page import RunPage
@@ -45,7 +46,7 @@ async def begin_register(visit: Visit) -> Work:
         if changes.is_complete:
             await hooks.set_destination(console.redis, store, destination)
         await hooks.request_check_now(console.redis, store)
-        await visit.record_action("hooks register", store, detail=_detail(changes))
+        await visit.record_action(ActionName.REGISTER_HOOKS, store, detail=_detail(changes))
         return changes
 
     return work
@@ -60,7 +61,7 @@ async def begin_repair(visit: Visit) -> Work:
         core = console.upstream.api(console.configuration.endpoints, configured, run).core
         changes = await hooks.repair(core, configured, (await HookState.read(console.redis, store)).destination)
         await hooks.request_check_now(console.redis, store)
-        await visit.record_action("hooks repair", store, detail=_detail(changes))
+        await visit.record_action(ActionName.REPAIR_HOOKS, store, detail=_detail(changes))
         return changes
 
     return work

@@ -44,7 +44,7 @@ async def test_values_by_hand_are_set_and_the_order_is_queued_with_them(stocked:
         ("ana", "orders set", [251], "Cost Center, po_number")
     ]
     assert "The values are set, and the order was queued." in page
-    assert "ana</bdi>: orders set" in page
+    assert "ana</bdi>: set values by hand" in page
 
 
 async def test_a_second_click_sets_nothing_twice(stocked: ConsoleWorld) -> None:
