@@ -17,6 +17,7 @@ from service.console import rendering, static_files
 from service.console.address import ConsoleAddress
 from service.console.error_pages import ErrorPages
 from service.console.guard import HEALTH_PATH, Guard
+from service.console.image_hosts import ImageHosts
 from service.console.pages import buyer, failures, orders, overview, retries, rules, sign_in
 from service.console.pages.order import actions as order_actions
 from service.console.pages.order import page as order
@@ -82,7 +83,10 @@ def create_app(
     upstream = upstream or Upstream(redis)
     editor = RulesEditor(live, StoreApis(live, upstream), redis, evaluator)
     console = Console(redis, live, address, proxy, Sessions(redis), editor, upstream, Runs(), Gauges(redis))
-    templates = rendering.environment(address=address, static=lambda name: address.path(static_files.path_of(name)))
+    images = ImageHosts.of(live.current.endpoints)
+    templates = rendering.environment(
+        images, address=address, static=lambda name: address.path(static_files.path_of(name))
+    )
     errors = ErrorPages(console, templates)
 
     @asynccontextmanager
@@ -97,7 +101,7 @@ def create_app(
     app = Starlette(
         routes=_routes(console),
         middleware=[
-            Middleware(Guard, address=address, on_bug=errors.bug),
+            Middleware(Guard, address=address, on_bug=errors.bug, images=images),
             Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=_GZIP_LEVEL),
         ],
         exception_handlers=errors.handlers,

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.console.address import ConsoleAddress
+from service.console.image_hosts import ImageHosts
 from service.errors import EnrichError
 from service.logs import Event
 
@@ -24,21 +25,7 @@ HEALTH_PATH = "/healthz"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "img-src 'self' https://*.bigcommerce.com",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-
 _HEADERS = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -46,6 +33,22 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+def content_security_policy(images: ImageHosts) -> str:
+    """The policy of every answer."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "connect-src 'self'",
+            "form-action 'self'",
+            f"img-src {images.sources}",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 class BodyTooLarge(EnrichError):
@@ -58,11 +61,17 @@ class BodyTooLarge(EnrichError):
 class Guard:
     """Refuses requests to another host, writes from another site and large bodies; sets the headers of each answer."""
 
-    def __init__(self, app: ASGIApp, address: ConsoleAddress, on_bug: Callable[[Request], Response]) -> None:
-        """``on_bug`` makes the answer to an unexpected exception, which is logged here."""
+    def __init__(
+        self, app: ASGIApp, address: ConsoleAddress, on_bug: Callable[[Request], Response], images: ImageHosts
+    ) -> None:
+        """``images`` are those that pages show.
+
+        ``on_bug`` makes the answer to an unexpected exception, which is logged here.
+        """
         self._app = app
         self._address = address
         self._on_bug = on_bug
+        self._headers = _HEADERS | {"content-security-policy": content_security_policy(images)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,7 +85,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 has_started = True
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers[name] = value
                 if self._address.is_https:
                     headers["strict-transport-security"] = "max-age=31536000"

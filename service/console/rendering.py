@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,6 +15,7 @@ from starlette.responses import Response
 
 from service import csv_tables
 from service.audit import in_words
+from service.console.image_hosts import ImageHosts
 from service.csv_tables import Cell
 from service.orders import entry_report
 
@@ -62,14 +62,8 @@ def as_code(text: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
-def is_shown_image(url: str) -> bool:
-    """Whether the page's policy shows the image at this address: from BigCommerce's own hosts."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" and (parts.netloc or "").lower().endswith(".bigcommerce.com") and "@" not in url
-
-
-def environment(**shared: Any) -> Environment:
-    """The templates, with these values in each of them."""
+def environment(images: ImageHosts, **shared: Any) -> Environment:
+    """The templates, with these values in each of them. They show ``images`` of these hosts."""
     env = Environment(
         loader=PackageLoader("service.console"),
         autoescape=True,
@@ -88,7 +82,7 @@ def environment(**shared: Any) -> Environment:
         margin=entry_report.margin_s,
         sentence_case=sentence_case,
     )
-    env.tests["shown_image"] = is_shown_image
+    env.tests["shown_image"] = images.shows
     env.globals.update(shared)
     return env
 

@@ -27,6 +27,7 @@ from service.sandbox.apis import (
     core_order_writes,
     core_v2,
     core_v3,
+    product_pictures,
 )
 from service.sandbox.apis.storefront import buyer_orders, order_creation, tokens
 from service.sandbox.control_api import Control, refused
@@ -80,6 +81,7 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
         *tokens.routes(gateway),
         *buyer_orders.routes(gateway),
         *order_creation.routes(gateway),
+        *product_pictures.routes(),
     ]
     control = Control(sandbox, storefront, gateway.operations)
     if sandbox.options.demo_store:

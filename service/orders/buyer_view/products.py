@@ -13,6 +13,7 @@ from service.bigcommerce.models import to_text
 from service.errors import CredentialsRefused, Refused
 from service.orders.buyer_view.differences import EQUAL, Comparison, Difference, Kind
 from service.orders.buyer_view.shown import Absent, NotShown, Shown, shown
+from service.stores.field_types import is_loopback
 
 MAX_CATALOG_READS = 20
 """Products whose images are read from the catalog for one view: each costs a call of the core API's quota."""
@@ -93,14 +94,18 @@ def storefront_images(products: Sequence[BuyerProduct], rows: Iterable[Document]
 
 
 def image_url(value: Any) -> str | None:
-    """An image's address, if it is one that a page may show: https, with a host and without credentials."""
+    """An image's address, if it is one that a page may show: https, with a host and without credentials.
+
+    A sandbox on this machine has http.
+    """
     if not isinstance(value, str):
         return None
     try:
         parts = urlsplit(value)
     except ValueError:
         return None
-    is_valid = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    is_valid = is_safe and parts.hostname and "@" not in parts.netloc
     return value if is_valid else None
 
 

@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from service.sandbox.apis.core_v2 import find_order
 from service.sandbox.apis.documents import iso_8601
+from service.sandbox.apis.product_pictures import picture_url
 from service.sandbox.apis.queries import listed, listing
 from service.sandbox.gateway import Call, Dialect, Done, Gateway, Handler
 from service.sandbox.specs import Customer
@@ -96,7 +97,7 @@ def product_images(call: Call) -> Done:
                 "sort_order": number,
                 "description": "",
                 **{
-                    f"url_{size}": f"https://images.example/products/{product_id}/{number}.{size}.jpg"
+                    f"url_{size}": f"{picture_url(call, product_id, number)}?size={size}"
                     for size in ("zoom", "standard", "thumbnail", "tiny")
                 },
             }

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from service.console.image_hosts import ImageHosts
 from service.console.people.access import Role
-from service.console.rendering import is_shown_image
 from service.hooks import HookState
 from service.orders.facts.fact import Fact
 from service.orders.facts.store_facts import Facts
@@ -18,6 +18,7 @@ from service.orders.state.order_entry import Entry, Status
 from service.orders.state.per_store.pauses import Pauses
 from service.orders.state.transitions import Transitions
 from service.orders.state.worklists.held_orders import HeldOrders
+from service.stores import Endpoints
 from tests.fakes.console import ConsoleWorld
 from tests.fakes.orders import enriched
 from tests.fakes.sandbox import RunningSandbox
@@ -124,7 +125,10 @@ async def test_what_the_buyer_sees_is_shown_with_products_and_one_log_line(
     assert found["order"]["po_number"] == "A-1"
     assert actions(logs) == [("ana", "look as buyer", "customer 101")]
     assert "The buyer sees what B2B Edition's record holds." in page.replace("&#39;", "'")
-    assert re.search(r'<img src="https://cdn11\.bigcommerce\.com/[^"]*" alt="" width="48"', page)
+    (picture,) = re.findall(r'<img src="([^"]*)" alt="" width="48"', page)
+    drawn = await sandbox.api.get(picture)
+    assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/svg+xml")
+    assert drawn.text.startswith("<svg")
 
 
 async def test_a_po_that_the_buyer_does_not_see_is_pointed_out(
@@ -194,7 +198,24 @@ async def test_a_viewer_cannot_look_as_a_buyer(sandbox_world: ConsoleWorld, sand
     ],
 )
 def test_only_images_of_bigcommerce_are_shown(url: str, *, is_shown: bool) -> None:
-    assert is_shown_image(url) is is_shown
+    assert ImageHosts.of(Endpoints()).shows(url) is is_shown
+    assert ImageHosts.of(Endpoints()).sources == "'self' https://*.bigcommerce.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_shown"),
+    [
+        ("http://127.0.0.1:9100/products/111/images/1.svg", True),
+        ("https://cdn11.bigcommerce.com/s-x/products/1.jpg", True),
+        ("http://127.0.0.1:9101/products/111/images/1.svg", False),
+        ("https://127.0.0.1:9100/1.svg", False),
+        ("http://a@127.0.0.1:9100/1.svg", False),
+    ],
+)
+def test_images_of_a_sandbox_on_this_machine_are_shown(url: str, *, is_shown: bool) -> None:
+    images = ImageHosts.of(Endpoints(api_url="http://127.0.0.1:9100", b2b_api_url="http://127.0.0.1:9100"))
+    assert images.shows(url) is is_shown
+    assert images.sources == "'self' https://*.bigcommerce.com http://127.0.0.1:9100"
 
 
 # ── a store ─────────────────────────────────────────────────────────────────────────────────────────────────────

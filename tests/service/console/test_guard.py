@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from service.console.address import ConsoleAddress
 from service.console.guard import Guard
+from service.console.image_hosts import ImageHosts
 
 SCOPE = {
     "type": "http",
@@ -33,7 +34,7 @@ async def answered(error: Exception) -> list[Message]:
     def on_bug(_: Request) -> Response:
         return Response(status_code=500)
 
-    await Guard(fail, ConsoleAddress.of(None, port=8100), on_bug)(dict(SCOPE), receive, send)
+    await Guard(fail, ConsoleAddress.of(None, port=8100), on_bug, ImageHosts())(dict(SCOPE), receive, send)
     return sent
 
 

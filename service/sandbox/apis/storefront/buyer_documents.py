@@ -5,6 +5,7 @@ from typing import Any
 
 from service.sandbox.apis.documents import STATUSES, rfc_2822
 from service.sandbox.apis.extra_fields import labels_shown, pairs
+from service.sandbox.apis.product_pictures import picture_url
 from service.sandbox.gateway import Call
 from service.sandbox.state import Order, Record
 
@@ -114,10 +115,5 @@ def _ordered_product(call: Call, product: dict[str, Any], placed_at: int) -> dic
         "lastOrderedItems": str(product["quantity"]),
         "productBrandName": "",
         "ordersInfo": [],
-        **({"imageUrl": image_url(product["product_id"])} if has_image else {}),
+        **({"imageUrl": picture_url(call, product["product_id"])} if has_image else {}),
     }
-
-
-def image_url(product_id: int) -> str:
-    """A product's image on the storefront."""
-    return f"https://cdn11.bigcommerce.com/s-sandbox/products/{product_id}/images/1/main.jpg"

@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from service.sandbox.apis.product_pictures import picture_url
 from service.sandbox.apis.storefront.buyer_documents import (
     details_document,
-    image_url,
     listed_document,
     ordered_product_documents,
     product_document,
@@ -67,7 +67,7 @@ def images(call: Call) -> Done:
         return _done([])
     return _done(
         [
-            {"orderId": order.id, "imageUrl": image_url(product["product_id"])}
+            {"orderId": order.id, "imageUrl": picture_url(call, product["product_id"])}
             for order, _ in _visible(call)
             if str(order.id) in wanted
             for product in order.products
