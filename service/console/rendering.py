@@ -5,6 +5,7 @@ replaced in pages and CSV, and escaped in JSON.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from service.audit import in_words
 from service.console.image_hosts import ImageHosts
 from service.csv_tables import Cell
 from service.orders import entry_report
+from service.orders.statistics.counting import REASON_BYTES_MAX
 
 # A text longer than this is cut in a table; its own page shows all of it.
 _SHORT = 80
@@ -48,7 +50,21 @@ def duration(seconds: float | None) -> str:
     for unit, length, decimals in (("d", 86_400, 0), ("h", 3600, 0), ("min", 60, 0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.{decimals}f} {unit}"
-    return f"{seconds:.1f} s"
+    return f"{seconds:.1f} s" if seconds < _DECIMALS_BELOW_S else f"{seconds:.0f} s"
+
+
+# Of a longer time, tenths say nothing.
+_DECIMALS_BELOW_S = 20
+
+
+def amount(value: object) -> str:
+    """An amount of money as BigCommerce writes it, ``141.9000``, with two decimals where the others are zeros."""
+    return re.sub(r"(\.\d\d)0+$", r"\1", str(value))
+
+
+def cut_reason(reason: str) -> str:
+    """A reason of the statistics, which keep its beginning; one that was cut ends with an ellipsis."""
+    return f"{reason}…" if len(reason.encode()) >= REASON_BYTES_MAX - 3 else reason
 
 
 def sentence_case(text: str) -> str:
@@ -74,12 +90,14 @@ def environment(images: ImageHosts, **shared: Any) -> Environment:
     env.filters.update(
         short=short,
         action_words=in_words,
+        amount=amount,
         as_code=as_code,
         moment=moment,
         duration=duration,
         why=entry_report.why,
         changed_at=entry_report.changed_at,
         margin=entry_report.margin_s,
+        cut_reason=cut_reason,
         sentence_case=sentence_case,
     )
     env.tests["shown_image"] = images.shows

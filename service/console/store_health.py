@@ -22,27 +22,38 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, in a sentence; ``path`` is the page that shows it."""
+    """One thing that is wrong, in a sentence; ``path`` is the page that shows it.
+
+    ``admin_path`` is where admins mend it, if that is another page.
+    """
 
     severity: Severity
     sentence: str
     path: str
+    admin_path: str = ""
 
 
-_HOOK_SENTENCES: dict[ProblemKind, str] = {kind: f"its webhooks have a problem: {kind.value}" for kind in ProblemKind}
+_HOOK_SENTENCES: dict[ProblemKind, str] = {
+    ProblemKind.MISSING: "a webhook is missing",
+    ProblemKind.INACTIVE: "BigCommerce has switched a webhook off",
+    ProblemKind.HEADERS: "a webhook lacks the header that the receiver asks for",
+    ProblemKind.BLOCKED: "BigCommerce blocks the domain that its webhooks go to",
+    ProblemKind.FOREIGN: "a webhook for its orders goes to another destination, too",
+}
 
 
 def findings(store: str, state: StoreState) -> list[Finding]:
     """What is wrong with the store, the worst first."""
     page = f"/stores/{store}"
     orders = f"/orders?store={store}"
+    hooks = f"{page}#webhooks"
     found = [
         Finding(Severity.DOWN, f"BigCommerce refuses its access token; {_waiting(state.parked)}", page)
         if state.parked
         else None,
-        _polling(state, page),
+        _polling(state, hooks),
         *(
-            Finding(Severity.DOWN if not state.is_polled else Severity.NOTICE, _HOOK_SENTENCES[kind], page)
+            Finding(Severity.DOWN if not state.is_polled else Severity.NOTICE, _HOOK_SENTENCES[kind], hooks)
             for kind in sorted(state.hook_problems)
         ),
         Finding(Severity.PERSON, f"{_orders(state.unmuted_failed)} failed", f"{orders}&outcome=failed")
@@ -55,7 +66,12 @@ def findings(store: str, state: StoreState) -> list[Finding]:
         if state.held
         else None,
         *(
-            Finding(Severity.NOTICE, f"the rule for {rule} found nothing in the last {misses} orders", page)
+            Finding(
+                Severity.NOTICE,
+                f"the rule for {rule} found nothing in the last {misses} orders",
+                page,
+                f"/rules/{store}",
+            )
             for rule, misses in sorted(state.rules.items())
             if misses
         ),
@@ -76,13 +92,13 @@ def service_findings(state: State) -> list[str]:
     return sentences
 
 
-def _polling(state: StoreState, page: str) -> Finding | None:
+def _polling(state: StoreState, path: str) -> Finding | None:
     if not state.is_polled:
         return None
     if state.awaits_webhook and not state.hook_problems:
         sentence = "its webhooks were set up again; its orders are polled until the next one brings a webhook"
-        return Finding(Severity.NOTICE, sentence, page)
-    return Finding(Severity.DOWN, "its webhooks fail, and its orders are polled", page)
+        return Finding(Severity.NOTICE, sentence, path)
+    return Finding(Severity.DOWN, "its webhooks fail, and its orders are polled", path)
 
 
 # A fresh order that no worker has taken for so long misses its window soon.

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,7 +9,9 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from service.console.people.access import Role
+from service.hooks import request_check_now
 from service.orders.state.order_entry import Status
+from service.redis.client import connect
 from service.sandbox.demo import DEMO_STORE
 from service.sandbox.specs import Company, Customer, User
 from tests.browser.test_console import fits
@@ -53,17 +54,23 @@ class Desk:
         await self.page.goto(self.console.url + path)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Deployment, RunningConsole]]:
+    folder = tmp_path_factory.mktemp("desk")
+    async with deployed(folder, core_quota=5000, b2b_quota=5000) as deployment:
+        stores, redis_url = (folder / "stores.toml").read_text(), deployment.redis.url
+        with console_process(folder, stores, redis_url, deployment.environ) as console:
+            yield deployment, console
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(browser: Browser, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with deployed(tmp_path, core_quota=5000, b2b_quota=5000) as deployment:
-        stores, redis_url = (tmp_path / "stores.toml").read_text(), deployment.redis.url
-        with console_process(tmp_path, stores, redis_url, deployment.environ) as console:
-            context = await browser.new_context()
-            page, complaints = await context.new_page(), list[str]()
-            page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-            yield Desk(deployment, console, page)
-            await context.close()
-        assert complaints == []
+async def desk(browser: Browser, running: tuple[Deployment, RunningConsole]) -> AsyncIterator[Desk]:
+    context = await browser.new_context()
+    page, complaints = await context.new_page(), list[str]()
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    yield Desk(*running, page)
+    await context.close()
+    assert complaints == []
 
 
 async def test_from_a_failed_order_to_its_value_on_the_record_in_three_clicks(desk: Desk) -> None:
@@ -100,3 +107,24 @@ async def test_from_a_failed_order_to_its_value_on_the_record_in_three_clicks(de
         assert await fits(page), name
         await page.set_viewport_size({"width": 1200, "height": 800})
     assert await page.evaluate("document.images[0].complete && document.images[0].naturalWidth") == 256
+
+
+async def test_from_a_webhook_that_is_gone_to_one_that_works_in_two_clicks(desk: Desk) -> None:
+    sandbox, page = desk.deployment.sandbox, desk.page
+    for hook in (await sandbox.api.get("/stores/sandbox/v3/hooks")).json()["data"]:
+        await sandbox.api.delete(f"/stores/sandbox/v3/hooks/{hook['id']}")
+    async with connect(desk.console.redis_url) as redis:
+        await request_check_now(redis, "sandbox")
+    await desk.sign_in(Role.OPERATOR)
+
+    await page.get_by_role("link", name="a webhook is missing").click(timeout=20_000)
+    await expect(page.get_by_role("heading", name="Webhooks")).to_be_in_viewport()
+    await page.get_by_role("button", name="Repair").click()
+    await expect(page.get_by_text("All webhooks that orders need are in place")).to_be_visible(timeout=20_000)
+
+    # The workers have looked at once, so nothing is said to be missing any more.
+    await page.get_by_role("link", name="Overview").first.click()
+    await expect(page.get_by_text("a webhook is missing")).to_be_hidden(timeout=20_000)
+    order_id = await desk.deployment.place(1)
+    (entry,) = (await desk.deployment.wait_until_finished([order_id])).values()
+    assert (entry.status, entry.source) == (Status.CREATED, "webhook")

@@ -6,6 +6,8 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
+from service.orders.state.per_store.rule_values import MIN_MISSES, RuleValues
+from service.redis.client import connect
 from tests.browser.conftest import Visitor
 from tests.fakes.processes.threaded_sandbox import ServedSandbox, served_sandbox
 from tests.fakes.running_console import RunningConsole, running_console
@@ -67,6 +69,39 @@ async def test_a_rule_is_edited_its_difference_seen_saved_and_in_force(visitor: 
     await expect(page.get_by_role("cell", name="ana", exact=True)).to_be_visible()
 
     await page.get_by_role("link", name="Compare, take back").click()
+    await expect(table.locator("ins", has_text="PO-OLD")).to_be_visible()
+    await page.get_by_role("button", name="Save").click()
+    await expect(table.get_by_text("PO-OLD")).to_be_visible()
+
+
+async def test_from_a_rule_that_finds_nothing_to_one_that_does_in_four_clicks(visitor: Visitor) -> None:
+    """The theme's developer has renamed the field that buyers write their PO number into."""
+    await visitor.sign_in()
+    page = await visitor.open("/rules/sandbox")
+    await page.get_by_label("from:").first.fill("order.no_such_field")
+    await expect(page.get_by_text("2 of 2 orders would differ.")).to_be_visible()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    async with connect(visitor.console.redis_url) as redis:
+        counted = RuleValues(redis)
+        for _ in range(MIN_MISSES):
+            counted.note("sandbox", {"po_number": "1"}, ())
+        await counted.write()
+    await visitor.open("/")
+
+    await page.get_by_role("link", name="the rule for po_number found nothing in the last 50 orders").click()
+    table = page.get_by_role("region", name="What the rules give")
+    await expect(table.get_by_text("no value").first).to_be_visible()
+    await page.get_by_label("Text").fill("po-new")
+    await page.get_by_role("button", name="Find").click()
+    await page.get_by_role("button", name="Use it").first.click()
+    await expect(table.locator("ins", has_text="PO-NEW")).to_be_visible()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(table.get_by_text("PO-NEW")).to_be_visible()
+    assert await page.get_by_label("from:").first.input_value() == "order.no_such_field\norder.staff_notes"
+
+    await page.get_by_label("from:").first.fill("order.customer_message")
     await expect(table.locator("ins", has_text="PO-OLD")).to_be_visible()
     await page.get_by_role("button", name="Save").click()
     await expect(table.get_by_text("PO-OLD")).to_be_visible()

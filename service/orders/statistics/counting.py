@@ -28,7 +28,7 @@ KEEP_HOURS_S = 72 * HOUR_S
 OLDEST_S = 30 * 86_400
 """Older orders are not counted: the ledger has forgotten whether they were counted before."""
 
-_MOST_REASON_BYTES = 48
+REASON_BYTES_MAX = 48
 """A counter's name of more than 64 bytes would cost the whole day its compact form in Redis."""
 
 
@@ -52,7 +52,7 @@ def count_finished(entry: Entry, *, merges: bool, now: float) -> OrderCounters |
 def _standing(entry: Entry) -> Iterator[str]:
     yield f"o:{entry.status.value}"
     if entry.status in (Status.FAILED, Status.SKIPPED) and entry.reason:
-        text = " ".join(entry.reason.split()).encode(errors="replace")[:_MOST_REASON_BYTES].decode(errors="ignore")
+        text = " ".join(entry.reason.split()).encode(errors="replace")[:REASON_BYTES_MAX].decode(errors="ignore")
         yield f"r:{entry.status.value}:{text}"
     if entry.verified is not None and entry.status.is_written:
         yield f"v:{'yes' if entry.verified else 'no'}"

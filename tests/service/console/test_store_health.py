@@ -38,7 +38,7 @@ def test_nothing_is_said_of_a_store_that_is_fine() -> None:
             Severity.NOTICE,
             "its webhooks were set up again; its orders are polled until the next one brings a webhook",
         ),
-        ({"hook_problems": {ProblemKind.INACTIVE}}, Severity.DOWN, "its webhooks have a problem: inactive"),
+        ({"hook_problems": {ProblemKind.INACTIVE}}, Severity.DOWN, "BigCommerce has switched a webhook off"),
         (
             {"rules": {"Cost Center": 50}},
             Severity.NOTICE,
