@@ -13,8 +13,10 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from service.configuration import load_configuration
+from service.hooks import set_destination
 from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.per_store.rules_archive import RulesArchive
+from service.orders.state.queue import Queue
 from service.orders.state.transitions import Transitions
 from service.orders.statistics.counting import count_finished
 from service.redis.client import connect
@@ -131,6 +133,7 @@ async def stock(console: RunningConsole, stores_file: Path) -> None:
     async with connect(console.redis_url) as redis:
         for number, (store, configured) in enumerate(load_configuration(stores_file).stores.items()):
             await RulesArchive(redis).keep(store, configured.rules)
+            await set_destination(redis, store, "https://enrich.example.com/webhooks/bigcommerce")
             orders = [
                 an_order(store, 20_000 + 1000 * number + each, now - 86_000 + each * 800, configured.rules, chance)
                 for each in range(105 - 40 * number)
@@ -145,6 +148,12 @@ async def stock(console: RunningConsole, stores_file: Path) -> None:
                 ended_at = max(order.times.values()) + 1
                 counters = count_finished(order, merges=False, now=ended_at)
                 await Transitions(redis, clock=partial(float, ended_at)).finish(order, counters=counters)
+
+
+async def have_a_worker(console: RunningConsole) -> None:
+    """Let the console think that a worker is alive, for ten seconds."""
+    async with connect(console.redis_url) as redis:
+        await Queue(redis).heartbeat("here:1", 0)
 
 
 def place_orders(sandbox: ServedSandbox) -> None:
@@ -208,6 +217,7 @@ async def main() -> None:
                 "failures": "/failures",
                 "failed-order": "/orders/k8fjq2/20400",
             }.items():
+                await have_a_worker(console)
                 await page.goto(console.url + path)
                 await take(page, name)
             await edit_rules(page, console)
