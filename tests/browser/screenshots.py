@@ -38,7 +38,7 @@ access_token = "sandbox-access-token"
 client_secret = "secret"
 [stores.k8fjq2.po_number]
 from = ["order.billing_address.form_fields[?name=='PO Number'].value | [0]", "order.customer_message"]
-match = 'PO[\s#:]*([A-Z0-9-]+)'
+match = 'PO[\s#:-]*([A-Z0-9-]+)'
 [stores.k8fjq2.extra_fields]
 "Cost Center" = { from = "metafields.checkout.cost_center", required = true }
 "Ship Window" = { from = "order.customer_message", match = 'ship:(\S+)' }

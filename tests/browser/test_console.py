@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from service.console.people.access import Role
 from service.orders.state.order_entry import Status
@@ -196,3 +196,46 @@ async def test_the_keyboard_is_enough(stocked: RunningConsole, visitor: Visitor)
             break
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("The order was queued again.")).to_be_visible()
+
+
+async def test_whoever_comes_from_a_chat_message_is_signed_in_and_another_site_can_do_nothing(
+    stocked: RunningConsole, visitor: Visitor
+) -> None:
+    await stocked.keep(failed(251))
+    await visitor.sign_in()
+    page, order = visitor.page, f"{stocked.url}/orders/abc123/251"
+    message = f"""<a href="{order}">order 251</a>
+        <form method="post" action="{order}/retry"><button>Win a prize</button></form>"""
+
+    async def chat(route: Route) -> None:
+        await route.fulfill(body=message, content_type="text/html")
+
+    await page.route("http://chat.test/**", chat)
+    await page.goto("http://chat.test/")
+    await page.get_by_role("link", name="order 251").click()
+    await expect(page.get_by_role("heading", name="Order 251")).to_be_visible()
+
+    await page.goto("http://chat.test/")
+    await page.get_by_role("button", name="Win a prize").click()
+    await expect(page.get_by_text("The request came from another site, so nothing was done.")).to_be_visible()
+    assert (await stocked.entry(251)).status is Status.FAILED
+    assert [complaint for complaint in visitor.complaints if "403" not in complaint] == []
+    visitor.complaints.clear()
+
+
+async def test_a_mail_program_that_opens_a_link_does_not_use_it_up(browser: Browser, console: RunningConsole) -> None:
+    """It opens the link, runs its scripts, and follows nothing."""
+    link = await console.link()
+    scanner = await browser.new_context()
+    page = await scanner.new_page()
+    await page.goto(link)
+    await page.goto(link)
+    assert await scanner.cookies() == []
+    await scanner.close()
+    person = await browser.new_context()
+    page = await person.new_page()
+    await page.goto(link)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(console.url + "/")
+    assert "code" not in page.url
+    await person.close()

@@ -218,6 +218,21 @@ def test_images_of_a_sandbox_on_this_machine_are_shown(url: str, *, is_shown: bo
     assert images.sources == "'self' https://*.bigcommerce.com http://127.0.0.1:9100"
 
 
+async def test_text_of_shoppers_is_text_on_the_pages_that_read_bigcommerce(
+    sandbox_world: ConsoleWorld, sandbox: RunningSandbox
+) -> None:
+    nasty = "<script>alert(1)</script>\u202e\"'"
+    order_id = await place(sandbox, buyer_po=nasty, buyer_extra_fields={"Account No": nasty})
+    paths = [f"/orders/sandbox/{order_id}/{read}" for read in ("record", "preview", "as-buyer")]
+    async with sandbox_world.person(Role.ADMIN) as client:
+        for path in (*paths, "/buyers/sandbox/101"):
+            await run(client, path)
+            page = (await client.get(path)).text
+            assert "<script>alert" not in page, path
+            if not path.endswith("preview"):
+                assert "&lt;script&gt;alert(1)" in page, path
+
+
 # ── a store ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
