@@ -29,6 +29,8 @@ class Finding:
 def find_text(document: Mapping[str, Any], text: str) -> list[Finding]:
     """The values of the document that hold this text, in any case; those that are nothing else first.
 
+    Those of the record come last: it may hold the text because a rule of ours put it there.
+
     Each expression was evaluated, and gave the value. At most ``MAX_FINDINGS``.
     """
     wanted = text.strip().casefold()
@@ -42,7 +44,11 @@ def find_text(document: Mapping[str, Any], text: str) -> list[Finding]:
         expression = next((each for each in candidates if _gives(each, document, shown)), None)
         if expression is not None:
             found.setdefault(expression, Finding(expression, shown))
-    return sorted(found.values(), key=lambda each: each.text.casefold() != wanted)[:MAX_FINDINGS]
+
+    def rank(finding: Finding) -> tuple[bool, bool]:
+        return finding.expression.startswith("record."), finding.text.casefold() != wanted
+
+    return sorted(found.values(), key=rank)[:MAX_FINDINGS]
 
 
 def _gives(expression: str, document: Mapping[str, Any], text: str) -> bool:

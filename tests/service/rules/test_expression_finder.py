@@ -40,6 +40,12 @@ def test_each_place_of_a_text_is_found_and_the_exact_ones_come_first() -> None:
     assert expressions("nothing") == expressions("") == expressions("  ") == []
 
 
+def test_what_the_record_holds_comes_last_for_we_may_have_written_it() -> None:
+    document = {"record": {"poNumber": "4711"}, "order": {"customer_message": "PO 4711", "staff_notes": "4711"}}
+    found = [finding.expression for finding in find_text(document, "4711")]
+    assert found == ["order.staff_notes", "order.customer_message", "record.poNumber"]
+
+
 def test_the_second_field_of_a_name_is_told_by_its_place() -> None:
     fields = [{"name": "PO", "value": "1"}, {"name": "PO", "value": "2"}]
     assert expressions("2", {"order": {"form_fields": fields}}) == ["order.form_fields[1].value"]

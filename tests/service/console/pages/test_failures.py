@@ -193,6 +193,9 @@ async def test_a_group_is_muted_for_a_while_and_shown_folded(world: ConsoleWorld
         assert GROUP not in unfolded
         assert GROUP in folded
         assert "muted by <bdi>ana</bdi> until" in folded
+        overview = (await client.get("/.json")).json()["stores"][0]
+        assert (overview["failed"], overview["failed_muted"], overview["findings"]) == (2, 1, ["1 order failed"])
+        assert "· 1 muted" in (await client.get("/")).text
         muted = [group["muted"] for group in (await client.get("/failures.json")).json()]
         assert sorted(mute["by"] for mute in muted if mute) == ["ana"]
         assert (await client.post(f"{GROUP}/unmute")).status_code == 303
