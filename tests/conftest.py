@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.redis.server import redis, redis_url, shared_redis
+from tests.fakes.redis.server_option import use_server, version
 
 __all__ = ["redis", "redis_url", "shared_redis"]
 
@@ -75,3 +76,17 @@ def _create_context_once(*args: Any, **options: Any) -> ssl.SSLContext:
 
 
 ssl.create_default_context = _create_context_once
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "the server for the tests that need a Redis, such as a valkey-server; else the one that `enrich up` uses"
+    parser.addoption("--redis-server", metavar="PATH", type=Path, help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if server := config.getoption("--redis-server"):
+        config.add_cleanup(use_server(server))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"redis-server: {version()}"

@@ -68,7 +68,8 @@ _CODE_IN_SCRIPT = re.compile(r"Error running script .*? -([A-Z]+) ")
 _TYPES_BY_TEXT: dict[str, type[exceptions.RedisError]] = {
     "SELECT is not allowed in cluster mode": ClusterUnsupportedError,
     "DB index is out of range": UnknownDatabaseError,
-    "The user executing the script can't": exceptions.NoPermissionError,
+    "The user executing the script can't": exceptions.NoPermissionError,  # Redis 6
+    "ACL failure in script": exceptions.NoPermissionError,  # Redis 7 and Valkey
 }
 
 
@@ -130,7 +131,7 @@ _DIAGNOSES: tuple[tuple[type[Exception], str, str], ...] = (
     (
         UnknownDatabaseError,
         "has no database of this number.",
-        "Correct the number at the end of REDIS_URL, or raise `databases` in its configuration.",
+        "Correct the number at the end of REDIS_URL (a cluster has only 0), or raise `databases` in its configuration.",
     ),
     (
         SentinelError,

@@ -13,6 +13,7 @@ import service
 import workers
 from service.orders.state.lua import enqueue_order
 from service.redis.client import TRANSIENT_ERRORS, connect
+from service.redis.errors import typed
 from service.redis.scripts import Script
 from tests.fakes.redis.failover import redis_on_tcp
 from workers.lua import claim_jobs, finish_job, renew_leases
@@ -138,6 +139,18 @@ async def test_a_right_that_is_missing_inside_a_script_is_named(tmp_path: Path) 
         async with connect(f"redis://shop:secret@127.0.0.1:{port}") as client:
             with pytest.raises(exceptions.NoPermissionError):
                 await enqueue(client)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The user executing the script can't run this command or subcommand",
+        "ACL failure in script: User shop has no permissions to run the 'hset' command script: on @user_script:48.",
+    ],
+    ids=["Redis 6", "Redis 7 and Valkey"],
+)
+def test_each_server_s_words_for_a_right_missing_inside_a_script_are_known(text: str) -> None:
+    assert isinstance(typed(exceptions.ResponseError(text)), exceptions.NoPermissionError)
 
 
 async def test_a_missing_or_unknown_name_is_refused_before_redis_is_asked(redis: ArqRedis) -> None:

@@ -316,7 +316,7 @@ def test_the_error_for_a_folder_that_cannot_be_created_names_it(tmp_path: Path) 
 
 def test_start_returns_after_large_data_is_loaded(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
-        redis.execute_command("DEBUG", "POPULATE", "300000")
+        redis.eval("for number = 1, 300000 do redis.call('SET', 'key:' .. number, number) end", 0)
         redis.execute_command("BGREWRITEAOF")
         wait_for(lambda: not redis.info("persistence")["aof_rewrite_in_progress"])
     with EmbeddedRedis(tmp_path) as server, client(server.url) as redis:
