@@ -30,6 +30,9 @@ _POOL_WAIT_S = 2.0
 
 _PACKER = HiredisRespSerializer()
 
+# The end of uvloop's RuntimeError where asyncio has an OSError, the only one that redis-py expects.
+_CLOSED_BY_UVLOOP = "the handler is closed"
+
 
 class FairPool(ConnectionPool):
     """A pool that gives connections out first come, first served.
@@ -54,6 +57,7 @@ class FairPool(ConnectionPool):
         connection: AbstractConnection = super().make_connection()  # type: ignore[no-untyped-call]
         # hiredis packs a command several times as fast; redis-py's asyncio half does not use it for that.
         connection.pack_command = _PACKER.pack  # type: ignore[method-assign,assignment]
+        connection.send_packed_command = _sending(connection.send_packed_command)  # type: ignore[method-assign,assignment]
         # Every answer passes here: of commands, pipelines, transactions, subscriptions and the login.
         connection.read_response = self._watched(connection.read_response)  # type: ignore[method-assign,assignment]
         return connection
@@ -95,6 +99,20 @@ class FairPool(ConnectionPool):
             await super().release(connection)
         finally:
             self._free.release()
+
+
+def _sending(send: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Sends a command; a connection that was reset a moment ago gives the same error on every event loop."""
+
+    async def sending(*args: Any, **options: Any) -> None:
+        try:
+            await send(*args, **options)
+        except RuntimeError as error:
+            if _CLOSED_BY_UVLOOP not in str(error):
+                raise
+            raise exceptions.ConnectionError("the connection was reset") from error
+
+    return sending
 
 
 class FairSentinelPool(FairPool, SentinelConnectionPool):

@@ -37,11 +37,15 @@ for position, id in ipairs(due) do
       unreadable[#unreadable + 1] = string.gsub(id, '[^ -~]', function(byte)
         return string.format('\\x%02x', string.byte(byte))
       end)
-    elseif redis.call('EXISTS', lease_prefix .. id) == 0 then
-      taken[store] = turn + 1
-      free[#free + 1] = { turn = turn, position = position, id = id }
-      if #free >= ENOUGH then
-        break
+    else
+      -- A lease of this worker for a job that it does not run: the answer to that claim, or to a finish, got lost.
+      local holder = redis.call('GET', lease_prefix .. id)
+      if not holder or holder == owner then
+        taken[store] = turn + 1
+        free[#free + 1] = { turn = turn, position = position, id = id }
+        if #free >= ENOUGH then
+          break
+        end
       end
     end
   end

@@ -1,8 +1,12 @@
 """The connection pool: every task gets its turn, and no connection is lost."""
 
 import asyncio
+import socket
+import struct
 
 import pytest
+import uvloop
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.redis import pool
 from service.redis.client import TRANSIENT_ERRORS, connect
@@ -49,3 +53,24 @@ async def test_cancelled_commands_give_their_connections_back(redis_url: str) ->
             await asyncio.gather(*tasks, return_exceptions=True)
         assert await asyncio.gather(*(redis.ping() for _ in range(9))) == [True] * 9
         assert not redis.connection_pool._in_use_connections
+
+
+def test_a_connection_that_was_reset_is_a_lost_connection_on_uvloop_too() -> None:
+    """Receivers and workers run on uvloop, where a write on a closed connection is a RuntimeError."""
+
+    async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async def send_after_the_reset() -> None:
+        server = await asyncio.start_server(reset, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, connect(f"redis://127.0.0.1:{port}/0") as redis:
+            connection = await redis.connection_pool.get_connection()
+            assert connection._reader is not None
+            with pytest.raises(ConnectionResetError):
+                await connection._reader.read()
+            with pytest.raises(RedisConnectionError):
+                await connection.send_command("PING")
+
+    uvloop.run(send_after_the_reset())

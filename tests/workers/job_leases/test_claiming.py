@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 from arq import ArqRedis, Retry
-from arq.constants import retry_key_prefix
+from arq.constants import in_progress_key_prefix, retry_key_prefix
 
+from service.orders.state.job_kinds import WINDOW
 from service.process.task_cancellation import cancel_and_wait
 from tests.fakes.processes.leased_worker import (
     LONG_LEASE_S,
@@ -16,7 +17,7 @@ from tests.fakes.processes.leased_worker import (
     worker_for,
     working,
 )
-from workers import job_leases
+from workers import job_leases, lua
 
 
 async def test_a_job_that_is_done_leaves_nothing_in_redis(redis: ArqRedis) -> None:
@@ -120,8 +121,40 @@ async def test_the_other_orders_of_a_store_that_has_its_share_cost_redis_nothing
     await worker.claim_due_jobs()
 
     assert worker.running == 5
-    assert (await redis.info("commandstats"))["cmdstat_exists"]["calls"] == 5
+    # One for the lease of each job, and one for the job itself, which may have begun.
+    assert (await redis.info("commandstats"))["cmdstat_get"]["calls"] <= 10
     await cancel_and_wait(list(worker.tasks.values()))
+
+
+async def test_a_claim_whose_answer_got_lost_is_made_again_at_once(redis: ArqRedis) -> None:
+    """A connection that ends between the claim and its answer must not cost an order the time of a lease."""
+    done: list[int] = []
+
+    async def job(order_id: int) -> None:
+        done.append(order_id)
+
+    worker, other = worker_for(redis, job), worker_for(redis, job)
+    await enqueue(redis, 1)
+    await lua.claim_jobs(
+        redis,
+        queue=WINDOW.queue,
+        now_ms=None,
+        owner=worker.owner,
+        lease_ms=int(LONG_LEASE_S * 1000),
+        limit=10,
+        lease_prefix=in_progress_key_prefix,
+        store_limit=10,
+        read_limit=10,
+        running=[],
+    )
+
+    await other.claim_due_jobs()
+    assert other.running == 0
+    await worker.claim_due_jobs()
+    await worker.claim_due_jobs()
+    assert worker.running == 1
+    await asyncio.gather(*worker.tasks.values())
+    assert done == [1]
 
 
 async def test_stores_take_turns_when_there_are_not_enough_slots(redis: ArqRedis) -> None:
