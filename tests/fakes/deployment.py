@@ -44,12 +44,21 @@ po_number         = "order.billing_address.form_fields[?name=='PO Number'].value
 class Process:
     """A child process with its log."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environ: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environ: dict[str, str],
+        folder: Path,
+        *,
+        run_by: Sequence[str] = (),
+    ) -> None:
+        """``run_by`` are words in front of the command line, such as ``ip netns exec …``."""
         self.name = name
         self._log = folder / f"{name}.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [*run_by, sys.executable, "-m", *arguments],
                 env={**os.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -249,7 +258,7 @@ async def deployed(
         # Before the workers start: they would see that the stores have no webhook, and begin to poll.
         for store in stores:
             await sandbox.put_store(store, **DEMO_STORE.model_dump(mode="json", by_alias=True))
-            await _register_hooks(sandbox, store, f"{deployment.url}/webhooks/bigcommerce")
+            await register_hooks(sandbox, store, f"{deployment.url}/webhooks/bigcommerce")
         for _ in range(workers):
             deployment.start_worker()
         await deployment.ready(workers)
@@ -260,7 +269,7 @@ def _start_web(port: int, environ: dict[str, str], folder: Path) -> Process:
     return Process("web", ["service.cli", "web", "--port", str(port)], environ, folder)
 
 
-async def _register_hooks(sandbox: RunningSandbox, store: str, destination: str) -> None:
+async def register_hooks(sandbox: RunningSandbox, store: str, destination: str) -> None:
     for scope in ("store/order/created", "store/order/statusUpdated"):
         hook = {"scope": scope, "destination": destination, "is_active": True}
         answer = await sandbox.api.post(f"/stores/{store}/v3/hooks", json=hook)

@@ -113,11 +113,11 @@ class StillClock:
         self.now += seconds
 
 
-def free_port() -> socket.socket:
-    """A socket bound to a free loopback port."""
+def free_port(address: str = "127.0.0.1") -> socket.socket:
+    """A socket bound to a free port, of the loopback if no other address is given."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", 0))
+    listener.bind((address, 0))
     return listener
 
 
@@ -143,7 +143,7 @@ async def running_app(app: Starlette) -> AsyncIterator[str]:
 @asynccontextmanager
 async def running_sandbox(**options: Any) -> AsyncIterator[RunningSandbox]:
     """A sandbox with these options (see ``service.sandbox.options.Options``) as a real server."""
-    async with running_app(create_app(Options.model_validate(options))) as url, _clients(url) as sandbox:
+    async with running_app(create_app(Options.model_validate(options))) as url, sandbox_at(url) as sandbox:
         yield sandbox
 
 
@@ -153,13 +153,14 @@ async def called_sandbox(clock: StillClock, **options: Any) -> AsyncIterator[Run
     app = create_app(Options.model_validate(options), clock)
     async with (
         app.router.lifespan_context(app),
-        _clients("http://sandbox.test", httpx.ASGITransport(app)) as sandbox,
+        sandbox_at("http://sandbox.test", httpx.ASGITransport(app)) as sandbox,
     ):
         yield sandbox
 
 
 @asynccontextmanager
-async def _clients(url: str, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[RunningSandbox]:
+async def sandbox_at(url: str, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[RunningSandbox]:
+    """The sandbox that listens at ``url``."""
     credentials = {"X-Auth-Token": SANDBOX_ACCESS_TOKEN, "X-Store-Hash": DEMO_STORE_HASH}
     async with (
         httpx.AsyncClient(base_url=f"{url}/sandbox", transport=transport, timeout=30, trust_env=False) as control,

@@ -20,7 +20,7 @@ from service.orders.rehearsal.run import Run
 from service.sandbox.app import create_app
 from service.sandbox.demo import DEMO_STORE
 from service.sandbox.options import Options
-from tests.fakes.sandbox import RunningSandbox, StillClock, _clients
+from tests.fakes.sandbox import RunningSandbox, StillClock, sandbox_at
 
 ADA = 101
 TICK_S = 0.01
@@ -81,7 +81,7 @@ async def world(store: dict[str, Any] | None = None, **options: Any) -> AsyncIte
 
     async with AsyncExitStack() as exits:
         await exits.enter_async_context(app.router.lifespan_context(app))
-        sandbox = await exits.enter_async_context(_clients("http://sandbox.test", transport))
+        sandbox = await exits.enter_async_context(sandbox_at("http://sandbox.test", transport))
         if store is not None:
             await sandbox.put_store(**DEMO_STORE.model_dump(mode="json") | store)
         ticking = asyncio.create_task(run_clock())
