@@ -8,7 +8,7 @@ import pytest
 from tests.chaos.figures import Report
 from tests.chaos.load_generator import LoadGenerator
 from tests.fakes.deployment import ADA, deployed
-from tests.fakes.storefront import OVERFLOW_RULES, hold_tokens, over_storefront
+from tests.fakes.storefront import OVERFLOW_RULES, hold_tokens, over_storefront, storefront_creates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
@@ -45,6 +45,7 @@ async def test_a_failing_storefront_loses_doubles_and_overwrites_nothing(
         taken = sum(over_storefront(outcome.seen["writes"]) for outcome in outcomes.each)
         title = f"past the quota, the storefront API {scenario}"
         report(outcomes.figures(title, max_updates=2, remark=f"{taken} created over the storefront API"))
+        assert await storefront_creates(deployment), "the storefront API was not even tried"
         assert is_taken is None or bool(taken) is is_taken
         wrong = [
             o for o in outcomes.each if o.entry and (o.entry.via == "storefront") != over_storefront(o.seen["writes"])

@@ -139,6 +139,19 @@ async def test_the_ten_seconds_are_a_picture_and_the_same_as_text(world: Console
     assert re.search(r'class="step" x="90\.0" y="5" width="67\.5"', page)
 
 
+async def test_a_record_that_was_created_as_the_buyer_says_so(world: ConsoleWorld) -> None:
+    await world.keep(enriched(250))
+    await world.keep(replace(enriched(251), over_storefront=True))
+    await world.keep(replace(enriched(252), comment_not_kept=True))
+    async with world.person() as client:
+        pages = [(await client.get(f"/orders/abc123/{order_id}")).text for order_id in (250, 251, 252)]
+        via = [(await client.get(f"/orders/abc123/{order_id}.json")).json()["via"] for order_id in (250, 251, 252)]
+    assert "<p>Created: " not in pages[0]
+    assert "<p>Created: over the storefront API, as the buyer.</p>" in pages[1]
+    assert "comment is not kept.</p>" in pages[2]
+    assert via == ["b2b", "storefront", "b2b"]
+
+
 async def test_an_order_that_nobody_knows_is_not_found_and_says_what_to_do(world: ConsoleWorld) -> None:
     async with world.person() as client:
         answer = await client.get("/orders/abc123/999")

@@ -94,6 +94,8 @@ async def test_an_order_shows_its_writes_and_attempts(sandbox: RunningSandbox) -
             "at": at,
             "po_number": None,
             "extra_fields": {"Account No": "1"},
+            "api": "b2b",
+            "keeps_comment": None,
         },
         {
             "operation": "Update an Order",
@@ -101,6 +103,8 @@ async def test_an_order_shows_its_writes_and_attempts(sandbox: RunningSandbox) -
             "at": at,
             "po_number": "A-1",
             "extra_fields": {"Account No": "1"},
+            "api": "b2b",
+            "keeps_comment": None,
         },
     ]
     assert seen["record"] == {
@@ -113,6 +117,14 @@ async def test_an_order_shows_its_writes_and_attempts(sandbox: RunningSandbox) -
         "Create an Order": {"200": 1, "400": 1},
         "Update an Order": {"200": 1},
     }
+
+
+async def test_a_storefront_token_is_issued_without_a_call_of_a_quota(sandbox: RunningSandbox) -> None:
+    order_id = (await sandbox.place_order(customer_id=101))["id"]
+    headers = {"Authorization": f"Bearer {(await sandbox.issue_token(101)).get_secret_value()}"}
+    body = {"orderId": order_id, "extraFields": [{"fieldName": "Account No", "fieldValue": "1"}]}
+    assert (await sandbox.calls())["total"] == 0
+    assert (await sandbox.api.post("/api/v2/orders", headers=headers, json=body)).status_code == 200
 
 
 async def test_a_delayed_write_shows_when_it_was_received() -> None:
