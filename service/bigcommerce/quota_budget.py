@@ -110,6 +110,18 @@ class BudgetState:
     resets_in_s: float
     is_guess: bool
 
+    def wait_s(self, priority: Priority, calls: int) -> float:
+        """Seconds until so many calls would be granted if nothing else is spent; 0 for now.
+
+        It is what the script of ``Budget.spend`` computes, without spending.
+        """
+        if self.left < calls:
+            return self.resets_in_s
+        if not priority.reserve_percent:
+            return 0.0
+        spread_s = (self.left - calls) * 100 * self.window_s / (priority.reserve_percent * self.limit)
+        return max(0.0, self.resets_in_s - spread_s)
+
 
 @dataclass(slots=True)
 class _Window:
@@ -200,6 +212,11 @@ class Budget:
         except (RedisError, TimeoutError):
             return  # the next answer corrects it
         self._update(spent.store, spent.api, window)
+
+    def spent_for_s(self, store: str, api: Api) -> float:
+        """Seconds until the quota resets where this process knows that nothing is left of it; else 0. No call."""
+        known = self._windows.get((store, api))
+        return max(0.0, known.resets_at - self._now()) if known and known.left <= 0 else 0.0
 
     async def left(self, store: str, api: Api) -> BudgetState | None:
         """What is left of a quota now; None when nothing is known of it. Errors are Redis's own."""

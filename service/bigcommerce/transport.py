@@ -123,6 +123,10 @@ class Transport:
         """What is left of a store's quota; None when nothing is known of it. Errors are Redis's own."""
         return await self._budget.left(store, api) if self._budget else None
 
+    def quota_spent_for_s(self, store: str, api: Api) -> float:
+        """Seconds until a store's quota resets where this process knows that nothing is left of it; else 0."""
+        return self._budget.spent_for_s(store, api) if self._budget else 0.0
+
     async def spend(
         self, account: Account, api: Api, priority: Priority, *, operation: str, calls: int = 1
     ) -> Spent | None:

@@ -46,7 +46,7 @@ async def test_new_access_token_is_used(job_stack: JobStack) -> None:
     asked = job_stack.upstream.requests[before:]
     assert len(asked) > 1
     assert tokens(asked) == {"new-token"}
-    assert len(job_stack.jobs._loaders) == 1, "the loader of the old token is released"
+    assert len(job_stack.jobs._reader._loaders) == 1, "the loader of the old token is released"
 
 
 async def test_changed_credentials_are_probed_at_once(job_stack: JobStack) -> None:

@@ -17,14 +17,12 @@ from service.bigcommerce import Account, StoreApi
 from service.configuration import ConfiguredStore
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache, Locks
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.credentials_breaker import LONGEST_PROBE_S
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
-from service.orders.state.worklists.waiting_orders import POLL
 from service.redis.client import TRANSIENT_ERRORS
 from workers.backoff import MAX_BACKFILL_BACKOFF_S, MAX_BACKOFF_S, exponential_backoff, requeue
 from workers.job_leases import LeaseLost
@@ -45,6 +43,7 @@ from workers.orders.result_types import (
     RetryLater,
     Written,
 )
+from workers.orders.steps.order_reading import OrderReader
 from workers.orders.verification import VERIFY_AFTER_S
 from workers.orders.waiting import settling
 from workers.orders.waiting.held_orders import hold
@@ -86,7 +85,7 @@ class Jobs:
     def __init__(self, resources: Resources, *, clock: Callable[[], float] = time.time) -> None:
         self._resources = resources
         self._clock = clock
-        self._loaders: dict[tuple[str, bool], OrderLoader] = {}
+        self._reader = OrderReader(resources.transport, resources.changed, clock=clock)
         self._reading = Locks()
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
@@ -222,7 +221,7 @@ class Jobs:
                 return await self._apply(entry, result)
             if await self._wait(entry, result):
                 return None
-            # The order has changed during the attempt: make another one.
+            self._reader.forget(entry)  # it has changed during the attempt: make another one
 
     async def _apply(self, entry: Entry, result: AttemptResult) -> RetryLater | AwaitingValues | None:
         match result:
@@ -262,6 +261,7 @@ class Jobs:
     async def _run_lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> AttemptResult:
         began_at, calls = self._clock(), entry.upstream_calls
         result = await self._lifecycle(ctx, entry, configured).run()
+        self._reader.settle(entry, result)
         calls = entry.upstream_calls - calls
         note_attempt(entry, result, began_at=began_at, ended_at=self._clock(), calls=calls)
         return result
@@ -269,10 +269,9 @@ class Jobs:
     def _lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> Lifecycle:
         resources, store = self._resources, configured.store
         account = Account(store.hash, store.access_tokens)
-        is_old = entry.source == BACKFILL
         # A restarted order must not use what was cached before. What its own attempts cache is used, or an order that
         # waits for quota would read everything each time. A backfill clears the cache itself, once, when it starts.
-        not_before = _restarted_at(entry) if entry.start_over and not is_old else 0.0
+        not_before = _restarted_at(entry) if entry.start_over and entry.source != BACKFILL else 0.0
         api = StoreApi(resources.transport, account)
         cache = Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock)
         needs, book, skipped = configured.rules.needs, resources.super_admins, resources.skipped
@@ -280,7 +279,7 @@ class Jobs:
             entry,
             configured,
             api,
-            self._loader(account, is_old=is_old or entry.woken_by == POLL),
+            self._reader,
             resources.transitions,
             cache,
             resources.transport.upstream_clock,
@@ -292,13 +291,6 @@ class Jobs:
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
         )
-
-    def _loader(self, account: Account, *, is_old: bool) -> OrderLoader:
-        """The loader of the account. Old orders have one of their own, so that new ones never wait for them."""
-        loader = self._loaders.get((account.store_hash, is_old))
-        if loader is None or loader.account != account:  # its access tokens have been replaced
-            loader = self._loaders[account.store_hash, is_old] = OrderLoader(self._resources.transport, account)
-        return loader
 
     def _has_timed_out(self, entry: Entry) -> bool:
         return entry.recovering_since is not None and self._clock() - entry.recovering_since > GIVE_UP_AFTER_S

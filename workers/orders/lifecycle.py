@@ -57,7 +57,6 @@ from service.errors import (
     Unsure,
     WaitUntil,
 )
-from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.document.loading import Document, NoCompanyUser
 from service.orders.document.sources import read_sources
@@ -114,6 +113,7 @@ from workers.orders.steps.draft import Draft
 from workers.orders.steps.invoice_payment import is_invoice_payment
 from workers.orders.steps.missing_record import before_late_create, may_still_come, note_late_create, record_missing
 from workers.orders.steps.order_date import date_order
+from workers.orders.steps.order_reading import OrderReader
 from workers.orders.steps.refused_values import Next, after_refused_values
 from workers.orders.waiting.late_values import await_values
 from workers.orders.waiting.required_values import without_value
@@ -150,7 +150,7 @@ class Lifecycle:
         entry: Entry,
         configured: ConfiguredStore,
         api: StoreApi,
-        loader: OrderLoader,
+        reader: OrderReader,
         transitions: Transitions,
         cache: Cache,
         upstream_clock: UpstreamClock,
@@ -169,7 +169,7 @@ class Lifecycle:
         self._store = configured.store
         self._rules = configured.rules
         self._api = api
-        self._loader = loader
+        self._reader = reader
         self._transitions = transitions
         self._cache = cache
         self._upstream = upstream_clock
@@ -244,13 +244,8 @@ class Lifecycle:
         if self.entry.start_over and self.entry.sent:
             # What others have deleted since then is not put back.
             self.entry.sent = replace(self.entry.sent, carried={})
-        created_hint = self._retry.window.opened_at or None
         try:
-            self._document = await self._retry.call(
-                lambda: self._loader.read(self._api, self.entry.order_id, self._rules.needs, created_hint=created_hint),
-                # BigCommerce may send an order's webhook before the order can be read.
-                transient=(TryAgain, NotFound),
-            )
+            self._document, read_at = await self._reader.read(self.entry, self._api, self._configured, self._retry)
         except NotFound:
             return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
@@ -260,7 +255,7 @@ class Lifecycle:
             return Finished(Status.FAILED, "the order has no date_created that can be read")
         self._retry.window = dated.window
         self._creates_late |= dated.is_open_perhaps
-        self.entry.times[Stage.READ] = self._clock()
+        self.entry.times[Stage.READ] = read_at
         note_order(self.entry, order, keeps_comment=self._store.order_comment)
         return await self._skip(order) or self._resolve_values
 
@@ -282,12 +277,13 @@ class Lifecycle:
 
     async def _resolve_values(self) -> State | AttemptResult:
         self.entry.composed = False  # until these are the values to send
-        made_at = self.entry.made_at
+        order, needs, made_at = self._document["order"], self._rules.needs, self.entry.made_at
+        known = self._reader.sources(self.entry, needs)
         try:
             people, sources, self._draft.configs = await self._retry.call(
                 lambda: asyncio.gather(
                     self._buyer.people(),
-                    read_sources(self._api, self._cache, self._document["order"], self._rules.needs, made_at=made_at),
+                    read_sources(self._api, self._cache, order, needs, made_at=made_at, known=known),
                     self._read_configs(facts=self._facts),
                 )
             )

@@ -9,7 +9,7 @@ from service.bigcommerce import StoreApi
 from service.bigcommerce.clients.b2b_api import PER_PAGE
 from service.bigcommerce.models import Record, has_content
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
-from service.orders.document.batch_loader import id_ranges
+from service.orders.document.id_ranges import id_ranges
 from service.orders.facts.fact import Fact
 from service.orders.facts.store_facts import Facts
 from service.orders.state.order_entry import Entry

@@ -69,7 +69,7 @@ class WindowRetry:
 
         async def leased() -> T:
             await self._ensure_lease()
-            self._api.priority = self._priority()
+            self._api.priority = self.priority
             return await call()
 
         return await call_with_retry(
@@ -83,8 +83,9 @@ class WindowRetry:
         pause = min(MAX_BACKOFF_S, INITIAL_BACKOFF_S * 2**self._backoffs) * jitter
         await asyncio.sleep(min(pause, self.window.left(self._upstream.now())))
 
-    def _priority(self) -> Priority:
-        """Orders that can still be created go first; everything else has time."""
+    @property
+    def priority(self) -> Priority:
+        """The class of the next call. Orders that can still be created go first; everything else has time."""
         if self.can_create():
             return Priority.CREATE
         is_poll = self._entry.woken_by == POLL and not self._entry.composed

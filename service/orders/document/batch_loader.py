@@ -3,7 +3,8 @@
 An order alone takes Get an Order and, in parallel, Get Order Metafields. The core quota is 150 calls in 30 seconds
 on a Standard plan. So only a few orders are read alone at the same time. The other requests wait until a slot is
 free, and then all waiting requests are one batch: one Get All Orders call for up to 250 orders and, in parallel, one
-Get All Order Metafields call.
+Get All Order Metafields call. Such a call also reads orders that nobody asks for yet, but somebody will: that costs no
+call more.
 """
 
 import asyncio
@@ -14,13 +15,15 @@ from dataclasses import dataclass, field
 import structlog
 
 from service.bigcommerce import Account, Priority, StoreApi, Transport
-from service.bigcommerce.clients.core_api import PER_PAGE, Core
+from service.bigcommerce.clients.core_api import Core
 from service.bigcommerce.complete_answers import is_complete_order
 from service.bigcommerce.models import to_int
 from service.bigcommerce.transport import Caller
 from service.errors import Refused
-from service.orders.document.loading import Document, order_document, read_parts
-from service.orders.document.metafield_lists import MetafieldLists, RecentMetafields
+from service.orders.document.id_ranges import id_ranges
+from service.orders.document.kept_orders import OrderParts, near
+from service.orders.document.loading import Document, by_namespace
+from service.orders.document.metafield_lists import NO_LIST, MetafieldLists, RecentMetafields
 from service.orders.document.throttle import Throttle, ThrottledCaller
 from service.rules import Needs
 
@@ -36,15 +39,22 @@ LIST_TIMEOUT_S = 5.0
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    """A request for one order. ``result`` is its document, or None when the caller is to read the order alone."""
+    """A request for one order. ``result`` is its document, or None when the caller is to read what is missing alone."""
 
     api: StoreApi
-    order_id: int
-    needs: Needs
-    created_hint: float | None
+    parts: OrderParts
+    asked_at: float
     result: asyncio.Future[Document | None]
     read_alone: bool = False  # a batch could not answer it
-    order: Document | None = None  # from a list, when only the metafields are still missing
+    is_extra: bool = False  # nobody waits for it: it is read in a list, or not at all
+
+    @property
+    def order_id(self) -> int:
+        return self.parts.order_id
+
+    @property
+    def needs(self) -> Needs:
+        return self.parts.needs
 
     @property
     def priority(self) -> Priority:
@@ -84,13 +94,27 @@ class OrderLoader:
         count for the first of its orders. ``created_hint`` is when the order may have been created, in Unix seconds.
         NotFound comes from Get an Order only, because a list may be late or incomplete.
         """
-        request = _Request(api, order_id, needs, created_hint, asyncio.get_running_loop().create_future())
-        self._queued.append(request)
+        return await self.complete(api, OrderParts(order_id, needs, created_hint))
+
+    async def complete(
+        self, api: StoreApi, parts: OrderParts, *, asked_at: float = 0.0, others: Iterable[OrderParts] = ()
+    ) -> Document:
+        """Read what the parts of an order lack, and return its document, as ``read`` does.
+
+        An error leaves in the parts what was read in spite of it. The parts of ``others`` are filled as well where
+        they can share this order's list calls. ``asked_at`` is now, on the clock of these parts.
+        """
+        loop = asyncio.get_running_loop()
+        request = _Request(api, parts, asked_at, loop.create_future())
+        extra = [_Request(api, other, asked_at, loop.create_future(), is_extra=True) for other in near(parts, others)]
+        self._queued += [request, *extra]
         self._dispatch()
         try:
             document = await request.result
             return await self._read_single(request) if document is None else document
         finally:
+            for each in extra:
+                each.result.cancel()
             self._release(request)
 
     def _release(self, request: _Request) -> None:
@@ -103,11 +127,18 @@ class OrderLoader:
 
     def _dispatch(self) -> None:
         """Start every request that need not wait. Called when a request comes and when a slot becomes free."""
+        for request in self._queued:
+            # What it lacked may have been read for another order meanwhile.
+            if not request.is_extra and not request.result.done() and (document := request.parts.document()):
+                request.result.set_result(document)
         self._queued = [request for request in self._queued if not request.result.done()]
         while first := self._next():
             groups = self._groups()
             if not first.read_alone and any(first in group.requests for group in groups):
                 self._start_batch(groups)
+            elif first.is_extra:
+                self._queued.remove(first)
+                first.result.cancel()
             else:
                 self._queued.remove(first)
                 self._singles.add(first)
@@ -145,11 +176,13 @@ class OrderLoader:
     async def _read_single(self, request: _Request) -> Document:
         caller, started_at = self._caller(request.priority, request.api.timeout_s), asyncio.get_running_loop().time()
         try:
-            parts = await read_parts(Core(caller), request.order_id, request.needs, request.order)
+            await _read_missing(Core(caller), request)
         finally:
             request.api.calls += caller.calls
             self._throttle.spend(caller.calls, started_at)
-        return order_document(*parts)
+        document = request.parts.document()
+        assert document is not None, "every missing part was read"
+        return document
 
     # ── batch ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,7 +199,7 @@ class OrderLoader:
         for request in self._batched:
             if request.result.done() or request.read_alone:
                 continue
-            if error:
+            if error and not request.is_extra:
                 request.result.set_exception(_copy_error(error))
             else:
                 request.result.cancel()  # the process stops
@@ -182,9 +215,18 @@ class OrderLoader:
             self._caller(min((request.priority for request in requests), default=Priority.CREATE), LIST_TIMEOUT_S)
             for requests in (with_metafields, *(group.requests for group in groups))
         ]
-        hints = (request.created_hint for request in with_metafields)
-        recent = asyncio.ensure_future(self._metafields.read(Core(callers[0]), hints, _namespaces(with_metafields)))
         listed = [asyncio.ensure_future(_list_orders(*each)) for each in zip(callers[1:], groups, strict=True)]
+
+        async def read_metafields() -> RecentMetafields:
+            if callers[0].priority is not Priority.CREATE:
+                # Nothing is urgent, and there may be quota for one call only: without orders, this one is in vain.
+                await asyncio.wait(listed)
+                if all(orders.exception() for orders in listed):
+                    return NO_LIST
+            hints = (request.parts.created_hint for request in with_metafields)
+            return await self._metafields.read(Core(callers[0]), hints, _namespaces(with_metafields))
+
+        recent = asyncio.ensure_future(read_metafields())
         try:
             await asyncio.gather(recent, *listed, return_exceptions=True)
         finally:
@@ -199,19 +241,30 @@ class OrderLoader:
         return ThrottledCaller(self._throttle, self._transport, self.account, timeout_s=timeout_s, priority=priority)
 
 
-def id_ranges(ids: Iterable[int]) -> dict[int, range]:
-    """Cover the ids with as few ranges as possible, none wider than one list page: the range of each id."""
-    groups: list[list[int]] = []
-    for order_id in sorted(set(ids)):
-        if groups and order_id - groups[-1][0] < PER_PAGE:
-            groups[-1].append(order_id)
-        else:
-            groups.append([order_id])
-    return {order_id: range(group[0], group[-1] + 1) for group in groups for order_id in group}
+async def _read_missing(core: Core, request: _Request) -> None:
+    """Read what the request's parts lack, at the same time. What could be read is kept when the rest could not."""
+    parts, needs = request.parts, request.needs
+
+    async def read_order() -> None:
+        order = await core.order(request.order_id, consignments=needs.consignments)
+        parts.fill(request.asked_at, order=order)
+
+    async def read_metafields() -> None:
+        parts.fill(request.asked_at, metafields=by_namespace(await core.metafields(request.order_id)))
+
+    missing = [read_order()] if parts.order is None else []
+    if needs.metafields and parts.metafields is None:
+        missing.append(read_metafields())
+    await asyncio.gather(*missing)
 
 
 async def _list_orders(caller: Caller, group: _Group) -> dict[int | None, Document]:
     """The group's orders by id, from one list call. Empty when the API refuses the list."""
+    known: dict[int | None, Document] = {
+        request.order_id: request.parts.order for request in group.requests if request.parts.order is not None
+    }
+    if all(request.order_id in known for request in group.requests if not request.is_extra):
+        return known  # only their metafields are missing
     consignments = any(request.needs.consignments for request in group.requests)
     try:
         orders = await Core(caller).orders(min_id=group.ids[0], max_id=group.ids[-1], consignments=consignments)
@@ -227,15 +280,22 @@ def _resolve(
     if request.result.done():
         return
     try:
-        order = request.order = listed.result().get(request.order_id)
-        metafields = recent.result().of(order) if order and request.needs.metafields else {}
+        order = listed.result().get(request.order_id)
+        if order is not None and order is not request.parts.order:
+            request.parts.fill(request.asked_at, order=order)
+        if order and request.needs.metafields:
+            request.parts.fill(request.asked_at, metafields=recent.result().of(order))
     except Exception as error:
-        request.result.set_exception(_copy_error(error))
+        if not request.is_extra:
+            request.result.set_exception(_copy_error(error))
         return
-    if order is None or metafields is None:
+    if request.is_extra:
+        return
+    document = request.parts.document() if order else None
+    if document is None:
         request.read_alone = True
     else:
-        request.result.set_result(order_document(order, metafields))
+        request.result.set_result(document)
 
 
 def _copy_error(error: BaseException) -> BaseException:

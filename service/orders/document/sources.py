@@ -1,7 +1,7 @@
 """Loads what rules read beside the order and its people: its cart, its quote and its payments."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service.bigcommerce import StoreApi
@@ -14,14 +14,28 @@ from service.rules import Needs
 
 
 async def read_sources(
-    api: StoreApi, cache: Cache, order: Document, needs: Needs, *, made_at: float | None = None
+    api: StoreApi,
+    cache: Cache,
+    order: Document,
+    needs: Needs,
+    *,
+    made_at: float | None = None,
+    known: MutableMapping[str, Any] | None = None,
 ) -> Document:
     """Load the roots ``cart``, ``quote`` and ``transactions`` of an order, as far as ``needs`` names them.
 
-    ``made_at`` is when the order was made, where its ``date_created`` does not say; Unix seconds.
+    ``made_at`` is when the order was made, where its ``date_created`` does not say; Unix seconds. Roots in ``known``
+    are not read; what is read is added to it, also when another read fails.
     """
+    known = {} if known is None else known
+
+    async def read_one(root: str, read: Callable[[], Awaitable[Any]]) -> Any:
+        if root not in known:
+            known[root] = await read()
+        return known[root]
+
     readers = source_readers(api, cache, order, needs, made_at=made_at)
-    values = await asyncio.gather(*(read() for read in readers.values()))
+    values = await asyncio.gather(*(read_one(root, read) for root, read in readers.items()))
     return no_sources() | dict(zip(readers, values, strict=True))
 
 

@@ -116,6 +116,11 @@ class Entry:
     comment and it has one, ``comment_not_kept`` once our Create has made the record without it. ``over_storefront`` is
     true once it is known that our Create over the storefront API made the record.
 
+    ``cart`` is what was read of its cart, until the order is finished: an answer, also that the cart is gone, is read
+    once. That is safe, for the cart was written before the order and BigCommerce closes it with the order; asking again
+    could only lose a value, once the cart is deleted. ``has_changed`` is not stored: since the attempt before this one,
+    something told that the order has changed.
+
     ``history`` has what its last attempts did.
 
     ``by_hand`` are the values set by hand. Attempts read them and never write them: a person may set others meanwhile.
@@ -185,7 +190,9 @@ class Entry:
     repaired: bool = False
     recovering_since: float | None = None
     trouble: str | None = None
+    cart: dict[str, Any] | None = None
     history: list[AttemptNote] = field(default_factory=list)
+    has_changed: bool = field(default=False, compare=False)
     _stored: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @property
@@ -323,7 +330,7 @@ _DEFAULTS: tuple[tuple[str, Any], ...] = (
     *(
         (f.name, f.default if f.default_factory is MISSING else f.default_factory())
         for f in fields(Entry)
-        if f.name not in ("store", "order_id", "status", "times", "_stored")
+        if f.name not in ("store", "order_id", "status", "times", "has_changed", "_stored")
     ),
 )
 

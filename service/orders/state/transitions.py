@@ -98,6 +98,7 @@ class Transitions:
         )
         stored = dict(zip(flat[::2], flat[1::2], strict=True))
         entry = Entry.from_hash(store, order_id, stored)
+        entry.has_changed = "again" in stored
         if not entry.status.is_final:
             _use_by_hand(entry)
         return entry, bool(is_open)
@@ -176,7 +177,7 @@ class Transitions:
         ``counters`` are what it adds to its store's statistics. Returns False where a person has just set values by
         hand, which no attempt has used: it goes to recovery.
         """
-        entry.rule = None
+        entry.rule = entry.cart = None
         if check_skipped_in is None:
             ended_at_ms, answer = await self._transition(entry, "ended", reverify_in, counters=counters)
         else:

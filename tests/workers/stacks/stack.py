@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from service.bigcommerce import Account, StoreApi, Transport
 from service.configuration import Configuration, ConfiguredStore, load_configuration
-from service.orders.document.batch_loader import OrderLoader
 from service.orders.document.cache import Cache
 from service.orders.facts.store_facts import Facts
 from service.orders.state.ledger import Ledger
@@ -21,6 +20,7 @@ from service.orders.state.per_store.store_history import StoreHistory
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
+from service.orders.state.worklists.changed_orders import ChangedOrders
 from service.orders.state.worklists.late_orders import LateOrders
 from service.orders.state.worklists.skipped_orders import SkippedOrders
 from service.sandbox.demo import DEMO_STORE_HASH
@@ -30,6 +30,7 @@ from tests.fakes.stacks.job_stack import resources_on
 from workers.orders.buyers.buyer import Buyer
 from workers.orders.lifecycle import Lifecycle
 from workers.orders.result_types import AttemptResult, Finished, Written
+from workers.orders.steps.order_reading import OrderReader
 from workers.orders.verification import compare
 from workers.resources import Resources
 
@@ -108,7 +109,7 @@ class Stack:
             entry,
             configured,
             api,
-            OrderLoader(self.transport, self.account),
+            OrderReader(self.transport, ChangedOrders(self.redis, clock=self.clock), clock=self.clock),
             self.transitions,
             cache,
             self.transport.upstream_clock,

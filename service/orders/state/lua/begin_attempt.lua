@@ -9,10 +9,14 @@ local status = redis.call('HGET', entry, 'status')
 if not status then
   redis.call('HSET', entry, 'status', 'queued')
 end
-if not status or status == 'queued' or status == 'waiting' then
+local is_unfinished = not status or status == 'queued' or status == 'waiting'
+if is_unfinished then
   redis.call('HINCRBY', entry, 'attempts', 1)
-  -- It sees what changed before.
-  redis.call('HDEL', entry, 'again')
   redis.call('HSETNX', entry, 't:picked_up', string.format('%.3f', now / 1000))
 end
-return { redis.call('EXISTS', breaker), redis.call('HGETALL', entry) }
+local begun = { redis.call('EXISTS', breaker), redis.call('HGETALL', entry) }
+if is_unfinished then
+  -- This attempt is told that the order has changed, and sees what changed before.
+  redis.call('HDEL', entry, 'again')
+end
+return begun

@@ -105,6 +105,15 @@ class ChangedOrders:
             alike=[other.value for other in Change if other.roots == change.roots],
         )
 
+    async def changed_at(self, store: str, order_id: int) -> float | None:
+        """When the order itself last changed, as told since it was last read for a change, by BigCommerce's clock.
+
+        None for not at all. An order that is not finished is read for changes when it is.
+        """
+        fields = [f"{order_id}:{change}" for change in Change if change is not Change.RECORD]
+        told = await self._redis.hmget(changes_key(store), fields)  # type: ignore[misc]
+        return max((int(at_ms) / 1000 for at_ms in told if at_ms is not None), default=None)
+
     async def take(self, store: str, *, most: int) -> list[ChangedOrder]:
         """Take up to ``most`` orders that are due, the first due first."""
         flat = await lua.take_changed(

@@ -238,3 +238,37 @@ async def test_a_call_is_not_counted_when_redis_does_not_answer() -> None:
         server.kill()
         assert await budget.spend("abc123", Api.B2B, CREATE, operation="Get an Order") is None
         await budget.correct(spent, quota(10, 50.0))
+
+
+# What is known without spending
+
+
+@pytest.mark.parametrize("priority", Priority)
+@pytest.mark.parametrize("calls", [1, 2])
+async def test_the_state_tells_how_long_a_call_would_wait(spender: Spender, priority: Priority, calls: int) -> None:
+    for left in (149, 120, 60, 7, 2, 1, 0):
+        await known_window(spender, left=left)
+        for _ in range(4):
+            told_s, waited_s = (await spender.state()).wait_s(priority, calls), 0.0
+            try:
+                await spender.budget.spend("abc123", Api.B2B, priority, operation="Get an Order", calls=calls)
+            except OutOfBudget as out:
+                waited_s = out.seconds
+            assert told_s == pytest.approx(waited_s, abs=0.002)
+            spender.clock.tick(9.7)
+        spender.clock.tick(61.0)
+
+
+async def test_a_process_knows_by_itself_that_the_quota_is_spent(spender: Spender) -> None:
+    def spent_for_s() -> float:
+        return spender.budget.spent_for_s("abc123", Api.B2B)
+
+    assert spent_for_s() == 0.0
+    await known_window(spender, left=1, resets_in_s=40.0)
+    assert spent_for_s() == 0.0
+    await spender.spend()
+    assert spent_for_s() == pytest.approx(40.0, abs=0.01)
+    spender.clock.tick(30.0)
+    assert spent_for_s() == pytest.approx(10.0, abs=0.01)
+    spender.clock.tick(11.0)
+    assert spent_for_s() == 0.0

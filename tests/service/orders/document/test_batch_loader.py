@@ -13,7 +13,8 @@ from service.bigcommerce.clients.core_api import PER_PAGE
 from service.configuration import load_configuration
 from service.demo.orders import STORES_FILE, demo_orders
 from service.errors import NotFound
-from service.orders.document.batch_loader import MAX_SINGLES, id_ranges
+from service.orders.document.batch_loader import MAX_SINGLES
+from service.orders.document.id_ranges import id_ranges
 from service.orders.document.loading import Document, read_order
 from tests.fakes.stacks.loader_stack import (
     CONSIGNMENTS,

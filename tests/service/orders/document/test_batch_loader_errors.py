@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import CredentialsRefused, NotFound, TryAgain
 from service.orders.document.batch_loader import MAX_SINGLES
-from service.orders.document.metafield_lists import MAX_AGE_S
+from service.orders.document.metafield_lists import LONGEST_AGE_S, MAX_AGE_S
 from tests.fakes.stacks.loader_stack import (
     BAD_REQUEST,
     LIST,
@@ -61,7 +61,7 @@ async def test_metafields_of_an_order_older_than_its_hint_take_a_call_of_their_o
 async def test_metafields_of_old_orders_are_not_listed(stack: LoaderStack) -> None:
     ids = await stack.place_with_metafields(10)
     created_at = stack.clock.now
-    stack.clock.tick(MAX_AGE_S + 1)
+    stack.clock.tick(LONGEST_AGE_S + 1)
 
     documents = await stack.read(ids, METAFIELDS, created_hint=created_at)
 

@@ -9,6 +9,7 @@ from service.bigcommerce import Budget, Priority
 from service.errors import OutOfBudget, WaitUntil
 from service.orders.document.batch_loader import MAX_SINGLES
 from service.orders.document.throttle import Throttle
+from tests.fakes.sandbox import StillClock
 from tests.fakes.stacks.loader_stack import LIST, SINGLE, OpenStack, ids_of
 
 
@@ -98,7 +99,7 @@ async def test_less_urgent_orders_out_of_budget_do_not_throttle_the_others(
 async def test_urgent_orders_are_read_when_less_urgent_ones_of_their_batch_are_out_of_budget(
     open_stack: OpenStack, redis: ArqRedis
 ) -> None:
-    stack = await open_stack(core_quota=1000, budget=Budget(redis))
+    stack = await open_stack(core_quota=1000, budget=Budget(redis, clock=StillClock()))
     ids = await stack.place(600)
     for order_id in ids[:25]:
         await stack.read([order_id])

@@ -105,6 +105,16 @@ async def test_each_attempt_has_its_own_number(redis: ArqRedis) -> None:
     assert first.times[Stage.PICKED_UP] == second.times[Stage.PICKED_UP] == NOW
 
 
+async def test_an_attempt_is_told_once_that_the_order_has_changed(redis: ArqRedis) -> None:
+    await queue_on(redis).accept(webhook())
+    await redis.hset(entry_key(STORE, ORDER), "again", "1")
+    transitions = transitions_on(redis)
+
+    told = [(await transitions.begin_attempt(STORE, ORDER))[0].has_changed for _ in range(2)]
+
+    assert told == [True, False]
+
+
 async def test_an_attempt_reports_that_the_breaker_is_open(redis: ArqRedis) -> None:
     await Breaker(redis).open(STORE)
     _, refused = await transitions_on(redis).begin_attempt(STORE, ORDER)
