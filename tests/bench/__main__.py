@@ -10,11 +10,14 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import durations, memory, overflow, receiver, steady, window, workers
+from tests.bench import burst, durations, memory, overflow, receiver, steady, window, workers
 from tests.bench.report import Figure, machine, plain_table, write, write_long
 from tests.bench.rig.processes import rigged
 
 FOLDER = Path("deploy/docs/benchmarks")
+
+ONLY_BY_NAME = {"burst"}
+"""Parts that wait for quotas for many minutes: they run with ``--only``."""
 
 
 class Bench:
@@ -31,6 +34,7 @@ class Bench:
             "memory": lambda: memory.measure(lengths, self.report, self.details),
             "overflow": lambda: overflow.measure(lengths, self.report),
             "steady": lambda: steady.measure(lengths, self.report, self.details),
+            "burst": lambda: burst.measure(lengths, self.report),
         }
 
     def report(self, progress: str) -> None:
@@ -63,7 +67,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     bench = Bench(durations.QUICK if given.quick else durations.LONG if given.long else durations.FULL)
-    names = ["steady"] if given.long else given.only or list(bench.parts)
+    names = ["steady"] if given.long else given.only or [name for name in bench.parts if name not in ONLY_BY_NAME]
     if unknown := set(names) - bench.parts.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}, only {', '.join(bench.parts)}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -20,6 +20,7 @@ class Durations:
     monitored: int = 500
     backlog: int = 10_000
     stores: int = 1_000
+    burst: int = 300
 
 
 FULL = Durations()
@@ -40,4 +41,5 @@ QUICK = Durations(
     monitored=100,
     backlog=1_000,
     stores=100,
+    burst=30,
 )

@@ -107,7 +107,7 @@ async def test_each_attempt_has_its_own_number(redis: ArqRedis) -> None:
 
 async def test_an_attempt_is_told_once_that_the_order_has_changed(redis: ArqRedis) -> None:
     await queue_on(redis).accept(webhook())
-    await redis.hset(entry_key(STORE, ORDER), "again", "1")
+    await redis.hset(entry_key(STORE, ORDER), "again", "1")  # type: ignore[misc]
     transitions = transitions_on(redis)
 
     told = [(await transitions.begin_attempt(STORE, ORDER))[0].has_changed for _ in range(2)]
