@@ -60,9 +60,10 @@ def load_configuration(
     """
     result = read_stores(path, environ, text=text, files=files)
     problems = list(result.problems)
+    searches = []  # kept until the rules are compiled, so that equal expressions are compiled once
     for place, rule in result.rules:
         try:
-            Search.compile(rule, place)
+            searches.append(Search.compile(rule, place))
         except ConfigError as error:
             problems += [_with_its_table(problem) for problem in error.problems]
     if problems or result.stores_file is None:

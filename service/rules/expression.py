@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError, ParseError
@@ -67,9 +68,9 @@ class Reads:
         return path in self.named or any(path[:length] in self.whole for length in range(len(path) + 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Expression:
-    """A compiled JMESPath expression.
+    """A compiled JMESPath expression. Those of equal text are one object as long as one of them is in use.
 
     Its run time is bounded. JMESPath has no loops, no recursion and no variables, and a nested expression sees only
     the element it is given. So each step passes over its input once (``sort`` and the like: n log n). The input is
@@ -85,6 +86,8 @@ class Expression:
     @classmethod
     def compile(cls, source: str, place: str) -> "Expression":
         """Compile the expression written at ``place``. Raises ConfigError with all its problems."""
+        if (known := _IN_USE.get(source)) is not None:
+            return known
         if not source.strip():
             raise ConfigError(Problem(place, "the expression is empty.", "For example: order.customer_message."))
         try:
@@ -97,7 +100,7 @@ class Expression:
             raise ConfigError(
                 *(Problem(place, f"{message}, in {_shown(source)}.", cure) for message, cure in reader.mistakes.items())
             )
-        return cls(source, Reads(frozenset(reader.named), frozenset(reader.whole)), parsed)
+        return _IN_USE.setdefault(source, cls(source, Reads(frozenset(reader.named), frozenset(reader.whole)), parsed))
 
     @property
     def tree(self) -> "Node":
@@ -119,6 +122,10 @@ class Expression:
         except Exception as error:
             # The library does not catch Python's own errors: 1 < 'a', a slice with step 0, ceil of infinity.
             raise ExpressionError(f"cannot be evaluated for this order ({type(error).__name__})") from None
+
+
+# Thousands of stores have the same rules: each expression is compiled and kept once.
+_IN_USE: WeakValueDictionary[str, Expression] = WeakValueDictionary()
 
 
 def _parse(source: str, place: str) -> ParsedResult:

@@ -1,7 +1,8 @@
 """Compiles ``match`` patterns with RE2, not Python's ``re``: RE2 searches any shopper text in linear time."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
+from weakref import WeakValueDictionary
 
 import re2
 
@@ -19,19 +20,21 @@ class _Regexp(Protocol):
     def search(self, text: str, /) -> _Match | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Pattern:
-    """A rule's ``match``, compiled."""
+    """A rule's ``match``, compiled. Those of equal text are one object as long as one of them is in use."""
 
     _regexp: _Regexp
 
     @classmethod
-    def compile(cls, source: str, place: str) -> Self:
+    def compile(cls, source: str, place: str) -> "Pattern":
         """Compile the pattern written at ``place``. Raises ConfigError."""
+        if (known := _IN_USE.get(source)) is not None:
+            return known
         options = re2.Options()
         options.log_errors = False  # RE2 would print them to stderr
         try:
-            return cls(re2.compile(source, options))
+            return _IN_USE.setdefault(source, cls(re2.compile(source, options)))
         except re2.error as error:
             reason = error.args[0].decode(errors="replace")
             cure = (
@@ -47,3 +50,6 @@ class Pattern:
         """
         match = self._regexp.search(text)
         return match.group(min(self._regexp.groups, 1)) if match else None
+
+
+_IN_USE: WeakValueDictionary[str, Pattern] = WeakValueDictionary()

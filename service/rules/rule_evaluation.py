@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, Self
+from weakref import WeakValueDictionary
 
 from service.errors import ConfigError, Problem
 from service.rules.expression import Reads
@@ -162,7 +163,7 @@ class CompiledRule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """The compiled rules of one store. What follows from the rules alone is worked out once, not for each order."""
+    """The compiled rules of a store. What follows from the rules alone is worked out once, not for each order."""
 
     rules: tuple[CompiledRule, ...]
 
@@ -250,7 +251,10 @@ class RuleSet:
 
 
 def compile_rules(store: Store, file: str = "stores.toml") -> RuleSet:
-    """Compile a store's rules. Raises ConfigError with the problems of all rules; ``file`` is shown in their places."""
+    """Compile a store's rules: one object for all stores that have the same.
+
+    Raises ConfigError with the problems of all rules; ``file`` is shown in their places.
+    """
     problems: list[Problem] = []
     rules: list[CompiledRule] = []
     for keys, rule in _rules_of(store):
@@ -262,7 +266,10 @@ def compile_rules(store: Store, file: str = "stores.toml") -> RuleSet:
             rules.append(CompiledRule(keys[-1], keys == PO_NUMBER, rule, search))
     if problems:
         raise ConfigError(*problems)
-    return RuleSet(tuple(rules))
+    return _IN_USE.setdefault(tuple(rules), RuleSet(tuple(rules)))
+
+
+_IN_USE: WeakValueDictionary[tuple[CompiledRule, ...], RuleSet] = WeakValueDictionary()
 
 
 def _rules_of(store: Store) -> Iterator[tuple[tuple[str, ...], Rule]]:
