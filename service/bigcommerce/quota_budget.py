@@ -32,6 +32,9 @@ REDIS_TIMEOUT_S = 1.0
 KEEP_S = 600
 """How long a store's limits are kept after its last window."""
 
+CLEAR_AT = 500
+"""At so many known windows, those that are over are forgotten: most stores make a call every few minutes."""
+
 RESET_TOLERANCE_S = 0.1
 """A reported reset that is earlier by less than this changes nothing: answers take unequal times."""
 
@@ -146,6 +149,7 @@ class Budget:
         self._redis = redis
         self._clock = clock
         self._windows: dict[tuple[str, Api], _Window] = {}
+        self._clear_at = CLEAR_AT
         self._logged: dict[tuple[str, Api], int] = {}
 
     async def spend(self, store: str, api: Api, priority: Priority, *, operation: str, calls: int = 1) -> Spent | None:
@@ -252,7 +256,16 @@ class Budget:
             left = min(left, before.left)
         window = _Window(window_id, left, self._now() + resets_in_ms / 1000, length_ms / 1000, bool(guessed))
         self._windows[store, api] = window
+        if len(self._windows) >= self._clear_at:
+            self._clear()
         return window
+
+    def _clear(self) -> None:
+        """Forget windows that are over. What is left decides when that is worth the time again."""
+        now = self._now()
+        self._windows = {key: window for key, window in self._windows.items() if window.resets_at > now}
+        self._logged = {key: window for key, window in self._logged.items() if key in self._windows}
+        self._clear_at = max(CLEAR_AT, 2 * len(self._windows))
 
     def _log_spent(self, store: str, api: Api, window_id: int, *, resets_in_ms: int) -> None:
         """Log once in a window that orders have to wait."""

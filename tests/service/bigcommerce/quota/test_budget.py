@@ -6,7 +6,7 @@ import pytest
 from arq import ArqRedis
 from structlog.testing import capture_logs
 
-from service.bigcommerce import Api, Budget, BudgetState, Priority
+from service.bigcommerce import Api, Budget, BudgetState, Priority, quota_budget
 from service.bigcommerce.quota_budget import KEEP_S, Spent
 from service.errors import OutOfBudget
 from service.redis.client import connect
@@ -272,3 +272,21 @@ async def test_a_process_knows_by_itself_that_the_quota_is_spent(spender: Spende
     assert spent_for_s() == pytest.approx(10.0, abs=0.01)
     spender.clock.tick(11.0)
     assert spent_for_s() == 0.0
+
+
+# Memory
+
+
+async def test_windows_that_are_over_are_forgotten_and_open_ones_are_not(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota_budget, "CLEAR_AT", 10)
+    clock = StillClock()
+    budget = Budget(redis, clock=clock)
+    sizes = []
+    for number in range(60):
+        await budget.spend(f"s{number}", Api.CORE, Priority.BACKGROUND, operation="Get All Orders")
+        sizes.append(len(budget._windows))
+        clock.tick(5.0)  # six windows of 30 s are open at a time
+    assert max(sizes) < 20
+    assert {store for store, _ in budget._windows} >= {f"s{number}" for number in range(55, 60)}
