@@ -170,7 +170,13 @@ class _PollingWorker(LeasedWorker):
 def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]:
     clock = resources.clock
     jobs, verifier = Jobs(resources, clock=clock), Verifier(resources, clock=clock)
-    reconciler = Reconciler(resources, every_s=intervals.reconcile_s, polling_every_s=intervals.polling_s, clock=clock)
+    reconciler = Reconciler(
+        resources,
+        every_s=intervals.reconcile_s,
+        quiet_every_s=intervals.quiet_reconcile_s,
+        polling_every_s=intervals.polling_s,
+        clock=clock,
+    )
     hooks_s, hooks_problem_s = intervals.hooks_s, intervals.hooks_problem_s
     hook_monitor = HookMonitor(resources, every_s=hooks_s, problem_every_s=hooks_problem_s, clock=clock)
     super_admins = SuperAdminReader(resources, every_s=intervals.super_admins_s, clock=clock)

@@ -1,11 +1,13 @@
 """The tables of the stores file, validated strictly: unknown keys and values of another type are refused."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +16,8 @@ from pydantic import (
     SecretStr,
     Strict,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -27,6 +31,10 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 # The ledger keeps an order's entry for 30 days. What is not known any more cannot be followed.
 MAX_FOLLOW_S = 30 * 86_400.0
+
+# An order that no webhook told of is found within this time, in any store.
+MAX_RECONCILE_S = 300.0
+LEAST_RECONCILE_S = 60.0
 
 
 def plain_number(number: float | Decimal) -> str | None:
@@ -71,6 +79,13 @@ def _follow(seconds: float) -> float:
     if seconds > MAX_FOLLOW_S:
         cure = f"The service forgets an order after 30 days. For example: {EXAMPLES['follow']}."
         raise refused("expected 30 days or less", cure)
+    return seconds
+
+
+def _reconcile(seconds: float) -> float:
+    if not LEAST_RECONCILE_S <= seconds <= MAX_RECONCILE_S:
+        cure = f"Within a minute orders are found where one came in the last day. For example: {EXAMPLES['reconcile']}."
+        raise refused("expected 1m to 5m", cure)
     return seconds
 
 
@@ -156,6 +171,21 @@ class Rule(Table):
         return match
 
 
+_RULES_IN_USE: WeakValueDictionary[str, Rule] = WeakValueDictionary()
+
+
+def _shared(written: Any, validate: ValidatorFunctionWrapHandler) -> Rule:
+    """One object for all rules that are written alike: thousands of stores may have the same."""
+    if not isinstance(written, str | dict):
+        return validate(written)  # type: ignore[no-any-return]
+    text = json.dumps(written, default=repr)
+    known = _RULES_IN_USE.get(text)
+    return known if known is not None else _RULES_IN_USE.setdefault(text, validate(written))
+
+
+SharedRule = Annotated[Rule, WrapValidator(_shared)]
+
+
 class Store(Table):
     """One store: table ``[stores.<hash>]``.
 
@@ -179,10 +209,12 @@ class Store(Table):
     """Where Creates go that B2B Edition's quota has no room for: nowhere, or over the storefront API, as the buyer."""
     order_comment: bool = False
     """Whether Create keeps the order's comment, for which it goes over the storefront API."""
+    reconcile_s: Annotated[Seconds, AfterValidator(_reconcile), Field(alias="reconcile")] = MAX_RECONCILE_S
+    """The longest time between two readings of the store's list of orders, where no order has come for a day."""
     writes: Literal["on", "off"] = "on"
     """Whether anything is written on the store's B2B Edition records; "off": orders are read and shown only."""
-    extra_fields: Mapping[FieldKey, Rule] = {}
-    po_number: Rule | None = Field(default=None, validate_default=True)
+    extra_fields: Mapping[FieldKey, SharedRule] = {}
+    po_number: SharedRule | None = Field(default=None, validate_default=True)
 
     @field_validator("webhook_headers")
     @classmethod

@@ -34,12 +34,32 @@ class Cursor(State):
     """When reading the list began, while its last page has not been reached; else None."""
     reached: int = 0
     """The order id that this reading has reached."""
+    read_at: float | None = None
+    """When the list was last read to its end, by id or by date, on our clock; None where an older version has.
+
+    Where nothing else changes, it is not kept up to date."""
+    last_order_at: float | None = None
+    """When an order was last listed for the first time, on our clock; at first, when the store was listed by id."""
+    untold_at: float | None = None
+    """When an order was last found whose webhook was late or missing, on our clock."""
+    interval_s: float | None = None
+    """The interval between readings after the last one. None before the second one."""
     quiet_since: float | None = None
     """The last webhook (on our clock) before a silence in which the list showed no new order."""
 
-    def ids_from(self, reached: int) -> int:
-        """The id to list from, after an earlier list has reached that id."""
-        return max((self.first_id or 0) + 1, reached - OVERLAP_IDS)
+    def ids_from(self, reached: int, *, is_settled: bool = False) -> int:
+        """The id to list from, after an earlier list has reached that id; ``is_settled``: all ids up to it."""
+        return max((self.first_id or 0) + 1, reached + 1 if is_settled else reached - OVERLAP_IDS)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all orders up to ``ids_read_to`` are known, so that new ones have higher ids.
+
+        That is so once the list has been read with its overlap so long after the last order appeared as any may take.
+        """
+        if self.first_id is None or self.began is not None or self.read_at is None or self.last_order_at is None:
+            return False
+        return self.read_at - self.last_order_at > OVERLAP_S
 
     @property
     def created_from(self) -> datetime:

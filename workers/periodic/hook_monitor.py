@@ -29,6 +29,7 @@ from service.logs import Event
 from service.stores import Store
 from workers.periodic.periodic_task import PeriodicTask
 from workers.periodic.polling import PollingFallback
+from workers.periodic.store_state import StoreStates
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -37,6 +38,9 @@ DAY_S = 86_400.0
 # BigCommerce deactivates a webhook that had no callback for 90 days.
 MAX_IDLE_S = 80 * DAY_S
 
+# What is wrong with a webhook matters once an order comes, and the first one that no webhook told of asks for a run.
+QUIET_S = 1_800.0
+
 TIMEOUT_S = 15.0
 
 # Somebody has changed the webhooks during a run, which may not have seen it.
@@ -44,7 +48,10 @@ CHANGED_MEANWHILE_S = 0.5
 
 
 class HookMonitor(PeriodicTask):
-    """The periodic task that monitors a store's webhooks: every ``every_s``, ``problem_every_s`` while one fails."""
+    """The periodic task that monitors a store's webhooks: every ``every_s``, ``problem_every_s`` while one fails.
+
+    Where no order has come for a day and nothing speaks against the webhooks, it runs every ``quiet_every_s``.
+    """
 
     name = "hook_monitor"
 
@@ -53,11 +60,14 @@ class HookMonitor(PeriodicTask):
         resources: Resources,
         *,
         every_s: float = 600.0,
+        quiet_every_s: float = QUIET_S,
         problem_every_s: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(resources, every_s=every_s, clock=clock)
+        self._quiet_every_s = quiet_every_s
         self._problem_every_s = problem_every_s
+        self._states = StoreStates(resources.redis)
         self._polling = PollingFallback(resources.redis, clock=clock)
 
     async def run_once(self, store: Store) -> float:
@@ -96,7 +106,14 @@ class HookMonitor(PeriodicTask):
         await save_hook_state(self._resources.redis, store.hash, destination, problems, touched_at, checked_at=began)
         if await was_check_requested(self._resources.redis, store.hash, since=began, now=self._clock()):
             return CHANGED_MEANWHILE_S
-        return self._problem_every_s if blocking else self._every_s
+        if blocking:
+            return self._problem_every_s
+        return self._quiet_every_s if not problems and await self._is_quiet(store.hash) else self._every_s
+
+    async def _is_quiet(self, store: str) -> bool:
+        """Whether no order has come lately, and webhooks are proven to arrive."""
+        state = await self._states.read(store, interval_s=self._every_s)
+        return state.evidence(self._clock(), state.cursor).are_webhooks_proven
 
     async def _touch_idle(
         self, api: StoreApi, configured: ConfiguredStore, hooks: Iterable[Hook], known: HookState

@@ -50,13 +50,14 @@ class MissedChanges:
         self._resources = resources
         self._clock = clock
 
-    async def find(self, api: StoreApi, configured: ConfiguredStore) -> None:
+    async def find(self, api: StoreApi, configured: ConfiguredStore, *, last_order_at: float | None) -> None:
         """Mark the orders that were modified since the last time. Raises Redis's errors.
 
-        A list that cannot be read now is read the next time.
+        A list that cannot be read now is read the next time. Nothing is read where no order is followed any more: the
+        store's newest came at ``last_order_at`` (our clock), longer ago than orders are followed. None: unknown.
         """
         store = configured.store
-        if not store.follow_s:
+        if not store.follow_s or (last_order_at is not None and self._clock() - last_order_at > store.follow_s):
             return
         key = changes_cursor_key(store.hash)
         cursor = await ChangesCursor.read(self._resources.redis, key)

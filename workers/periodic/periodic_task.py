@@ -9,9 +9,9 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import structlog
 from arq import Retry
@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from service.errors import CredentialsRefused, Refused, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.state.clocks import Clock, redis_time
-from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, READ_SUPER_ADMINS, RECONCILE
+from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, READ_SUPER_ADMINS, RECONCILE, JobKind
 from service.redis.client import TRANSIENT_ERRORS
 from service.stores import Store
 from workers.backoff import exponential_backoff
@@ -37,16 +37,31 @@ MAX_BACKOFF_S = 15.0
 # Quota that is due at once must not make a busy loop.
 MIN_QUOTA_WAIT_S = 0.5
 
-# The first runs of more stores than this are spread over some seconds.
+_KINDS = (RECONCILE, MONITOR_HOOKS, READ_SUPER_ADMINS)
+
+# The first runs of more stores than this are spread over a time that grows with their number.
 MAX_STORES_AT_ONCE = 20
 SPREAD_S = 5.0
+
+# By then each store has been read for the first time, as is promised of a store without orders.
+LONGEST_SPREAD_S = 240.0
+
+# A first run takes a worker about 4 ms of CPU (reconciling), or 3: so thousands of new stores take half a core, and
+# leave the other half for orders.
+SPREAD_S_PER_STORE = {RECONCILE: 0.01, MONITOR_HOOKS: 0.02, READ_SUPER_ADMINS: 0.02}
+
+# One exchange about so many stores or jobs keeps Redis from other commands for a few milliseconds.
+AT_ONCE = 1_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """How often, in seconds, the periodic tasks of a store run: normally, and while webhooks fail."""
+    """How often, in seconds, the periodic tasks of a store run: normally, without orders, and while webhooks fail."""
 
     reconcile_s: float = 60.0
+    quiet_reconcile_s: float = 300.0
     polling_s: float = 3.0
     hooks_s: float = 600.0
     hooks_problem_s: float = 30.0
@@ -59,20 +74,61 @@ async def ensure_periodic_jobs(
 ) -> None:
     """Queue the periodic jobs of these stores where they are missing. Raises Redis's errors.
 
+    Mostly none is: then that costs one exchange for each ``AT_ONCE`` stores, and no write.
+
     ``now_due`` makes jobs that are queued already due now: an admin may have fixed what made them fail, such as
     refused credentials.
     """
     now = clock() if clock else await redis_time(redis)
-    spread = SPREAD_S if len(stores) > MAX_STORES_AT_ONCE else 0.0
+    names, missing = list(stores), _Missing()
+    for batch in _batches(names):
+        missing += [(kind, store) for store in batch for kind in _KINDS] if now_due else await _missing(redis, batch)
+    spread = spread_s(len({store for _, store in missing}))
+    for jobs in _batches(missing):
+        await _queue(redis, jobs, now, spread, now_due=now_due)
+    if now_due:
+        for batch in _batches(names):
+            await redis.zadd(PROBE.queue, {PROBE.id(store): int(now * 1000) for store in batch}, xx=True, lt=True)
+
+
+_Missing = list[tuple[JobKind, str]]
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[first : first + AT_ONCE] for first in range(0, len(items), AT_ONCE))
+
+
+def spread_s(stores: int) -> Mapping[JobKind, float]:
+    """Over how many seconds the first runs of so many stores are spread."""
+    if stores <= MAX_STORES_AT_ONCE:
+        return dict.fromkeys(_KINDS, 0.0)
+    return {kind: min(max(SPREAD_S, stores * SPREAD_S_PER_STORE[kind]), LONGEST_SPREAD_S) for kind in _KINDS}
+
+
+async def _missing(redis: Redis, stores: Sequence[str]) -> _Missing:
+    """The periodic jobs of these stores that are not queued, or have no body."""
     async with redis.pipeline(transaction=False) as pipe:
-        for store in stores:
-            for kind in (RECONCILE, MONITOR_HOOKS, READ_SUPER_ADMINS):
-                due = now + random.uniform(0.0, spread)  # noqa: S311 - jitter, not a secret
-                # In this order: an id in the queue has its job.
-                pipe.set(kind.key(store), kind.body(store, now=now), nx=True)
-                pipe.zadd(kind.queue, {kind.id(store): int(due * 1000)}, nx=not now_due, lt=now_due)
-            if now_due:
-                pipe.zadd(PROBE.queue, {PROBE.id(store): int(now * 1000)}, xx=True, lt=True)
+        for kind in _KINDS:
+            pipe.zmscore(kind.queue, [kind.id(store) for store in stores])
+            pipe.exists(*(kind.key(store) for store in stores))
+        answers = await pipe.execute()
+    missing: _Missing = []
+    for kind, scores, bodies in zip(_KINDS, answers[::2], answers[1::2], strict=True):
+        is_whole = bodies == len(stores)
+        # Which body is missing is not known: writing one that is there changes nothing.
+        missing += [(kind, store) for store, score in zip(stores, scores, strict=True) if score is None or not is_whole]
+    return missing
+
+
+async def _queue(
+    redis: Redis, jobs: Sequence[tuple[JobKind, str]], now: float, spread: Mapping[JobKind, float], *, now_due: bool
+) -> None:
+    async with redis.pipeline(transaction=False) as pipe:
+        for kind, store in jobs:
+            due = now + random.uniform(0.0, spread[kind])  # noqa: S311 - jitter, not a secret
+            # In this order: an id in the queue has its job.
+            pipe.set(kind.key(store), kind.body(store, now=now), nx=True)
+            pipe.zadd(kind.queue, {kind.id(store): int(due * 1000)}, nx=not now_due, lt=now_due)
         await pipe.execute()
 
 
@@ -102,7 +158,7 @@ class PeriodicTask(ABC):
             try:
                 async with asyncio.timeout(RUN_TIMEOUT_S):
                     # While the store's credentials are refused, only the probe calls BigCommerce.
-                    is_locked_out = await self._resources.breaker.is_open(store)
+                    is_locked_out = await self._is_locked_out(store)
                     delay = self._every_s if is_locked_out else await self.run_once(configured.store)
                 self._failures.pop(store, None)
             except Exception as error:
@@ -110,6 +166,9 @@ class PeriodicTask(ABC):
                 delay = self._delay_after(error, self._failures[store])
                 self._log_failure(error, delay, self._failures[store])
         raise Retry(defer=delay)
+
+    async def _is_locked_out(self, store: str) -> bool:
+        return await self._resources.breaker.is_open(store)
 
     def _delay_after(self, error: Exception, failures: int) -> float:
         match error:
@@ -139,7 +198,11 @@ class State(BaseModel):
     @classmethod
     async def read(cls, redis: Redis, key: str) -> Self | None:
         """The stored state; None if there is none, or none that this version can read."""
-        raw = await redis.get(key)
+        return cls.parse(await redis.get(key))
+
+    @classmethod
+    def parse(cls, raw: bytes | None) -> Self | None:
+        """The same from what is stored."""
         try:
             return None if raw is None else cls.model_validate_json(raw)
         except ValidationError:

@@ -1,7 +1,9 @@
 """Reconciling: finds the orders whose webhook was lost in the store's list of orders, and queues them.
 
 The list is read from a cursor, with an overlap, because an order may appear in it some time after its creation. It is
-read by id as well: whoever makes an order by API can set its date years back, where no list by date finds it.
+read by id as well: whoever makes an order by API can set its date years back, where no list by date finds it. Where no
+order has appeared for a while, the list by id alone shows all that is new, in one call without an answer's body.
+How often it is read follows from what is known of the store's webhooks (``reconcile_interval.py``).
 Later changes whose webhook was lost are found in the same run (``missed_changes.py``).
 Orders that were held while nothing might be written go on here, too, as soon as it may.
 Orders that wait for their status are checked now and then, in case the webhook of the change was lost.
@@ -15,7 +17,7 @@ silence. There is about one such run for six webhooks, or fewer.
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -33,7 +35,10 @@ from workers.periodic.cursor import Cursor, ListedOrder, OrderPage
 from workers.periodic.missed_changes import MissedChanges
 from workers.periodic.periodic_task import PeriodicTask
 from workers.periodic.polling import PollingFallback, PollingState
-from workers.periodic.webhook_pace import LATE_AFTER_S, WebhookPace
+from workers.periodic.reconcile_interval import QUIET_S, next_interval_s
+from workers.periodic.reconcile_run import Run
+from workers.periodic.store_state import StoreState, StoreStates
+from workers.periodic.webhook_pace import LATE_AFTER_S
 from workers.resources import Resources
 
 log = structlog.get_logger()
@@ -41,6 +46,9 @@ log = structlog.get_logger()
 # A run may start earlier than it is due by up to this share of the interval. So stores that started together do not
 # keep their lists in memory at the same time.
 SPREAD = 0.2
+
+# Where the list by id is enough, the one by date is still read so often, in case an old order gets a new date.
+DATES_EVERY_S = 3_600.0
 
 # The pages that one run reads; the next run continues from there.
 MAX_PAGES = 10
@@ -50,31 +58,11 @@ MAX_STATUS_CHECKS = 20
 PAGE_TIMEOUT_S = 15.0
 
 
-@dataclass(slots=True)
-class _Run:
-    """One run for one store: what it works with, and what it found."""
-
-    store: str
-    began: float
-    api: StoreApi
-    cursor: Cursor
-    pace: WebhookPace
-    is_silent: bool
-    """Whether it is unusual that no webhook has come, and the list has not been read for that reason yet."""
-    reads_list: bool = False
-    """Whether it reads the whole list, not only the newest orders."""
-    newest_at: float | None = None
-    """When the newest order was created that had to be queued."""
-    missed_webhook: bool = False
-    """Whether the webhook of any of them should have arrived before, so that the store has to be polled."""
-    missed_at: float | None = None
-    """When the newest order was created (on our clock) whose webhook is late or missing."""
-    awaits_webhook: bool = False
-    """Whether there is an order whose webhook has not come, and may still come."""
-
-
 class Reconciler(PeriodicTask):
-    """The periodic task that finds a store's orders: every ``every_s``, or ``polling_every_s`` while webhooks fail."""
+    """The periodic task that finds a store's orders: every ``every_s``, or ``polling_every_s`` while webhooks fail.
+
+    Where no orders come and webhooks are proven to arrive, the interval grows up to ``quiet_every_s``.
+    """
 
     name = RECONCILE.function
 
@@ -83,78 +71,129 @@ class Reconciler(PeriodicTask):
         resources: Resources,
         *,
         every_s: float = 60.0,
+        quiet_every_s: float = QUIET_S,
         polling_every_s: float = 3.0,
         spread: float = SPREAD,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(resources, every_s=every_s, clock=clock)
+        self._quiet_every_s = quiet_every_s
         self._polling_every_s = polling_every_s
         self._spread = spread
+        self._states = StoreStates(resources.redis)
         self._polling = PollingFallback(resources.redis, clock=clock)
         self._missed_changes = MissedChanges(resources, clock=clock)
+
+    async def _is_locked_out(self, _: str) -> bool:
+        return False  # ``run_once`` reads it with all else
 
     async def run_once(self, store: Store) -> float:
         """Queue the orders whose webhook was lost; returns in how many seconds the next run is due."""
         began = self._clock()
-        if store.writes == "on":
+        state = await self._states.read(store.hash, interval_s=self._every_s)
+        if state.is_locked_out:
+            return self._every_s
+        if state.held and store.writes == "on":
             await self._resources.held.release(store.hash)
-        polling = await self._polling.get(store.hash)
-        cursor = await self._read_cursor(store.hash)
-        pace = await WebhookPace.read(self._resources.redis, store.hash, interval_s=self._every_s)
-        is_silent = not polling and began >= pace.silent_at and cursor.quiet_since != pace.last_at
+        run = self._begin(store, began, state, state.cursor or await self._new_cursor(store.hash))
+        polling, has_more = state.polling, False
+        if self._is_list_due(run, polling):
+            run.reads_list = True
+            has_more = await self._read_whole(run)
+            if state.await_status:
+                await self._check_statuses(store.hash)
+            if configured := self._resources.configuration.stores.get(store.hash):
+                await self._missed_changes.find(run.api, configured, last_order_at=self._last_order_at(run))
+        elif polling or run.is_silent:
+            has_more = await self._read_newest(run)
+        if run.reads_list or polling or run.is_silent:
+            await self._react_to_missing_webhooks(run, polling)
+        if run.reads_list and not has_more:
+            await self._set_interval(run)
+        return 0.0 if has_more else max(0.0, await self._next_run_in(run))
+
+    def _begin(self, store: Store, began: float, state: StoreState, cursor: Cursor) -> Run:
+        pace = state.pace
+        is_silent = not state.polling and began >= pace.silent_at and cursor.quiet_since != pace.last_at
         api = StoreApi(
             self._resources.transport,
             Account(store.hash, store.access_tokens),
-            priority=Priority.VERIFY if polling or is_silent else Priority.BACKGROUND,
+            priority=Priority.VERIFY if state.polling or is_silent else Priority.BACKGROUND,
         )
-        run = _Run(store.hash, began, api, cursor, pace, is_silent)
-        has_more = False
-        if self._is_list_due(run, polling):
-            run.reads_list = True
-            has_more = await self._read_list(run)
-            if not has_more:
-                await self._read_new_ids(run)
-            await self._check_statuses(store.hash)
-            if configured := self._resources.configuration.stores.get(store.hash):
-                await self._missed_changes.find(api, configured)
-        elif polling or is_silent:
-            has_more = await self._read_newest(run)
-        if run.reads_list or polling or is_silent:
-            await self._react_to_missing_webhooks(run, polling)
-        return 0.0 if has_more else max(0.0, await self._next_run_in(run))
+        is_proven = state.evidence(began, cursor).are_webhooks_proven
+        interval_s = min(cursor.interval_s or 0.0, store.reconcile_s) if is_proven else None
+        return Run(
+            store.hash, began, store.reconcile_s, api, state, cursor, pace, interval_s or self._every_s, is_silent
+        )
 
-    async def _next_run_in(self, run: _Run) -> float:
+    async def _set_interval(self, run: Run) -> None:
+        """Decide about the interval after a reading of the whole list; store what has changed."""
+        if run.missed_at is not None:
+            run.cursor = run.cursor.model_copy(update={"untold_at": self._clock()})
+        kept, evidence = run.state.cursor, run.state.evidence(self._clock(), run.cursor)
+        run.interval_s = next_interval_s(
+            evidence,
+            kept.interval_s if kept else None,
+            shortest_s=self._every_s,
+            longest_s=min(self._quiet_every_s, run.longest_s),
+        )
+        is_unchanged = kept is not None and kept.is_settled and run.pace.mean_gap_s is None
+        if is_unchanged and run.cursor == kept and run.interval_s == kept.interval_s:
+            return  # a quiet store costs no write
+        await self._save_cursor(run, interval_s=run.interval_s, read_at=run.began)
+
+    def _last_order_at(self, run: Run) -> float | None:
+        """When the store's newest order came, as far as known (on our clock)."""
+        if run.cursor.last_order_at is None:
+            return None
+        return max(run.cursor.last_order_at, run.pace.last_at or 0.0, run.pace.late_at or 0.0)
+
+    async def _next_run_in(self, run: Run) -> float:
         """In how many seconds the next run is due."""
         jitter = 1.0 - random.uniform(0.0, self._spread)  # noqa: S311 - jitter, not a secret
-        # Polling may have started in the meantime. An order that has no webhook yet is read again as soon.
-        if await self._polling.get(run.store) or (run.is_silent and run.awaits_webhook):
+        # In the meantime polling may have started, or the first order for long may have come, which could not move the
+        # due time of a job that runs. An order that has no webhook yet is read again as soon.
+        news = await self._states.news(run.store)
+        if news.webhook_at > max(run.pace.last_at or 0.0, run.pace.late_at or 0.0):
+            run.interval_s = min(run.interval_s, self._every_s)
+        if news.is_polled or (run.is_silent and run.awaits_webhook):
             return run.began + self._polling_every_s * jitter - self._clock()
         now = self._clock()
         list_age = now - run.began if run.reads_list else self._list_age(run.cursor)
         check_at = run.pace.next_check_at(now, is_quiet=run.cursor.quiet_since == run.pace.last_at)
-        return min(self._every_s * jitter - list_age, check_at - now)
+        return min(run.interval_s * jitter - list_age, check_at - now)
 
-    async def _read_cursor(self, store: str) -> Cursor:
-        """The store's cursor. A new store starts now, also if its first run fails."""
-        redis, key = self._resources.redis, cursor_key(store)
-        cursor = await Cursor.read(redis, key)
-        if cursor is None:
-            cursor = Cursor(time=self._resources.transport.upstream_clock.now())
-            await cursor.write(redis, key)
+    async def _new_cursor(self, store: str) -> Cursor:
+        """The cursor of a new store: it starts now, also if its first run fails."""
+        cursor = Cursor(time=self._resources.transport.upstream_clock.now())
+        await cursor.write(self._resources.redis, cursor_key(store))
         return cursor
 
-    def _is_list_due(self, run: _Run, polling: PollingState | None) -> bool:
+    def _is_list_due(self, run: Run, polling: PollingState | None) -> bool:
         """Whether the whole list is due to be read. Runs for polling or for the pace of webhooks come earlier."""
         if not polling and run.pace.mean_gap_s is None:
             return True
         is_unfinished = run.cursor.began is not None or run.cursor.since is None
-        return is_unfinished or self._list_age(run.cursor) >= self._every_s * (1.0 - self._spread)
+        return is_unfinished or self._list_age(run.cursor) >= run.interval_s * (1.0 - self._spread)
 
     def _list_age(self, cursor: Cursor) -> float:
         """How long ago the whole list was read, in seconds."""
+        if cursor.read_at is not None:
+            return self._clock() - cursor.read_at
         return self._resources.transport.upstream_clock.now() - cursor.time
 
-    async def _read_list(self, run: _Run) -> bool:
+    async def _read_whole(self, run: Run) -> bool:
+        """Read the list by id, and by date unless all older orders are known; returns whether there is more of it."""
+        dates_age = self._resources.transport.upstream_clock.now() - run.cursor.time
+        if run.cursor.is_settled and dates_age < DATES_EVERY_S:
+            await self._read_new_ids(run)
+            return False
+        has_more = await self._read_list(run)
+        if not has_more:
+            await self._read_new_ids(run)
+        return has_more
+
+    async def _read_list(self, run: Run) -> bool:
         """Read the list page by page from the cursor; returns whether there is more of it."""
         run.api.timeout_s = PAGE_TIMEOUT_S
         for _ in range(MAX_PAGES):
@@ -174,7 +213,7 @@ class Reconciler(PeriodicTask):
                 return False
         return True
 
-    async def _read_new_ids(self, run: _Run) -> None:
+    async def _read_new_ids(self, run: Run) -> None:
         """Read the orders whose ids are above those of earlier runs, whatever their dates.
 
         The first run only notes which id is the highest. What is left after many pages, the next one reads.
@@ -182,17 +221,19 @@ class Reconciler(PeriodicTask):
         if run.cursor.first_id is None:
             newest = OrderPage.of(await run.api.core.orders(limit=1, sort="id:desc"))
             first_id = max((order.id for order in newest.orders), default=0)
-            await self._save_cursor(run, first_id=first_id, ids_read_to=first_id)
+            await self._save_cursor(run, first_id=first_id, ids_read_to=first_id, last_order_at=self._clock())
             return
+        is_settled = run.cursor.is_settled
         for _ in range(MAX_PAGES):
             read_to = run.cursor.ids_read_to
-            page = self._page(await run.api.core.orders(min_id=run.cursor.ids_from(read_to)))
+            page = self._page(await run.api.core.orders(min_id=run.cursor.ids_from(read_to, is_settled=is_settled)))
             reached = await self._queue_missing(run, page)
-            await self._save_cursor(run, ids_read_to=max(read_to, reached))
+            if reached > read_to or run.cursor.last_order_at is None:
+                await self._save_cursor(run, ids_read_to=max(read_to, reached), last_order_at=self._clock())
             if not page.is_full or reached <= read_to:
                 return
 
-    async def _read_newest(self, run: _Run) -> bool:
+    async def _read_newest(self, run: Run) -> bool:
         """Read only the newest orders; returns whether there are more of them."""
         before = run.cursor.highest_id
         # Where an id is known, the dates do not matter: they may have been set by whoever made the order.
@@ -203,7 +244,7 @@ class Reconciler(PeriodicTask):
         await self._save_cursor(run)
         return page.is_full and run.cursor.highest_id > before
 
-    async def _read_page(self, run: _Run, *, min_id: int) -> OrderPage:
+    async def _read_page(self, run: Run, *, min_id: int) -> OrderPage:
         created_from = run.cursor.created_from
         return self._page(await run.api.core.orders(min_date_created=created_from, min_id=min_id or None))
 
@@ -216,7 +257,7 @@ class Reconciler(PeriodicTask):
         ]
         return replace(page, orders=orders)
 
-    async def _queue_missing(self, run: _Run, page: OrderPage) -> int:
+    async def _queue_missing(self, run: Run, page: OrderPage) -> int:
         """Queue the orders of a page that are unknown or have lost their job; returns the page's highest id."""
         statuses = await self._resources.ledger.statuses(run.store, [order.id for order in page.orders])
         queued = []
@@ -236,7 +277,7 @@ class Reconciler(PeriodicTask):
         run.cursor = run.cursor.model_copy(update={"highest_id": max(run.cursor.highest_id, highest)})
         return highest
 
-    def _note_webhook(self, run: _Run, order: ListedOrder, *, is_unknown: bool) -> None:
+    def _note_webhook(self, run: Run, order: ListedOrder, *, is_unknown: bool) -> None:
         """Note whether the order's webhook is missing.
 
         That is so if the order is unknown. It is also so if the order was created after the last webhook came: then an
@@ -266,12 +307,12 @@ class Reconciler(PeriodicTask):
             if await self._resources.queue.enqueue_status_check(store, order_id) is not EnqueueResult.QUEUED:
                 await self._resources.awaiting_status.done(store, order_id)  # the order is not waiting any more
 
-    async def _save_cursor(self, run: _Run, **changes: Any) -> None:
+    async def _save_cursor(self, run: Run, **changes: Any) -> None:
         """Store the cursor, after everything found up to it is queued."""
         run.cursor = run.cursor.model_copy(update=changes)
         await run.cursor.write(self._resources.redis, cursor_key(run.store))
 
-    async def _react_to_missing_webhooks(self, run: _Run, polling: PollingState | None) -> None:
+    async def _react_to_missing_webhooks(self, run: Run, polling: PollingState | None) -> None:
         """Request a hook check and start polling if webhooks are missing; if none is, let a silence be."""
         if polling is not None:
             skew = self._resources.transport.upstream_clock.now() - self._clock()

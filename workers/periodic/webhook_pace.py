@@ -5,6 +5,7 @@ time without one, the list of orders shows whether there were no orders or wheth
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +13,9 @@ from redis.asyncio import Redis
 
 from service.orders.state.keys import webhook_pace_key
 from workers.periodic.polling import CLOCK_TOLERANCE_S
+
+PACE_FIELDS = ("last_ms", "gaps", "mean_ms", "late_ms")
+"""The fields of the hash that are read, in the order that ``WebhookPace.parse`` takes their values."""
 
 # The mean of fewer gaps says too little. The script counts up to this number.
 MIN_GAPS = 16
@@ -36,14 +40,23 @@ class WebhookPace:
 
     last_at: float | None
     mean_gap_s: float | None
+    late_at: float | None = None
+    """When a webhook for a new order last came after its window."""
 
     @classmethod
     async def read(cls, redis: Redis, store: str, *, interval_s: float) -> Self:
         """The store's pace now; ``interval_s`` is how often it is reconciled. Errors are Redis's own."""
-        last, gaps, mean = await redis.hmget(webhook_pace_key(store), ["last_ms", "gaps", "mean_ms"])  # type: ignore[misc]
+        stored = await redis.hmget(webhook_pace_key(store), list(PACE_FIELDS))  # type: ignore[misc]
+        return cls.parse(stored, interval_s=interval_s)
+
+    @classmethod
+    def parse(cls, stored: Sequence[bytes | None], *, interval_s: float) -> Self:
+        """The same from the values of ``PACE_FIELDS``."""
+        last, gaps, mean, late = stored
         last_at = None if last is None else float(last) / 1000
-        mean_gap_s = float(mean) / 1000 if mean is not None and int(gaps) >= MIN_GAPS else math.inf
-        return cls(last_at, mean_gap_s if MEAN_GAPS_UNTIL_SILENT * mean_gap_s < interval_s else None)
+        mean_gap_s = float(mean) / 1000 if mean is not None and int(gaps or 0) >= MIN_GAPS else math.inf
+        late_at = None if late is None else float(late) / 1000
+        return cls(last_at, mean_gap_s if MEAN_GAPS_UNTIL_SILENT * mean_gap_s < interval_s else None, late_at)
 
     @property
     def silent_at(self) -> float:

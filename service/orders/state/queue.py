@@ -21,7 +21,7 @@ from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.state import lua
 from service.orders.state.clocks import Clock, script_time
 from service.orders.state.heartbeats import Heartbeats
-from service.orders.state.job_kinds import RECOVERY, WINDOW
+from service.orders.state.job_kinds import RECONCILE, RECOVERY, WINDOW
 from service.orders.state.keys import (
     awaiting_value_key,
     entry_key,
@@ -50,6 +50,10 @@ T = TypeVar("T")
 
 # BigCommerce repeats a refused webhook only after the window has closed, so waiting a little is better than a 503.
 PATIENCE_S = 2.0
+
+RECONCILED_WITHIN_S = 60.0
+"""A store with an order in the last day is reconciled so often: a new order's webhook makes that due, once it may have
+been longer."""
 
 BACKFILL = "backfill"
 """The source of backfilled orders, which use the lowest priority of the quota."""
@@ -240,6 +244,7 @@ class Queue:
             recovery_job=RECOVERY.key(store, order_id),
             window_queue=WINDOW.queue,
             recovery_queue=RECOVERY.queue,
+            reconcile_queue=RECONCILE.queue,
             index=index_key(store),
             to_verify=verify_key(store),
             parked=parked_key(store),
@@ -254,6 +259,8 @@ class Queue:
             window_ms=int(WINDOW_LENGTH_S * 1000),
             window_id=WINDOW.id(store, order_id),
             recovery_id=RECOVERY.id(store, order_id),
+            reconcile_id=RECONCILE.id(store),
+            reconcile_within_ms=int(RECONCILED_WITHIN_S * 1000),
             window_body=WINDOW.open_body(store, order_id),
             recovery_body=RECOVERY.open_body(store, order_id),
             order_id=order_id,

@@ -1,11 +1,14 @@
 """Loading the stores file together with its rules."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
 
 from service.configuration import load_configuration
 from service.errors import ConfigError
+from service.rules import pattern
 
 GOOD = """
 [bigcommerce]
@@ -85,3 +88,49 @@ def test_messages_link_to_the_console_unless_the_file_says_otherwise(
     notify = load_configuration(path, {"SECRET": "s", **environ}).notify
     assert notify
     assert notify.link == expected
+
+
+STORE = """
+[stores.{store}]
+access_token = "token-of-{store}"
+client_secret = "s"
+po_number = {{ from = ["order.customer_message", "order.staff_notes"], match = '{match}' }}
+extra_fields."Cost Center" = "order.external_id"
+"""
+
+
+def test_stores_with_the_same_rules_share_them(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    written = {"a": r"PO (\d+)", "b": r"PO (\d+)", "c": r"PO:(\d+)"}
+    path.write_text("".join(STORE.format(store=store, match=match) for store, match in written.items()))
+
+    a, b, c = load_configuration(path).stores.values()
+
+    assert a.rules is b.rules
+    assert a.store.po_number is b.store.po_number
+    assert a.store.extra_fields["Cost Center"] is c.store.extra_fields["Cost Center"]
+    assert c.rules.rules[0].search.pattern is not a.rules.rules[0].search.pattern
+    assert c.rules.rules[0].search.expressions[1] is a.rules.rules[0].search.expressions[1]
+    message = {"order": {"customer_message": "PO 7, PO:8"}}
+    assert [store.rules.evaluate(message).po_number for store in (a, b, c)] == ["7", "7", "8"]
+
+
+def test_rules_that_nobody_uses_any_more_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    path.write_text(STORE.format(store="a", match="nobody else has this (.*)"))
+    rules = weakref.ref(load_configuration(path).stores["a"].rules)
+    gc.collect()
+    assert rules() is None
+    assert "nobody else has this (.*)" not in pattern._IN_USE
+
+
+def test_rules_that_differ_only_in_a_type_are_not_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "stores.toml"
+    path.write_text(
+        "".join(
+            f'[stores.s{number}]\naccess_token = "t"\nclient_secret = "s"\npo_number = {{ value = {value} }}\n'
+            for number, value in enumerate(["1", "true", '"1.0"', "1.5"])
+        )
+    )
+    rules = [store.rules.evaluate({}).po_number for store in load_configuration(path).stores.values()]
+    assert rules == ["1", "true", "1.0", "1.5"]

@@ -32,10 +32,10 @@ class Finder:
         await self.redis.hset(entry_key(STORE, order_id), mapping=entry.to_hash())  # type: ignore[misc]
         return order_id
 
-    async def find(self, after_s: float = 0.0) -> dict[int, list[Change]]:
+    async def find(self, after_s: float = 0.0, last_order_at: float | None = None) -> dict[int, list[Change]]:
         self.stack.clock.tick(after_s)
         await self.stack.api().core.orders(limit=1)  # makes BigCommerce's clock known
-        await self.finder.find(self.stack.api(), self.configured)
+        await self.finder.find(self.stack.api(), self.configured, last_order_at=last_order_at)
         marked = await self.resources.changed.take(STORE, most=100)
         for order in marked:
             await self.resources.changed.finish(STORE, order)
@@ -110,3 +110,15 @@ async def test_a_list_that_cannot_be_read_is_read_the_next_time(finder: Finder) 
 
     await finder.stack.sandbox.faults()
     assert await finder.find(after_s=60.0) == {order_id: [Change.MISSED_METAFIELD]}
+
+
+async def test_nothing_is_listed_where_the_last_order_is_not_followed_any_more(finder: Finder) -> None:
+    order_id = await finder.enriched()
+    lists = await finder.calls(METAFIELDS)
+    now = finder.stack.clock.now
+    assert await finder.find(after_s=EVERY_S, last_order_at=now - 86_400.0) == {}
+    assert await finder.calls(METAFIELDS) == lists
+
+    await finder.stack.sandbox.write_metafields(order_id, {"checkout": {"po": "A-2"}})
+    found = await finder.find(after_s=EVERY_S, last_order_at=now)
+    assert found == {order_id: [Change.MISSED_METAFIELD]}, "the lists go on where they were"

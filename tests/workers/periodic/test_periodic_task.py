@@ -9,11 +9,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from service.errors import CredentialsRefused, NotFound, OutOfBudget, TryAgain
-from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, RECONCILE
+from service.orders.state.job_kinds import MONITOR_HOOKS, PROBE, READ_SUPER_ADMINS, RECONCILE
 from service.sandbox.demo import DEMO_STORE_HASH
 from service.stores import Store
+from tests.fakes.redis.exchanges import counted_exchanges
 from tests.workers.stacks.stack import Stack
-from workers.periodic.periodic_task import MAX_BACKOFF_S, SPREAD_S, PeriodicTask, ensure_periodic_jobs
+from workers.periodic.periodic_task import (
+    AT_ONCE,
+    MAX_BACKOFF_S,
+    SPREAD_S,
+    PeriodicTask,
+    ensure_periodic_jobs,
+    spread_s,
+)
 
 NOW = 1_700_000_000.0
 
@@ -139,6 +147,45 @@ async def test_first_runs_of_many_stores_are_spread(redis: ArqRedis) -> None:
     due = set((await queued(redis)).values())
     assert len(due) > 50
     assert NOW * 1000 <= min(due) <= max(due) <= (NOW + SPREAD_S) * 1000
+
+
+MANY = [f"store{number}" for number in range(2_000)]
+
+
+async def test_start_with_many_stores_costs_few_exchanges_and_no_write_where_nothing_is_missing(
+    redis: ArqRedis,
+) -> None:
+    batches = len(MANY) / AT_ONCE
+    await redis.ping()
+    with counted_exchanges() as first:
+        await ensure_periodic_jobs(redis, MANY)
+    assert await redis.zcard(RECONCILE.queue) == 3 * len(MANY)
+    assert first.number <= 1 + 4 * batches, "the time, one to read and three to write for each batch"
+    written = (await redis.info("persistence"))["rdb_changes_since_last_save"]
+
+    with counted_exchanges() as second:
+        await ensure_periodic_jobs(redis, MANY)
+    assert second.number <= 1 + batches
+    assert second.sent < first.sent / 2
+    assert (await redis.info("persistence"))["rdb_changes_since_last_save"] == written
+
+
+async def test_a_job_that_is_lost_among_many_is_due_now(redis: ArqRedis) -> None:
+    await ensure_periodic_jobs(redis, MANY[: AT_ONCE + 2], clock=clock)
+    await redis.zrem(RECONCILE.queue, RECONCILE.id(MANY[7]))
+    await redis.delete(MONITOR_HOOKS.key(MANY[AT_ONCE + 1]))
+    await ensure_periodic_jobs(redis, MANY[: AT_ONCE + 2], clock=lambda: NOW + 600)
+    assert await redis.zscore(RECONCILE.queue, RECONCILE.id(MANY[7])) is not None
+    assert await redis.exists(MONITOR_HOOKS.key(MANY[AT_ONCE + 1]))
+    assert await redis.zcard(RECONCILE.queue) == 3 * (AT_ONCE + 2)
+
+
+@pytest.mark.parametrize(
+    ("stores", "reconcile_s", "hooks_s"), [(20, 0, 0), (21, 5, 5), (5_000, 50, 100), (50_000, 240, 240)]
+)
+def test_first_runs_are_spread_by_the_number_of_stores(stores: int, reconcile_s: float, hooks_s: float) -> None:
+    spread = spread_s(stores)
+    assert (spread[RECONCILE], spread[MONITOR_HOOKS], spread[READ_SUPER_ADMINS]) == (reconcile_s, hooks_s, hooks_s)
 
 
 async def test_jobs_can_be_made_due_now_but_a_probe_only_where_one_is_queued(redis: ArqRedis) -> None:

@@ -8,11 +8,13 @@
 --       recovery_job     and in the recovery queue
 --       window_queue
 --       recovery_queue
+--       reconcile_queue
 --       index            the store's orders by the time of their last change
 --       to_verify        its orders whose records are to be verified
 --       parked           its parked orders
 --       webhook_seen     when a webhook of the store was last received in time
---       webhook_pace     the mean gap between its webhooks for new orders: last_ms, gaps, mean_ms
+--       webhook_pace     the mean gap between its webhooks for new orders: last_ms, gaps, mean_ms; late_ms is when one
+--                        last came after its window
 --       awaiting_status  its orders that wait for their status to change
 --       awaiting_value   its orders that wait for the value of a required rule
 --       held             its orders that are held because nothing may be written
@@ -22,6 +24,8 @@
 --       window_ms        the length of a window
 --       window_id        the ids of the jobs
 --       recovery_id
+--       reconcile_id     the job that reconciles the store
+--       reconcile_within_ms  in how long that is due at the latest, once a new order is reported
 --       window_body      the jobs up to their enqueue time
 --       recovery_body
 --       order_id
@@ -33,6 +37,13 @@ local received = now - (tonumber(received_ago_ms) or 0)
 local reported = tonumber(reported_ms) or received
 local is_late = now - reported > tonumber(window_ms)
 local status = redis.call('HGET', entry, 'status')
+if trigger == 'webhook' and not status then
+  -- The store may not have been reconciled for minutes, because it had no orders.
+  redis.call('ZADD', reconcile_queue, 'XX', 'LT', now + reconcile_within_ms, reconcile_id)
+  if is_late then
+    redis.call('HSET', webhook_pace, 'late_ms', now)
+  end
+end
 if (trigger == 'webhook' or trigger == 'status') and not is_late then
   redis.call('SET', webhook_seen, now)
   if trigger == 'webhook' then
