@@ -4,37 +4,38 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from tests.bench import burst, durations, memory, overflow, receiver, steady, window, workers
+from tests.bench import burst, durations, many_stores, memory, overflow, receiver, steady, window, workers
 from tests.bench.report import Figure, machine, plain_table, write, write_long
 from tests.bench.rig.processes import rigged
 
 FOLDER = Path("deploy/docs/benchmarks")
 
-ONLY_BY_NAME = {"burst"}
-"""Parts that wait for quotas for many minutes: they run with ``--only``."""
+APART = ("burst", "stores")
+"""Parts that are measured only when named: half an hour each. Their tables are in sizing.md."""
 
 
 class Bench:
     """The parts of the bench, by name."""
 
-    def __init__(self, lengths: durations.Durations) -> None:
+    def __init__(self, lengths: durations.Durations, sizes: Sequence[int] = many_stores.SIZES) -> None:
         self._began = time.monotonic()
         self.details: dict[str, Any] = {}
         self.parts: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
             "receiver": lambda: receiver.measure(lengths, self.report),
             "window": lambda: window.measure(lengths, self.report),
             "worker": lambda: workers.measure(lengths, self.report, self.details),
-            "stores": lambda: workers.measure_stores(lengths, self.report),
+            "throughput": lambda: workers.measure_stores(lengths, self.report),
             "memory": lambda: memory.measure(lengths, self.report, self.details),
             "overflow": lambda: overflow.measure(lengths, self.report),
             "steady": lambda: steady.measure(lengths, self.report, self.details),
             "burst": lambda: burst.measure(lengths, self.report),
+            "stores": lambda: many_stores.measure(lengths, self.report, self.details, sizes),
         }
 
     def report(self, progress: str) -> None:
@@ -65,9 +66,13 @@ def main() -> None:
     parser.add_argument(
         "--write", type=Path, metavar="DIR", help=f"where to write; default for a full run and --long: {FOLDER}"
     )
+    parser.add_argument(
+        "--stores", type=int, action="append", metavar="N", help="so many stores in the part `stores`; can be repeated"
+    )
     given = parser.parse_args()
-    bench = Bench(durations.QUICK if given.quick else durations.LONG if given.long else durations.FULL)
-    names = ["steady"] if given.long else given.only or [name for name in bench.parts if name not in ONLY_BY_NAME]
+    lengths = durations.QUICK if given.quick else durations.LONG if given.long else durations.FULL
+    bench = Bench(lengths, given.stores or many_stores.SIZES)
+    names = ["steady"] if given.long else given.only or [name for name in bench.parts if name not in APART]
     if unknown := set(names) - bench.parts.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}, only {', '.join(bench.parts)}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -21,6 +21,9 @@ class Durations:
     backlog: int = 10_000
     stores: int = 1_000
     burst: int = 300
+    idle_s: float = 60.0
+    settle_s: float = 10.0
+    fresh_s: float = 10.0
 
 
 FULL = Durations()
@@ -42,4 +45,7 @@ QUICK = Durations(
     backlog=1_000,
     stores=100,
     burst=30,
+    idle_s=4.0,
+    settle_s=1.0,
+    fresh_s=3.0,
 )

@@ -1,18 +1,15 @@
 """Memory and CPU of a worker under minutes of constant load, re-verification included."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tests.bench.durations import Durations
 from tests.bench.memory import MOST_MB
 from tests.bench.report import Figure
 from tests.bench.rig.job_feeder import JobFeeder
-from tests.bench.rig.processes import rigged, rss_mb
-from tests.fakes.deployment import Process
+from tests.bench.rig.processes import cpu_s, rigged, rss_mb
 
 STORES = 200
 ORDERS_PER_S = 100
@@ -38,13 +35,13 @@ async def measure(durations: Durations, report: Callable[[str], None], details: 
         count, reported_at = min(_MOST_SAMPLES, int(durations.steady_s)), time.monotonic()
         for sample in range(count):
             if sample == count // 2:
-                cpu_before, fed_before = _cpu_s(worker), len(feeder.fed)
+                cpu_before, fed_before = cpu_s(worker.pid), len(feeder.fed)
             await _feed(feeder, durations.steady_s / count)
             samples.append((len(feeder.fed), rss_mb(worker)))
             if time.monotonic() - reported_at > _REPORT_INTERVAL_S:
                 reported_at = time.monotonic()
                 report(f"steady: {len(feeder.fed):,} orders, {samples[-1][1]:.1f} MB")
-        cpu_ms = (_cpu_s(worker) - cpu_before) / (len(feeder.fed) - fed_before) * 1000
+        cpu_ms = (cpu_s(worker.pid) - cpu_before) / (len(feeder.fed) - fed_before) * 1000
         await feeder.all_verified()
         details[MEMORY] = samples
         load = f"{ORDERS_PER_S}/s over {STORES} stores"
@@ -64,9 +61,3 @@ async def _feed(feeder: JobFeeder, seconds: float) -> None:
         missing = int(elapsed * ORDERS_PER_S) - (len(feeder.fed) - fed_before)
         await asyncio.gather(*(feeder.feed_one() for _ in range(missing)))
         await asyncio.sleep(_STEP_S)
-
-
-def _cpu_s(process: Process) -> float:
-    """The CPU seconds that a process has used: the 14th and 15th field of its ``stat``."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

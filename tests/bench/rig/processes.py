@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,19 +81,19 @@ class Rig:
         self.processes.append(process)
         return process
 
-    async def start_receiver(self) -> tuple[Process, str]:
+    async def start_receiver(self, *, within_s: float = _START_S) -> tuple[Process, str]:
         """Start a receiver; returns the process and the URL for webhooks."""
         port = free_port_number()
         process = self.start("receiver", "service.cli", "web", "--port", str(port))
-        await wait_until_up(f"http://{HOST}:{port}/readyz", process, self.client)
+        await wait_until_up(f"http://{HOST}:{port}/readyz", process, self.client, within_s=within_s)
         return process, f"http://{HOST}:{port}/webhooks/bigcommerce"
 
-    async def start_workers(self, count: int = 1) -> list[Process]:
+    async def start_workers(self, count: int = 1, *, within_s: float = _START_S) -> list[Process]:
         """Start workers, and wait for their first periodic tasks of every store: the next ones come a minute later."""
         before = await self.counts()
         workers = [self.start("worker", "workers") for _ in range(count)]
         periodic_calls = ("Get All Orders", "Get Admin Info")
-        async with asyncio.timeout(_START_S):
+        async with asyncio.timeout(within_s):
             while True:
                 calls = (await self.counts()).since(before).calls
                 is_quiet = all(calls.get(call, 0) >= self.configured for call in periodic_calls)
@@ -116,15 +116,25 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(*, stores: int = STORES, fed: int | None = None, delay_ms: float = 0.0) -> AsyncIterator[Rig]:
-    """Start a new Redis and upstream with ``stores`` configured stores, of which the first ``fed`` get orders."""
+async def rigged(
+    *,
+    stores: int = STORES,
+    fed: int | None = None,
+    delay_ms: float = 0.0,
+    table: Callable[[int, str, str], str] = lambda number, store, written: written,
+) -> AsyncIterator[Rig]:
+    """Start a new Redis and upstream with ``stores`` configured stores, of which the first ``fed`` get orders.
+
+    ``table`` may change each store's table in the file: it gets the store's number, its hash and the table.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         port = free_port_number()
         url = f"http://{HOST}:{port}"
         names = [f"s{number}" for number in range(stores)]
         header = f'[bigcommerce]\napi_url = "{url}"\nb2b_api_url = "{url}"\n'
-        (folder / "stores.toml").write_text(header + "".join(_RULES.format(store=store) for store in names))
+        tables = (table(number, store, _RULES.format(store=store)) for number, store in enumerate(names))
+        (folder / "stores.toml").write_text(header + "".join(tables))
         async with EmbeddedRedis(folder / "redis") as redis, httpx.AsyncClient(trust_env=False) as client:
             connection = connect(redis.url, serializer=to_json, deserializer=from_json, socket_timeout=10.0)
             environ = {
@@ -168,15 +178,21 @@ def rss_mb(process: Process) -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
+def cpu_s(pid: int) -> float:
+    """The CPU seconds that a process has used: the 14th and 15th field of its ``stat``."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_port_number() -> int:
     """A free port of the loopback interface."""
     with free_port() as listener:
         return int(listener.getsockname()[1])
 
 
-async def wait_until_up(url: str, process: Process, client: httpx.AsyncClient) -> None:
+async def wait_until_up(url: str, process: Process, client: httpx.AsyncClient, *, within_s: float = _START_S) -> None:
     """Wait until the process answers this URL with 200."""
-    until = time.monotonic() + _START_S
+    until = time.monotonic() + within_s
     while True:
         try:
             if (await client.get(url)).status_code == 200:
