@@ -46,7 +46,7 @@ value divided by its floor.
   that BigCommerce takes to answer the read between them; at 10 orders a second.
 - **worker**: orders a second that were created and verified, over 20 stores, with about 200 orders in flight. Counted
   from the first order's webhook to the last verification. BigCommerce answers at once, and its quotas do not limit.
-- **stores**: the same with 1,000 stores in the stores file, and with 10,000 orders in recovery that are not yet due.
+- **throughput**: the same with 1,000 stores in the stores file, and with 10,000 orders in recovery that are not yet due.
   The floor is the same run without them.
 - **memory**: the RAM of the process; the growth of Redis's `used_memory`, without the buffers of connections; commands
   counted by `MONITOR`, without those inside scripts and those of an idle worker.

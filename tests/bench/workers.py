@@ -84,17 +84,17 @@ async def measure_stores(durations: Durations, report: Callable[[str], None]) ->
     plain, crowded, waiting = [], [], []
     for number in range(durations.rounds):
         of = f"round {number + 1} of {durations.rounds}"
-        report(f"stores: {STORES} stores, no backlog, {of}")
+        report(f"throughput: {STORES} stores, no backlog, {of}")
         plain.append(await _run(durations))
-        report(f"stores: {durations.stores:,} stores, {of}")
+        report(f"throughput: {durations.stores:,} stores, {of}")
         crowded.append(await _run(durations, stores=durations.stores))
-        report(f"stores: a backlog of {durations.backlog:,}, {of}")
+        report(f"throughput: a backlog of {durations.backlog:,}, {of}")
         waiting.append(await _run(durations, backlog=durations.backlog))
     usual = median(run.per_s for run in plain)
     within = Target("ratio", "≥", 0.9)
     return [
         Figure(
-            "stores",
+            "throughput",
             f"verified, {durations.stores:,} stores, orders of {STORES}",
             "orders/s",
             median(run.per_s for run in crowded),
@@ -102,7 +102,7 @@ async def measure_stores(durations: Durations, report: Callable[[str], None]) ->
             within,
         ),
         Figure(
-            "stores",
+            "throughput",
             f"verified, {durations.backlog:,} in recovery, due later",
             "orders/s",
             median(run.per_s for run in waiting),
