@@ -35,9 +35,11 @@ RATES = (10, 100)
 DELAY_MS = 50
 """How long the fake BigCommerce takes for an answer: an order that is read and created waits for two of them."""
 
-MAX_NEW = 1_000
+MAX_NEW = 5_000
 """The start with new stores is measured up to so many."""
 
+_READINGS = 1_500
+_READINGS_S = 10.0
 _CONNECTIONS = 32
 _FIRST_ID = 1001
 _MONTH_S = 30 * 86_400.0
@@ -97,6 +99,7 @@ _UNITS = {
     "idle: receiver": "% of a core",
     "idle: Redis": "% of a core",
     "idle: calls to BigCommerce": "/s",
+    "a reading of a quiet store: worker": "ms of CPU",
     "idle: commands to Redis": "/s",
 } | {f"age at create, {rate}/s, {share}": "ms" for rate in RATES for share in ("p50", "p99")}
 
@@ -136,6 +139,8 @@ async def _measure(stores: int, durations: Durations, report: Callable[[str], No
             "idle: commands to Redis": idle.commands / idle.seconds,
             "idle: calls by operation, in all": idle.calls,
         }
+        report(f"stores: {stores:,}, {_READINGS:,} readings of quiet stores")
+        measured["a reading of a quiet store: worker"] = await _reading_ms(rig, worker)
         for rate in RATES if stores > 1 else RATES[:1]:  # no single store has a hundred orders a second
             report(f"stores: {stores:,}, {rate} orders a second for {durations.fresh_s:.0f} s")
             ages = await _fresh(rig, url, rate, durations.fresh_s)
@@ -190,6 +195,29 @@ async def _use(rig: Rig, worker: Process, receiver: Process) -> Use:
         (await rig.counts()).calls,
         int(stats["total_commands_processed"]),
     )
+
+
+async def _reading_ms(rig: Rig, worker: Process) -> float:
+    """The worker's CPU (ms) for reconciling a store without orders: a figure that a busy machine hardly changes."""
+    stores = (list(rig.stores) * _READINGS)[: min(_READINGS, len(rig.stores) * 20)]
+    before = cpu_s(worker.pid)
+    for first in range(0, len(stores), len(rig.stores)):
+        batch, now = stores[first : first + len(rig.stores)], time.time()
+        step_s = _READINGS_S / len(stores)
+        due = {RECONCILE.id(store): int((now + number * step_s) * 1000) for number, store in enumerate(batch)}
+        await rig.redis.zadd(RECONCILE.queue, due, xx=True)
+        async with asyncio.timeout(_START_S):
+            # The next reading is due minutes later.
+            while True:
+                await asyncio.sleep(0.1)
+                if not await _is_due(rig, batch, (now + _READINGS_S + 30.0) * 1000):
+                    break
+    return (cpu_s(worker.pid) - before) / len(stores) * 1000
+
+
+async def _is_due(rig: Rig, stores: Sequence[str], until_ms: float) -> bool:
+    scores = await rig.redis.zmscore(RECONCILE.queue, [RECONCILE.id(store) for store in stores])
+    return any(score is not None and score < until_ms for score in scores)
 
 
 async def _fresh(rig: Rig, url: str, per_s: int, seconds: float) -> list[float]:

@@ -46,8 +46,8 @@ value divided by its floor.
   that BigCommerce takes to answer the read between them; at 10 orders a second.
 - **worker**: orders a second that were created and verified, over 20 stores, with about 200 orders in flight. Counted
   from the first order's webhook to the last verification. BigCommerce answers at once, and its quotas do not limit.
-- **throughput**: the same with 1,000 stores in the stores file, and with 10,000 orders in recovery that are not yet due.
-  The floor is the same run without them.
+- **throughput**: the same with 1,000 stores in the stores file, and with 10,000 orders in recovery that are not yet
+  due. The floor is the same run without them.
 - **memory**: the RAM of the process; the growth of Redis's `used_memory`, without the buffers of connections; commands
   counted by `MONITOR`, without those inside scripts and those of an idle worker.
 - **overflow**: 300 orders of 60 buyers in a minute, with a quota of 150 calls a minute for B2B Edition and as many for
