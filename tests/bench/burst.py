@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from service.orders.state.order_entry import Status
 from tests.bench.durations import Durations
@@ -34,7 +35,7 @@ async def measure(durations: Durations, report: Callable[[str], None]) -> list[F
 
 async def _measure_plan(name: str, core_quota: int, orders: int, report: Callable[[str], None]) -> list[Figure]:
     scale = orders / FULL_BURST
-    quotas = {
+    quotas: dict[str, Any] = {
         "core_quota": core_quota,
         "core_quota_window": 30.0 * scale,
         "b2b_quota": orders // 2,
