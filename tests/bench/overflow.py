@@ -24,7 +24,9 @@ CALLS_PER_S = 150 / 60
 FINISH_S = 300.0
 
 # A constant: what reading 60 Company users costs is another matter, and they are cached in a busy store.
-RULES = OVERFLOW_RULES.replace("""{{ from = 'company.extraFields."ERP Account"', required = true }}""", '"ERP-10001"')
+RULES = OVERFLOW_RULES.replace(
+    """{{ from = 'company.extraFields."ERP Account"', required = true }}""", '{{ value = "ERP-10001" }}'
+)
 UNAVOIDABLE = 1  # the extra-field configs
 
 
