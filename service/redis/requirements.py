@@ -68,6 +68,7 @@ def rights_tried(prefix: str) -> list[tuple[str | int, ...]]:
         ("EXISTS", text),
         ("PERSIST", text),
         ("PEXPIRE", text, _EXPIRE_MS),
+        ("PTTL", text),
         ("HSET", fields, "a", 1),
         ("PEXPIRE", fields, _EXPIRE_MS),
         ("HSETNX", fields, "b", 1),

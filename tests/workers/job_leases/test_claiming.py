@@ -129,8 +129,10 @@ async def test_the_other_orders_of_a_store_that_has_its_share_cost_redis_nothing
 async def test_a_claim_whose_answer_got_lost_is_made_again_at_once(redis: ArqRedis) -> None:
     """A connection that ends between the claim and its answer must not cost an order the time of a lease."""
     done: list[int] = []
+    go = asyncio.Event()
 
     async def job(order_id: int) -> None:
+        await go.wait()
         done.append(order_id)
 
     worker, other = worker_for(redis, job), worker_for(redis, job)
@@ -153,6 +155,7 @@ async def test_a_claim_whose_answer_got_lost_is_made_again_at_once(redis: ArqRed
     await worker.claim_due_jobs()
     await worker.claim_due_jobs()
     assert worker.running == 1
+    go.set()
     await asyncio.gather(*worker.tasks.values())
     assert done == [1]
 
