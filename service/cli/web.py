@@ -1,11 +1,10 @@
 """``enrich web``: the receiver without the workers."""
 
-import asyncio
-
 from service.cli.common.options import HostOption, PortOption
 from service.configuration.in_force import publish_configuration
 from service.configuration.reloading import Changes, LiveConfiguration
 from service.notify.standby import stand_by
+from service.process.task_cancellation import run_together
 from service.receiver.app import create_app, redis_queue
 from service.receiver.authentication import StoreRegistry
 from service.receiver.server import serve
@@ -29,9 +28,8 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
         registry.replace(_stores(live))
 
     async def follow_stores_file() -> None:
-        async with connect(redis_url) as redis, asyncio.TaskGroup() as group:
-            group.create_task(live.watch_for_changes(apply))
-            group.create_task(publish_configuration(redis, live, "receiver"))
+        async with connect(redis_url) as redis:
+            await run_together(live.watch_for_changes(apply), publish_configuration(redis, live, "receiver"))
 
     app = create_app(
         registry,
