@@ -1,5 +1,6 @@
 """Gauges for Prometheus, read from Redis on each scrape: queues, workers and stores."""
 
+import asyncio
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,8 @@ from redis.exceptions import ResponseError
 from service.bigcommerce import Api, Budget, BudgetState
 from service.hooks import ProblemKind, parse_problems
 from service.orders.failures.unmuted_failures import MutedCounts, UnmutedFailures
-from service.orders.state.clocks import Clock, redis_time
+from service.orders.state import lua
+from service.orders.state.clocks import Clock, script_time
 from service.orders.state.job_kinds import RECONCILE, RECOVERY, REVERIFY, VERIFY, WINDOW
 from service.orders.state.keys import (
     awaiting_value_key,
@@ -106,13 +108,15 @@ class Gauges:
         self._may_use_info = True
 
     async def read(self, stores: Collection[str]) -> State:
-        """The state of all queues and of these stores."""
-        now = self._clock() if self._clock else await redis_time(self._redis)
-        queues = {name: await self._queue_state(queue, now * 1000) for name, queue in QUEUES.items()}
-        workers = (await self._queue.counts()).workers
-        notifications = await self._redis.zcard(notify_queue_key())
-        states = await self._with_muted(await self._store_states(stores))
-        return State(workers, queues, states, await self._redis_memory(), notifications)
+        """The state of all queues and of these stores, read at the same moment."""
+        queues, counts, notifications, by_store, memory = await asyncio.gather(
+            self._queue_states(),
+            self._queue.counts(),
+            self._redis.zcard(notify_queue_key()),
+            self._store_states(stores),
+            self._redis_memory(),
+        )
+        return State(counts.workers, queues, await self._with_muted(by_store), memory, notifications)
 
     async def _with_muted(self, states: Mapping[str, StoreState]) -> dict[str, StoreState]:
         needy = [store for store, state in states.items() if state.failed or state.waiting]
@@ -131,17 +135,16 @@ class Gauges:
         found = {"used": memory.get("used_memory", 0), "limit": memory.get("maxmemory", 0)}
         return {kind: size for kind, size in found.items() if size}
 
-    async def _queue_state(self, queue: str, now_ms: float) -> QueueState:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zcard(queue)
-            pipe.zrangebyscore(queue, "-inf", now_ms, start=0, num=DUE_SCAN_LIMIT, withscores=True)
-            jobs, due = await pipe.execute()
-        if not due:
-            return QueueState(jobs, 0.0)
-        # arq keeps running jobs in the queue's set; only they have a lease.
-        leases = await self._redis.mget([in_progress_key_prefix.encode() + job_id for job_id, _ in due])
-        waiting_since = [due_ms for (_, due_ms), lease in zip(due, leases, strict=True) if lease is None]
-        return QueueState(jobs, (now_ms - waiting_since[0]) / 1000 if waiting_since else 0.0)
+    async def _queue_states(self) -> dict[str, QueueState]:
+        found = await lua.queue_states(
+            self._redis,
+            now_ms=script_time(self._clock),
+            lease_prefix=in_progress_key_prefix,
+            most=DUE_SCAN_LIMIT,
+            queues=list(QUEUES.values()),
+        )
+        pairs = zip(QUEUES, found[::2], found[1::2], strict=True)
+        return {name: QueueState(jobs, late_ms / 1000) for name, jobs, late_ms in pairs}
 
     async def _store_states(self, stores: Collection[str]) -> dict[str, StoreState]:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -154,8 +157,7 @@ class Gauges:
                 pipe.hgetall(rule_values_key(store))
                 pipe.zcard(held_key(store))
                 pipe.exists(paused_key(store))
-            answers = await pipe.execute()
-        quotas = await self._budget.left_of(stores)
+            answers, quotas = await asyncio.gather(pipe.execute(), self._budget.left_of(stores))
         by_store = zip(stores, zip(*[iter(answers)] * 8, strict=True), strict=True)
         return {
             store: StoreState(

@@ -196,7 +196,7 @@ Table = tuple[Sequence[str], Iterable[Sequence[Cell]]]
 class Page(Generic[T]):
     """A page that shows what ``load`` finds: as HTML by its template, which knows it as ``page``, and as JSON.
 
-    With ``as_table`` also as CSV.
+    With ``as_table`` also as CSV. ``load_shown`` finds what the template shows, where that is less than the rest.
     """
 
     path: str
@@ -205,18 +205,21 @@ class Page(Generic[T]):
     as_json: Callable[[T], Any]
     as_table: Callable[[T], Table] | None = None
     needs: Role = Role.VIEWER
+    load_shown: Load[T] | None = None
 
     def routes(self, console: Console) -> list[Route]:
         """The routes of the page and of its other formats; those come first, for ``/orders.json`` is no store."""
-        formats: list[tuple[str, Callable[[Visit, T], Response]]] = [(".json", self._json), ("", self._html)]
-        if self.as_table:
-            formats.insert(0, (".csv", self._csv))
-        return [self._route(console, suffix, answer) for suffix, answer in formats]
+        formats = [self._route(console, ".csv", self.load, self._csv)] if self.as_table else []
+        return [
+            *formats,
+            self._route(console, ".json", self.load, self._json),
+            self._route(console, "", self.load_shown or self.load, self._html),
+        ]
 
-    def _route(self, console: Console, suffix: str, answer: Callable[[Visit, T], Response]) -> Route:
+    def _route(self, console: Console, suffix: str, load: Load[T], answer: Callable[[Visit, T], Response]) -> Route:
         async def endpoint(request: Request) -> Response:
             visit = await open_visit(console, request, self.needs)
-            return answer(visit, await self.load(visit))
+            return answer(visit, await load(visit))
 
         return declared(Route(self.path + suffix, endpoint), self.needs)
 

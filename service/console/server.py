@@ -18,6 +18,9 @@ GRACE_S = 10
 # Beyond that, requests get 503: a page costs a few milliseconds, and the console has few readers.
 _CONCURRENCY_MAX = 200
 
+REDIS_PASSES = 4
+"""What a page reads at once it asks for from tasks inside tasks: so many passes of the event loop until all did."""
+
 
 class ConsoleServer(GracefulServer):
     """Serves the console on one port until SIGTERM or SIGINT. It binds the port at once; ConfigError when it cannot."""

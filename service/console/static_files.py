@@ -1,5 +1,6 @@
 """The files under /static. Only the style sheet and the icon are for everybody: the sign-in page needs them."""
 
+import gzip
 import hashlib
 from functools import cache
 from importlib.resources import files
@@ -40,8 +41,11 @@ def routes(console: Console) -> list[Route]:
             raise NotFoundError("There is no such file.")
         # A version that is not ours is one of a server that is being replaced: nobody may keep it under that name.
         is_ours = request.query_params.get("v") == _version(name)
-        headers = {"cache-control": _CACHE_CONTROL if is_ours else "no-store"}
-        return Response(_content(name), media_type=_MEDIA_TYPES[name], headers=headers)
+        headers = {"cache-control": _CACHE_CONTROL if is_ours else "no-store", "vary": "Accept-Encoding"}
+        content = _content(name)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"], content = "gzip", _compressed(name)
+        return Response(content, media_type=_MEDIA_TYPES[name], headers=headers)
 
     return [Route("/static/{name}", endpoint)]
 
@@ -49,6 +53,12 @@ def routes(console: Console) -> list[Route]:
 @cache
 def _content(name: str) -> bytes:
     return files("service.console").joinpath("static", name).read_bytes()
+
+
+@cache
+def _compressed(name: str) -> bytes:
+    """Compressed once, and better than is worth it for a page."""
+    return gzip.compress(_content(name), 9, mtime=0)
 
 
 @cache

@@ -26,11 +26,13 @@ def connect(
     deserializer: Deserializer | None = None,
     socket_timeout: float = 0.5,
     max_connections: int = 50,
+    passes: int = 1,
 ) -> ArqRedis:
     """A client for the Redis at ``url``. It connects when it is first used; ``aclose()`` closes its connections.
 
-    ``socket_timeout`` is in seconds and limits each command. Errors are Redis's own; ``TRANSIENT_ERRORS`` lists
-    those that are worth a retry. Raises ConfigError when the URL is not valid.
+    ``socket_timeout`` is in seconds and limits each command. The commands of so many ``passes`` of the event loop in a
+    row share one pipeline: more than one is for who gathers much at once, such as a page of the console. Errors are
+    Redis's own; ``TRANSIENT_ERRORS`` lists those that are worth a retry. Raises ConfigError when the URL is not valid.
     """
     parsed = parse_url(url)
     common: dict[str, Any] = {
@@ -44,6 +46,6 @@ def connect(
         "lib_version": None,
     }
     pool = pool_for(parsed, common, max_connections)
-    redis = PipeliningRedis(pool, job_serializer=serializer, job_deserializer=deserializer)
+    redis = PipeliningRedis(pool, passes=passes, job_serializer=serializer, job_deserializer=deserializer)
     redis.auto_close_connection_pool = True  # no other client uses the pool
     return redis

@@ -29,15 +29,16 @@ class _Command:
 
 
 class PipeliningRedis(ArqRedis):
-    """Sends the commands of one pass of the event loop in one pipeline.
+    """Sends the commands of one pass of the event loop, or of ``passes`` in a row, in one pipeline.
 
     A round trip costs a client in Python several times what a command in it does, and with many orders in progress
     there is hardly a moment with one command only. A command that fails does so for its caller alone; a connection
     that breaks does so for all callers that share it.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, passes: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._passes = passes
         self._pending: list[_Command] = []
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -46,8 +47,15 @@ class PipeliningRedis(ArqRedis):
         command = _Command(args, options, loop.create_future())
         self._pending.append(command)
         if len(self._pending) == 1:
-            loop.call_soon(self._flush)
+            self._flush_after(self._passes)
         return await command.answer
+
+    def _flush_after(self, passes: int) -> None:
+        loop = asyncio.get_running_loop()
+        if passes > 1:
+            loop.call_soon(self._flush_after, passes - 1)
+        else:
+            loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         pending, self._pending = [command for command in self._pending if not command.answer.done()], []

@@ -18,6 +18,7 @@ from service.console.people.access import Role
 from service.console.people.proxy_sign_in import SignInProxy
 from service.console.people.sessions import Grant, Sessions
 from service.console.runs.upstream import Upstream
+from service.console.server import REDIS_PASSES
 from service.orders.state.job_kinds import from_json, to_json
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
@@ -134,9 +135,9 @@ class ConsoleWorld:
 
 
 @asynccontextmanager
-async def console_world(redis_url: str, folder: Path) -> AsyncIterator[ConsoleWorld]:
+async def console_world(redis_url: str, folder: Path, stores: str = STORES) -> AsyncIterator[ConsoleWorld]:
     """A console over this Redis, with its stores file in this folder."""
-    async with connect(redis_url, serializer=to_json, deserializer=from_json) as redis:
-        world = ConsoleWorld(redis, folder)
+    async with connect(redis_url, serializer=to_json, deserializer=from_json, passes=REDIS_PASSES) as redis:
+        world = ConsoleWorld(redis, folder, stores=stores)
         yield world
         await world.app.state.rules.close()

@@ -13,7 +13,7 @@ from service.configuration.reloading import Changes
 from service.console.address import ConsoleAddress
 from service.console.app import create_app
 from service.console.people.proxy_sign_in import SignInProxy
-from service.console.server import ConsoleServer, serve
+from service.console.server import REDIS_PASSES, ConsoleServer, serve
 from service.orders.state.job_kinds import from_json, to_json
 from service.redis.client import connect
 from service.startup import start
@@ -41,7 +41,7 @@ def serve_console(
     settings, redis_url, live = start(find_redis)
     proxy = SignInProxy.of(settings)
     address = ConsoleAddress.of(settings.enrich_console_url, host=host, port=port)
-    redis = connect(redis_url, serializer=to_json, deserializer=from_json)
+    redis = connect(redis_url, serializer=to_json, deserializer=from_json, passes=REDIS_PASSES)
 
     async def apply(_: Changes) -> None:
         """Nothing is kept of the stores file: each request reads the one in force."""

@@ -1,5 +1,6 @@
 """Failures: the orders that need a person, in groups by store and reason; retrying a group, muting it for a while."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ SHOWN_MAX = 500
 """The page of a group lists so many orders; its JSON has all."""
 
 _JOBS_SHOWN = 3
+_JOBS_SEARCHED = 20
 
 MUTE_CHOICES: Mapping[str, tuple[str, int]] = {
     "1h": ("1 hour", 3600),
@@ -100,11 +102,12 @@ async def load(visit: Visit) -> FailuresPage:
     store = visit.request.query_params.get("store", "").strip() or None
     if store:
         visit.store(store)
+    stores = [store] if store else visit.stores
+    read = await asyncio.gather(*(_read(visit, each) for each in stores))
     rows, jobs, incomplete = list[GroupRow](), list[RetryJob](), list[str]()
-    for each in [store] if store else visit.stores:
-        found, mutes = await _failures(visit, each), await MutedGroups(visit.redis).of(each)
+    for each, (found, mutes, of_store) in zip(stores, read, strict=True):
         rows += [GroupRow(group, visit.store_name(each), mutes.get(group.id)) for group in found.groups]
-        jobs += await RetryJobs(visit.redis).recent(each, _JOBS_SHOWN)
+        jobs += of_store
         if not found.is_complete:
             incomplete.append(visit.store_name(each))
     rows.sort(key=lambda row: (-len(row.group.failures), -row.group.last_ms))
@@ -122,12 +125,22 @@ async def load(visit: Visit) -> FailuresPage:
 
 async def load_group(visit: Visit) -> GroupPage:
     """Find a group by its id. Raises NotFoundError, and Redis's errors."""
-    seen_ms = round(await redis_time(visit.redis) * 1000)
-    group = await _group(visit)
-    mute = (await MutedGroups(visit.redis).of(group.store)).get(group.id)
-    jobs = [job for job in await RetryJobs(visit.redis).recent(group.store, 20) if job.group == group.id]
-    row = GroupRow(group, visit.store_name(group.store), mute)
-    return GroupPage(row, seen_ms, jobs[:_JOBS_SHOWN], visit.request.query_params.get("done", ""))
+    store: str = visit.request.path_params["store"]
+    # Redis answers in this order: the orders are listed after ``now``.
+    now, (found, mutes, recent) = await asyncio.gather(redis_time(visit.redis), _read(visit, store, _JOBS_SEARCHED))
+    group = _named(found, visit)
+    jobs = [job for job in recent if job.group == group.id]
+    row = GroupRow(group, visit.store_name(store), mutes.get(group.id))
+    return GroupPage(row, round(now * 1000), jobs[:_JOBS_SHOWN], visit.request.query_params.get("done", ""))
+
+
+async def _read(
+    visit: Visit, store: str, most_jobs: int = _JOBS_SHOWN
+) -> tuple[StoreFailures, Mapping[str, Mute], list[RetryJob]]:
+    """The groups of a store, which of them are muted, and its last retries."""
+    return await asyncio.gather(
+        _failures(visit, store), MutedGroups(visit.redis).of(store), RetryJobs(visit.redis).recent(store, most_jobs)
+    )
 
 
 async def _failures(visit: Visit, store: str) -> StoreFailures:
@@ -136,8 +149,12 @@ async def _failures(visit: Visit, store: str) -> StoreFailures:
 
 
 async def _group(visit: Visit) -> FailureGroup:
-    store, name = visit.request.path_params["store"], visit.request.path_params["group"]
-    group = (await _failures(visit, store)).find(name)
+    return _named(await _failures(visit, visit.request.path_params["store"]), visit)
+
+
+def _named(found: StoreFailures, visit: Visit) -> FailureGroup:
+    """The group that the path names. Raises NotFoundError."""
+    group = found.find(visit.request.path_params["group"])
     if group is None:
         raise NotFoundError(
             "No order of this group needs anybody any more: they were retried, or their values came. "
@@ -158,7 +175,7 @@ async def retry(visit: Visit) -> Response:
     jobs = RetryJobs(visit.redis)
     if group is None or not seen:
         # Somebody else was quicker: show what became of it.
-        for job in await jobs.recent(store, 20):
+        for job in await jobs.recent(store, _JOBS_SEARCHED):
             if job.group == name and job.until_ms >= until_ms - _SAME_LIST_MS:
                 return visit.back(f"/failures/{store}/retries/{job.id}", "already")
         return visit.back(PATH, "nothing_left")

@@ -13,10 +13,16 @@ from service.errors import ConfigError
 from service.orders.entry_report import as_csv
 from service.orders.entry_report import as_dict as entry_as_dict
 from service.orders.search import OrderFilter, find_page
-from service.orders.state.order_entry import Entry, Status
+from service.orders.state.order_entry import Entry, Stage, Status
 
 PER_PAGE = 50
 PER_PAGE_MAX = 1000
+
+# What the template shows of an entry, also by the filters ``why``, ``margin`` and ``changed_at``.
+_SHOWN = (
+    *("verified", "po_number", "create_age", "reason", "rule", "trouble", "kept", "dropped", "ended_at"),
+    *(f"t:{stage.value}" for stage in Stage),
+)
 
 _UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -150,12 +156,23 @@ class OrdersPage:
 
 async def load(visit: Visit) -> OrdersPage:
     """Find the orders that the URL asks for. Raises InvalidRequest, AccessDenied, and Redis's errors."""
+    return await _load(visit, only=())
+
+
+async def load_shown(visit: Visit) -> OrdersPage:
+    """As ``load``, with only what the list shows of each order."""
+    return await _load(visit, only=_SHOWN)
+
+
+async def _load(visit: Visit, only: Sequence[str]) -> OrdersPage:
     params = visit.request.query_params
     if store := params.get("store", "").strip():
         visit.store(store)
     query = Query.parse(params, visit.stores, time.time())
     try:
-        found = await find_page(visit.redis, query.stores, query.wanted, limit=query.limit, cursor=query.cursor)
+        found = await find_page(
+            visit.redis, query.stores, query.wanted, limit=query.limit, cursor=query.cursor, only=only
+        )
     except ConfigError as error:  # a cursor that no page has given
         raise InvalidRequest(str(error)) from None
     stores = [(store, visit.store_name(store)) for store in visit.stores]
@@ -172,4 +189,4 @@ def as_table(page: OrdersPage) -> Table:
     return as_csv(page.entries)
 
 
-PAGE = Page("/orders", "orders.html", load, as_list, as_table)
+PAGE = Page("/orders", "orders.html", load, as_list, as_table, load_shown=load_shown)

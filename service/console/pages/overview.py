@@ -1,5 +1,6 @@
 """The overview: are the orders of the stores making it?"""
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from service.console.charts.period_bars import PeriodBars
 from service.console.routes import Page, Table, Visit
 from service.console.store_health import Finding, Severity, findings, service_findings, summary
 from service.gauges import StoreState
-from service.orders.statistics.aggregate import Aggregate
+from service.orders.statistics.aggregate import OUTCOMES_AND_WINDOW, Aggregate
 from service.orders.statistics.reading import Statistics, StorePeriod
 from service.orders.statistics.summary import FINAL
 
@@ -73,19 +74,33 @@ class Overview:
 async def load(visit: Visit) -> Overview:
     """Read the state of each store, and how its orders went lately. Errors are Redis's own."""
     stores = visit.stores
-    state = await visit.console.gauges.read(stores)
-    rows = await _rows(visit, state.stores)
+    state, lately = await asyncio.gather(visit.console.gauges.read(stores), _read(visit.redis, stores))
+    rows = _rows(visit, state.stores, lately)
     rows.sort(key=lambda row: (-row.severity, -row.state.unmuted_failed, row.name.casefold()))
     worst = [(row.name, finding) for row in rows for finding in row.findings[:1]]
     return Overview(rows, summary([row.name for row in rows], worst), service_findings(state), state.workers)
 
 
-async def _rows(visit: Visit, states: Mapping[str, StoreState]) -> list[StoreRow]:
-    now, stores, statistics = datetime.now(UTC), list(states), Statistics(visit.redis)
-    days = _by_store(await statistics.days(stores, now - timedelta(days=DAYS - 1), now))
-    hours: dict[str, list[StorePeriod]] = {}
-    if len(stores) <= _STORES_WITH_HOURS_MAX:
-        hours = _by_store(await statistics.hours(stores, now - timedelta(hours=HOURS - 1), now))
+@dataclass(frozen=True, slots=True)
+class _Lately:
+    """How the orders of each store went lately."""
+
+    days: Mapping[str, Sequence[StorePeriod]]
+    hours: Mapping[str, Sequence[StorePeriod]]
+
+
+async def _read(redis: Redis, stores: Sequence[str]) -> _Lately:
+    now, statistics = datetime.now(UTC), Statistics(redis)
+    with_hours = stores if len(stores) <= _STORES_WITH_HOURS_MAX else []
+    days, hours = await asyncio.gather(
+        statistics.days(stores, now - timedelta(days=DAYS - 1), now, only=OUTCOMES_AND_WINDOW),
+        statistics.hours(with_hours, now - timedelta(hours=HOURS - 1), now, only=OUTCOMES_AND_WINDOW),
+    )
+    return _Lately(_by_store(days), _by_store(hours))
+
+
+def _rows(visit: Visit, states: Mapping[str, StoreState], lately: _Lately) -> list[StoreRow]:
+    days, hours = lately.days, lately.hours
     return [
         StoreRow(
             store,

@@ -1,5 +1,6 @@
 """Orders that need a person, in groups by store and reason."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -100,12 +101,12 @@ def group_id(entry: Entry) -> str:
 
 async def find_failures(redis: Redis, store: str, rules: Collection[str]) -> StoreFailures:
     """The groups of a store. ``rules`` are the names of its rules. Errors are Redis's own."""
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.zrevrangebyscore(failed_key(store), "+inf", "-inf", start=0, num=READ_MAX, withscores=True)
-        pipe.zcard(failed_key(store))
-        pipe.zrange(awaiting_value_key(store), 0, READ_MAX - 1)
-        pipe.zcard(awaiting_value_key(store))
-        failed, failed_count, waiting, waiting_count = await pipe.execute()
+    failed, failed_count, waiting, waiting_count = await asyncio.gather(
+        redis.zrevrangebyscore(failed_key(store), "+inf", "-inf", start=0, num=READ_MAX, withscores=True),
+        redis.zcard(failed_key(store)),
+        redis.zrange(awaiting_value_key(store), 0, READ_MAX - 1),
+        redis.zcard(awaiting_value_key(store)),
+    )
     changed = {int(member): int(score) for member, score in failed}
     changed |= await changed_at_ms(redis, store, [int(member) for member in waiting])
     failures = await _read(Ledger(redis), store, changed)

@@ -3,6 +3,7 @@
 Their page shows them folded, and the overview, the alerts and the messages do not count them.
 """
 
+import asyncio
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -45,11 +46,9 @@ class MutedGroups:
 
     async def of_all(self, stores: Collection[str]) -> dict[str, Mapping[str, Mute]]:
         """The muted groups of each store."""
-        now = await redis_time(self._redis)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for store in stores:
-                pipe.hgetall(_key(store))
-            stored = await pipe.execute()
+        now, *stored = await asyncio.gather(
+            redis_time(self._redis), *(self._redis.hgetall(_key(store)) for store in stores)
+        )
         return {
             store: {name: mute for name, mute in _parsed(found).items() if mute and mute.until > now}
             for store, found in zip(stores, stored, strict=True)

@@ -152,31 +152,18 @@ class RetryJobs:
             pipe.get(keys.orders)
             pipe.hgetall(keys.results)
             stored, orders, results = await pipe.execute()
-        if not stored or orders is None:
-            return None
-        fields = {name.decode(): value.decode() for name, value in stored.items()}
-        ended = fields.get("ended_ms")
-        return RetryJob(
+        return _parse(
             store,
             job_id,
-            fields["group"],
-            json.loads(fields["reason"]),
-            json.loads(fields["who"]),
-            JobState(fields["state"]),
-            int(fields["began_ms"]),
-            int(fields["touched_ms"]),
-            int(fields["until_ms"]),
-            int(ended) if ended else None,
-            json.loads(fields.get("stop_by", '""')),
-            fields.get("why", ""),
-            json.loads(orders),
-            {int(order): result.decode() for order, result in results.items()},
+            {name.decode(): value.decode() for name, value in stored.items()},
+            orders,
+            {name.decode(): value.decode() for name, value in results.items()},
         )
 
     async def recent(self, store: str, most: int) -> list[RetryJob]:
         """The store's newest jobs, the newest first."""
-        found = await self._redis.zrevrangebyscore(_recent(store), "+inf", "-inf", start=0, num=most)
-        jobs = [await self.find(store, job_id.decode()) for job_id in found]
+        found = await lua.recent_retry_jobs(self._redis, recent=_recent(store), most=most, prefix=_Keys(store, "").job)
+        jobs = [_parse(store, job_id, _pairs(job), orders, _pairs(results)) for job_id, job, orders, results in found]
         return [job for job in jobs if job is not None]
 
     async def running(self) -> list[tuple[str, str]]:
@@ -228,6 +215,36 @@ class RetryJobs:
     async def forget(self, store: str, job_id: str) -> None:
         """Remove a job whose data is gone from those that run."""
         await self._redis.zrem(_RUNNING, _Keys(store, job_id).name)
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    """A hash as a script returns it."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _parse(
+    store: str, job_id: str, fields: Mapping[str, str], orders: str | bytes | None, results: Mapping[str, str]
+) -> RetryJob | None:
+    """None when its data is gone."""
+    if not fields or orders is None:
+        return None
+    ended = fields.get("ended_ms")
+    return RetryJob(
+        store,
+        job_id,
+        fields["group"],
+        json.loads(fields["reason"]),
+        json.loads(fields["who"]),
+        JobState(fields["state"]),
+        int(fields["began_ms"]),
+        int(fields["touched_ms"]),
+        int(fields["until_ms"]),
+        int(ended) if ended else None,
+        json.loads(fields.get("stop_by", '""')),
+        fields.get("why", ""),
+        json.loads(orders),
+        {int(order): result for order, result in results.items()},
+    )
 
 
 class _Keys:

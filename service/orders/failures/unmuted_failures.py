@@ -1,5 +1,6 @@
 """The orders of a store that need a person, without those of muted groups: for the overview, metrics and messages."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -63,18 +64,23 @@ class UnmutedFailures:
         """The counts of each store."""
         if not stores:
             return {}
-        mutes = await self._mutes.of_all(stores)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for store in stores:
-                pipe.zrange(failed_key(store), 0, 0, withscores=True)
-                pipe.zrange(failed_key(store), 0, 0, desc=True, withscores=True)
-            ends = [answer[0][1] / 1000 if answer else None for answer in await pipe.execute()]
-        counts = {}
-        for store, oldest, newest in zip(stores, ends[::2], ends[1::2], strict=True):
-            counts[store] = MutedCounts(0, 0, oldest, newest)
-            if mutes[store]:
-                counts[store] = await self._counts_of(store, mutes[store], oldest)
-        return counts
+        mutes, *answers = await asyncio.gather(
+            self._mutes.of_all(stores),
+            *(
+                self._redis.zrange(failed_key(store), 0, 0, desc=is_newest, withscores=True)
+                for store in stores
+                for is_newest in (False, True)
+            ),
+        )
+        ends = [answer[0][1] / 1000 if answer else None for answer in answers]
+        oldest_at = dict(zip(stores, ends[::2], strict=True))
+        muted = [store for store in stores if mutes[store]]
+        counted = await asyncio.gather(*(self._counts_of(store, mutes[store], oldest_at[store]) for store in muted))
+        plain = {
+            store: MutedCounts(0, 0, oldest, newest)
+            for store, oldest, newest in zip(stores, ends[::2], ends[1::2], strict=True)
+        }
+        return plain | dict(zip(muted, counted, strict=True))
 
     async def failed(self, store: str) -> list[UnmutedFailure]:
         """The failed orders of the store, the newest first."""
@@ -82,8 +88,9 @@ class UnmutedFailures:
         return [failure for failure in await self._members(store, failed_key(store)) if failure.group not in muted]
 
     async def _counts_of(self, store: str, mutes: Mapping[str, Mute], oldest: float | None) -> MutedCounts:
-        failed = await self._members(store, failed_key(store))
-        waiting = await self._members(store, awaiting_value_key(store))
+        failed, waiting = await asyncio.gather(
+            self._members(store, failed_key(store)), self._members(store, awaiting_value_key(store))
+        )
         times = [failure.at for failure in failed if failure.group not in mutes]
         # Older ones than were read count as not muted.
         first = oldest if len(failed) == READ_MAX else times[-1] if times else None

@@ -7,6 +7,8 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
+from service.orders.state import lua
+
 Kind = Literal["workers", "receivers"]
 
 # A worker without a heartbeat for this long counts as dead: five of their intervals of two seconds. A receiver sends
@@ -51,15 +53,7 @@ class Heartbeats:
 
     async def running(self) -> list[int]:
         """How many jobs each process runs that is alive. Forgets the dead ones."""
-        names = await self._members()
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.get(self._key(name))
-            running = await pipe.execute()
-        dead = [name for name, count in zip(names, running, strict=True) if count is None]
-        if dead:
-            await self._redis.srem(self._names, *dead)  # type: ignore[misc]
-        return [int(count) for count in running if count is not None]
+        return [int(count) for count in await lua.running_jobs(self._redis, names=self._names, prefix=self._key(""))]
 
     async def alive(self) -> Alive:
         """The processes that are alive, by version."""

@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from service.orders.state.keys import entry_key, failed_key, index_key
 from service.orders.state.order_entry import Entry, Status
+from service.redis.hashes import read_fields
 
 
 class Ledger:
@@ -69,17 +70,16 @@ class Ledger:
         return [_parse(store, order_id, stored) for (store, order_id), stored in zip(wanted, found, strict=True)]
 
     async def get_parts(self, orders: Iterable[tuple[str, int]], names: Sequence[str]) -> list[Entry | None]:
-        """As ``get_each``, with only these attributes: that costs much less. The others have their defaults."""
-        wanted = list(orders)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for store, order_id in wanted:
-                pipe.hmget(entry_key(store, order_id), ["status", *names])
-            found = await pipe.execute()
+        """As ``get_each``, with only these fields of ``Entry.to_hash``: it costs much less. Others have defaults."""
+        wanted, fields = list(orders), ["status", *names]
+        found = await read_fields(self._redis, [entry_key(*each) for each in wanted], fields)
         stored = [
-            {name.encode(): value for name, value in zip(["status", *names], values, strict=True) if value is not None}
-            for values in found
+            {name: value for name, value in zip(fields, values, strict=True) if value is not None} for values in found
         ]
-        return [_parse(store, order_id, each) for (store, order_id), each in zip(wanted, stored, strict=True)]
+        return [
+            Entry.from_hash(store, order_id, each) if each else None
+            for (store, order_id), each in zip(wanted, stored, strict=True)
+        ]
 
 
 def _parse(store: str, order_id: int, stored: dict[bytes, bytes]) -> Entry | None:

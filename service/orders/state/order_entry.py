@@ -295,11 +295,11 @@ class Entry:
     def from_hash(cls, store: str, order_id: int, stored: Mapping[str, str]) -> Self:
         """Read what ``to_hash`` wrote. Fields of a newer version are ignored."""
         entry = cls(store, order_id)
-        for name, _ in _DEFAULTS:
-            if name in stored:
+        for name, raw in stored.items():
+            if name in _NAMES:
                 entry._stored.add(name)
-                setattr(entry, name, _DECODERS.get(name, json.loads)(stored[name]))
-        entry.times = {stage: float(stored[f"t:{stage}"]) for stage in Stage if f"t:{stage}" in stored}
+                setattr(entry, name, _DECODERS.get(name, json.loads)(raw))
+        entry.times = {stage: float(stored[name]) for name, stage in _STAGES_BY_NAME.items() if name in stored}
         return entry
 
 
@@ -370,6 +370,9 @@ def _decode_sent(text: str) -> Sent | None:
 def _decode_given(text: str) -> dict[str, tuple[str, int]]:
     return {name: (value, place) for name, (value, place) in json.loads(text).items()}
 
+
+_NAMES = frozenset(name for name, _ in _DEFAULTS)
+_STAGES_BY_NAME = {f"t:{stage}": stage for stage in Stage}
 
 _DECODERS: dict[str, Any] = {
     "status": Status,

@@ -5,8 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.state.order_entry import Stage
+from service.orders.state.order_entry import Stage, Status
 from service.orders.statistics.histogram import AGES, STAGES, Scale, percentile
+
+OUTCOMES_AND_WINDOW = (*(f"o:{status.value}" for status in Status if status.is_final), "w:made", "w:missed")
+"""The counters behind ``orders``, ``outcomes``, ``made``, ``missed`` and ``share_in_window``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 # mypy: disable-error-code="empty-body"
-"""Scripts about Redis itself, and leases. Each is one step in Redis; its Lua text lies beside this file."""
+"""Scripts about Redis itself, leases and hashes. Each is one step in Redis; its Lua text lies beside this file."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from redis.asyncio import Redis
 
-from service.redis.scripts import Arg, Key, redis_script
+from service.redis.scripts import Arg, Key, Rest, redis_script
 
 
 @redis_script
@@ -21,3 +22,8 @@ async def hold_lease(redis: Redis, *, lease: Key, owner: Arg[str], ttl_ms: Arg[i
 @redis_script
 async def release_lease(redis: Redis, *, lease: Key, owner: Arg[str]) -> Literal[0, 1]:
     """Give a lease back; 0 when somebody else holds it by now."""
+
+
+@redis_script
+async def read_fields(redis: Redis, *, names_count: Arg[int], words: Rest[Sequence[str]]) -> tuple[str | None, ...]:
+    """The same fields of many hashes: the values of the first hash, then those of the next one, and so on."""

@@ -38,3 +38,13 @@ async def test_each_version_of_a_file_may_be_kept_for_ever_and_no_other(world: C
 async def test_there_are_no_other_files(world: ConsoleWorld, name: str) -> None:
     async with world.person() as client:
         assert (await client.get(f"/static/{name}")).status_code == 404
+
+
+async def test_files_are_sent_compressed_to_those_who_can_read_that(world: ConsoleWorld) -> None:
+    async with world.person() as client:
+        small = await client.get("/static/htmx.min.js", headers={"accept-encoding": "gzip"})
+        large = await client.get("/static/htmx.min.js", headers={"accept-encoding": "identity"})
+    assert (small.headers["content-encoding"], "content-encoding" in large.headers) == ("gzip", False)
+    assert {small.headers["vary"], large.headers["vary"]} == {"Accept-Encoding"}
+    assert small.content == large.content == (STATIC / "htmx.min.js").read_bytes()
+    assert int(small.headers["content-length"]) < int(large.headers["content-length"]) / 2

@@ -24,6 +24,7 @@ PACKAGES = (
     "service.notify.lua",
     "service.orders.facts.lua",
     "service.orders.failures.lua",
+    "service.orders.search.lua",
     "service.orders.state.lua",
     "service.redis.lua",
     "workers.lua",
@@ -77,13 +78,13 @@ async def enqueue(redis: ArqRedis) -> object:
 
 def header(package: str, name: str) -> dict[str, tuple[str, ...]]:
     """The names under KEYS and ARGV in the comment at the top of a Lua text."""
-    names: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {"KEYS": [], "ARGV": []}
     section = ""
     for line in files(package).joinpath(f"{name}.lua").read_text().splitlines():
         found = re.match(r"-- (KEYS: |ARGV: |      )(\w+)", line)
         section = found[1].strip(": ") or section if found else section
         if found and section:
-            names.setdefault(section, []).append(found[2])
+            names[section].append(found[2])
     return {section: tuple(found) for section, found in names.items()}
 
 

@@ -1,8 +1,11 @@
 """One order: its outcome, its ten seconds, its values and where they came from, and what people did with it."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from redis.asyncio import Redis
 
 from service.audit import Action, actions_of
 from service.console.charts.window_chart import WindowChart
@@ -23,6 +26,7 @@ from service.orders.state.per_store.pauses import Pause, Pauses
 from service.orders.state.per_store.rules_archive import RulesArchive
 from service.orders.state.transitions import WRITES_OFF
 from service.orders.values.values_to_send import remembered_configs
+from service.rules import RuleSet
 
 PATH = "/orders/{store:store}/{order:int}"
 
@@ -135,19 +139,30 @@ async def load_with_form(visit: Visit, form: ValuesForm | None) -> OrderPage:
     configured = visit.store(store)
     today = configured.rules
     version = entry.rules_version
-    rules = today if version in (None, today.version) else await RulesArchive(visit.redis).find(store, version or "")
+    rules, facts, actions, configs, pause = await asyncio.gather(
+        _rules_of(visit.redis, store, version, today),
+        Facts(visit.redis).of(store),
+        actions_of(visit.redis, store, order_id),
+        remembered_configs(Cache(visit.redis, store)),
+        Pauses(visit.redis).read(store),
+    )
     return OrderPage(
         entry,
         visit.store_name(store),
         values_of(entry, rules or today),
         None if version is None else version == today.version,
-        (await Facts(visit.redis).of(store)).known,
-        await actions_of(visit.redis, store, order_id),
-        form or ValuesForm.of(entry, configured, await remembered_configs(Cache(visit.redis, store))),
+        facts.known,
+        actions,
+        form or ValuesForm.of(entry, configured, configs),
         None if visit.console.configuration.endpoints.is_local else order_url(store, order_id),
-        await Pauses(visit.redis).read(store),
+        pause,
         visit.request.query_params.get("done", ""),
     )
+
+
+async def _rules_of(redis: Redis, store: str, version: str | None, today: RuleSet) -> RuleSet | None:
+    """The rules that an order was written with; None when they are not kept any more."""
+    return today if version in (None, today.version) else await RulesArchive(redis).find(store, version or "")
 
 
 async def find_entry(visit: Visit, store: str, order_id: int) -> Entry:

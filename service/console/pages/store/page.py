@@ -1,9 +1,12 @@
 """One store: how its orders went by hour and day, its margins, its webhooks, its quota, its settings."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from redis.asyncio import Redis
 
 from service.bigcommerce import BudgetState
 from service.bigcommerce.apis import Api
@@ -17,8 +20,8 @@ from service.orders.facts.fact import Fact, Known
 from service.orders.facts.store_facts import Facts
 from service.orders.facts.wording import sentence
 from service.orders.state.per_store.pauses import Pause, Pauses
-from service.orders.statistics.aggregate import Aggregate
-from service.orders.statistics.reading import Statistics, StorePeriod
+from service.orders.statistics.aggregate import OUTCOMES_AND_WINDOW, Aggregate
+from service.orders.statistics.reading import Statistics, StorePeriod, midnight
 from service.orders.statistics.summary import PERCENTILES
 from service.orders.statistics.summary import as_csv as statistics_as_csv
 from service.orders.statistics.summary import as_dict as statistics_as_dict
@@ -99,12 +102,25 @@ class StorePage:
 
 async def load(visit: Visit) -> StorePage:
     """Read the store's state and statistics. Errors are Redis's own."""
+    return await _load(visit, only=())
+
+
+async def load_shown(visit: Visit) -> StorePage:
+    """As ``load``; of the hours and the days before the last ``MARGIN_DAYS`` only what their bars show."""
+    return await _load(visit, only=OUTCOMES_AND_WINDOW)
+
+
+async def _load(visit: Visit, only: Sequence[str]) -> StorePage:
     store: str = visit.request.path_params["store"]
-    state = (await visit.console.gauges.read([store])).stores[store]
-    now, statistics = datetime.now(UTC), Statistics(visit.redis)
-    days = await statistics.days([store], now - timedelta(days=DAYS - 1), now)
-    hours = await statistics.hours([store], now - timedelta(hours=HOURS - 1), now)
-    lately = Aggregate.total(period.aggregate for period in days[-MARGIN_DAYS:])
+    gauges, (before, last, hours), hooks, facts, pause = await asyncio.gather(
+        visit.console.gauges.read([store]),
+        _periods(visit.redis, store, only),
+        HookState.read(visit.redis, store),
+        Facts(visit.redis).of(store),
+        Pauses(visit.redis).read(store),
+    )
+    state, days = gauges.stores[store], [*before, *last]
+    lately = Aggregate.total(period.aggregate for period in last)
     return StorePage(
         store,
         visit.store_name(store),
@@ -112,16 +128,29 @@ async def load(visit: Visit) -> StorePage:
         findings(store, state),
         days,
         hours,
-        await HookState.read(visit.redis, store),
-        (await Facts(visit.redis).of(store)).known,
+        hooks,
+        facts.known,
         _settings(visit.store(store).store),
         PeriodBars.of(hours),
         PeriodBars.of(days),
         lately,
         MarginHistogram.of(lately),
-        await Pauses(visit.redis).read(store),
+        pause,
         visit.store(store).store.writes == "off",
         visit.request.query_params.get("done", ""),
+    )
+
+
+async def _periods(
+    redis: Redis, store: str, only: Sequence[str]
+) -> tuple[list[StorePeriod], list[StorePeriod], list[StorePeriod]]:
+    """The days before the last ``MARGIN_DAYS``, those days, and the hours."""
+    now, statistics = datetime.now(UTC), Statistics(redis)
+    margins_since = now - timedelta(days=MARGIN_DAYS - 1)
+    return await asyncio.gather(
+        statistics.days([store], now - timedelta(days=DAYS - 1), midnight(margins_since), only=only),
+        statistics.days([store], margins_since, now),
+        statistics.hours([store], now - timedelta(hours=HOURS - 1), now, only=only),
     )
 
 
@@ -176,4 +205,4 @@ def as_table(page: StorePage) -> Table:
     return statistics_as_csv(page.days)
 
 
-PAGE = Page("/stores/{store:store}", "store/store.html", load, as_dict, as_table)
+PAGE = Page("/stores/{store:store}", "store/store.html", load, as_dict, as_table, load_shown=load_shown)

@@ -44,3 +44,10 @@ async def end_retry_job(
     keep_ms: Arg[int],
 ) -> int:
     """End a job: 1, or 0 when this process no longer has its lease: nothing was done."""
+
+
+@redis_script
+async def recent_retry_jobs(
+    redis: Redis, *, recent: Key, most: Arg[int], prefix: Arg[str]
+) -> tuple[tuple[str, tuple[str, ...], str | None, tuple[str, ...]], ...]:
+    """The newest retry jobs of a store: of each its id, its fields, its orders and its results."""

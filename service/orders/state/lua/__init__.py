@@ -324,3 +324,15 @@ async def note_rule_values(
     redis: Redis, *, counts: Key, most: Arg[int], keep_ms: Arg[int], rules: Rest[Mapping[str, str]]
 ) -> tuple[str, ...]:
     """Count orders for each rule: whether it gave a value."""
+
+
+@redis_script
+async def queue_states(
+    redis: Redis, *, now_ms: Arg[int | None], lease_prefix: Arg[str], most: Arg[int], queues: Rest[Sequence[str]]
+) -> tuple[int, ...]:
+    """How full the queues are, and how late: what gauges and the console show."""
+
+
+@redis_script
+async def running_jobs(redis: Redis, *, names: Key, prefix: Arg[str]) -> tuple[str, ...]:
+    """How many jobs each process runs that is alive. Forgets the dead ones."""

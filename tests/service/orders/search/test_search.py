@@ -110,7 +110,6 @@ async def test_pages_give_every_order_once_and_in_order(redis: ArqRedis, limit: 
 async def test_more_orders_of_one_millisecond_than_a_batch_holds_are_all_found(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.orders.search.positions._FIRST_BATCH", 2)
     monkeypatch.setattr("service.orders.search.positions._LARGEST_BATCH", 4)
     await finish(redis, *(enriched(order_id) for order_id in range(1, 31)))
     first = await find_page(redis, [STORE], OrderFilter(), limit=20)
@@ -207,3 +206,39 @@ def test_a_filter_names_all_that_it_reads(wanted: OrderFilter) -> None:
     for entry in (enriched(), failed(), Entry(STORE, 1), replace(LATE), replace(enriched(), rule="r", reason="x")):
         wanted.matches(Spy(entry))  # type: ignore[arg-type]
     assert touched - {"status", "in_window"} <= set(wanted.reads)
+
+
+@pytest.mark.parametrize(
+    ("po", "ids"),
+    [
+        ("ss-1", [4, 3]),
+        ("STRASSE", [4, 3]),
+        ("straße", [4, 3]),
+        ("ärger", [2]),
+        ("ÄRGER", [2]),
+        ("kilo", [1]),
+        ('"', [5]),
+        ("\\", [6]),
+        ("nul", []),
+        ("u00", []),
+        ("é", []),
+    ],
+)
+async def test_a_po_is_found_in_any_case_and_alphabet(redis: ArqRedis, po: str, ids: list[int]) -> None:
+    """Redis leaves out what cannot match; it knows only the lower case of ASCII."""
+    numbers = ["\u212aILO", "Ärger 12", "Strasse-1/SS-1", "STRASSE SS-1", 'say "no"', "back\\slash"]
+    await finish_many(
+        redis, [replace(enriched(n), po_number=each) for n, each in enumerate(numbers, 1)], range(len(numbers))
+    )
+    await finish(redis, replace(enriched(7), po_number=None))
+    wanted = OrderFilter(po=po)
+    assert await found(redis, wanted) == ids
+    page = await find_page(redis, [STORE], wanted, only=["po_number"])
+    assert [entry.order_id for entry in page.entries] == ids
+
+
+async def test_with_only_some_fields_the_same_orders_are_found(redis: ArqRedis) -> None:
+    await finish_many(redis, [failed(1), enriched(2), failed(3, reason="po_number")], range(3))
+    wanted = OrderFilter(status=Status.FAILED, reason="COST")
+    (entry,) = (await find_page(redis, [STORE], wanted, only=["kept"])).entries
+    assert (entry.order_id, entry.status, entry.reason, entry.times) == (1, Status.FAILED, "Cost Center", {})
