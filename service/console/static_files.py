@@ -41,10 +41,11 @@ def routes(console: Console) -> list[Route]:
             raise NotFoundError("There is no such file.")
         # A version that is not ours is one of a server that is being replaced: nobody may keep it under that name.
         is_ours = request.query_params.get("v") == _version(name)
-        headers = {"cache-control": _CACHE_CONTROL if is_ours else "no-store", "vary": "Accept-Encoding"}
+        headers = {"cache-control": _CACHE_CONTROL if is_ours else "no-store"}
         content = _content(name)
         if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["content-encoding"], content = "gzip", _compressed(name)
+            content = _compressed(name)
+            headers |= {"content-encoding": "gzip", "vary": "Accept-Encoding"}
         return Response(content, media_type=_MEDIA_TYPES[name], headers=headers)
 
     return [Route("/static/{name}", endpoint)]

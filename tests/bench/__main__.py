@@ -11,6 +11,7 @@ from typing import Any
 import uvloop
 
 from tests.bench import burst, durations, many_stores, memory, overflow, receiver, steady, window, workers
+from tests.bench.console import measuring as console
 from tests.bench.report import Figure, machine, plain_table, write, write_long
 from tests.bench.rig.processes import rigged
 
@@ -36,6 +37,7 @@ class Bench:
             "steady": lambda: steady.measure(lengths, self.report, self.details),
             "burst": lambda: burst.measure(lengths, self.report),
             "stores": lambda: many_stores.measure(lengths, self.report, self.details, sizes),
+            "console": lambda: console.measure(lengths, self.report, self.details),
         }
 
     def report(self, progress: str) -> None:

@@ -24,6 +24,9 @@ class Durations:
     idle_s: float = 60.0
     settle_s: float = 10.0
     fresh_s: float = 10.0
+    click_s: float = 60.0
+    kept: int = 10_000
+    clicks_alone: int = 60
 
 
 FULL = Durations()
@@ -48,4 +51,7 @@ QUICK = Durations(
     idle_s=4.0,
     settle_s=1.0,
     fresh_s=3.0,
+    click_s=4.0,
+    kept=500,
+    clicks_alone=5,
 )

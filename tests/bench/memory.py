@@ -68,11 +68,11 @@ async def _worker(durations: Durations, report: Callable[[str], None], details: 
         await feeder.all_verified()
 
         report(f"memory: {durations.orders:,} orders through one worker")
-        before, cpu_before = await _used_memory(rig), await _cpu_s(rig)
+        before, cpu_before = await _used_memory(rig), await redis_cpu_s(rig)
         await feeder.feed(_MOST_S, most=durations.orders)
         await feeder.all_verified()
         bytes_each = (await _used_memory(rig) - before) / durations.orders
-        cpu_ms = (await _cpu_s(rig) - cpu_before) / durations.orders * 1000
+        cpu_ms = (await redis_cpu_s(rig) - cpu_before) / durations.orders * 1000
         most = ", ".join(f"{count:.2f} {name}" for name, count in commands.most_common(4))
         after = f"worker, after {len(feeder.fed):,} orders (floor: idle)"
         return [
@@ -93,9 +93,9 @@ async def _worker(durations: Durations, report: Callable[[str], None], details: 
 async def _commands(rig: Rig, feeder: JobFeeder, orders: int) -> tuple[Counter[str], float]:
     """Commands per order by name, and commands per second of an idle worker."""
     loop = asyncio.get_running_loop()
-    async with _monitored(rig) as idle:
+    async with monitored(rig) as idle:
         await asyncio.sleep(_IDLE_S)
-    async with _monitored(rig) as busy:
+    async with monitored(rig) as busy:
         began = loop.time()
         await feeder.feed(_MOST_S, most=orders)
         # The bench sends no command meanwhile, so that all commands are the product's own.
@@ -107,7 +107,7 @@ async def _commands(rig: Rig, feeder: JobFeeder, orders: int) -> tuple[Counter[s
 
 
 @asynccontextmanager
-async def _monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
+async def monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
     """Count the commands that Redis gets within the context, by name."""
     commands, scripts = Counter[str](), _scripts()
     reader, writer = await asyncio.open_unix_connection(rig.redis_url.removeprefix("unix://"), limit=2**24)
@@ -135,7 +135,7 @@ def _scripts() -> dict[str, str]:
     return {sha1(path.read_bytes()).hexdigest(): f"script {path.stem}" for path in paths}
 
 
-async def _cpu_s(rig: Rig) -> float:
+async def redis_cpu_s(rig: Rig) -> float:
     """The CPU seconds that Redis has used."""
     info = await rig.redis.info("cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])

@@ -16,7 +16,7 @@ _RULE = ("---", "---", "---:", "---:", "---:", "---:", "---", "---")
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`, which takes about sixteen minutes on a machine that does nothing else. A worker through
+Written by `make bench`, which takes about 24 minutes on a machine that does nothing else. A worker through
 100,000 orders takes longer: [it has its own page](long/README.md).
 
 """
@@ -55,6 +55,14 @@ value divided by its floor.
   quota allows is what an ideal sender, whose calls take no time, could have created.
 - **steady**: one worker through 100 s of constant load, as from many stores. Orders from 45 s before are re-verified
   meanwhile; the runs above are too short for that.
+- **console**: ten people click for a minute, each about once a second, beside 10 webhooks a second, with 10,000 orders
+  of ten stores in the ledger; then they do the same in Flower (Celery) and in rq-dashboard, which have 10,000 jobs of
+  their own in the same Redis, and are run by their own commands. The time counts until the first byte of the answer.
+  Where a peer's page fetches its rows by a second request, only that one's time counts, and both requests' bytes and
+  commands. Bytes are those over the wire, compressed where the server does. Commands (without those inside scripts)
+  and CPU are those of a page that is opened again and again by one person, while no order comes in. Flower has its
+  tasks in memory, so its pages ask Redis for nothing. The console's rules page shows orders that it has read before,
+  and its page of a buyer shows the button that reads from BigCommerce.
 
 Every order was asserted to be created once, with its own values, and verified.
 """

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from redis.asyncio import Redis
+
 from service.console.charts.period_bars import PeriodBars
 from service.console.routes import Page, Table, Visit
 from service.console.store_health import Finding, Severity, findings, service_findings, summary

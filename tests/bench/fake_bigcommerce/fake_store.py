@@ -16,6 +16,7 @@ from tests.bench.fake_bigcommerce.response_templates import (
     B2B_LIST,
     CONFIGS,
     HOOKS,
+    NO_METAFIELDS,
     NO_SUPER_ADMINS,
     ORDER,
     ORDER_WHOLE,
@@ -117,6 +118,9 @@ class FakeStores:
                 return self._get_order(self._store(store), int(number), request)
             case ["v2", "orders"]:
                 return self._list_orders(self._store(store), request)
+            case ["v3", "orders", _, "metafields"] if request.method == "GET":
+                self.calls["Get Order Metafields"] += 1
+                return Answer(200, NO_METAFIELDS)
             case ["v3", "hooks"]:
                 return self._hooks("Get Webhooks", store)
             case ["v3", "hooks", "admin"]:
@@ -132,6 +136,9 @@ class FakeStores:
             case ["companies", "super-admins"]:
                 self.calls["Get Super Admins"] += 1
                 return Answer(200, NO_SUPER_ADMINS, is_b2b=True)
+            case ["users", "customer", _]:
+                self.calls["Get User Details by BigCommerce Customer ID"] += 1
+                return _refusal(404, "User does not exist or action not support for this user.")
             case ["orders"] if request.method == "POST":
                 return self._create(store, request)
             case ["orders"]:

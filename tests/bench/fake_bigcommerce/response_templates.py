@@ -131,6 +131,9 @@ CONFIGS = json.dumps(_b2b_list([_config(ACCOUNT_FIELD)], 1, 200, 0)).encode()
 NO_SUPER_ADMINS = json.dumps(_b2b_list([], 0, 250, 0)).encode()
 _ALL_HOOKS = [_hook(1, "store/order/created"), _hook(2, "store/order/statusUpdated")]
 _PAGINATION = {"total": 2, "count": 2, "per_page": 250, "current_page": 1, "total_pages": 1}
+NO_METAFIELDS = json.dumps(
+    {"data": [], "meta": {"pagination": _PAGINATION | {"total": 0, "count": 0, "total_pages": 0}}}
+).encode()
 HOOKS = {
     "Get Webhooks": _template({"data": _ALL_HOOKS, "meta": {"pagination": _PAGINATION}}),
     "Get Admin Info": _template(
