@@ -37,12 +37,16 @@ async def measure(durations: Durations, report: Callable[[str], None]) -> list[F
 
 
 async def added_ms(rig: Rig, sent_at: Mapping[tuple[str, int], float]) -> list[float]:
-    """How long each order took until its Create arrived, without the time that BigCommerce took to answer the read."""
+    """How long each order took until its Create arrived, without the time that BigCommerce took to answer the read.
+
+    Orders without a Create are left out.
+    """
     times = await rig.times()
     added = []
     for (store, order_id), sent in sent_at.items():
         read_at, read_answered_at, create_at = times[store][order_id]
-        added.append((create_at - sent - (read_answered_at - read_at)) * 1000)
+        if create_at:
+            added.append((create_at - sent - (read_answered_at - read_at)) * 1000)
     return added
 
 

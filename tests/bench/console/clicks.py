@@ -69,8 +69,8 @@ class Clicked:
     def of(cls, clicks: Sequence[tuple[float, int]]) -> "Clicked":
         """From the time (ms) and the bytes of each click."""
         times = [ms for ms, _ in clicks]
-        quantiles = (percentile(times, percent) for percent in (50, 95, 99))
-        return cls(len(clicks), *quantiles, sum(size for _, size in clicks) / len(clicks))
+        p50, p95, p99 = (percentile(times, percent) for percent in (50, 95, 99))
+        return cls(len(clicks), p50, p95, p99, sum(size for _, size in clicks) / len(clicks))
 
 
 async def request(session: aiohttp.ClientSession, url: str) -> tuple[float, int, bytes]:

@@ -55,14 +55,7 @@ class JobFeeder:
 
         Raises AssertionError unless each was created once, with its own values, and verified.
         """
-        open_by_store = self._by_store()
-        async with asyncio.timeout(within_s):
-            while True:
-                open_by_store = await self._still_open(open_by_store)
-                if not open_by_store:
-                    break
-                await asyncio.sleep(_FINISHED_POLL_INTERVAL_S)
-        entries = await self._entries()
+        entries = await self.all_ended(within_s)
         assert len(entries) == len(self.fed), f"{len(self.fed)} were fed, {len(entries)} are known"
         counts = await self.rig.counts()
         assert counts.created == len(self.fed), f"{len(self.fed)} were fed, {counts.created} created"
@@ -72,6 +65,20 @@ class JobFeeder:
             wrong |= entry.po_number != po_number(entry.order_id) or entry.fields != {ACCOUNT_FIELD: "ERP-10001"}
             assert not wrong, f"an order has an unexpected outcome: {entry}"
         return entries
+
+    async def all_ended(self, within_s: float = 60.0) -> list[Entry]:
+        """Wait until all orders that were fed have ended, however that was; returns their entries.
+
+        Raises AssertionError with one of those that have not.
+        """
+        open_by_store, until = self._by_store(), time.monotonic() + within_s
+        while open_by_store := await self._still_open(open_by_store):
+            if time.monotonic() > until:
+                store, ids = next(iter(open_by_store.items()))
+                entry = await self.rig.ledger.get(store, ids[0])
+                raise AssertionError(f"orders of {len(open_by_store)} stores have not ended, such as {entry}")
+            await asyncio.sleep(_FINISHED_POLL_INTERVAL_S)
+        return await self._entries()
 
     async def _still_open(self, ids_by_store: dict[str, list[int]]) -> dict[str, list[int]]:
         """The orders that are not finished."""

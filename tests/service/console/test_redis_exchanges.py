@@ -61,8 +61,8 @@ async def busy(redis_url: str, tmp_path: Path) -> AsyncIterator[ConsoleWorld]:
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("/", 4),
-        ("/stores/abc123", 5),
+        ("/", 6),
+        ("/stores/abc123", 7),
         ("/orders", 4),
         ("/orders?store=abc123", 4),
         ("/orders?order=1000", 4),

@@ -114,3 +114,17 @@ async def test_closing_waits_for_commands_given_just_before_and_leaves_no_connec
     assert await asked is True
     pool = redis.connection_pool
     assert not any(connection.is_connected for connection in [*pool._available_connections, *pool._in_use_connections])
+
+
+@pytest.mark.parametrize(("passes", "sizes"), [(1, [1, 1, 1]), (3, [3])])
+async def test_commands_of_tasks_inside_tasks_share_a_round_trip_where_that_is_waited_for(
+    redis_url: str, round_trips: list[int], passes: int, sizes: list[int]
+) -> None:
+    async def nested(depth: int) -> list[int]:
+        inner = [nested(depth - 1)] if depth else []
+        first, *others = await asyncio.gather(client.incr("n"), *inner)
+        return [first, *(each for other in others for each in other)]
+
+    async with connect(redis_url, passes=passes) as client:
+        assert await nested(2) == [1, 2, 3]
+    assert round_trips == sizes
