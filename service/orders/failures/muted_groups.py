@@ -46,11 +46,10 @@ class MutedGroups:
 
     async def of_all(self, stores: Collection[str]) -> dict[str, Mapping[str, Mute]]:
         """The muted groups of each store."""
-        now, *stored = await asyncio.gather(
-            redis_time(self._redis), *(self._redis.hgetall(_key(store)) for store in stores)
-        )
+        reads = asyncio.gather(*(self._read(store) for store in stores))
+        now, stored = await asyncio.gather(redis_time(self._redis), reads)
         return {
-            store: {name: mute for name, mute in _parsed(found).items() if mute and mute.until > now}
+            store: {name: mute for name, mute in found.items() if mute and mute.until > now}
             for store, found in zip(stores, stored, strict=True)
         }
 
@@ -71,11 +70,8 @@ class MutedGroups:
         await self._redis.hdel(_key(store), group)  # type: ignore[misc]
 
     async def _read(self, store: str) -> dict[str, Mute | None]:
-        return _parsed(await self._redis.hgetall(_key(store)))  # type: ignore[misc]
-
-
-def _parsed(stored: Mapping[bytes, bytes]) -> dict[str, Mute | None]:
-    return {name.decode(): Mute.from_json(text) for name, text in stored.items()}
+        stored = await self._redis.hgetall(_key(store))  # type: ignore[misc]
+        return {name.decode(): Mute.from_json(text) for name, text in stored.items()}
 
 
 def _key(store: str) -> str:
