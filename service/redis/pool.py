@@ -42,7 +42,9 @@ class FairPool(ConnectionPool):
 
     An answer of ``WRONG_SERVER_ERRORS`` on one connection makes all of them stale. A stale connection is opened again
     before its next command, and so resolves the name again: after a failover the name leads to another server, while
-    the old one keeps its connections. Errors have the types of ``service.redis.errors``.
+    the old one keeps its connections. So does a command without an answer in time: what has dropped one connection without
+    a word, such as a firewall, has mostly dropped the others, too, and each would cost its next command the whole timeout.
+    Errors have the types of ``service.redis.errors``.
     """
 
     def __init__(self, *, max_connections: int, **kwargs: Any) -> None:
@@ -66,6 +68,9 @@ class FairPool(ConnectionPool):
         async def read(*args: Any, **options: Any) -> Any:
             try:
                 return await read_response(*args, **options)
+            except exceptions.TimeoutError:
+                self._stale.update([*self._available_connections, *self._in_use_connections])
+                raise
             except (exceptions.ResponseError, exceptions.BusyLoadingError) as error:
                 named = typed(error) if isinstance(error, exceptions.ResponseError) else error
                 if isinstance(named, WRONG_SERVER_ERRORS):

@@ -74,3 +74,29 @@ def test_a_connection_that_was_reset_is_a_lost_connection_on_uvloop_too() -> Non
                 await connection.send_command("PING")
 
     uvloop.run(send_after_the_reset())
+
+
+async def test_after_one_command_without_an_answer_no_other_waits_for_a_dead_connection() -> None:
+    """What drops one connection without a word has mostly dropped the others."""
+    dead: set[asyncio.StreamWriter] = set()
+    alive: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        alive.add(writer)
+        while data := await reader.read(1000):
+            if writer not in dead:
+                writer.write(b"+PONG\r\n" * data.count(b"PING"))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, connect(f"redis://127.0.0.1:{port}/0", socket_timeout=0.2) as redis:
+        held = [await redis.connection_pool.get_connection() for _ in range(5)]
+        for connection in held:
+            await redis.connection_pool.release(connection)
+        dead |= alive
+        with pytest.raises(TRANSIENT_ERRORS):
+            await redis.ping()
+        busy = await redis.connection_pool.get_connection()  # the one that had no answer, opened again
+        assert await redis.ping()
+        await redis.connection_pool.release(busy)
