@@ -40,10 +40,10 @@ class FairPool(ConnectionPool):
     redis-py's own blocking pool lets newcomers overtake waiting tasks, so in a long burst some wait for ever; and a
     task that is cancelled while it gives its connection back can remove it from the pool for good.
 
-    An answer of ``WRONG_SERVER_ERRORS`` on one connection makes all of them stale. A stale connection is opened again
-    before its next command, and so resolves the name again: after a failover the name leads to another server, while
-    the old one keeps its connections. So does a command without an answer in time: what has dropped one connection without
-    a word, such as a firewall, has mostly dropped the others, too, and each would cost its next command the whole timeout.
+    An answer of ``WRONG_SERVER_ERRORS`` on one connection makes all of them stale, and so does a command without an
+    answer in time. A stale connection is opened again before its next command, and so resolves the name again: after a
+    failover the name leads to another server, while the old one keeps its connections. What has dropped one connection
+    without a word, such as a firewall, has mostly dropped the others, and each would cost a command its whole timeout.
     Errors have the types of ``service.redis.errors``.
     """
 
