@@ -260,6 +260,8 @@ class Jobs:
 
     async def _run_lifecycle(self, ctx: dict[str, Any], entry: Entry, configured: ConfiguredStore) -> AttemptResult:
         began_at, calls = self._clock(), entry.upstream_calls
+        if entry.has_changed:
+            self._reader.forget(entry)
         result = await self._lifecycle(ctx, entry, configured).run()
         self._reader.settle(entry, result)
         calls = entry.upstream_calls - calls

@@ -25,13 +25,15 @@ class OrderParts:
     """What was read of one order, and when each read began, in Unix seconds of the reader's clock.
 
     ``sources`` are the cart and the payments, by root. All of it was read for rules with these ``needs``.
-    ``created_hint`` is when the order may have been created, and ``used_at`` when its last attempt asked for it.
+    ``created_hint`` is when the order may have been created, ``used_at`` when its last attempt of this process asked
+    for it, and ``attempt`` the number of that attempt.
     """
 
     order_id: int
     needs: Needs
     created_hint: float | None = None
     used_at: float = 0.0
+    attempt: int = 0
     order: Document | None = None
     order_at: float = 0.0
     metafields: Metafields | None = None

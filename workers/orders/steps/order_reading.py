@@ -72,8 +72,6 @@ class OrderReader:
 
     async def read(self, entry: Entry, api: StoreApi, configured: ConfiguredStore, retry: WindowRetry) -> ReadOrder:
         """The order and its metafields. Errors are those of the calls; OutOfBudget where it is too early to read."""
-        if entry.has_changed:
-            self.forget(entry)
         parts = self._kept.of(entry.store, entry.order_id, configured.rules.needs, now=self._clock())
         parts.created_hint = retry.window.opened_at or None
         is_urgent = retry.can_create() and not self._lacks_create(configured, retry)
@@ -140,13 +138,17 @@ class OrderReader:
         oldest = max(now - FRESH_S, entry.times.get(Stage.QUEUED, 0.0))
         if entry.late_until is not None and retry.can_create():
             oldest = now  # it has waited for what comes late
-        elif configured.store.follow_s and parts.order is not None:
+        elif not configured.store.follow_s:
+            # Another worker's attempt may have been told of a change of status, and nothing else tells of it.
+            oldest = now if entry.attempts > parts.attempt + 1 else oldest
+        elif parts.order is not None:
             try:
                 changed_at = await self._changed.changed_at(entry.store, entry.order_id)
             except TRANSIENT_ERRORS:
                 changed_at = now
             if changed_at is not None:
                 oldest = max(oldest, changed_at + TOLERANCE_S - entry.skew)
+        parts.attempt = entry.attempts
         parts.drop_before(min(oldest, now))
 
     def _loader(self, account: Account, *, may_wait: bool) -> OrderLoader:

@@ -92,6 +92,23 @@ async def test_a_change_that_was_told_of_has_the_order_read_again(job_stack: Job
     assert (job_stack.record.po_number, job_stack.record.fields["Acc"]) == ("PO2", "A-2")
 
 
+@pytest.mark.parametrize(("follow", "reads"), [("24h", 0), ("0s", 1)])
+async def test_an_attempt_of_another_worker_may_have_been_told_of_a_change(
+    job_stack: JobStack, follow: str, reads: int
+) -> None:
+    """Where changes are followed, all workers see what was told of; else only the attempt that comes next."""
+    job_stack.configure(keys=f'follow = "{follow}"')
+    await recovering(job_stack)
+    first_worker = job_stack.jobs
+    another_worker(job_stack)
+    attempts = (await job_stack.entry()).attempts
+    while (await job_stack.entry()).attempts == attempts:
+        await job_stack.run_next()
+    job_stack.jobs = first_worker
+
+    assert (await attempt_again(job_stack))[ORDER_READ] == reads
+
+
 async def test_a_change_after_the_reading_is_followed_though_the_order_ended_later(job_stack: JobStack) -> None:
     """No webhook tells of it before the attempt, but one does afterwards: it is not taken for one that was read."""
     await recovering(job_stack)
