@@ -1,8 +1,13 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
+from types import CodeType
 
 import pytest
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 
+from service.console import rendering
 from service.redis.client import connect
 from tests.fakes.console import ConsoleWorld, console_world
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
@@ -20,6 +25,28 @@ match = 'PO[\s#:]*([A-Z0-9-]+)'
 [stores.sandbox.extra_fields]
 "Account No"  = {{ from = 'company.extraFields."ERP Account"', required = true }}
 """
+
+
+class CompiledTemplates(BytecodeCache):
+    """Templates that were compiled for the console of another test, in memory."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._compiled.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self._compiled[bucket.key, bucket.checksum] = bucket.code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_templates_once() -> Iterator[None]:
+    """Each test has a console of its own, and to compile its templates takes longer than the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendering, "Environment", partial(Environment, bytecode_cache=CompiledTemplates()))
+        yield
 
 
 @pytest.fixture
