@@ -73,10 +73,13 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
 
 
 def test_what_was_sent_is_read_from_older_and_newer_versions() -> None:
-    older, newer = '["create","A-1",{"F":"x"},true]', '["update",null,{},true,{"T":"y"},{"cc":"Centre"},"more"]'
+    older, newer = (
+        '["create","A-1",{"F":"x"},true]',
+        '["update",null,{},true,{"T":"y"},{"cc":"Centre"},"storefront","more"]',
+    )
     assert Entry.from_hash("abc123", 1, {"sent": older}).sent == Sent("create", "A-1", {"F": "x"}, True)
     assert Entry.from_hash("abc123", 1, {"sent": newer}).sent == Sent(
-        "update", None, {}, True, {"T": "y"}, {"cc": "Centre"}
+        "update", None, {}, True, {"T": "y"}, {"cc": "Centre"}, "storefront"
     )
 
 
