@@ -31,7 +31,6 @@ EXAMPLES: dict[int | str, str] = {
     "wait": "wait = false",
     "late_values": 'late_values = "6s"',
     "follow": 'follow = "24h"',
-    "reconcile": 'reconcile = "5m"',
     "strategy": 'strategy = "merge"',
     "overflow": 'overflow = "storefront"',
     "order_comment": "order_comment = true",

@@ -32,10 +32,6 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 # The ledger keeps an order's entry for 30 days. What is not known any more cannot be followed.
 MAX_FOLLOW_S = 30 * 86_400.0
 
-# An order that no webhook told of is found within this time, in any store.
-MAX_RECONCILE_S = 300.0
-LEAST_RECONCILE_S = 60.0
-
 
 def plain_number(number: float | Decimal) -> str | None:
     """Format a number as plain decimal text: no exponent, no extra zeros, no ``-0``. None if it is not finite."""
@@ -79,13 +75,6 @@ def _follow(seconds: float) -> float:
     if seconds > MAX_FOLLOW_S:
         cure = f"The service forgets an order after 30 days. For example: {EXAMPLES['follow']}."
         raise refused("expected 30 days or less", cure)
-    return seconds
-
-
-def _reconcile(seconds: float) -> float:
-    if not LEAST_RECONCILE_S <= seconds <= MAX_RECONCILE_S:
-        cure = f"Within a minute orders are found where one came in the last day. For example: {EXAMPLES['reconcile']}."
-        raise refused("expected 1m to 5m", cure)
     return seconds
 
 
@@ -209,8 +198,6 @@ class Store(Table):
     """Where Creates go that B2B Edition's quota has no room for: nowhere, or over the storefront API, as the buyer."""
     order_comment: bool = False
     """Whether Create keeps the order's comment, for which it goes over the storefront API."""
-    reconcile_s: Annotated[Seconds, AfterValidator(_reconcile), Field(alias="reconcile")] = MAX_RECONCILE_S
-    """The longest time between two readings of the store's list of orders, where no order has come for a day."""
     writes: Literal["on", "off"] = "on"
     """Whether anything is written on the store's B2B Edition records; "off": orders are read and shown only."""
     extra_fields: Mapping[FieldKey, SharedRule] = {}

@@ -121,10 +121,8 @@ class Reconciler(PeriodicTask):
             priority=Priority.VERIFY if state.polling or is_silent else Priority.BACKGROUND,
         )
         is_proven = state.evidence(began, cursor).are_webhooks_proven
-        interval_s = min(cursor.interval_s or 0.0, store.reconcile_s) if is_proven else None
-        return Run(
-            store.hash, began, store.reconcile_s, api, state, cursor, pace, interval_s or self._every_s, is_silent
-        )
+        interval_s = cursor.interval_s if is_proven else None
+        return Run(store.hash, began, api, state, cursor, pace, interval_s or self._every_s, is_silent)
 
     async def _set_interval(self, run: Run) -> None:
         """Decide about the interval after a reading of the whole list; store what has changed."""
@@ -135,7 +133,7 @@ class Reconciler(PeriodicTask):
             evidence,
             kept.interval_s if kept else None,
             shortest_s=self._every_s,
-            longest_s=min(self._quiet_every_s, run.longest_s),
+            longest_s=self._quiet_every_s,
         )
         is_unchanged = kept is not None and kept.is_settled and run.pace.mean_gap_s is None
         if is_unchanged and run.cursor == kept and run.interval_s == kept.interval_s:

@@ -14,8 +14,6 @@ class Run:
 
     store: str
     began: float
-    longest_s: float
-    """The longest interval between readings of the whole list that the store's admin allows."""
     api: StoreApi
     state: StoreState
     cursor: Cursor

@@ -239,7 +239,7 @@ class TestFile:
             'stores.toml: [stores.abc123] client_secrets: unknown key. Did you mean "client_secret"?',
             "stores.toml: [stores.abc123] zzz: unknown key. Known keys are name, access_token, "
             "webhook_headers, client_secret, incomplete_orders, channels, existing_values, strategy, "
-            "late_values, follow, overflow, order_comment, reconcile, writes, extra_fields, po_number.",
+            "late_values, follow, overflow, order_comment, writes, extra_fields, po_number.",
         ]
 
     def test_hash_is_not_a_key_of_a_store(self) -> None:

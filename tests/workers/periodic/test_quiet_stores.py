@@ -189,10 +189,3 @@ async def test_an_order_that_appears_in_the_list_out_of_turn_is_found(
     await store.run(59.0)
 
     assert await store.entry(hidden) is not None
-
-
-async def test_the_stores_file_sets_an_upper_bound(quiet: ReconciledStore) -> None:
-    quiet.resources = quiet.stack.resources(reconcile="90s")
-    quiet.restart()
-    assert await quiet.run(QUIET_S) == 90.0
-    assert await quiet.run(90.0) == 90.0
