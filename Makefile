@@ -10,7 +10,7 @@ VALKEY_READY := $(VENV)/.valkey-ready
 PIP_INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help install dev demo up test valkey chaos storm bench bench-long screenshots lint format lock clean
+.PHONY: help install dev demo up test valkey chaos storm bench bench-long profile screenshots lint format lock clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,11 +65,14 @@ storm: $(DEV_READY)  ## Run one storm of make chaos again: make storm SEED=7 SEC
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --storm-seed $(SEED) --storm-seconds $(SECONDS) \
 		tests/chaos/storms/test_storms.py -k a_storm
 
-bench: $(BENCH_READY)  ## Measure throughput, latency, memory and the console; about 24 minutes on an idle machine
+bench: $(BENCH_READY)  ## Measure throughput, latency, memory and the console; about 28 minutes on an idle machine
 	$(BIN)/python -m tests.bench
 
 bench-long: $(BENCH_READY)  ## Measure a worker's memory through 100,000 orders; about 18 minutes
 	$(BIN)/python -m tests.bench --long
+
+profile: $(DEV_READY)  ## Show where one order's time and a worker's CPU go; about a minute on an idle machine
+	@$(BIN)/python -m tests.bench.profile
 
 # The plot's own packages are installed at the first benchmark.
 $(BENCH_READY): $(DEV_READY) tests/bench/requirements.lock

@@ -12,8 +12,9 @@ import uvloop
 
 from tests.bench import burst, durations, many_stores, memory, overflow, receiver, steady, window, workers
 from tests.bench.console import measuring as console
+from tests.bench.peers import measurement as peers
 from tests.bench.report import Figure, machine, plain_table, write, write_long
-from tests.bench.rig.processes import rigged
+from tests.bench.rig.processes import redis_version
 
 FOLDER = Path("deploy/docs/benchmarks")
 
@@ -34,6 +35,7 @@ class Bench:
             "throughput": lambda: workers.measure_stores(lengths, self.report),
             "memory": lambda: memory.measure(lengths, self.report, self.details),
             "overflow": lambda: overflow.measure(lengths, self.report),
+            "peer": lambda: peers.measure(lengths, self.report, self.details),
             "steady": lambda: steady.measure(lengths, self.report, self.details),
             "burst": lambda: burst.measure(lengths, self.report),
             "stores": lambda: many_stores.measure(lengths, self.report, self.details, sizes),
@@ -49,11 +51,6 @@ class Bench:
         figures = [figure for name in names for figure in await self.parts[name]()]
         self.report("done")
         return figures
-
-
-async def _redis_version() -> str:
-    async with rigged(stores=1) as rig:
-        return str((await rig.redis.info("server"))["redis_version"])
 
 
 def main() -> None:
@@ -79,7 +76,7 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(sorted(unknown))}, only {', '.join(bench.parts)}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         figures = runner.run(bench.run(names))
-        where = machine(runner.run(_redis_version()))
+        where = machine(runner.run(redis_version()))
     print(plain_table(figures))  # noqa: T201
     folder = given.write or (None if given.only or given.quick else FOLDER)
     if folder and given.long:

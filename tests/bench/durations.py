@@ -27,6 +27,10 @@ class Durations:
     click_s: float = 60.0
     kept: int = 10_000
     clicks_alone: int = 60
+    peer_s: float = 10.0
+    flood: int = 2_000
+    flood_stores: tuple[int, ...] = (1, 40)
+    verifying_s: float = 3.0
 
 
 FULL = Durations()
@@ -54,4 +58,7 @@ QUICK = Durations(
     click_s=4.0,
     kept=500,
     clicks_alone=5,
+    peer_s=2.0,
+    flood=200,
+    flood_stores=(1, 4),
 )

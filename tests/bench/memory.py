@@ -5,16 +5,14 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from hashlib import sha1
-from pathlib import Path
 from typing import Any
 
-import service
 from tests.bench.durations import Durations
 from tests.bench.receiver import CONNECTIONS
 from tests.bench.report import Figure, Target
 from tests.bench.rig.job_feeder import JobFeeder
 from tests.bench.rig.processes import STORES, Rig, rigged, rss_mb, run_module
+from tests.bench.rig.redis_exchanges import script_names
 
 MOST_MB = Target("value", "≤", 80)
 
@@ -109,7 +107,7 @@ async def _commands(rig: Rig, feeder: JobFeeder, orders: int) -> tuple[Counter[s
 @asynccontextmanager
 async def monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
     """Count the commands that Redis gets within the context, by name."""
-    commands, scripts = Counter[str](), _scripts()
+    commands, scripts = Counter[str](), script_names()
     reader, writer = await asyncio.open_unix_connection(rig.redis_url.removeprefix("unix://"), limit=2**24)
 
     async def read() -> None:
@@ -126,13 +124,6 @@ async def monitored(rig: Rig) -> AsyncIterator[Counter[str]]:
     finally:
         reading.cancel()
         writer.close()
-
-
-def _scripts() -> dict[str, str]:
-    """The product's Lua scripts by their SHA-1."""
-    root = Path(service.__path__[0]).parent
-    paths = [path for package in ("service", "workers") for path in (root / package).rglob("lua/*.lua")]
-    return {sha1(path.read_bytes()).hexdigest(): f"script {path.stem}" for path in paths}
 
 
 async def redis_cpu_s(rig: Rig) -> float:

@@ -16,7 +16,7 @@ _RULE = ("---", "---", "---:", "---:", "---:", "---:", "---", "---")
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`, which takes about 24 minutes on a machine that does nothing else. A worker through
+Written by `make bench`, which takes about 28 minutes on a machine that does nothing else. A worker through
 100,000 orders takes longer: [it has its own page](long/README.md).
 
 """
@@ -53,6 +53,14 @@ value divided by its floor.
 - **overflow**: 300 orders of 60 buyers in a minute, with a quota of 150 calls a minute for B2B Edition and as many for
   the storefront API. Receiver and one worker are processes, BigCommerce is the sandbox with 100 ms a call. What the
   quota allows is what an ideal sender, whose calls take no time, could have created.
+- **peer**: ours beside the least services that do the work, one after the other under the same load: webhooks with
+  signatures over HTTP, the same stand-in, a Redis of its own for each. A peer queues each order once, reads it,
+  creates its record, reads that back and notes that it is right. It has no shared budget of calls, no window, no
+  second look and no log, and its orders share no calls. One is in Python, on the same libraries (Starlette, arq,
+  httpx); one in Node.js without packages, left out where there is no Node.js. The targets are those beside Node.js,
+  on the same machine. Time that is added is counted as in *window*, the first orders included; *created* and
+  *verified* count from the first webhook of the flood to the last Create and the last verification. CPU of Redis has
+  the bench's own questions in it.
 - **steady**: one worker through 100 s of constant load, as from many stores. Orders from 45 s before are re-verified
   meanwhile; the runs above are too short for that.
 - **console**: ten people click for a minute, each about once a second, beside 10 webhooks a second, with 10,000 orders

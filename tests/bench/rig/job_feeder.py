@@ -14,6 +14,9 @@ from tests.bench.rig.processes import Rig
 MAX_IN_FLIGHT = 200
 """The most orders that are queued and not yet created."""
 
+SETTLED_S = 3.0
+"""Ample: verification comes half a second after Create."""
+
 _POLL_INTERVAL_S = 0.02
 _FINISHED_POLL_INTERVAL_S = 0.2
 _READ_AT_ONCE = 500
@@ -79,6 +82,12 @@ class JobFeeder:
                 raise AssertionError(f"orders of {len(open_by_store)} stores have not ended, such as {entry}")
             await asyncio.sleep(_FINISHED_POLL_INTERVAL_S)
         return await self._entries()
+
+    async def settled(self, settled_s: float = SETTLED_S, *, within_s: float = 60.0) -> None:
+        """Wait until BigCommerce has got all Creates and a little longer, for the verifications: asks Redis nothing."""
+        async with asyncio.timeout(within_s):
+            await self.rig.created(len(self.fed))
+        await asyncio.sleep(settled_s)
 
     async def _still_open(self, ids_by_store: dict[str, list[int]]) -> dict[str, list[int]]:
         """The orders that are not finished."""

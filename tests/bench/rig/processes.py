@@ -30,6 +30,7 @@ STORES = 20
 """How many stores get orders by default; each has its own quotas, batching and verification."""
 
 _START_S = 60.0
+_POLL_INTERVAL_S = 0.01
 
 _RULES = f"""
 [stores.{{store}}]
@@ -81,17 +82,19 @@ class Rig:
         self.processes.append(process)
         return process
 
-    async def start_receiver(self, *, within_s: float = _START_S) -> tuple[Process, str]:
-        """Start a receiver; returns the process and the URL for webhooks."""
+    async def start_receiver(self, *module: str, within_s: float = _START_S) -> tuple[Process, str]:
+        """Start a receiver, or one by another entry point; returns the process and the URL for webhooks."""
         port = free_port_number()
-        process = self.start("receiver", "service.cli", "web", "--port", str(port))
+        process = self.start("receiver", *(module or ("service.cli",)), "web", "--port", str(port))
         await wait_until_up(f"http://{HOST}:{port}/readyz", process, self.client, within_s=within_s)
         return process, f"http://{HOST}:{port}/webhooks/bigcommerce"
 
-    async def start_workers(self, count: int = 1, *, within_s: float = _START_S) -> list[Process]:
+    async def start_workers(
+        self, count: int = 1, *, module: Sequence[str] = ("workers",), within_s: float = _START_S
+    ) -> list[Process]:
         """Start workers, and wait for their first periodic tasks of every store: the next ones come a minute later."""
         before = await self.counts()
-        workers = [self.start("worker", "workers") for _ in range(count)]
+        workers = [self.start("worker", *module) for _ in range(count)]
         periodic_calls = ("Get All Orders", "Get Admin Info")
         async with asyncio.timeout(within_s):
             while True:
@@ -106,6 +109,11 @@ class Rig:
     async def counts(self) -> Counts:
         """The upstream's counts so far."""
         return Counts(**(await self.client.get(f"{self.upstream_url}/bench/counts")).json())
+
+    async def created(self, count: int) -> None:
+        """Wait until the upstream has created so many records."""
+        while (await self.counts()).created < count:  # noqa: ASYNC110 - another process creates them
+            await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def times(self) -> dict[str, dict[int, list[float]]]:
         """By store and order: the times of the first read, of its answer, and of the Create."""
@@ -158,6 +166,12 @@ async def rigged(
                 finally:
                     for process in reversed(rig.processes):
                         await process.stop()
+
+
+async def redis_version() -> str:
+    """The version of the Redis of all rigs."""
+    async with rigged(stores=1) as rig:
+        return str((await rig.redis.info("server"))["redis_version"])
 
 
 async def run_module(rig: Rig, *arguments: str) -> dict[str, Any]:
