@@ -38,8 +38,7 @@ def contenders() -> dict[str, Callable[[Rig], Awaitable[Service]]]:
 
 
 async def _start_ours(rig: Rig) -> Service:
-    receiver, url = await rig.start_receiver()
-    (worker,) = await rig.start_workers()
+    (receiver, url), (worker,) = await asyncio.gather(rig.start_receiver(), rig.start_workers())
 
     async def verified(orders: Sequence[Order]) -> list[float]:
         await rig.created(len(orders))
