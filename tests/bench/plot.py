@@ -14,7 +14,7 @@ _OURS, _FLOOR, _TARGET = "#2f6f9f", "#c9ced3", "#c0392b"
 
 def plot(figures: Sequence[Figure], path: Path) -> None:
     """Draw the figures beside their floors and targets as an SVG."""
-    # Those of the console's pages, and of its peers', are many: the table has them.
+    # Those of the console's pages, and of the other dashboards', are many: the table has them.
     latencies = [figure for figure in figures if figure.unit == "ms" and figure.part != "console"]
     shares = [figure for figure in figures if figure.unit.endswith("/s") and figure.floor]
     # A fixed salt, so that the same figures give the same file.

@@ -10,9 +10,9 @@ from urllib.parse import urljoin
 
 from tests.bench import window
 from tests.bench.console.clicks import Clicked, PageToClick, Plan, browser, request
+from tests.bench.console.dashboards import Dashboard, environment, start_flower, start_rq_dashboard
 from tests.bench.console.ledger import fill
 from tests.bench.console.pages import pages_of, start_console
-from tests.bench.console.peers import Peer, environment, start_flower, start_rq_dashboard
 from tests.bench.durations import Durations
 from tests.bench.memory import monitored, redis_cpu_s
 from tests.bench.report import Figure, Target, percentile
@@ -26,7 +26,7 @@ PAUSE_S = 1.0
 DETAILS = "console, pages"
 """The key of the pages in the details."""
 
-# By the names of the peers' pages: which of ours they are compared with.
+# By the names of the other dashboards' pages: which of ours they are compared with.
 _COMPARED = {"overview": "overview", "list": "orders", "one job": "order"}
 
 _IDLE_S = 3.0
@@ -35,7 +35,7 @@ _ENDED_WITHIN_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is clicked: the console or a peer. ``pid`` is the process that serves its pages."""
+    """What is clicked: the console or another dashboard. ``pid`` is the process that serves its pages."""
 
     name: str
     url: str
@@ -112,7 +112,7 @@ class Bench:
         return {name: Clicked(**clicked) for name, clicked in found.items()}
 
     async def _idle(self, subject: Subject) -> Cost:
-        """What a second costs in which nobody clicks: workers and peers ask Redis for something all the time."""
+        """What a second costs in which nobody clicks: workers and the other dashboards ask Redis for something all the time."""
         redis_before, cpu_before = await redis_cpu_s(self._rig), cpu_s(subject.pid)
         await asyncio.sleep(_IDLE_S)
         redis_s, page_s = await redis_cpu_s(self._rig) - redis_before, cpu_s(subject.pid) - cpu_before
@@ -149,8 +149,8 @@ async def first_visit_bytes(subject: Subject) -> int:
 
 
 async def measure(lengths: Durations, report: Callable[[str], None], details: dict[str, Any]) -> list[Figure]:
-    """Measure the orders alone, then the console and its peers in sequence, beside the same orders."""
-    report("console: the peers' environment, installed if it is not there yet")
+    """Measure the orders alone, then the console and other dashboards in sequence, beside the same orders."""
+    report("console: the other dashboards' environment, installed if it is not there yet")
     programs = await asyncio.to_thread(environment)
     async with rigged(stores=STORES, delay_ms=window.DELAY_MS) as rig:
         report(f"console: {lengths.kept:,} orders into the ledger")
@@ -169,22 +169,22 @@ async def measure(lengths: Durations, report: Callable[[str], None], details: di
         }
         for start in (start_flower, start_rq_dashboard):
             report(f"console: {lengths.kept:,} jobs for {start.__name__.removeprefix('start_')}")
-            peer = await start(rig, programs, lengths.kept)
+            other = await start(rig, programs, lengths.kept)
             try:
-                found[peer.name] = await bench.measure(_subject(peer))
+                found[other.name] = await bench.measure(_subject(other))
             finally:
-                for program in peer.programs:
+                for program in other.programs:
                     await program.stop()
     details[DETAILS] = {name: asdict(measured) for name, measured in found.items()}
     return figures(alone, found)
 
 
-def _subject(peer: Peer) -> Subject:
-    return Subject(peer.name, peer.url, peer.page_process.pid, peer.pages, {}, peer.first_visit)
+def _subject(other: Dashboard) -> Subject:
+    return Subject(other.name, other.url, other.page_process.pid, other.pages, {}, other.first_visit)
 
 
 def figures(alone: Orders, found: Mapping[str, Measured]) -> list[Figure]:
-    """The table: what the clicks do to the orders, then each page, then ours beside the peers'."""
+    """The table: what the clicks do to the orders, then each page, then ours beside the other dashboards'."""
     ours = found["the console"]
     table = [Figure("console", "created in the window, nobody clicks", "%", alone.in_window * 100)]
     for name, measured in found.items():
@@ -206,8 +206,8 @@ def figures(alone: Orders, found: Mapping[str, Measured]) -> list[Figure]:
             _page(name, page, clicked, measured.costs.get(page), is_ours=measured is ours)
             for page, clicked in sorted(measured.clicked.items(), key=lambda each: each[0] == "all")
         ]
-    for name, peer in found.items():
-        if peer is ours:
+    for name, other in found.items():
+        if other is ours:
             continue
         table += [
             Figure(
@@ -215,12 +215,12 @@ def figures(alone: Orders, found: Mapping[str, Measured]) -> list[Figure]:
                 f"{page}, first byte, p95 (floor: {theirs} of {name})",
                 "ms",
                 ours.clicked[page].p95_ms,
-                peer.clicked[theirs].p95_ms,
+                other.clicked[theirs].p95_ms,
             )
             for theirs, page in _COMPARED.items()
         ]
         table.append(
-            Figure("console", f"first visit (floor: {name})", "kB", ours.first_visit / 1000, peer.first_visit / 1000)
+            Figure("console", f"first visit (floor: {name})", "kB", ours.first_visit / 1000, other.first_visit / 1000)
         )
     return table
 

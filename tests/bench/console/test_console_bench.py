@@ -1,4 +1,4 @@
-"""The parts of the console's bench: its ledger, its people, its table, its peers' lock file."""
+"""The parts of the console's bench: its ledger, its people, its table, the other dashboards' lock file."""
 
 import gzip
 import re
@@ -16,9 +16,9 @@ from service.orders.state.order_entry import Status
 from service.orders.statistics.aggregate import Aggregate
 from service.orders.statistics.reading import Statistics
 from tests.bench.console.clicks import Clicked, PageToClick, Plan, run
+from tests.bench.console.dashboards import LOCK
 from tests.bench.console.ledger import fill
 from tests.bench.console.measuring import Cost, Measured, Orders, Subject, figures, first_visit_bytes
-from tests.bench.console.peers import LOCK
 
 STORES = ["s0", "s1", "s2"]
 
@@ -91,7 +91,7 @@ def measured(p95_ms: float, *pages: str) -> Measured:
     return Measured(Orders(1.0, 12.0), dict.fromkeys([*pages, "all"], clicked), costs, 60_000)
 
 
-def test_the_table_has_ours_each_peer_and_their_ratios() -> None:
+def test_the_table_has_ours_each_other_and_their_ratios() -> None:
     found = {
         "the console": measured(10.0, "overview", "orders", "order"),
         "Flower": measured(40.0, "overview", "list", "one job"),
@@ -108,7 +108,7 @@ def test_the_table_has_ours_each_peer_and_their_ratios() -> None:
     )
 
 
-def test_the_peers_are_pinned_with_hashes() -> None:
+def test_the_other_dashboards_are_pinned_with_hashes() -> None:
     text = LOCK.read_text()
     names = re.findall(r"^([\w.-]+)==\S+.* \\$", text, re.MULTILINE)
     assert {"celery", "flower", "rq", "rq-dashboard", "redis"} <= set(names)

@@ -1,4 +1,4 @@
-"""A Celery app with one task. Runs in the peers' own environment: nothing of this project is there."""
+"""A Celery app with one task. Runs in the other dashboards' own environment: nothing of this project is there."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Jobs for rq: put into its queue, or, with ``work``, run there. Runs in the peers' own environment."""
+"""Jobs for rq: put into its queue, or, with ``work``, run there. Runs in the other dashboards' own environment."""
 
 import logging
 import os

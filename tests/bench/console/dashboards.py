@@ -1,7 +1,7 @@
-"""The peers beside which the console is measured: Flower (Celery) and rq-dashboard (rq), with jobs of their own.
+"""The dashboards beside which the console is measured: Flower (Celery) and rq-dashboard (rq), with jobs of their own.
 
 They have a virtual environment of their own, in the cache of the user: their dependencies are not ours. It is made from
-``peers.lock``, each download checked against its hash, and again when that file changes.
+``dashboards.lock``, each download checked against its hash, and again when that file changes.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from platformdirs import user_cache_path
 from tests.bench.console.clicks import PageToClick
 from tests.bench.rig.processes import HOST, Rig, free_port_number
 
-LOCK = Path(__file__).with_name("peers.lock")
-_JOBS = Path(__file__).with_name("peer_jobs")
+LOCK = Path(__file__).with_name("dashboards.lock")
+_JOBS = Path(__file__).with_name("dashboard_jobs")
 _START_S, _FILL_S = 60.0, 900.0
 
 # Databases of the same Redis: ours is 0.
@@ -29,9 +29,9 @@ _CELERY_DB, _RQ_DB = 1, 2
 
 
 def environment() -> Path:
-    """The folder with the peers' programs; it is made at the first call. Needs the package registry then."""
+    """The folder with the other dashboards' programs; it is made at the first call. Needs the package registry then."""
     digest = sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    folder = user_cache_path("enrich-bench") / f"peers-{digest}"
+    folder = user_cache_path("enrich-bench") / f"dashboards-{digest}"
     ready = folder / "ready"
     if not ready.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
@@ -43,7 +43,7 @@ def environment() -> Path:
 
 @dataclass(slots=True)
 class Program:
-    """A program of the peers that runs until ``stop``."""
+    """A program of the other dashboards that runs until ``stop``."""
 
     process: asyncio.subprocess.Process
     log: Path
@@ -90,7 +90,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class Dashboard:
     """A page that runs, with its jobs done."""
 
     name: str
@@ -111,7 +111,7 @@ async def _run(words: Sequence[str], environ: dict[str, str], log: Path) -> None
         assert await program.process.wait() == 0, program.text
 
 
-async def start_flower(rig: Rig, programs: Path, count: int) -> Peer:
+async def start_flower(rig: Rig, programs: Path, count: int) -> Dashboard:
     """Flower, and a Celery worker that has run ``count`` tasks. Flower knows only tasks that it has seen itself."""
     socket = rig.redis_url.removeprefix("unix://").partition("?")[0]
     environ = {"BENCH_PEERS_REDIS": f"redis+socket://{socket}?virtual_host={_CELERY_DB}"}
@@ -135,7 +135,7 @@ async def start_flower(rig: Rig, programs: Path, count: int) -> Peer:
         PageToClick("list", [["/tasks", _datatable(start, 50)] for start in (0, 50, 100)], weight=3),
         PageToClick("one job", [[f"/task/{row}"] for row in rows[:20]], weight=2),
     ]
-    return Peer("Flower", url, [flower, worker], pages, "/tasks")
+    return Dashboard("Flower", url, [flower, worker], pages, "/tasks")
 
 
 async def _flower_rows(rig: Rig, url: str, count: int) -> list[str]:
@@ -157,7 +157,7 @@ def _datatable(start: int, length: int) -> str:
     return f"/tasks/datatable?{rows}&{named}"
 
 
-async def start_rq_dashboard(rig: Rig, programs: Path, count: int) -> Peer:
+async def start_rq_dashboard(rig: Rig, programs: Path, count: int) -> Dashboard:
     """rq-dashboard, and ``count`` jobs that an rq worker has run."""
     socket = rig.redis_url.removeprefix("unix://").partition("?")[0]
     redis_url = f"unix://{socket}?db={_RQ_DB}"
@@ -184,4 +184,4 @@ async def start_rq_dashboard(rig: Rig, programs: Path, count: int) -> Peer:
         ),
         PageToClick("one job", [[f"/0/view/job/{job}", f"/0/data/job/{job}.json"] for job in jobs[:20]], weight=2),
     ]
-    return Peer("rq-dashboard", url, [dashboard], pages, "/")
+    return Dashboard("rq-dashboard", url, [dashboard], pages, "/")
