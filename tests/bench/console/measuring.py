@@ -112,7 +112,7 @@ class Bench:
         return {name: Clicked(**clicked) for name, clicked in found.items()}
 
     async def _idle(self, subject: Subject) -> Cost:
-        """What a second costs in which nobody clicks: workers and the other dashboards ask Redis for something all the time."""
+        """What a second costs in which nobody clicks: workers and other dashboards ask Redis all the time."""
         redis_before, cpu_before = await redis_cpu_s(self._rig), cpu_s(subject.pid)
         await asyncio.sleep(_IDLE_S)
         redis_s, page_s = await redis_cpu_s(self._rig) - redis_before, cpu_s(subject.pid) - cpu_before
