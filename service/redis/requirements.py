@@ -87,6 +87,7 @@ def rights_tried(prefix: str) -> list[tuple[str | int, ...]]:
         ("ZMSCORE", scores, "a"),
         ("ZRANGE", scores, 0, -1),
         ("ZRANGEBYSCORE", scores, 0, 1),
+        ("ZREVRANGE", scores, 0, -1),
         ("ZREVRANGEBYSCORE", scores, 1, 0),
         ("ZREM", scores, "b"),
         ("ZREMRANGEBYSCORE", scores, 5, 6),

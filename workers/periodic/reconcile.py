@@ -6,6 +6,7 @@ order has appeared for a while, the list by id alone shows all that is new, in o
 How often it is read follows from what is known of the store's webhooks (``reconcile_interval.py``).
 Later changes whose webhook was lost are found in the same run (``missed_changes.py``).
 Orders that were held while nothing might be written go on here, too, as soon as it may.
+The extra-field configs of a store that has orders are kept in the cache (``field_configs.py``).
 Orders that wait for their status are checked now and then, in case the webhook of the change was lost.
 Where webhooks fail altogether, the newest orders are polled every few seconds (``polling.py``).
 
@@ -32,10 +33,11 @@ from service.orders.state.order_entry import Status
 from service.orders.state.queue import EnqueueResult
 from service.stores import Store
 from workers.periodic.cursor import Cursor, ListedOrder, OrderPage
+from workers.periodic.field_configs import refresh_field_configs
 from workers.periodic.missed_changes import MissedChanges
 from workers.periodic.periodic_task import PeriodicTask
 from workers.periodic.polling import PollingFallback, PollingState
-from workers.periodic.reconcile_interval import QUIET_S, next_interval_s
+from workers.periodic.reconcile_interval import LATELY_S, QUIET_S, next_interval_s
 from workers.periodic.reconcile_run import Run
 from workers.periodic.store_state import StoreState, StoreStates
 from workers.periodic.webhook_pace import LATE_AFTER_S
@@ -104,6 +106,8 @@ class Reconciler(PeriodicTask):
                 await self._check_statuses(store.hash)
             if configured := self._resources.configuration.stores.get(store.hash):
                 await self._missed_changes.find(run.api, configured, last_order_at=self._last_order_at(run))
+            if self._has_orders(run):
+                await refresh_field_configs(self._resources, store, run.api, clock=self._clock)
         elif polling or run.is_silent:
             has_more = await self._read_newest(run)
         if run.reads_list or polling or run.is_silent:
@@ -145,6 +149,11 @@ class Reconciler(PeriodicTask):
         if run.cursor.last_order_at is None:
             return None
         return max(run.cursor.last_order_at, run.pace.last_at or 0.0, run.pace.late_at or 0.0)
+
+    def _has_orders(self, run: Run) -> bool:
+        """Whether the store is new, or an order came in the last day."""
+        last_order_at = self._last_order_at(run)
+        return last_order_at is None or run.began - last_order_at <= LATELY_S
 
     async def _next_run_in(self, run: Run) -> float:
         """In how many seconds the next run is due."""

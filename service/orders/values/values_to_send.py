@@ -76,9 +76,10 @@ async def read_configs(
     *,
     by_hand: Collection[str] = (),
     refresh: bool = False,
+    fresh_s: float = CONFIGS_TTL_S,
     facts: Facts | None = None,
 ) -> list[ExtraFieldConfig]:
-    """Read the store's extra-field configs, cached for ten minutes.
+    """Read the store's extra-field configs, cached for ten minutes, or for ``fresh_s``.
 
     When neither a rule nor a value ``by_hand`` writes an extra field, they are read only to ``refresh`` them: after a
     refusal that is about one. Only BigCommerce's own answers teach the ``facts`` anything.
@@ -92,7 +93,7 @@ async def read_configs(
             await learn_from_configs(facts, store.hash, configs)
         return _CONFIGS.dump_python(configs, mode="json")
 
-    cached = await cache.get_or_read(_CACHED_AS, read, fresh_s=CONFIGS_TTL_S, stale_s=CONFIGS_STALE_S, refresh=refresh)
+    cached = await cache.get_or_read(_CACHED_AS, read, fresh_s=fresh_s, stale_s=CONFIGS_STALE_S, refresh=refresh)
     try:
         return _CONFIGS.validate_python(cached)
     except ValidationError:
