@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from service.orders.entry_report import changed_at
-from service.orders.search import lua
 from service.orders.search.order_filter import OrderFilter
 from service.orders.search.positions import Position, positions
-from service.orders.state.keys import entry_key
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry
 
@@ -65,11 +63,14 @@ async def find_page(
     found: list[Entry] = []
     examined, last = 0, start
     async for position, entry in _examined(redis, stores, wanted, start, first_batch=limit + 1, only=only):
-        if len(found) == limit or examined == most_examined:
+        if len(found) == limit:
             return Page(tuple(found), str(last))
-        examined, last = examined + 1, position
+        examined, last = examined + position.orders, position
         if entry:
             found.append(entry)
+        if examined >= most_examined:
+            # Whether there are more is not asked: it could take long to read on.
+            return Page(tuple(found), str(last))
     return Page(tuple(found), None)
 
 
@@ -82,20 +83,22 @@ async def _examined(
     first_batch: int = _FIRST_BATCH,
     only: Sequence[str] = (),
 ) -> AsyncIterator[tuple[Position, Entry | None]]:
-    """Each order that is looked at, and its entry if it matches."""
+    """Each order that is looked at, and its entry if it matches. Most of those that Redis leaves out are not named."""
     reader, batch = _Reader(redis, wanted, only), list[Position]()
-    size = _LARGEST_BATCH if reader.may_leave_out else min(first_batch, _LARGEST_BATCH)
+    size = min(first_batch, _LARGEST_BATCH)
     if wanted.order_id is not None:
         for position, entry in await reader.read([Position(0, store, wanted.order_id) for store in stores]):
             is_in_range = entry and wanted.since <= changed_at(entry) <= (wanted.until or float("inf"))
             yield position, entry if is_in_range else None
         return
+    to_read = looked_at = 0
     async for position in positions(redis, stores, wanted, start, first_batch=size):
         batch.append(position)
-        if len(batch) == size:
+        to_read, looked_at = to_read + position.may_match, looked_at + position.orders
+        if to_read == size or looked_at >= MOST_EXAMINED:
             for examined in await reader.read(batch):
                 yield examined
-            batch, size = [], min(size * 2, _LARGEST_BATCH)
+            batch, size, to_read, looked_at = [], min(size * 2, _LARGEST_BATCH), 0, 0
     for examined in await reader.read(batch):
         yield examined
 
@@ -109,16 +112,12 @@ class _Reader:
         self._wanted = wanted
         self._only = list(dict.fromkeys([*only, *wanted.reads])) if only else []
 
-    @property
-    def may_leave_out(self) -> bool:
-        """Whether Redis itself can leave out orders."""
-        wanted = self._wanted
-        return any(value is not None for value in (wanted.status, wanted.customer_id, wanted.po))
-
     async def read(self, batch: Sequence[Position]) -> list[tuple[Position, Entry | None]]:
         """Each of these orders, and its entry if it matches."""
-        matching = await self._may_match(batch) if batch and self.may_leave_out else batch
+        matching = [position for position in batch if position.may_match]
         orders = [(each.store, each.order_id) for each in matching]
+        if not orders:
+            return [(position, None) for position in batch]
         entries = await (self._ledger.get_parts(orders, self._only) if self._only else self._whole(orders))
         # It may have changed in between.
         found = {
@@ -139,14 +138,3 @@ class _Reader:
         for place, entry in zip(places, whole, strict=True):
             entries[place] = entry
         return entries
-
-    async def _may_match(self, batch: Sequence[Position]) -> list[Position]:
-        wanted = self._wanted
-        places = await lua.may_match(
-            self._redis,
-            status="" if wanted.status is None else wanted.status.value,
-            customer_id="" if wanted.customer_id is None else str(wanted.customer_id),
-            po=(wanted.po or "").casefold().encode(errors="replace"),
-            entries=[entry_key(each.store, each.order_id) for each in batch],
-        )
-        return [batch[place - 1] for place in places]

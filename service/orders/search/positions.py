@@ -14,18 +14,30 @@ from redis.asyncio import Redis
 from service.errors import ConfigError, Problem
 from service.orders.search import lua
 from service.orders.search.order_filter import OrderFilter
-from service.orders.state.keys import failed_key, index_key
+from service.orders.state.keys import entry_prefix, failed_key, index_key
 from service.orders.state.order_entry import Status
 
 _LARGEST_BATCH = 1_000
 
+# What the script says of an order.
+_MAY_MATCH, _INDEXED = 1, 2
+
+_FIRST_NARROWED = 400
+"""Orders that Redis looks at first where it leaves out those that do not match: half a millisecond of its time."""
+
 
 class Position(NamedTuple):
-    """Where an order stands: when it last changed (ms), its store and its id."""
+    """Where an order stands: when it last changed (ms), its store and its id.
+
+    ``orders`` is how many of its store were looked at since the last position: where Redis leaves out those that do not
+    match, there is one for each that may match, and now and then one that does not.
+    """
 
     changed_ms: int
     store: str
     order_id: int
+    orders: int = 1
+    may_match: bool = True
 
     @classmethod
     def parse(cls, cursor: str) -> Self:
@@ -48,9 +60,15 @@ async def positions(
 
     About ``first_batch`` of them are read at once, then more and more.
     """
-    # Some stores have more orders than others: twice their share is mostly enough.
-    share = first_batch if len(stores) == 1 else 2 * first_batch // max(1, len(stores)) + 1
-    streams = [_Stream(store, wanted, start, min(share, _LARGEST_BATCH)) for store in sorted(stores)]
+
+    def share(orders: int) -> int:
+        """Some stores have more orders than others: twice their share is mostly enough."""
+        most = orders if len(stores) == 1 else 2 * orders // max(1, len(stores)) + 1
+        return min(most, _LARGEST_BATCH)
+
+    enough = share(first_batch)
+    batch = share(max(first_batch, _FIRST_NARROWED)) if wanted.is_narrowed_by_redis else enough
+    streams = [_Stream(store, wanted, start, batch, enough) for store in sorted(stores)]
     await _fill(redis, streams, at_least=first_batch * 3 // 2)
     heads = [(stream.sort_key, number) for number, stream in enumerate(streams) if stream.is_ready]
     heapq.heapify(heads)
@@ -86,14 +104,16 @@ class _Stream:
     other one are older than all in it, so they are read last.
     """
 
-    def __init__(self, store: str, wanted: OrderFilter, start: Position | None, batch: int) -> None:
-        self._store, self._start = store, start
+    def __init__(self, store: str, wanted: OrderFilter, start: Position | None, batch: int, enough: int) -> None:
+        """``batch`` orders are looked at first; where Redis leaves out some, up to ``enough`` that may match."""
+        self._store, self._wanted, self._start = store, wanted, start
         self._since_ms = int(wanted.since * 1000)
         self._until: str | int = "+inf" if wanted.until is None else int(wanted.until * 1000)
         self._reads_index = wanted.status is not Status.FAILED
         self._skips_indexed = False
         self._ready: deque[Position] = deque()
-        self._batch = batch
+        self._left = 0
+        self._batch, self._enough = batch, enough
         self._low = batch // 2
         self._begin()
 
@@ -118,7 +138,7 @@ class _Stream:
     @property
     def ready(self) -> int:
         """How many orders are read."""
-        return len(self._ready)
+        return self._left
 
     @property
     def is_ready(self) -> bool:
@@ -127,12 +147,14 @@ class _Stream:
 
     def pop(self) -> Position:
         """The next order."""
-        return self._ready.popleft()
+        position = self._ready.popleft()
+        self._left -= position.orders
+        return position
 
     @property
     def is_low(self) -> bool:
         """Whether most of the last batch is used up."""
-        return len(self._ready) <= self._low
+        return self._left <= self._low
 
     def has_more(self) -> bool:
         """Whether there may be more to read."""
@@ -145,37 +167,46 @@ class _Stream:
 
     async def read_on(self, redis: Redis) -> None:
         """Read the next batch."""
-        # Each has a member, its score, and whether it is one of those that the index has brought.
-        found = await (self._of_index(redis) if self._reads_index else self._of_failed(redis))
-        self._is_over = len(found) < self._batch
-        fresh = [
-            each for each in found if not (self._after is not None and each[1] == self._max and each[0] >= self._after)
-        ]
+        is_narrowed = self._wanted.is_narrowed_by_redis
+        found = await (self._of_script(redis) if is_narrowed or not self._reads_index else self._of_index(redis))
+        after, highest = self._after, self._max
+        fresh = [each for each in found if not (after is not None and each[1] == highest and each[0] >= after)]
         # If none is fresh, all of them changed in the same millisecond, and are known.
         self._low = self._batch // 2
-        self._batch = min(self._batch * 4, _LARGEST_BATCH) if fresh else self._batch * 4
+        # Redis's work is what costs where it leaves out some: less is read ahead.
+        factor = 2 if is_narrowed and fresh else 4
+        self._batch = min(self._batch * factor, _LARGEST_BATCH) if fresh else self._batch * factor
+        self._enough = self._batch if not fresh else min(self._enough * factor, self._batch)
         if fresh:
-            self._after, self._max, _ = fresh[-1]
-        self._ready.extend(
-            Position(score, self._store, int(member))
-            for member, score, is_indexed in fresh
-            if not (self._skips_indexed and is_indexed)
-        )
+            self._after, self._max = fresh[-1][:2]
+        for member, score, orders, kind in fresh:
+            if kind != _INDEXED:
+                self._ready.append(Position(score, self._store, int(member), orders, kind == _MAY_MATCH))
+                self._left += orders
 
-    async def _of_index(self, redis: Redis) -> list[tuple[str, int, bool]]:
+    async def _of_index(self, redis: Redis) -> list[tuple[str, int, int, int]]:
         found = await redis.zrevrangebyscore(
             index_key(self._store), max=self._max, min=self._since_ms, start=0, num=self._batch, withscores=True
         )
-        return [(member.decode(), int(score), True) for member, score in found]
+        self._is_over = len(found) < self._batch
+        return [(member.decode(), int(score), 1, _MAY_MATCH) for member, score in found]
 
-    async def _of_failed(self, redis: Redis) -> list[tuple[str, int, bool]]:
-        found = await lua.newest_failed(
+    async def _of_script(self, redis: Redis) -> list[tuple[str, int, int, int]]:
+        wanted = self._wanted
+        is_over, *words = await lua.newest_matching(
             redis,
-            failed=failed_key(self._store),
+            orders=index_key(self._store) if self._reads_index else failed_key(self._store),
             index=index_key(self._store),
+            prefix=entry_prefix(self._store),
             highest=str(self._max),
             lowest=self._since_ms,
             most=self._batch,
+            enough=self._enough,
+            skips_indexed=self._skips_indexed,
+            status="" if wanted.status is None else wanted.status.value,
+            customer_id="" if wanted.customer_id is None else str(wanted.customer_id),
+            po=(wanted.po or "").casefold().encode(errors="replace"),
         )
-        rows = zip(found[::3], found[1::3], found[2::3], strict=True)
-        return [(str(member), int(float(score)), bool(is_indexed)) for member, score, is_indexed in rows]
+        self._is_over = bool(is_over)
+        rows = zip(words[::4], words[1::4], words[2::4], words[3::4], strict=True)
+        return [(str(member), int(float(score)), int(orders), int(kind)) for member, score, orders, kind in rows]

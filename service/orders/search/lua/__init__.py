@@ -1,22 +1,29 @@
 # mypy: disable-error-code="empty-body"
-"""The scripts of the search. Each is one step in Redis; its Lua text lies beside this file."""
-
-from collections.abc import Sequence
+"""The script of the search, which is one step in Redis; its Lua text lies beside this file."""
 
 from redis.asyncio import Redis
 
-from service.redis.scripts import Arg, Key, Rest, redis_script
+from service.redis.scripts import Arg, Key, redis_script
 
 
 @redis_script
-async def newest_failed(
-    redis: Redis, *, failed: Key, index: Key, highest: Arg[str], lowest: Arg[int], most: Arg[int]
+async def newest_matching(
+    redis: Redis,
+    *,
+    orders: Key,
+    index: Key,
+    prefix: Arg[str],
+    highest: Arg[str],
+    lowest: Arg[int],
+    most: Arg[int],
+    enough: Arg[int],
+    skips_indexed: Arg[bool],
+    status: Arg[str],
+    customer_id: Arg[str],
+    po: Arg[bytes],
 ) -> tuple[str | int, ...]:
-    """Failed orders of a store, the newest first: of each its id, its time (ms), and 1 where the index has it, too."""
+    """The newest orders of a store that may match, and how far the script has looked: 1 where there are no more.
 
-
-@redis_script
-async def may_match(
-    redis: Redis, *, status: Arg[str], customer_id: Arg[str], po: Arg[bytes], entries: Rest[Sequence[str]]
-) -> tuple[int, ...]:
-    """Which of these orders may match: their places in the list, from 1."""
+    After that, of each order its id, its time (ms), how many orders were looked at since the one before it, and a digit
+    (see the Lua text).
+    """

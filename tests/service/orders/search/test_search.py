@@ -107,6 +107,57 @@ async def test_pages_give_every_order_once_and_in_order(redis: ArqRedis, limit: 
     assert [seconds[order_id] for _, order_id in rows] == sorted(seconds.values(), reverse=True)
 
 
+@pytest.mark.parametrize(
+    "wanted", [OrderFilter(Status.SKIPPED), OrderFilter(customer_id=7), OrderFilter(Status.FAILED, customer_id=7)]
+)
+@pytest.mark.parametrize(("limit", "most_examined"), [(1, 2000), (7, 30), (1000, 1)])
+@pytest.mark.parametrize("stores", [1, 4])
+async def test_pages_of_what_redis_leaves_in_are_whole_wherever_they_end(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch, wanted: OrderFilter, limit: int, most_examined: int, stores: int
+) -> None:
+    """Few orders match, many change in the same millisecond, and some failed ones have left the index."""
+    monkeypatch.setattr("service.orders.search.positions._LARGEST_BATCH", 8)
+    monkeypatch.setattr("service.orders.search.positions._FIRST_NARROWED", 6)
+    dice, placed = random.Random(limit), dict[tuple[str, int], int]()
+    for order_id in range(1, 150):
+        kind = dice.choice([enriched, enriched, failed])
+        second = dice.randrange(0 if kind is failed else 2, 9)
+        entry = replace(kind(order_id, f"store{dice.randrange(stores)}"), customer_id=dice.choice([7, 8]))
+        if kind is enriched and dice.random() < 0.2:
+            entry.status = Status.SKIPPED
+        await finish(redis, entry, at=NOW + second)
+        if entry.status is Status.FAILED and second < 2:
+            await redis.zrem(index_key(entry.store), order_id)
+        if wanted.matches(entry):
+            placed[entry.store, order_id] = second
+
+    rows, cursor = [], None
+    for _ in range(1000):
+        page = await find_page(
+            redis,
+            [f"store{number}" for number in range(stores)],
+            wanted,
+            limit=limit,
+            cursor=cursor,
+            most_examined=most_examined,
+        )
+        rows += [(entry.store, entry.order_id) for entry in page.entries]
+        if (cursor := page.cursor) is None:
+            break
+
+    assert cursor is None
+    assert sorted(rows) == sorted(placed)
+    assert [placed[row] for row in rows] == sorted(placed.values(), reverse=True)
+
+
+async def test_orders_that_redis_leaves_out_never_reach_the_process(redis: ArqRedis) -> None:
+    await finish_many(redis, [replace(enriched(n), customer_id=7 + (n == 90)) for n in range(1, 101)], range(100))
+    await redis.config_resetstat()
+    assert await found(redis, OrderFilter(customer_id=8)) == [90]
+    commands = await redis.info("commandstats")
+    assert commands["cmdstat_hmget"]["calls"] == commands["cmdstat_hgetall"]["calls"] == 1
+
+
 async def test_more_orders_of_one_millisecond_than_a_batch_holds_are_all_found(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
