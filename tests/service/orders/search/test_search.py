@@ -156,6 +156,7 @@ async def test_orders_that_redis_leaves_out_never_reach_the_process(redis: ArqRe
     assert await found(redis, OrderFilter(customer_id=8)) == [90]
     commands = await redis.info("commandstats")
     assert commands["cmdstat_hmget"]["calls"] == commands["cmdstat_hgetall"]["calls"] == 1
+    assert len(await found(redis, OrderFilter(customer_id=7))) == 99
 
 
 async def test_more_orders_of_one_millisecond_than_a_batch_holds_are_all_found(
