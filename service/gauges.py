@@ -29,6 +29,7 @@ from service.orders.state.keys import (
 )
 from service.orders.state.per_store.rule_values import parse_rule_counts
 from service.orders.state.queue import Queue
+from service.redis.reading import pairs, read_together
 
 QUEUES = {
     "window": WINDOW.queue,
@@ -147,17 +148,21 @@ class Gauges:
         return {name: QueueState(jobs, late_ms / 1000) for name, jobs, late_ms in pairs}
 
     async def _store_states(self, stores: Collection[str]) -> dict[str, StoreState]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for store in stores:
-                pipe.zcard(failed_key(store))
-                pipe.zcard(parked_key(store))
-                pipe.get(polling_key(store))
-                pipe.hmget(hook_key(store), ["troubles", "changed_at"])
-                pipe.zcard(awaiting_value_key(store))
-                pipe.hgetall(rule_values_key(store))
-                pipe.zcard(held_key(store))
-                pipe.exists(paused_key(store))
-            answers, quotas = await asyncio.gather(pipe.execute(), self._budget.left_of(stores))
+        commands = [
+            command
+            for store in stores
+            for command in (
+                ("ZCARD", failed_key(store)),
+                ("ZCARD", parked_key(store)),
+                ("GET", polling_key(store)),
+                ("HMGET", hook_key(store), "troubles", "changed_at"),
+                ("ZCARD", awaiting_value_key(store)),
+                ("HGETALL", rule_values_key(store)),
+                ("ZCARD", held_key(store)),
+                ("EXISTS", paused_key(store)),
+            )
+        ]
+        answers, quotas = await asyncio.gather(read_together(self._redis, commands), self._budget.left_of(stores))
         by_store = zip(stores, zip(*[iter(answers)] * 8, strict=True), strict=True)
         return {
             store: StoreState(
@@ -169,7 +174,7 @@ class Gauges:
                 waiting,
                 {
                     rule: count.misses if count.is_without_values else 0
-                    for rule, count in parse_rule_counts(rule_counts).items()
+                    for rule, count in parse_rule_counts(pairs(rule_counts)).items()
                 },
                 held,
                 bool(paused),
@@ -179,7 +184,7 @@ class Gauges:
         }
 
 
-def _awaits_webhook(polling: bytes | None, changed_at: bytes | None) -> bool:
+def _awaits_webhook(polling: str | None, changed_at: str | None) -> bool:
     """Whether a person has changed the webhooks of a polled store since one was last missed."""
     if polling is None or changed_at is None:
         return False

@@ -25,6 +25,7 @@ from service.bigcommerce.apis import Api
 from service.bigcommerce.quota_headers import Quota
 from service.errors import OutOfBudget
 from service.logs import Event
+from service.redis.reading import read_together
 
 REDIS_TIMEOUT_S = 1.0
 """No call waits longer than this for Redis: then it is sent without a budget."""
@@ -228,13 +229,10 @@ class Budget:
 
     async def left_of(self, stores: Collection[str]) -> dict[str, dict[Api, BudgetState]]:
         """What is left now of all known quotas of these stores. Errors are Redis's own."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.time()
-            for store in stores:
-                for api in _AT_FIRST:
-                    pipe.hmget(_key(store, api), ["limit", "length", "left", "resets_at", "guessed"])
-            (seconds, microseconds), *stored = await pipe.execute()
-        now = self._clock() if self._clock else seconds + microseconds / 1e6
+        names = ("limit", "length", "left", "resets_at", "guessed")
+        hashes_of = [("HMGET", _key(store, api), *names) for store in stores for api in _AT_FIRST]
+        (seconds, microseconds), *stored = await read_together(self._redis, [("TIME",), *hashes_of])
+        now = self._clock() if self._clock else int(seconds) + int(microseconds) / 1e6
         hashes = iter(stored)
         states = {store: {api: _state(next(hashes), now) for api in _AT_FIRST} for store in stores}
         return {
@@ -280,7 +278,7 @@ def _key(store: str, api: Api) -> str:
     return f"enrich:budget:{api}:{store}"
 
 
-def _state(stored: Sequence[bytes | None], now: float) -> BudgetState | None:
+def _state(stored: Sequence[str | None], now: float) -> BudgetState | None:
     if None in stored:
         return None
     limit, length_ms, left, resets_at_ms, guessed = (float(number) for number in stored if number is not None)

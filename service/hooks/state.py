@@ -110,7 +110,7 @@ async def set_destination(redis: Redis, store: str, destination: str) -> None:
     await redis.hset(hook_key(store), "destination", destination)  # type: ignore[misc]
 
 
-def parse_problems(stored: bytes | None, *, optional: bool = False) -> frozenset[HookProblem]:
+def parse_problems(stored: str | bytes | None, *, optional: bool = False) -> frozenset[HookProblem]:
     """Parse saved problems; none when another version of this service saved them in another form."""
     try:
         read = json.loads(stored or b"[]")

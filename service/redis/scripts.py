@@ -136,5 +136,8 @@ def _decode(answer: Any) -> Any:
     if isinstance(answer, bytes):
         return answer.decode()
     if isinstance(answer, list):
-        return tuple(map(_decode, answer))
+        # Pages read thousands of texts.
+        return tuple(
+            [each.decode() if type(each) is bytes else _decode(each) if type(each) is list else each for each in answer]
+        )
     return answer

@@ -1,8 +1,10 @@
-"""How much of the window was left when Create was sent: a bar for each half second, as numbers for an SVG."""
+"""How much of the window was left when Create was sent: a bar for each half second, as an SVG and as a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
+
+from markupsafe import Markup
 
 from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.statistics.aggregate import Aggregate
@@ -26,6 +28,11 @@ class MarginBar:
     to_s: float | None
     count: int
     height: float
+
+    @property
+    def css_class(self) -> str:
+        """That of the outcome whose colour it has."""
+        return "failed" if self.to_s is None else "waiting" if self.from_s >= WINDOW_LENGTH_S - 2 else "created"
 
     @property
     def span(self) -> str:
@@ -63,3 +70,22 @@ class MarginHistogram:
         ]
         narrow = sum(counts[-1 - round(2 / _STEP_S) : -1])
         return cls(bars, sum(counts), narrow, counts[-1])
+
+    def rects(self) -> Markup:
+        """The bars of the drawing, which is 4 units higher than the highest."""
+        drawn = [
+            f'<rect class="{bar.css_class}" x="{bar.x + 0.06:g}" y="{HEIGHT + 4 - bar.height:g}" width="0.88" '
+            f'height="{bar.height:g}"><title>{bar.span}: {bar.count}</title></rect>'
+            for bar in self.bars
+            if bar.count
+        ]
+        return Markup("".join(drawn))  # noqa: S704
+
+    def rows(self) -> Markup:
+        """The bars as rows of a table."""
+        rows = [
+            f'<tr><th scope="row">{bar.span}</th><td class="number">{bar.count}</td></tr>'
+            for bar in self.bars
+            if bar.count
+        ]
+        return Markup("".join(rows))  # noqa: S704

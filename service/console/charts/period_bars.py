@@ -1,96 +1,89 @@
-"""Orders by hour or day as stacked bars: where each part lies, as numbers for an SVG."""
+"""Orders by hour or day as stacked bars: an SVG, and the same as rows of a table.
 
-from collections.abc import Mapping, Sequence
+Both are made here, because a template takes some times as long, and the overview has hundreds of bars; what a period
+that is over looks like is kept. All that stands in a bar is ours (names of outcomes, numbers and times).
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from functools import lru_cache
+from typing import NamedTuple, Self
 
 from markupsafe import Markup, escape
 
-from service.orders.state.order_entry import Status
+from service.orders.statistics.aggregate import OUTCOMES
 from service.orders.statistics.reading import StorePeriod
 
 HEIGHT = 100.0
-"""Of the drawing, in its own units. A bar is one unit wide."""
+"""Of the drawing, in its own units. A bar is one unit wide, and its outcomes are stacked in the order of OUTCOMES."""
 
-# From the bottom to the top: what went well first.
-_STACK = (Status.CREATED, Status.UPDATED, Status.UNCHANGED, Status.SKIPPED, Status.FAILED)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The orders of one outcome in a bar."""
-
-    outcome: str
-    y: float
-    height: float
+# A third of a kilobyte each.
+_KEPT = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One period, ``x`` from the left. ``parts`` are drawn from the bottom; ``missed`` orders missed their window."""
+class Bar(NamedTuple):
+    """A period with orders, ``x`` from the left: how many have each outcome, how many ``missed`` their window."""
 
     x: int
     begin: datetime
-    outcomes: Mapping[str, int]
+    counts: tuple[int, ...]
     missed: int
-    parts: Sequence[Part]
-
-    @property
-    def orders(self) -> int:
-        return sum(self.outcomes.values())
-
-    def title(self, form: str) -> str:
-        """What the bar says to who points at it."""
-        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
-        missed = f"; {self.missed} missed the window" if self.missed else ""
-        return f"{self.begin.strftime(form)}: {outcomes}{missed}"
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodBars:
-    """Bars of periods that follow each other. ``highest`` is the number of orders that fills the height."""
+    """Bars of those of ``periods`` that have orders. ``highest`` is the number of orders that fills the height."""
 
     bars: Sequence[Bar]
+    periods: int
     highest: int
+    orders: int
 
     @classmethod
     def of(cls, periods: Sequence[StorePeriod]) -> Self:
         """Draw these periods, the oldest first."""
-        outcomes = [period.aggregate.outcomes for period in periods]
-        highest = max((sum(each.values()) for each in outcomes), default=0)
-        both = zip(periods, outcomes, strict=True)
-        return cls([_bar(x, period, found, highest) for x, (period, found) in enumerate(both)], highest)
-
-    @property
-    def orders(self) -> int:
-        """All orders of all periods."""
-        return sum(bar.orders for bar in self.bars)
+        bars, totals = [], []
+        for x, period in enumerate(periods):
+            counts = period.aggregate.outcome_counts
+            if orders := sum(counts):
+                bars.append(Bar(x, period.begin, counts, period.aggregate.missed))
+                totals.append(orders)
+        return cls(bars, len(periods), max(totals, default=0), sum(totals))
 
     def svg(self, name: str, form: str, css_class: str = "bars") -> Markup:
-        """The drawing; ``form`` is how a bar's time is written. A table beside it says the same as text.
-
-        Made here, because a template takes some times as long, and the overview has hundreds of bars.
-        """
-        drawn = "".join(
-            f"<g><title>{escape(bar.title(form))}</title>{''.join(_rect(bar.x, part) for part in bar.parts)}</g>"
-            for bar in self.bars
-            if bar.orders
-        )
+        """The drawing; ``form`` is how a bar's time is written. ``rows`` says the same as text."""
+        drawn = "".join([_drawn(bar, self.highest, form) for bar in self.bars])
         label = escape(f"{name}: {self.orders:,} orders")
-        view = f'viewBox="0 0 {len(self.bars)} {HEIGHT:g}" preserveAspectRatio="none" role="img"'
+        view = f'viewBox="0 0 {self.periods} {HEIGHT:g}" preserveAspectRatio="none" role="img"'
         return Markup(f'<svg class="{escape(css_class)}" {view} aria-label="{label}">{drawn}</svg>')  # noqa: S704
 
+    def rows(self, form: str) -> Markup:
+        """The bars as rows of a table, the last one first: the time, the orders of each outcome, those that missed."""
+        return Markup("".join([_row(bar, form) for bar in reversed(self.bars)]))  # noqa: S704
 
-def _rect(x: int, part: Part) -> str:
-    return f'<rect class="{part.outcome}" x="{x + 0.08:g}" y="{part.y:g}" width="0.84" height="{part.height:g}"/>'
 
-
-def _bar(x: int, period: StorePeriod, outcomes: Mapping[str, int], highest: int) -> Bar:
-    parts, y = [], HEIGHT
-    for status in _STACK:
-        if count := outcomes.get(status, 0):
+@lru_cache(maxsize=_KEPT)
+def _drawn(bar: Bar, highest: int, form: str) -> str:
+    """The outcomes of a bar, drawn from the bottom."""
+    parts, y, x = "", HEIGHT, f"{bar.x + 0.08:g}"
+    for outcome, count in zip(OUTCOMES, bar.counts, strict=True):
+        if count:
             height = round(count / highest * HEIGHT, 2)
             y = round(y - height, 2)
-            parts.append(Part(status.value, y, height))
-    return Bar(x, period.begin, outcomes, period.aggregate.missed, parts)
+            parts += f'<rect class="{outcome}" x="{x}" y="{y:g}" width="0.84" height="{height:g}"/>'
+    return f"<g><title>{_title(bar, form)}</title>{parts}</g>"
+
+
+def _title(bar: Bar, form: str) -> Markup:
+    """What the bar says to who points at it: the most frequent outcome first."""
+    by_count = sorted(zip(bar.counts, OUTCOMES, strict=True), key=lambda each: -each[0])
+    outcomes = ", ".join(f"{count} {outcome}" for count, outcome in by_count if count)
+    missed = f"; {bar.missed} missed the window" if bar.missed else ""
+    return escape(f"{bar.begin.strftime(form)}: {outcomes}{missed}")
+
+
+@lru_cache(maxsize=_KEPT)
+def _row(bar: Bar, form: str) -> str:
+    cells = "".join(f'<td class="number">{count}</td>' for count in (*bar.counts, bar.missed))
+    return f'<tr><th scope="row" class="nowrap">{escape(bar.begin.strftime(form))}</th>{cells}</tr>'

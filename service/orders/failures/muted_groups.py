@@ -12,6 +12,7 @@ from typing import Self
 from redis.asyncio import Redis
 
 from service.orders.state.clocks import redis_time
+from service.redis.reading import pairs, read_together
 
 MUTE_S_MAX = 30 * 86_400
 """No mute is longer."""
@@ -26,7 +27,7 @@ class Mute:
     until: float
 
     @classmethod
-    def from_json(cls, text: bytes) -> Self | None:
+    def from_json(cls, text: str | bytes) -> Self | None:
         """None where another version of this program wrote something else."""
         try:
             return cls(**json.loads(text))
@@ -46,11 +47,12 @@ class MutedGroups:
 
     async def of_all(self, stores: Collection[str]) -> dict[str, Mapping[str, Mute]]:
         """The muted groups of each store."""
-        reads = asyncio.gather(*(self._read(store) for store in stores))
-        now, stored = await asyncio.gather(redis_time(self._redis), reads)
+        hashes = [("HGETALL", _key(store)) for store in stores]
+        now, stored = await asyncio.gather(redis_time(self._redis), read_together(self._redis, hashes))
+        read = [{name: Mute.from_json(text) for name, text in pairs(answer).items()} for answer in stored]
         return {
             store: {name: mute for name, mute in found.items() if mute and mute.until > now}
-            for store, found in zip(stores, stored, strict=True)
+            for store, found in zip(stores, read, strict=True)
         }
 
     async def mute(self, store: str, group: str, who: str, seconds: float) -> None:

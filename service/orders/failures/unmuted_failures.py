@@ -11,6 +11,7 @@ from service.orders.failures.failure_groups import group_id
 from service.orders.failures.muted_groups import Mute, MutedGroups
 from service.orders.state.keys import awaiting_value_key, failed_key
 from service.orders.state.ledger import Ledger
+from service.redis.reading import read_together
 
 READ_MAX = 10_000
 """Of a store, the groups of so many orders are looked at, the newest failed ones; the rest counts as not muted."""
@@ -64,15 +65,11 @@ class UnmutedFailures:
         """The counts of each store."""
         if not stores:
             return {}
-        mutes, *answers = await asyncio.gather(
-            self._mutes.of_all(stores),
-            *(
-                self._redis.zrange(failed_key(store), 0, 0, desc=is_newest, withscores=True)
-                for store in stores
-                for is_newest in (False, True)
-            ),
-        )
-        ends = [answer[0][1] / 1000 if answer else None for answer in answers]
+        ends_of = [
+            (command, failed_key(store), 0, 0, "WITHSCORES") for store in stores for command in ("ZRANGE", "ZREVRANGE")
+        ]
+        mutes, answers = await asyncio.gather(self._mutes.of_all(stores), read_together(self._redis, ends_of))
+        ends = [float(answer[1]) / 1000 if answer else None for answer in answers]
         oldest_at = dict(zip(stores, ends[::2], strict=True))
         muted = [store for store in stores if mutes[store]]
         counted = await asyncio.gather(*(self._counts_of(store, mutes[store], oldest_at[store]) for store in muted))

@@ -2,7 +2,7 @@
 """Scripts about Redis itself, leases and hashes. Each is one step in Redis; its Lua text lies beside this file."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
@@ -27,3 +27,8 @@ async def release_lease(redis: Redis, *, lease: Key, owner: Arg[str]) -> Literal
 @redis_script
 async def read_fields(redis: Redis, *, names_count: Arg[int], words: Rest[Sequence[str]]) -> tuple[str | None, ...]:
     """The same fields of many hashes: the values of the first hash, then those of the next one, and so on."""
+
+
+@redis_script
+async def read_together(redis: Redis, *, words: Rest[Sequence[str | int]]) -> tuple[Any, ...]:
+    """The answers to several commands: ``words`` has of each how many words it has, then these."""

@@ -110,16 +110,17 @@ class RuleValues:
 
     async def read(self, store: str) -> dict[str, RuleCount]:
         """The counts of the store's rules."""
-        return parse_rule_counts(await self._redis.hgetall(rule_values_key(store)))  # type: ignore[misc]
+        stored = await self._redis.hgetall(rule_values_key(store))  # type: ignore[misc]
+        return parse_rule_counts({name.decode(): text.decode() for name, text in stored.items()})
 
     async def without_values(self, store: str) -> dict[str, int]:
         """The rules that find nothing now, each with the number of orders since its last value."""
         return {name: count.misses for name, count in (await self.read(store)).items() if count.is_without_values}
 
 
-def parse_rule_counts(stored: Mapping[bytes, bytes]) -> dict[str, RuleCount]:
+def parse_rule_counts(stored: Mapping[str, str]) -> dict[str, RuleCount]:
     """The counts in a store's hash."""
-    return {name.decode(): _counts(text.decode().split()[1:]) for name, text in stored.items()}
+    return {name: _counts(text.split()[1:]) for name, text in stored.items()}
 
 
 def _counts(texts: list[str]) -> RuleCount:
