@@ -31,8 +31,11 @@ from service.stores.editing.rules_text import LayoutError
 
 PATH = "/rules/{store:store}"
 
-# A page that opens waits so long for the orders, then it shows how far their reading is.
+# A comparison waits so long for the orders, then it shows how far their reading is.
 _WAIT_S = 1.5
+
+# A page that opens is shown at once, and fetches the comparison when the orders are there.
+_OPENING_WAIT_S = 0.1
 
 _SHOWN_FIRST = "This is what the rules would change. Look at it, then save."
 _NOTHING_TO_SAVE = "These are the rules of the file: there is nothing to save."
@@ -105,6 +108,15 @@ class RulesPage:
 
 async def load(visit: Visit) -> RulesPage:
     """The rules of the file, or the version that the query names, beside what they give."""
+    return await _load(visit, _WAIT_S)
+
+
+async def load_shown(visit: Visit) -> RulesPage:
+    """As ``load``, without waiting long for the orders."""
+    return await _load(visit, _OPENING_WAIT_S)
+
+
+async def _load(visit: Visit, wait_s: float) -> RulesPage:
     query = visit.request.query_params
     page = await _open(visit)
     if page.file is None:
@@ -114,7 +126,7 @@ async def load(visit: Visit) -> RulesPage:
     as_toml = query.get("as") == "toml"
     page.edit = begin(page.file.digest, text, page.store, as_toml=as_toml, version=version.id if version else "")
     page.done = query.get("done", "")
-    await _fill(visit, page, again=query.get("read") == "again")
+    await _fill(visit, page, again=query.get("read") == "again", wait_s=wait_s)
     return page
 
 
@@ -199,16 +211,18 @@ async def _edited(visit: Visit, edit: Edit, *, opens_again: bool = False) -> Rul
     return page
 
 
-async def _fill(visit: Visit, page: RulesPage, *, again: bool = False) -> None:
+async def _fill(visit: Visit, page: RulesPage, *, again: bool = False, wait_s: float = _WAIT_S) -> None:
     """Add the comparison, the versions and what is in force."""
     assert page.file
     editor, store, edit = visit.console.rules, page.store, page.edit
     live = editor.live
-    page.versions = await RulesHistory(visit.redis).list(store)
-    page.in_force = await ConfigurationsInForce(visit.redis).read()
+    editor.evaluator.start_ahead()
+    page.versions, page.in_force = await asyncio.gather(
+        RulesHistory(visit.redis).list(store), ConfigurationsInForce(visit.redis).read()
+    )
     today = (await asyncio.to_thread(live.check, page.file.text)).stores[store]
     roots = edit.read | today.rules.needed_roots
-    page.held = held = await editor.orders.of(today, roots, again=again, wait_s=_WAIT_S)
+    page.held = held = await editor.orders.of(today, roots, again=again, wait_s=wait_s)
     edited = today
     if not edit.problems and page.is_changed:
         try:
@@ -270,5 +284,5 @@ def as_dict(page: RulesPage) -> dict[str, Any]:
     }
 
 
-PAGE = Page(PATH, "rules/rules.html", load, as_dict, needs=Role.ADMIN)
+PAGE = Page(PATH, "rules/rules.html", load, as_dict, needs=Role.ADMIN, load_shown=load_shown)
 ACTIONS = (Action(f"{PATH}/compare", compare, needs=Role.ADMIN), Action(f"{PATH}/save", save, needs=Role.ADMIN))

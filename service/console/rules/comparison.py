@@ -1,5 +1,7 @@
 """What today's rules and the edited ones give for the same orders, as a table."""
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +14,14 @@ from service.orders.preview import Outcome, Preview, preview
 from service.orders.preview_comparison import Result, compare
 from service.orders.state.order_entry import Entry
 from service.orders.values.record_root import without_own_values
-from service.rules import Evaluation
+from service.rules import Evaluation, RuleSet
 from service.rules.limited import LimitedEvaluator
 from service.rules.rule_evaluation import CompiledRule, Trace
 
 PO_NUMBER = "PO number"
+
+# Those of the file and of somebody who edits them; each has all values of twenty orders.
+_EVALUATIONS_KEPT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +107,35 @@ async def compare_rules(
         without_own_values(loaded.document, entry.written if entry else {})
         for loaded, entry in zip(held.orders, entries, strict=True)
     ]
-    before = await evaluator.evaluate(old.rules, documents)
+    written = [entry.written if entry else {} for entry in entries]
+    before = await _evaluated(evaluator, held, old.rules, documents, written)
     same = new.rules.to_json() == old.rules.to_json()
-    after = before if same else await evaluator.evaluate(new.rules, documents)
+    after = before if same else await _evaluated(evaluator, held, new.rules, documents, written)
     rows = [
         _row(held, loaded, entry, (old, first), (new, second))
         for loaded, entry, first, second in zip(held.orders, entries, before, after, strict=True)
     ]
     columns = dict.fromkeys([*(_name(rule) for rule in old.rules.rules), *(_name(rule) for rule in new.rules.rules)])
     return RuleComparison(list(columns), rows, sorted(new.rules.needed_roots - held.roots))
+
+
+async def _evaluated(
+    evaluator: LimitedEvaluator,
+    held: HeldOrders,
+    rules: RuleSet,
+    documents: Sequence[Mapping[str, Any]],
+    written: Sequence[Mapping[str, Any]],
+) -> list[Evaluation]:
+    """As ``evaluator`` has it. What it found for the same rules and orders is known; where a rule failed it may not."""
+    key = hashlib.sha256(json.dumps([rules.to_json(), written]).encode()).hexdigest()
+    if (known := held.evaluations.get(key)) is not None:
+        return known
+    found = await evaluator.evaluate(rules, documents)
+    if not any(each.errors for each in found):
+        held.evaluations[key] = found
+        while len(held.evaluations) > _EVALUATIONS_KEPT:
+            del held.evaluations[next(iter(held.evaluations))]
+    return found
 
 
 def _row(

@@ -25,7 +25,7 @@ from service.orders.document.partial_loader import LoadedOrder, load_newest, loa
 from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.process.task_cancellation import cancel_and_wait
 from service.redis.client import TRANSIENT_ERRORS
-from service.rules import Needs
+from service.rules import Evaluation, Needs
 from service.rules.expression import ROOTS, Expression
 
 log = structlog.get_logger()
@@ -50,7 +50,8 @@ class HeldOrders:
     """The newest orders of a store, as far as they are read.
 
     ``roots`` are those that are read, ``waits_for`` is what the reading waits for just now, ``error`` why it ended
-    early. ``document`` maps an order to its whole document, where somebody searches in it.
+    early. ``whole`` maps an order to its whole document, where somebody searches in it. ``evaluations`` are those of
+    the last rules that were compared.
     """
 
     store: str
@@ -66,6 +67,7 @@ class HeldOrders:
     is_complete: bool = False
     size: int = 0
     whole: dict[int, LoadedOrder] = field(default_factory=dict)
+    evaluations: dict[str, list[Evaluation]] = field(default_factory=dict)
     task: "asyncio.Task[None] | None" = None
 
     @property

@@ -37,6 +37,21 @@ class LimitedEvaluator:
     def __init__(self) -> None:
         self._process: Process | None = None
         self._lock = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
+
+    def start_ahead(self) -> None:
+        """Start the process in the background, if it does not run: whoever evaluates next need not wait for that."""
+        if not self._is_running and (self._starting is None or self._starting.done()):
+            self._starting = asyncio.create_task(self._start())
+
+    @property
+    def _is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def _start(self) -> None:
+        async with self._lock:
+            if not self._is_running:
+                self._process = await _start()
 
     async def evaluate(self, rules: RuleSet, documents: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
         """The evaluation of each document. A rule that exceeds a limit has an error, and no value, for all of them."""
@@ -52,6 +67,8 @@ class LimitedEvaluator:
 
     async def close(self) -> None:
         """End the process."""
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
         async with self._lock:
             await self._end()
 
