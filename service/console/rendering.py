@@ -8,10 +8,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from service import csv_tables
@@ -19,6 +20,7 @@ from service.audit import in_words
 from service.console.image_hosts import ImageHosts
 from service.csv_tables import Cell
 from service.orders import entry_report
+from service.orders.state.order_entry import Entry, Status
 from service.orders.statistics.counting import REASON_BYTES_MAX
 
 # A text longer than this is cut in a table; its own page shows all of it.
@@ -29,6 +31,33 @@ def short(text: object) -> str:
     """A text cut to what a table has room for."""
     whole = str(text)
     return whole if len(whole) <= _SHORT else f"{whole[: _SHORT - 1]}…"
+
+
+def short_text(text: object) -> Markup:
+    """A text of somebody else, cut to what a table has room for; nothing for an empty one.
+
+    It stands in ``<bdi>``: right-to-left marks in it end there.
+    """
+    if not text:
+        return Markup("")
+    return Markup(f'<bdi class="text">{escape(short(text))}</bdi>')  # noqa: S704 - it is escaped
+
+
+def outcome(entry: Entry) -> Markup:
+    """An order's status, and whether its record shows what was sent."""
+    return _outcome(entry.status, entry.verified)
+
+
+@cache
+def _outcome(status: Status, verified: bool | None) -> Markup:
+    marks = {
+        True: ' <span class="ok" title="The record shows what was sent.">✓<span class="hidden"> verified</span></span>',
+        False: ' <span class="bad" title="The record does not show what was sent.">✗'
+        '<span class="hidden"> not verified</span></span>',
+        None: "",
+    }
+    # Nothing in it needs escaping.
+    return Markup(f'<span class="tag {status.value}">{status.value}</span>{marks[verified]}')  # noqa: S704
 
 
 def moment(seconds: float | None) -> Markup:
@@ -91,6 +120,8 @@ def environment(images: ImageHosts, **shared: Any) -> Environment:
     )
     env.filters.update(
         short=short,
+        short_text=short_text,
+        outcome=outcome,
         action_words=in_words,
         amount=amount,
         as_code=as_code,

@@ -56,6 +56,9 @@ po_number = "order.customer_message"
 class EvaluatorHere(LimitedEvaluator):
     """Evaluates in the test's process: a process of its own takes half a second to start."""
 
+    def start_ahead(self) -> None:
+        """There is nothing to start."""
+
     async def evaluate(self, rules: RuleSet, documents: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
         return [rules.evaluate(document) for document in documents]
 

@@ -12,12 +12,12 @@ from typing import Any
 from starlette.responses import Response
 
 from service.audit import ActionName
-from service.configuration import rules_file
+from service.configuration import ConfiguredStore, rules_file
 from service.configuration.in_force import ConfigurationsInForce
 from service.configuration.rules_file import RulesFile, UnreadableFile
 from service.console.people.access import Role
 from service.console.routes import Action, Page, Visit, render
-from service.console.rules.comparison import RuleComparison, compare_rules
+from service.console.rules.comparison import ENTRY_FIELDS, RuleComparison, compare_rules
 from service.console.rules.editor import Edit, begin, read_form
 from service.console.rules.recent_orders import HeldOrders
 from service.errors import ConfigError, EnrichError, Problem
@@ -47,7 +47,7 @@ class RulesPage:
     """The editor. ``blocked`` says why rules cannot be edited here; then nothing else is shown.
 
     ``notice`` is what became of a save. ``paste`` says why the file cannot be written: then the text is to be pasted.
-    ``in_force`` has the digest of each process; ``file`` is the stores file as it is now.
+    ``in_force`` has the digest of each process; ``file`` is the stores file as it is now, ``today`` the store in it.
     """
 
     store: str
@@ -55,6 +55,7 @@ class RulesPage:
     file_name: str
     blocked: str = ""
     file: RulesFile | None = None
+    today: ConfiguredStore | None = None
     edit: Edit = field(default_factory=lambda: Edit("", ""))
     held: HeldOrders | None = None
     comparison: RuleComparison | None = None
@@ -194,7 +195,8 @@ async def _open(visit: Visit) -> RulesPage:
     live = visit.console.live
     page = RulesPage(store, visit.store_name(store), live.path.name)
     try:
-        page.file, _ = await asyncio.to_thread(rules_file.read, live, store)
+        page.file, configuration = await asyncio.to_thread(rules_file.read, live, store)
+        page.today = configuration.stores[store]
     except (LayoutError, UnreadableFile) as error:
         page.blocked = str(error)
     return page
@@ -214,13 +216,13 @@ async def _edited(visit: Visit, edit: Edit, *, opens_again: bool = False) -> Rul
 async def _fill(visit: Visit, page: RulesPage, *, again: bool = False, wait_s: float = _WAIT_S) -> None:
     """Add the comparison, the versions and what is in force."""
     assert page.file
-    editor, store, edit = visit.console.rules, page.store, page.edit
+    assert page.today
+    editor, store, edit, today = visit.console.rules, page.store, page.edit, page.today
     live = editor.live
     editor.evaluator.start_ahead()
     page.versions, page.in_force = await asyncio.gather(
         RulesHistory(visit.redis).list(store), ConfigurationsInForce(visit.redis).read()
     )
-    today = (await asyncio.to_thread(live.check, page.file.text)).stores[store]
     roots = edit.read | today.rules.needed_roots
     page.held = held = await editor.orders.of(today, roots, again=again, wait_s=wait_s)
     edited = today
@@ -233,7 +235,7 @@ async def _fill(visit: Visit, page: RulesPage, *, again: bool = False, wait_s: f
             page.edit = edit = replace(edit, problems=[Problem(page.file_name, str(error))])
     if edit.problems or not held.is_complete:
         return
-    entries = await Ledger(visit.redis).get_each((store, loaded.order_id) for loaded in held.orders)
+    entries = await Ledger(visit.redis).get_parts([(store, loaded.order_id) for loaded in held.orders], ENTRY_FIELDS)
     page.comparison = await compare_rules(editor.evaluator, held, today, edited, entries)
     if not page.is_outdated:
         editor.note_shown(visit.person.who, store, edit.opened, edit.text)

@@ -20,6 +20,9 @@ from service.rules.rule_evaluation import CompiledRule, Trace
 
 PO_NUMBER = "PO number"
 
+ENTRY_FIELDS = ("reason", "rule", "po_number", "fields", "written", "by_hand")
+"""What ``compare_rules`` needs of an entry, besides its status."""
+
 # Those of the file and of somebody who edits them; each has all values of twenty orders.
 _EVALUATIONS_KEPT = 4
 
@@ -102,7 +105,7 @@ async def compare_rules(
     new: ConfiguredStore,
     entries: Sequence[Entry | None],
 ) -> RuleComparison:
-    """Apply both to the orders that are held. ``entries`` are those of the orders, in the same order."""
+    """Apply both to the orders that are held. ``entries`` are those of the orders, in their order: ENTRY_FIELDS."""
     documents = [
         without_own_values(loaded.document, entry.written if entry else {})
         for loaded, entry in zip(held.orders, entries, strict=True)
@@ -147,21 +150,22 @@ def _row(
 ) -> OrderRow:
     now, by_hand = time.time(), entry.values_by_hand if entry else {}
     unread = held.unread(loaded)
-    previews = [
-        preview(configured, loaded, held.configs, by_hand=by_hand, now=now, evaluation=evaluation)
-        for configured, evaluation in (old, new)
-    ]
-    cells = [
-        _cells(configured.rules.rules, each, unread) for (configured, _), each in zip((old, new), previews, strict=True)
-    ]
+
+    def given(configured: ConfiguredStore, evaluation: Evaluation) -> tuple[Preview, dict[str, Cell], str]:
+        shown = preview(configured, loaded, held.configs, by_hand=by_hand, now=now, evaluation=evaluation)
+        cells = _cells(configured.rules.rules, shown, unread)
+        return shown, cells, _outcome(shown, cells)
+
+    before = given(*old)
+    after = before if new[0] is old[0] else given(*new)
     return OrderRow(
         loaded,
-        cells[0],
-        cells[1],
-        _outcome(previews[0], cells[0]),
-        _outcome(previews[1], cells[1]),
+        before[1],
+        after[1],
+        before[2],
+        after[2],
         entry,
-        _differs_from_record(loaded, entry, previews[1], cells[1]),
+        _differs_from_record(loaded, entry, after[0], after[1]),
     )
 
 

@@ -8,6 +8,7 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 
 from service.console import rendering
+from service.console.pages import rules
 from service.redis.client import connect
 from tests.fakes.console import ConsoleWorld, console_world
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
@@ -47,6 +48,12 @@ def compile_templates_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rendering, "Environment", partial(Environment, bytecode_cache=CompiledTemplates()))
         yield
+
+
+@pytest.fixture(autouse=True)
+def read_before_a_page_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules page of a busy machine is to have its comparison, too."""
+    monkeypatch.setattr(rules, "_OPENING_WAIT_S", 5.0)
 
 
 @pytest.fixture

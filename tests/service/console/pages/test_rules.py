@@ -2,6 +2,8 @@
 
 import html
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from structlog.testing import capture_logs
 
 from service.configuration.in_force import ConfigurationsInForce
 from service.console.people.access import Role
-from tests.fakes.console import STORES, ConsoleWorld
+from service.rules import Evaluation, RuleSet
+from tests.fakes.console import STORES, ConsoleWorld, EvaluatorHere
 from tests.fakes.orders import enriched
 
 NASTY = "<script>alert(1)</script>\"'&\u202e"
@@ -103,6 +106,43 @@ class Editor:
 
 def file_of(world: ConsoleWorld) -> Path:
     return world.folder / "stores.toml"
+
+
+async def test_what_rules_give_is_found_once_until_they_or_an_order_change(
+    world: ConsoleWorld, orders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[RuleSet] = []
+    evaluate = EvaluatorHere.evaluate
+
+    async def noted(self: EvaluatorHere, rules: RuleSet, documents: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
+        found.append(rules)
+        return await evaluate(self, rules, documents)
+
+    monkeypatch.setattr(EvaluatorHere, "evaluate", noted)
+    async with world.person(Role.ADMIN) as client:
+        editor = Editor(client)
+        await editor.open()
+        first = editor.rows
+        await editor.open()
+        assert (len(found), editor.rows) == (1, first)
+        await editor.post("compare", NEW)
+        await editor.post("compare", NEW)
+        assert len(found) == 2
+        await world.keep(replace(enriched(251), written={"po_number": ["PO-X"]}))
+        await editor.open()
+        assert len(found) == 3
+
+
+async def test_a_page_that_opens_does_not_wait_for_the_orders(
+    world: ConsoleWorld, orders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.console.pages.rules._OPENING_WAIT_S", 0.0)
+    async with world.person(Role.ADMIN) as client:
+        editor = Editor(client)
+        assert "Reading the last orders" in await editor.open()
+        assert editor.rows == []
+        await editor.post("compare")
+        assert len(editor.rows) == 2
 
 
 async def test_the_edited_rules_are_held_against_those_of_the_file(world: ConsoleWorld, orders: None) -> None:

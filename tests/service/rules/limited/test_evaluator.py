@@ -83,3 +83,20 @@ async def test_a_caller_that_gives_up_leaves_nothing_behind(evaluator: LimitedEv
         await task
     (found, _) = await evaluator.evaluate(some, DOCUMENTS)
     assert found.fields == {"A": "1"}
+
+
+async def test_its_process_can_be_started_before_it_is_needed(evaluator: LimitedEvaluator) -> None:
+    evaluator.start_ahead()
+    evaluator.start_ahead()
+    await evaluator.evaluate(rules(), DOCUMENTS)
+    process = evaluator._process
+    evaluator.start_ahead()
+    await evaluator.evaluate(rules(), DOCUMENTS)
+    assert evaluator._process is process
+
+
+async def test_a_process_that_is_being_started_is_ended_too() -> None:
+    made = LimitedEvaluator()
+    made.start_ahead()
+    await made.close()
+    assert made._process is None
