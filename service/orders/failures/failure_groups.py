@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from redis.asyncio import Redis
@@ -94,8 +95,12 @@ class StoreFailures:
 
 def group_id(entry: Entry) -> str:
     """Identifies the group of an order, within its store: the reason's own text stands in no address."""
-    reason = _NUMBER.sub("#", why(entry)[:_REASON_LENGTH_MAX])
-    text = f"{'waiting' if entry.status is Status.WAITING else 'failed'} {reason}"
+    return _id_of("waiting" if entry.status is Status.WAITING else "failed", why(entry)[:_REASON_LENGTH_MAX])
+
+
+@lru_cache(maxsize=1024)
+def _id_of(state: str, reason: str) -> str:
+    text = f"{state} {_NUMBER.sub('#', reason)}"
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 

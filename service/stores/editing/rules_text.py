@@ -7,6 +7,7 @@ the file by hand.
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def _other_keys(table: Any, store: str) -> Iterator[str]:
     yield from (f"[{dotted('stores', store)}] {dotted(key)}" for key in table if key not in RULE_TABLES)
 
 
+@lru_cache(maxsize=8)  # the console reads the same file for each page of the editor
 def rules_text(file_text: str, store: str) -> str:
     """The text of the store's rules, with the comments among them, from a valid stores file. Lines end with ``\\n``.
 
