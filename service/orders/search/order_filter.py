@@ -51,7 +51,7 @@ class OrderFilter:
     def is_narrowed_by_redis(self) -> bool:
         """Whether Redis itself can leave out orders. Failed ones have an index of their own."""
         status = None if self.status is Status.FAILED else self.status
-        return any(value is not None for value in (status, self.customer_id, self.po))
+        return any(value is not None for value in (status, self.customer_id, self.margin_below, self.po))
 
     def matches(self, entry: Entry) -> bool:
         """Whether the order matches, except for ``since`` and ``until``, which the ledger's index knows."""

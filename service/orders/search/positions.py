@@ -12,12 +12,16 @@ from typing import NamedTuple, Self
 from redis.asyncio import Redis
 
 from service.errors import ConfigError, Problem
+from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.search import lua
 from service.orders.search.order_filter import OrderFilter
 from service.orders.state.keys import entry_prefix, failed_key, index_key
 from service.orders.state.order_entry import Status
 
 _LARGEST_BATCH = 1_000
+
+# Redis leaves out none that Python, which decides in the end, would not.
+_ROUNDING_S = 1e-6
 
 # What the script says of an order.
 _MAY_MATCH, _INDEXED = 1, 2
@@ -205,6 +209,7 @@ class _Stream:
             skips_indexed=self._skips_indexed,
             status="" if wanted.status is None else wanted.status.value,
             customer_id="" if wanted.customer_id is None else str(wanted.customer_id),
+            aged=None if wanted.margin_below is None else WINDOW_LENGTH_S - wanted.margin_below - _ROUNDING_S,
             po=(wanted.po or "").casefold().encode(errors="replace"),
         )
         self._is_over = bool(is_over)

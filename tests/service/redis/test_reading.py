@@ -8,7 +8,7 @@ from service.redis.reading import pairs, read_together
 
 
 async def test_each_command_has_its_answer_in_order(redis: ArqRedis) -> None:
-    await redis.hset("hash", mapping={"a": "1", "ü": "é"})
+    await redis.hset("hash", mapping={"a": "1", "ü": "é"})  # type: ignore[misc]
     await redis.zadd("scores", {"x": 1.5})
     commands = [
         *[("GET", "nothing"), ("HMGET", "hash", "a", "nothing"), ("HGETALL", "hash"), ("HGETALL", "nothing")],

@@ -20,6 +20,7 @@ async def newest_matching(
     skips_indexed: Arg[bool],
     status: Arg[str],
     customer_id: Arg[str],
+    aged: Arg[float | None],
     po: Arg[bytes],
 ) -> tuple[str | int, ...]:
     """The newest orders of a store that may match, and how far the script has looked: 1 where there are no more.

@@ -14,6 +14,7 @@
 --       skips_indexed  1 to leave out those that the index has, else 0
 --       status         '' for any
 --       customer_id    '' for any
+--       aged           the age (s) of the order that Create is sent at, at the least; '' for any, also for none
 --       po             a part of the PO number in lower case, as its JSON has it; '' for any
 local STEP = 50
 most, enough = tonumber(most), tonumber(enough)
@@ -25,6 +26,9 @@ local function may_match(entry)
     return false
   end
   if customer_id ~= '' and redis.call('HGET', entry, 'customer_id') ~= customer_id then
+    return false
+  end
+  if aged ~= '' and (tonumber(redis.call('HGET', entry, 'create_age') or '') or -1) < tonumber(aged) then
     return false
   end
   if po == '' then
