@@ -49,9 +49,9 @@ class PeopleStack(JobStack):
         assert entry is not None
         return entry
 
-    async def finish(self, order_id: int) -> Entry:
+    async def finish(self, order_id: int, *, most_jobs: int = 300) -> Entry:
         """Run jobs until the order is finished."""
-        for _ in range(300):
+        for _ in range(most_jobs):
             entry = await self.of(order_id)
             if entry.status.is_final:
                 return entry
