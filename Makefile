@@ -56,7 +56,8 @@ $(VALKEY_READY): $(DEV_READY) tests/valkey.lock
 	@touch $@
 
 chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about an hour
-	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md tests/chaos tests/integration
+	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md \
+		tests/chaos tests/integration tests/service tests/workers tests/bench
 
 SEED    ?= 1
 SECONDS ?= 60

@@ -20,6 +20,7 @@ without_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed
 FLOORS = [PYTHON, pytest.param(NODE_JS, marks=without_node)]
 
 
+@pytest.mark.chaos
 async def test_ours_is_measured_from_a_cold_start() -> None:
     # Its floods take the same way as those of the floors; to start it once more would take as long as all the rest.
     measured = await measure_one(OURS, contenders()[OURS], replace(TINY, flood_stores=()), lambda _: None)
@@ -27,6 +28,7 @@ async def test_ours_is_measured_from_a_cold_start() -> None:
     assert all(value > 0 for value, *_ in measured.figures.values())
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("name", FLOORS)
 async def test_a_floor_is_measured(name: str) -> None:
     """It asserts itself that each order has one record with its values."""

@@ -91,6 +91,7 @@ async def test_orders_are_profiled_one_after_another() -> None:
     assert json.loads(json.dumps(profile.to_json()))["orders"] == 3
 
 
+@pytest.mark.chaos
 async def test_a_worker_is_profiled_in_the_flood(tmp_path: Path) -> None:
     stacks = tmp_path / "stacks"
     profile = await profile_flood(60, lambda _: None, stores=2, stacks=stacks, idle_s=0.5, settled_s=1.0)

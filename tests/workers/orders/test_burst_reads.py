@@ -68,7 +68,7 @@ def place_burst(open_stack: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Place
     return place
 
 
-@pytest.mark.parametrize("core_quota", [LARGE, SMALLEST])
+@pytest.mark.parametrize("core_quota", [pytest.param(LARGE, marks=pytest.mark.chaos), SMALLEST])
 async def test_an_order_of_a_burst_costs_two_core_calls(place_burst: PlaceBurst, core_quota: int) -> None:
     burst = await place_burst(core_quota=core_quota, metafields=METAFIELD)
 
