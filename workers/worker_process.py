@@ -66,7 +66,7 @@ from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler
 from workers.periodic.super_admins import SuperAdminReader
 from workers.resources import Resources, open_resources
-from workers.statistics import keep_statistics, write_statistics
+from workers.statistics_writer import keep_statistics, write_statistics
 from workers.wakeups import listen_for_wakeups
 
 log = structlog.get_logger()

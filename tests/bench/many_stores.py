@@ -22,7 +22,7 @@ from tests.bench.durations import Durations
 from tests.bench.fake_bigcommerce.fake_store import CREATE_WINDOW_S
 from tests.bench.fake_bigcommerce.response_templates import WEBHOOK_URL
 from tests.bench.report import Figure, percentile
-from tests.bench.rig.load import Sender, Target
+from tests.bench.rig.load import Target
 from tests.bench.rig.processes import Rig, cpu_s, rigged, rss_mb
 from tests.bench.rig.webhooks import request
 from tests.fakes.deployment import Process
@@ -227,14 +227,7 @@ async def _fresh(rig: Rig, url: str, per_s: int, seconds: float) -> list[float]:
     """
     target, count = Target.of(url), round(per_s * seconds)
     first_id = _FIRST_ID + 100_000 * per_s
-    free: asyncio.Queue[Sender] = asyncio.Queue()
-
-    def answered(sender: Sender, status: int) -> None:
-        assert status == 200, f"answered {status}"
-        free.put_nowait(sender)
-
-    for sender in await target.connect(_CONNECTIONS, answered):
-        free.put_nowait(sender)
+    free = await target.free_senders(_CONNECTIONS)
     sent_at: dict[tuple[str, int], float] = {}
     began = time.monotonic()
     for number in range(count):

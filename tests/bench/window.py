@@ -8,7 +8,7 @@ from tests.bench.durations import Durations
 from tests.bench.report import Figure, percentile
 from tests.bench.report import Target as Goal
 from tests.bench.rig.job_feeder import JobFeeder
-from tests.bench.rig.load import Sender, Target
+from tests.bench.rig.load import Target
 from tests.bench.rig.processes import Rig, rigged
 from tests.bench.rig.webhooks import request
 
@@ -56,14 +56,7 @@ async def send(rig: Rig, url: str, count: int, first_id: int = FIRST_ID) -> dict
     Returns when each was sent, by its store and id, as ``time.monotonic``.
     """
     target, sent_at = Target.of(url), dict[tuple[str, int], float]()
-    free: asyncio.Queue[Sender] = asyncio.Queue()
-
-    def answered(sender: Sender, status: int) -> None:
-        assert status == 200, f"answered {status}"
-        free.put_nowait(sender)
-
-    for sender in await target.connect(_CONNECTIONS, answered):
-        free.put_nowait(sender)
+    free = await target.free_senders(_CONNECTIONS)
     began = time.monotonic()
     for number in range(count):
         await asyncio.sleep(began + number / PER_S - time.monotonic())

@@ -211,6 +211,22 @@ def outcomes(entries: dict[int, Entry]) -> Counter[Status]:
     return Counter(entry.status for entry in entries.values())
 
 
+def configured(folder: Path, api_url: str, redis_url: str, *, stores: Sequence[str], rules: str) -> dict[str, str]:
+    """Write the stores file of a sandbox at this URL; returns the environment of the processes."""
+    stores_file = folder / "stores.toml"
+    header = f'[bigcommerce]\napi_url = "{api_url}"\nb2b_api_url = "{api_url}"\n'
+    stores_file.write_text(header + "".join(rules.format(store=store) for store in stores))
+    return {
+        "REDIS_URL": redis_url,
+        "ENRICH_CONFIG": str(stores_file),
+        "ENRICH_LOG_FORMAT": "json",
+        "ENRICH_LOG_LEVEL": "DEBUG",
+        "ENRICH_METRICS_PORT": "0",
+        "TEST_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
+        "TEST_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
+    }
+
+
 @asynccontextmanager
 async def deployed(
     folder: Path,
@@ -228,18 +244,7 @@ async def deployed(
         server = await stack.enter_async_context(redis or running_redis())
         client = await stack.enter_async_context(connect(server.url, socket_timeout=10.0))
         port = stack.enter_context(kept_port())
-        stores_file = folder / "stores.toml"
-        header = f'[bigcommerce]\napi_url = "{sandbox.url}"\nb2b_api_url = "{sandbox.url}"\n'
-        stores_file.write_text(header + "".join(rules.format(store=store) for store in stores))
-        environ = {
-            "REDIS_URL": server.url,
-            "ENRICH_CONFIG": str(stores_file),
-            "ENRICH_LOG_FORMAT": "json",
-            "ENRICH_LOG_LEVEL": "DEBUG",
-            "ENRICH_METRICS_PORT": "0",
-            "TEST_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
-            "TEST_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
-        }
+        environ = configured(folder, sandbox.url, server.url, stores=stores, rules=rules)
         web = _start_web(port, environ, folder)
         deployment = Deployment(
             sandbox,

@@ -13,7 +13,7 @@ from service.orders.state.worklists.changed_orders import Change
 from service.orders.state.worklists.skipped_orders import first_check_in
 from service.orders.statistics.counting import count_finished
 from workers.backoff import retry_redis
-from workers.orders.buyers.active_buyers import note_active_buyer
+from workers.orders.buyers.buyer_activity import note_active_buyer
 from workers.orders.order_log import log_finished
 from workers.orders.result_types import Finished
 from workers.resources import Resources

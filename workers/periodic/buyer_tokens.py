@@ -21,7 +21,7 @@ from service.orders.state.per_store.storefront.active_buyers import ActiveBuyer,
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.per_store.storefront.token_problem import TokenProblem
 from service.stores import Store
-from workers.orders.buyers.active_buyers import seed_active_buyers
+from workers.orders.buyers.buyer_activity import seed_active_buyers
 from workers.periodic.periodic_task import PeriodicTask
 from workers.resources import Resources
 

@@ -70,6 +70,18 @@ class Target:
         opened = [await loop.create_connection(lambda: Sender(answered), self.host, self.port) for _ in range(count)]
         return [sender for _, sender in opened]
 
+    async def free_senders(self, count: int) -> "asyncio.Queue[Sender]":
+        """Open ``count`` connections, each of which is in the queue again once its webhook is answered with 200."""
+        free = asyncio.Queue["Sender"]()
+
+        def answered(sender: Sender, status: int) -> None:
+            assert status == 200, f"answered {status}"
+            free.put_nowait(sender)
+
+        for sender in await self.connect(count, answered):
+            free.put_nowait(sender)
+        return free
+
 
 async def closed_loop(target: Target, webhooks: Sequence[bytes], seconds: float, connections: int) -> dict[str, float]:
     """Send until the time or the webhooks are used up; returns the accepted webhooks per second."""

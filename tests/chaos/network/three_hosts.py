@@ -20,12 +20,11 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.queue import Queue
 from service.process.task_cancellation import cancel_and_wait
 from service.redis.client import connect
-from service.sandbox.specs import SANDBOX_ACCESS_TOKEN, SANDBOX_CLIENT_SECRET
 from tests.chaos.network.links import Dial, Link
 from tests.chaos.network.load_balancer import RECEIVER_PORT, LoadBalancer
 from tests.chaos.network.namespaces import Host, hosts, why_not
 from tests.chaos.network.redis_hosts import REDIS_PORT, RedisOnHosts, dial, redis_on
-from tests.fakes.deployment import RULES, Deployment, Process, register_hooks
+from tests.fakes.deployment import RULES, Deployment, Process, configured, register_hooks
 from tests.fakes.sandbox import RunningSandbox, sandbox_at
 
 STORE = "sandbox"
@@ -117,19 +116,7 @@ async def _stop(deployment: ThreeHosts) -> None:
 
 
 def _environ(folder: Path, redis_url: str) -> dict[str, str]:
-    url = f"http://127.0.0.1:{_BIGCOMMERCE_PORT}"
-    stores_file = folder / "stores.toml"
-    header = f'[bigcommerce]\napi_url = "{url}"\nb2b_api_url = "{url}"\n'
-    stores_file.write_text(header + RULES.format(store=STORE))
-    return {
-        "REDIS_URL": redis_url,
-        "ENRICH_CONFIG": str(stores_file),
-        "ENRICH_LOG_FORMAT": "json",
-        "ENRICH_LOG_LEVEL": "DEBUG",
-        "ENRICH_METRICS_PORT": "0",
-        "TEST_ACCESS_TOKEN": SANDBOX_ACCESS_TOKEN,
-        "TEST_CLIENT_SECRET": SANDBOX_CLIENT_SECRET,
-    }
+    return configured(folder, f"http://127.0.0.1:{_BIGCOMMERCE_PORT}", redis_url, stores=[STORE], rules=RULES)
 
 
 async def _link(stack: AsyncExitStack, host: Host, port: int, to: Dial) -> Link:

@@ -16,7 +16,7 @@ from service.orders.state.per_store.storefront.storefront_tokens import Storefro
 from service.orders.state.per_store.storefront.token_problem import TokenProblem
 from service.sandbox.demo import DEMO_STORE, DEMO_STORE_HASH
 from tests.workers.stacks.stack import ADA, ZOE, Stack
-from workers.orders.buyers.active_buyers import note_active_buyer
+from workers.orders.buyers.buyer_activity import note_active_buyer
 from workers.periodic.buyer_tokens import BuyerTokenFetcher, ensure_token_jobs
 
 FETCH, USER = "Get a B2B Storefront Token", "Get User Details by BigCommerce Customer ID"

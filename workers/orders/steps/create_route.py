@@ -8,7 +8,7 @@ A storefront Create that was refused, or never sent, takes the ordinary way in t
 read back first, like any other.
 """
 
-from typing import Literal
+from typing import Literal, NoReturn
 
 import structlog
 from pydantic import SecretStr
@@ -123,7 +123,7 @@ class CreateRoute:
             return None
         return await self._tokens.get_for_write(self._entry.customer_id or 0, self._entry.channel_id)
 
-    async def _after(self, error: CredentialsRefused | Refused | WaitUntil | TryAgain) -> None:
+    async def _after(self, error: CredentialsRefused | Refused | WaitUntil | TryAgain) -> NoReturn:
         """The storefront API has not taken the Create, and nothing was done."""
         if error.status == 429:
             if await self._tokens.close():

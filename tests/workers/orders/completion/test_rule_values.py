@@ -8,7 +8,7 @@ from service.orders.state.order_entry import Status
 from service.orders.state.per_store.rule_values import RuleCount
 from tests.fakes.stacks.job_stack import JobStack
 from tests.fakes.upstream import STORE_HASH
-from workers.statistics import write_statistics
+from workers.statistics_writer import write_statistics
 
 EVENTS = (Event.RULE_WITHOUT_VALUES, Event.RULE_GIVES_VALUES)
 
