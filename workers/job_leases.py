@@ -2,7 +2,8 @@
 
 arq marks a running job with a key that lives longer than any job may take: a killed worker's orders would come back
 after their window has closed. Here that key is a lease: it lives for two seconds, names its owner, and is renewed
-while the job runs. arq's own worker also checks every running job at each poll; this one claims free jobs in one step.
+while the job runs. arq's own worker also checks every running job at each poll, and reads each job in a transaction of
+its own; this one claims free jobs and reads them in one step.
 """
 
 import asyncio
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from arq import Worker
+from arq import Retry, Worker
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
-from arq.utils import timestamp_ms
+from arq.jobs import DeserializationError, deserialize_job_raw
+from arq.utils import ms_to_datetime
 from redis.exceptions import NoPermissionError
 
 from service.errors import EnrichError
@@ -36,8 +38,10 @@ MIN_POLL_INTERVAL_S = 0.005
 _REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
 # One poll covers this many ids, so that running jobs at the front do not hide waiting ones behind them.
 QUEUE_READ_LIMIT = 5000
-# The delay of a job that was rebuilt from its id, so that one that cannot be read again does not keep a worker busy.
-REBUILT_JOB_DELAY_MS = 1000
+# The delay of a job that was rebuilt from its id, or raised an error that it does not handle: that one's doubles each
+# time. One that fails again and again must not keep a worker busy.
+FAILED_JOB_DELAY_MS = 1000
+MAX_FAILED_JOB_DOUBLINGS = 9
 
 
 class LeaseLost(EnrichError):
@@ -67,11 +71,6 @@ class LeasedWorker(Worker):
             # The interval between polls is set below.
             poll_delay=0.0,
             handle_signals=False,
-            keep_result=0,
-            # The order's lifecycle decides when to give up; arq must never drop a job.
-            max_tries=1_000_000_000,
-            # Each job limits its own time. After arq's timeout the job would be lost, so it must never come.
-            job_timeout=10 * 365 * 86_400,
             **kwargs,
         )
         self._work_list_of = guards
@@ -81,7 +80,7 @@ class LeasedWorker(Worker):
         self._wake_up = asyncio.Event()
         self.ctx["ensure_lease"] = self.ensure_lease
         self.owner = uuid.uuid4().hex
-        self._leases: dict[str, _Lease] = {}
+        self._leases: dict[str, _Claimed] = {}
         self._stopping = False
         self._redis_is_lost = False
 
@@ -134,19 +133,21 @@ class LeasedWorker(Worker):
             lease_ms=int(LEASE_S * 1000),
             limit=free_slots,
             lease_prefix=in_progress_key_prefix,
+            job_prefix=job_key_prefix,
+            tries_prefix=retry_key_prefix,
             store_limit=max(1, self.max_jobs // 2),
             read_limit=QUEUE_READ_LIMIT,
             running=list(self.tasks),
         )
         for job_id in unreadable:
             log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=False)
-        for job_id, score in zip(claimed[::2], claimed[1::2], strict=True):
-            self._start(job_id, _Lease(int(float(score)), claimed_at))
+        for job_id, due_ms, body, tries in claimed:
+            self._start(job_id, _Claimed(int(float(due_ms)), body, tries, claimed_at))
 
-    def _start(self, job_id: str, lease: "_Lease") -> None:
+    def _start(self, job_id: str, claimed: "_Claimed") -> None:
         self.job_counter += 1
-        self._leases[job_id] = lease
-        task = self.loop.create_task(self.run_job(job_id, lease.due_ms))
+        self._leases[job_id] = claimed
+        task = self.loop.create_task(self.run_job(job_id, claimed.due_ms))
         task.add_done_callback(lambda _: self._job_done(job_id))
         self.tasks[job_id] = task
 
@@ -156,25 +157,43 @@ class LeasedWorker(Worker):
         self.job_counter -= 1
         self._leases.pop(job_id, None)
 
-    async def finish_job(
-        self,
-        job_id: str,
-        finish: bool,
-        result_data: bytes | None,
-        result_timeout_s: float | None,
-        keep_result_forever: bool,
-        incr_score: int | None,
-        keep_in_progress: float | None,
-    ) -> None:
-        """Close or requeue the job, unless another worker has taken it over."""
-        delay_ms = None
-        if incr_score:
-            # arq adds to the delay what has passed since the job was due, by this machine's clock. Only the delay is
-            # the same on every clock.
-            delay_ms = max(0, incr_score + self._leases[job_id].due_ms - timestamp_ms())
-        await self._finish(job_id, is_done=finish, delay_ms=delay_ms)
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Run a claimed job, then close it, or requeue it if it raises ``Retry`` or is cancelled.
+
+        It replaces arq's own, which would drop a job that raises another error, that was tried too often or that takes
+        too long. Here each job limits its own time, and the order's lifecycle decides when to give up.
+        """
+        claimed = self._leases[job_id]
+        is_done, delay_ms = False, None
+        try:
+            function, arguments, named, _, enqueued_ms = deserialize_job_raw(
+                claimed.body.encode(), deserializer=self.job_deserializer
+            )
+            coroutine = self.functions[function].coroutine
+        except (DeserializationError, KeyError):
+            await self._finish_unreadable(job_id)
+            return
+        ctx = {
+            **self.ctx,
+            "job_id": job_id,
+            "job_try": claimed.tries,
+            "enqueue_time": ms_to_datetime(enqueued_ms),
+            "score": score,
+        }
+        try:
+            await coroutine(ctx, *arguments, **named)
+            is_done = True
+        except Retry as retry:
+            delay_ms = retry.defer_score or 0
+        except asyncio.CancelledError:
+            pass  # the lease is lost, or the worker stops: the job is due as before
+        except Exception as error:
+            log.error(Event.JOB_CRASHED, job=job_id, error=type(error).__name__, exc_info=error)
+            delay_ms = FAILED_JOB_DELAY_MS * 2 ** min(claimed.tries - 1, MAX_FAILED_JOB_DOUBLINGS)
+        await asyncio.shield(self._finish(job_id, is_done=is_done, delay_ms=delay_ms))
 
     async def _finish(self, job_id: str, *, is_done: bool, delay_ms: int | None) -> None:
+        """Close or requeue the job, unless another worker has taken it over."""
         await lua.finish_job(
             self.pool,
             lease=in_progress_key_prefix + job_id,
@@ -190,13 +209,13 @@ class LeasedWorker(Worker):
             delay_ms=delay_ms,
         )
 
-    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
+    async def _finish_unreadable(self, job_id: str) -> None:
         """Rebuild a job that cannot be read from its id, or drop it when the id is not of a known kind."""
         body = self._rebuild(job_id)
         log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=body is not None)
         if body is not None:
             await self.pool.set(job_key_prefix + job_id, body)
-        await self._finish(job_id, is_done=body is None, delay_ms=REBUILT_JOB_DELAY_MS)
+        await asyncio.shield(self._finish(job_id, is_done=body is None, delay_ms=FAILED_JOB_DELAY_MS))
 
     async def ensure_lease(self, job_id: str) -> None:
         """Check that this worker still has the lease, before a step that cannot be undone.
@@ -267,7 +286,7 @@ class LeasedWorker(Worker):
                 continue
             for job_id, reason in lost.items():
                 # A job that is gone has usually just finished here: let it complete.
-                if reason == "taken" and (task := self.job_tasks.get(job_id)):
+                if reason == "taken" and (task := self.tasks.get(job_id)):
                     log.warning(Event.LEASE_LOST, job=job_id)
                     self._on_lease_lost()
                     task.cancel()
@@ -291,10 +310,16 @@ class LeasedWorker(Worker):
 
 
 @dataclass(slots=True)
-class _Lease:
-    """A lease of this worker: when its job was due, and when it was last renewed, on the monotonic clock."""
+class _Claimed:
+    """A job that this worker has a lease on.
+
+    When it was due, its body ('' if there is none that is text), how often it was claimed, and when its lease was last
+    renewed, on the monotonic clock.
+    """
 
     due_ms: int
+    body: str
+    tries: int
     renewed_at: float
 
 

@@ -37,16 +37,4 @@ def test_arq_reads_a_job_of_ours() -> None:
 
 def test_the_methods_that_we_replace_are_called_as_we_expect() -> None:
     assert list(inspect.signature(Worker.run_job).parameters) == ["self", "job_id", "score"]
-    assert list(inspect.signature(Worker.finish_job).parameters) == [
-        "self",
-        "job_id",
-        "finish",
-        "result_data",
-        "result_timeout_s",
-        "keep_result_forever",
-        "incr_score",
-        "keep_in_progress",
-    ]
     assert "await self._poll_iteration()" in inspect.getsource(Worker.main)
-    # The delay is taken out of this again.
-    assert "incr_score = e.defer_score + (timestamp_ms() - score)" in inspect.getsource(Worker.run_job)

@@ -18,11 +18,13 @@ async def claim_jobs(
     lease_ms: Arg[int],
     limit: Arg[int],
     lease_prefix: Arg[str],
+    job_prefix: Arg[str],
+    tries_prefix: Arg[str],
     store_limit: Arg[int],
     read_limit: Arg[int],
     running: Rest[Sequence[str]],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Lease due jobs that no worker runs: id, score, id, score, …; and the ids that were removed as unreadable."""
+) -> tuple[tuple[tuple[str, str, str, int], ...], tuple[str, ...]]:
+    """Lease due jobs that no worker runs: id, due time, body and tries of each; and the ids that were removed."""
 
 
 @redis_script

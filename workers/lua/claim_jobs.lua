@@ -1,15 +1,20 @@
 -- Lease due jobs that no worker runs: stores take turns, and a store's job that is due first comes first.
--- Returns id, score, id, score, ... of the leased jobs, and the ids that cannot be a job's: those are removed.
+-- Returns, for each leased job, its id, when it was due, its body and how often it was claimed, this time included; and
+-- the ids that cannot be a job's: those are removed. The body is '' where there is none, or none that is JSON as arq's
+-- jobs are written here.
 -- KEYS: queue
 -- ARGV: now_ms        '' for Redis's own time
 --       owner         the worker
 --       lease_ms
 --       limit         how many jobs at most
---       lease_prefix  what the keys of leases begin with
+--       lease_prefix  what the keys of leases begin with; the next two, those of bodies and of counts of claims
+--       job_prefix
+--       tries_prefix
 --       store_limit   how many jobs of one store the worker may run
 --       read_limit    how many due jobs to look at
 --       running       the ids of the jobs that the worker runs now
 local ENOUGH = 500
+local KEEP_TRIES_S = 88400
 local time = redis.call('TIME')
 local now = tonumber(now_ms) or time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -57,10 +62,26 @@ table.sort(free, function(a, b)
   return a.position < b.position
 end)
 
+-- Keys of another type, which another program has written, must not keep all other jobs from being claimed.
+local function body_of(id)
+  local body = redis.pcall('GET', job_prefix .. id)
+  return type(body) == 'string' and not string.find(body, '[^ -~]') and body or ''
+end
+
+local function count_claim(id)
+  local tries = redis.pcall('INCR', tries_prefix .. id)
+  if type(tries) ~= 'number' then
+    redis.call('SET', tries_prefix .. id, 1)
+    tries = 1
+  end
+  redis.call('EXPIRE', tries_prefix .. id, KEEP_TRIES_S)
+  return tries
+end
+
 local claimed = {}
 for i = 1, math.min(#free, tonumber(limit)) do
-  redis.call('SET', lease_prefix .. free[i].id, owner, 'PX', lease_ms)
-  claimed[#claimed + 1] = free[i].id
-  claimed[#claimed + 1] = redis.call('ZSCORE', queue, free[i].id)
+  local id = free[i].id
+  redis.call('SET', lease_prefix .. id, owner, 'PX', lease_ms)
+  claimed[i] = { id, redis.call('ZSCORE', queue, id), body_of(id), count_claim(id) }
 end
 return { claimed, unreadable }

@@ -186,11 +186,13 @@ async def test_thousands_of_job_ids_fit_into_the_last_argument(redis: ArqRedis) 
         lease_ms=60_000,
         limit=2,
         lease_prefix="lease:",
+        job_prefix="job:",
+        tries_prefix="tries:",
         store_limit=1,
         read_limit=5000,
         running=job_ids[2:],
     )
-    assert claimed == (("window:store0000:1", "1", "window:store0001:1", "1"), ())
+    assert claimed == ((("window:store0000:1", "1", "", 1), ("window:store0001:1", "1", "", 1)), ())
 
 
 @pytest.mark.parametrize(("work_list", "is_kept"), [("a list", True), (None, False)])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from arq import ArqRedis, Retry
-from arq.constants import in_progress_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
 from service.orders.state.job_kinds import WINDOW
 from service.process.task_cancellation import cancel_and_wait
@@ -121,7 +121,7 @@ async def test_the_other_orders_of_a_store_that_has_its_share_cost_redis_nothing
     await worker.claim_due_jobs()
 
     assert worker.running == 5
-    # One for the lease of each job, and one for the job itself, which may have begun.
+    # One for the lease of each job, and one for its body.
     assert (await redis.info("commandstats"))["cmdstat_get"]["calls"] <= 10
     await cancel_and_wait(list(worker.tasks.values()))
 
@@ -145,6 +145,8 @@ async def test_a_claim_whose_answer_got_lost_is_made_again_at_once(redis: ArqRed
         lease_ms=int(LONG_LEASE_S * 1000),
         limit=10,
         lease_prefix=in_progress_key_prefix,
+        job_prefix=job_key_prefix,
+        tries_prefix=retry_key_prefix,
         store_limit=10,
         read_limit=10,
         running=[],

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import arq.worker
 import pytest
 from arq import ArqRedis, Retry
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +15,6 @@ from service.orders.state.job_kinds import WINDOW, from_json, to_json
 from service.orders.state.queue import EnqueueResult, Queue, Webhook
 from service.redis.client import connect
 from tests.fakes.processes.leased_worker import STORE, enqueue, worker_for
-from workers import job_leases
 from workers.job_leases import LeasedWorker
 
 skews = st.floats(-60.0, 60.0)
@@ -29,8 +27,6 @@ def clock_off_by(skew_s: float) -> Iterator[None]:
     real = time.time
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: real() + skew_s)
-        for module in (arq.worker, job_leases):
-            patch.setattr(module, "timestamp_ms", lambda: int((real() + skew_s) * 1000))
         yield
 
 

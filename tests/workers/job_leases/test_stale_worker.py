@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from arq import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
 from service.orders.state.job_kinds import WINDOW
 from tests.fakes.processes.leased_worker import (
@@ -28,7 +28,7 @@ async def claimed_by(worker: LeasedWorker, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def close(worker: LeasedWorker, job_id: str, *, retry_in_ms: int | None = None) -> None:
-    await worker.finish_job(job_id, retry_in_ms is None, None, None, False, retry_in_ms, None)
+    await worker._finish(job_id, is_done=retry_in_ms is None, delay_ms=retry_in_ms)
 
 
 @asynccontextmanager
@@ -82,7 +82,8 @@ async def test_a_job_that_moved_on_is_not_requeued(redis: ArqRedis, monkeypatch:
     async with two_workers(redis) as (worker, _):
         job_id = await enqueue(redis, 1)
         await claimed_by(worker, monkeypatch)
-        await redis.delete(in_progress_key_prefix + job_id, job_key_prefix + job_id, WINDOW.queue)
+        keys = (in_progress_key_prefix, job_key_prefix, retry_key_prefix)
+        await redis.delete(*(prefix + job_id for prefix in keys), WINDOW.queue)
 
         await close(worker, job_id, retry_in_ms=1000)
 
