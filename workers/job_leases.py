@@ -160,6 +160,7 @@ class LeasedWorker(Worker):
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a claimed job, then close it, or requeue it if it raises ``Retry`` or is cancelled.
 
+        A job's function returns True where it has closed the job itself, in the same step as what the job was for.
         It replaces arq's own, which would drop a job that raises another error, that was tried too often or that takes
         too long. Here each job limits its own time, and the order's lifecycle decides when to give up.
         """
@@ -181,7 +182,8 @@ class LeasedWorker(Worker):
             "score": score,
         }
         try:
-            await coroutine(ctx, *arguments, **named)
+            if await coroutine(ctx, *arguments, **named) is True:
+                return
             is_done = True
         except Retry as retry:
             delay_ms = retry.defer_score or 0

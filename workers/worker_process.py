@@ -207,7 +207,7 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
 
 def _worker(
     resources: Resources,
-    functions: Mapping[JobKind, Callable[..., Awaitable[None]]],
+    functions: Mapping[JobKind, Callable[..., Awaitable[object]]],
     max_jobs: int,
     poll_interval_s: float,
 ) -> _PollingWorker:

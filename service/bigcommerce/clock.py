@@ -17,6 +17,9 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 MAX_SAMPLES = 64
+SAMPLE_EVERY_S = 0.03
+"""In a burst, samples of the same moment say the same: kept ones are so far apart, unless they narrow the bounds."""
+
 TOLERANCE_S = 0.1
 """The gap allowed between bounds: servers behind one name differ by some milliseconds, and clocks drift."""
 
@@ -54,6 +57,7 @@ class UpstreamClock:
         self._outliers: list[Bounds] = []
         self._agreed: Bounds | None = None  # what all samples allow
         self._skew = 0.0
+        self._sampled_at = float("-inf")
 
     @property
     def is_known(self) -> bool:
@@ -77,8 +81,12 @@ class UpstreamClock:
         sample = Bounds(date - answered_at, date + 1 - sent_at)
         agreed = self._agreed or sample
         if sample.agrees_with(agreed):
-            self._samples.append(sample)
             self._outliers = []
+            narrows = sample.low > agreed.low or sample.high < agreed.high
+            if not narrows and abs(answered_at - self._sampled_at) < SAMPLE_EVERY_S:
+                return
+            self._samples.append(sample)
+            self._sampled_at = answered_at
         else:
             self._add_outlier(sample, agreed)
         bounds = self._agreed = Bounds.intersection(self._samples)

@@ -66,7 +66,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                     sock_read=timeout.get("read"),
                 ),
             )
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(request, response))
+        answer = httpx.Response(response.status, headers=response.raw_headers, stream=_Body(request, response))
+        answer.headers.encoding = "iso-8859-1"  # else each look at a header would detect it anew
+        return answer
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_S, ssl=self._tls)

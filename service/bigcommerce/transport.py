@@ -4,9 +4,10 @@ import asyncio
 import json as json_module
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
@@ -181,12 +182,11 @@ class Transport:
         sent_at = self._clock()
         request = httpx.Request(
             call.method,
-            self._root(account, call.api) + call.path,
+            _url(self._root(account, call.api) + call.path),
             params={name: value for name, value in call.params.items() if value is not None} or None,
             headers=_headers(account, call, token),
             content=None if call.json is None else json_module.dumps(call.json).encode(),
-            # Both together are shorter than the whole timeout, so that a call that was never sent is known as such.
-            extensions={"timeout": httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2).as_dict()},
+            extensions={"timeout": _timeouts(timeout_s)},
         )
         try:
             async with asyncio.timeout(timeout_s):
@@ -278,23 +278,44 @@ def _headers(account: Account, call: Call, token: SecretStr) -> dict[str, str]:
             return {**common, "Authorization": f"Bearer {secret}"}
 
 
+@lru_cache(maxsize=256)
+def _url(url: str) -> httpx.URL:
+    """The URL, parsed: that of writes and lists is the same each time, and parsing it costs as much as the rest."""
+    return httpx.URL(url)
+
+
+@lru_cache(maxsize=16)
+def _timeouts(timeout_s: float) -> dict[str, float | None]:
+    # Both together are shorter than the whole timeout, so that a call that was never sent is known as such.
+    return httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2).as_dict()
+
+
 async def _read(response: httpx.Response) -> Any:
     """The parsed body; None without one, ``_UNREADABLE`` when it is too large or not JSON."""
     if response.status_code in (204, 205):
         return None
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in _chunks(response):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return _UNREADABLE
     try:
-        return json_module.loads(body, parse_constant=_reject_constant)
+        return _JSON.decode(body.decode(json_module.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):
         return _UNREADABLE
 
 
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    if "Content-Encoding" not in response.headers and isinstance(response.stream, httpx.AsyncByteStream):
+        return aiter(response.stream)  # httpx's decoders cost much, also where there is nothing to decode
+    return response.aiter_bytes()
+
+
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json_module.JSONDecoder(parse_constant=_reject_constant)
 
 
 def _error_of(call: Call, status: int, body: Any, quota: Quota | None, token: SecretStr) -> UpstreamError | None:

@@ -25,7 +25,7 @@ BUFFER_BYTES = 4 * 1024 * 1024
 # A pipe takes so much in one piece, so lines of several processes that share one never mix.
 BATCH_BYTES = select.PIPE_BUF
 # After a write the thread looks once more before it has to be woken: for a busy process waking costs more than writing.
-LINGER_S = 0.005
+LINGER_S = 0.02
 # After a write that failed, as on a full disk.
 RETRY_INTERVAL_S = 1.0
 # How often a full non-blocking pipe is checked for a process that wants to exit.

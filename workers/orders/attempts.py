@@ -17,7 +17,7 @@ from service.bigcommerce import Account, StoreApi
 from service.configuration import ConfiguredStore
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.document.cache import Cache, Locks
+from service.orders.document.cache import Cache, Shared
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.credentials_breaker import LONGEST_PROBE_S
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
@@ -86,23 +86,27 @@ class Jobs:
         self._resources = resources
         self._clock = clock
         self._reader = OrderReader(resources.transport, resources.changed, clock=clock)
-        self._reading = Locks()
+        self._shared = Shared()
 
-    async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
+    async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
         """Enrich an order while its create window is open; after that it goes to recovery."""
-        await self._run(ctx, store, order_id, self._in_window, max_backoff_s=WINDOW_BACKOFF_S)
+        return await self._run(ctx, store, order_id, self._in_window, max_backoff_s=WINDOW_BACKOFF_S)
 
-    async def recover(self, ctx: dict[str, Any], store: str, order_id: int) -> None:
+    async def recover(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
         """Retry an order after its window, until it is finished."""
-        await self._run(ctx, store, order_id, self._in_recovery, max_backoff_s=MAX_BACKOFF_S)
+        return await self._run(ctx, store, order_id, self._in_recovery, max_backoff_s=MAX_BACKOFF_S)
 
     async def _run(
         self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt, *, max_backoff_s: float
-    ) -> None:
-        """Make an attempt. ``attempt`` returns in how many seconds the job runs again; None if the job is done."""
+    ) -> bool:
+        """Make an attempt; returns whether the job is closed already, with the order's move to another state.
+
+        ``attempt`` returns in how many seconds the job runs again; None if the job is done.
+        """
+        is_closed = False
         with structlog.contextvars.bound_contextvars(store=store, order_id=order_id):
             try:
-                again = await self._begin(ctx, store, order_id, attempt)
+                again, is_closed = await self._begin(ctx, store, order_id, attempt)
             except StaleAttempt:
                 # Usually another worker has the job, and this retry changes nothing. But the newer attempt may have
                 # begun late, for a worker that has given up the job: then no other worker has the order.
@@ -111,9 +115,10 @@ class Jobs:
                 back = requeue(ctx, error, longest_s=max_backoff_s)
                 if not await self._give_up(ctx, store, order_id, error):
                     raise back from error
-                return
+                again = None
             if again is not None:
                 raise Retry(defer=again)
+        return is_closed
 
     async def _give_up(self, ctx: dict[str, Any], store: str, order_id: int, error: Exception) -> bool:
         """Fail an order that an internal error has kept from finishing for 48 hours; returns whether it is finished."""
@@ -129,15 +134,17 @@ class Jobs:
             return False  # the job is requeued
         return True
 
-    async def _begin(self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt) -> float | None:
+    async def _begin(
+        self, ctx: dict[str, Any], store: str, order_id: int, attempt: Attempt
+    ) -> tuple[float | None, bool]:
         entry, refused = await self._resources.transitions.begin_attempt(store, order_id)
         if entry.status.is_final:
-            return None
+            return None, False
         if entry.webhook_id:
             structlog.contextvars.bind_contextvars(webhook_id=entry.webhook_id)
         if refused and await completion.park(self._resources, entry):
-            return None
-        return await attempt(ctx, entry)
+            return None, entry.is_job_closed
+        return await attempt(ctx, entry), entry.is_job_closed
 
     async def _in_window(self, ctx: dict[str, Any], entry: Entry) -> float | None:
         if self._window_left(entry) <= 0:
@@ -275,7 +282,7 @@ class Jobs:
         # waits for quota would read everything each time. A backfill clears the cache itself, once, when it starts.
         not_before = _restarted_at(entry) if entry.start_over and entry.source != BACKFILL else 0.0
         api = StoreApi(resources.transport, account)
-        cache = Cache(resources.redis, store.hash, locks=self._reading, not_before=not_before, clock=self._clock)
+        cache = Cache(resources.redis, store.hash, shared=self._shared, not_before=not_before, clock=self._clock)
         needs, book, skipped = configured.rules.needs, resources.super_admins, resources.skipped
         return Lifecycle(
             entry,

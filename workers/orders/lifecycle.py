@@ -249,23 +249,27 @@ class Lifecycle:
         except NotFound:
             return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
+        note_order(self.entry, order, keeps_comment=self._store.order_comment)
         try:
-            dated = await date_order(self.entry, order, self._history, self._upstream.now())
+            # At the same time, so that they share one exchange with Redis.
+            dated, is_nobody = await asyncio.gather(
+                date_order(self.entry, order, self._history, self._upstream.now()),
+                self._buyer.is_remembered_as_nobody(),
+            )
         except ValueError:
             return Finished(Status.FAILED, "the order has no date_created that can be read")
         self._retry.window = dated.window
         self._creates_late |= dated.is_open_perhaps
         self.entry.times[Stage.READ] = read_at
-        note_order(self.entry, order, keeps_comment=self._store.order_comment)
-        return await self._skip(order) or self._resolve_values
+        return await self._skip(order, is_nobody=is_nobody) or self._resolve_values
 
-    async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
+    async def _skip(self, order: dict[str, Any], *, is_nobody: bool) -> AttemptResult | None:
         reason = skip_reason(order, self._store)
         if reason == "incomplete" and self._store.incomplete_orders == "wait":
             return AwaitingStatus()
         if reason:
             return Finished(Status.SKIPPED, reason)
-        if await self._buyer.is_remembered_as_nobody():
+        if is_nobody:
             return Finished(Status.SKIPPED, "not_a_company_user")
         if self.entry.sent is None and await self._is_invoice_payment():
             return Finished(Status.SKIPPED, "invoice_payment")
@@ -343,7 +347,11 @@ class Lifecycle:
         values = self._draft.for_create()
         is_late, self._creates_late = self._creates_late, False
         await self._route.choose(is_late=is_late)
-        if (held := await self._save_before("create", values, is_late=is_late)) is not None:
+        # At the same time, so that they share one exchange with Redis.
+        held, _ = await asyncio.gather(
+            self._save_before("create", values, is_late=is_late), self._route.take_call(is_late=is_late)
+        )
+        if held is not None:
             return held
 
         async def create() -> Record:

@@ -29,8 +29,38 @@ CONFIGS_TTL_S = 600
 CONFIGS_STALE_S = 86_400
 
 
-Locks = WeakValueDictionary[str, asyncio.Lock]
-"""A lock for each key, as long as a task holds it or waits for it."""
+MEMORY_S = 2.0
+"""So long a value that every order needs is taken from memory: in a burst, Redis is not asked for each order."""
+
+MOST_IN_MEMORY = 1000
+
+
+class Shared:
+    """What the caches of one process share: a lock for each value that is being read, and values in memory."""
+
+    def __init__(self) -> None:
+        self.locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._kept: dict[str, tuple[float, tuple[float, Any]]] = {}
+
+    def keep(self, key: str, stored: tuple[float, Any]) -> None:
+        """Keep a value and when it was read, for ``MEMORY_S``."""
+        if len(self._kept) >= MOST_IN_MEMORY:
+            oldest = time.monotonic() - MEMORY_S
+            self._kept = {each: kept for each, kept in self._kept.items() if kept[0] > oldest}
+        self._kept[key] = (time.monotonic(), stored)
+
+    def find(self, key: str) -> tuple[float, Any] | None:
+        """The value, and when it was read."""
+        kept_at, stored = self._kept.get(key, (0.0, None))
+        return stored if stored is not None and time.monotonic() - kept_at < MEMORY_S else None
+
+    def forget(self, key: str) -> None:
+        """Forget a value: another one was stored."""
+        self._kept.pop(key, None)
+
+    def forget_all(self, prefix: str) -> None:
+        """Forget the values whose keys begin like this."""
+        self._kept = {key: kept for key, kept in self._kept.items() if not key.startswith(prefix)}
 
 
 class Cache:
@@ -41,18 +71,17 @@ class Cache:
         redis: Redis | None,
         store: str,
         *,
-        locks: Locks | None = None,
+        shared: Shared | None = None,
         not_before: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Values older than ``not_before`` (Unix seconds) are read again: something was corrected in BigCommerce.
 
-        Caches that share ``locks`` read a value once, even if many orders need it at the
-        same moment.
+        Caches that have the same ``shared`` read a value once, even if many orders need it at the same moment.
         """
         self._redis = redis
         self._local: dict[str, str] = {}
-        self._locks = WeakValueDictionary() if locks is None else locks
+        self._shared = Shared() if shared is None else shared
         self._store = store
         self._prefix = f"enrich:cache:{store}:"
         self._not_before = not_before
@@ -66,16 +95,18 @@ class Cache:
         fresh_s: float,
         stale_s: float | None = None,
         refresh: bool = False,
+        in_memory: bool = False,
         accepts: Callable[[Any], bool] = lambda _: True,
     ) -> Any:
         """Return the cached value; call ``read`` and store its result when the value is older than ``fresh_s``.
 
         ``refresh`` always reads, and so does a cached value that ``accepts`` refuses. With ``stale_s``, an older value
-        is returned when reading fails for now. Errors are those of ``read``.
+        is returned when reading fails for now. ``in_memory`` is for values of which this process may be ``MEMORY_S``
+        behind others. Errors are those of ``read``.
         """
         wanted_at = self._clock()
         oldest = wanted_at if refresh else max(wanted_at - fresh_s, self._not_before)
-        cached = await self._get(name)
+        cached = await self._get(name, in_memory=in_memory)
         if cached is not None and cached[0] > oldest and accepts(cached[1]):
             return cached[1]
         async with self._lock(name):
@@ -94,17 +125,18 @@ class Cache:
 
     @asynccontextmanager
     async def _lock(self, name: str) -> AsyncIterator[None]:
-        async with self._locks.setdefault(self._prefix + name, asyncio.Lock()):
+        async with self._shared.locks.setdefault(self._prefix + name, asyncio.Lock()):
             yield
 
-    async def peek(self, name: str) -> Any:
+    async def peek(self, name: str, *, in_memory: bool = False) -> Any:
         """Return the cached value, however old, without reading it from BigCommerce. None when there is none."""
-        cached = await self._get(name)
+        cached = await self._get(name, in_memory=in_memory)
         return None if cached is None else cached[1]
 
     async def forget(self) -> None:
         """Delete all of the store's cached values. Errors are Redis's own."""
         self._local.clear()
+        self._shared.forget_all(self._prefix)
         if self._redis is None:
             return
         async for key in self._redis.scan_iter(match=f"{self._prefix}*", count=1000):
@@ -151,7 +183,15 @@ class Cache:
         if self._redis is not None:
             await self._redis.delete(f"{self._prefix}no-company-user:{customer_id}")
 
-    async def _get(self, name: str) -> tuple[float, Any] | None:
+    async def _get(self, name: str, *, in_memory: bool = False) -> tuple[float, Any] | None:
+        if in_memory and (kept := self._shared.find(self._prefix + name)):
+            return kept
+        stored = await self._read(name)
+        if in_memory and stored is not None:
+            self._shared.keep(self._prefix + name, stored)
+        return stored
+
+    async def _read(self, name: str) -> tuple[float, Any] | None:
         try:
             raw = await self._redis.get(self._prefix + name) if self._redis else self._local.get(name)
         except TRANSIENT_ERRORS:
@@ -166,6 +206,7 @@ class Cache:
 
     async def _put(self, name: str, value: Any, ttl_s: float, *, at: float | None = None) -> None:
         raw = json.dumps([self._clock() if at is None else at, value])
+        self._shared.forget(self._prefix + name)
         if self._redis is None:
             self._local[name] = raw
             return

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Literal, Self
 
 from service.orders.create_window import WINDOW_LENGTH_S
@@ -118,8 +119,10 @@ class Entry:
 
     ``cart`` is what was read of its cart, until the order is finished: an answer, also that the cart is gone, is read
     once. That is safe, for the cart was written before the order and BigCommerce closes it with the order; asking again
-    could only lose a value, once the cart is deleted. ``has_changed`` is not stored: since the attempt before this one,
-    something told that the order has changed.
+    could only lose a value, once the cart is deleted.
+
+    Two are not stored: ``has_changed`` says that something told of a change since the attempt before this one,
+    ``is_job_closed`` that this attempt has moved the order to another state, which closes its job.
 
     ``history`` has what its last attempts did.
 
@@ -193,6 +196,7 @@ class Entry:
     cart: dict[str, Any] | None = None
     history: list[AttemptNote] = field(default_factory=list)
     has_changed: bool = field(default=False, compare=False)
+    is_job_closed: bool = field(default=False, compare=False)
     _stored: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @property
@@ -282,10 +286,9 @@ class Entry:
         Attributes that have had their default ever since the entry was read are left out: most of them.
         """
         stored = self._stored
-        values = ((name, getattr(self, name), default) for name, default in _WRITTEN)
         plain = {
             name: _encode(value)
-            for name, value, default in values
+            for name, value, default in zip(_WRITTEN, _values_of(self), _WRITTEN.values(), strict=True)
             if value != default or (name in stored and (value is not None or name not in _NEVER_RESET))
         }
         stored.update(plain)
@@ -330,12 +333,13 @@ _DEFAULTS: tuple[tuple[str, Any], ...] = (
     *(
         (f.name, f.default if f.default_factory is MISSING else f.default_factory())
         for f in fields(Entry)
-        if f.name not in ("store", "order_id", "status", "times", "has_changed", "_stored")
+        if f.name not in ("store", "order_id", "status", "times", "has_changed", "is_job_closed", "_stored")
     ),
 )
 
 
-_WRITTEN = tuple((name, default) for name, default in _DEFAULTS if name != "by_hand")
+_WRITTEN = {name: default for name, default in _DEFAULTS if name != "by_hand"}
+_values_of = attrgetter(*_WRITTEN)
 
 # As ASCII: half a surrogate pair, which a shopper can type, is not valid UTF-8.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode

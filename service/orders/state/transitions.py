@@ -245,6 +245,8 @@ class Transitions:
         )
         if answer == "stale":
             raise StaleAttempt(f"order {entry.order_id} of {store} is in progress at another worker")
+        if answer == "moved" and state not in ("here", "sending"):
+            entry.is_job_closed = True
         return now_ms, answer
 
 

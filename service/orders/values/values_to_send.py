@@ -93,7 +93,9 @@ async def read_configs(
             await learn_from_configs(facts, store.hash, configs)
         return _CONFIGS.dump_python(configs, mode="json")
 
-    cached = await cache.get_or_read(_CACHED_AS, read, fresh_s=fresh_s, stale_s=CONFIGS_STALE_S, refresh=refresh)
+    cached = await cache.get_or_read(
+        _CACHED_AS, read, fresh_s=fresh_s, stale_s=CONFIGS_STALE_S, refresh=refresh, in_memory=True
+    )
     try:
         return _CONFIGS.validate_python(cached)
     except ValidationError:
@@ -104,7 +106,7 @@ async def read_configs(
 async def remembered_configs(cache: Cache) -> list[ExtraFieldConfig]:
     """The extra-field configs in the cache, however old; none when nothing is cached."""
     try:
-        return _CONFIGS.validate_python(await cache.peek(_CACHED_AS) or [])
+        return _CONFIGS.validate_python(await cache.peek(_CACHED_AS, in_memory=True) or [])
     except ValidationError:
         return []
 

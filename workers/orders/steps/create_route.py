@@ -8,6 +8,7 @@ A storefront Create that was refused, or never sent, takes the ordinary way in t
 read back first, like any other.
 """
 
+from contextlib import suppress
 from typing import Literal, NoReturn
 
 import structlog
@@ -70,6 +71,13 @@ class CreateRoute:
         is_wanted = self._store.order_comment and not self._is_unsure
         if is_wanted or (self._store.overflow == "storefront" and not await self._has_room()):
             self._token = await self._held_token()
+
+    async def take_call(self, *, is_late: bool) -> None:
+        """Take the call of the next Create off its quota ahead, if there is one: if not, ``create`` says so."""
+        if self._token is None and not is_late:
+            self._api.priority = self._retry.priority
+            with suppress(WaitUntil):
+                await self._api.spend_ahead(Api.B2B, 1, operation="Create an Order")
 
     async def create(self, order_id: int, customer_id: int, values: Values) -> Record:
         """Create the record. Raises OrdinaryWay when the storefront API has not taken it."""

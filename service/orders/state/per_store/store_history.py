@@ -5,6 +5,7 @@ raised: the answer is then that nothing is known.
 """
 
 import json
+import time
 from contextlib import suppress
 
 from redis.asyncio import Redis
@@ -18,6 +19,9 @@ MAX_TYPE_MISSES = 200
 SAMPLE = 20
 """Then one order in so many still is, to notice when the metafields come again."""
 
+NOTE_DATE_EVERY_S = 1.0
+"""In a burst, the orders of one second have the same date, and one note of it is enough."""
+
 _NEWEST = "order"
 
 
@@ -26,9 +30,14 @@ class StoreHistory:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._date_noted_at: dict[str, float] = {}
 
     async def note_date(self, store: str, order_id: int, created_at: float) -> None:
         """Note the ``date_created`` of an order that was just made: its webhook must confirm it."""
+        now = time.monotonic()
+        if now - self._date_noted_at.get(store, -NOTE_DATE_EVERY_S) < NOTE_DATE_EVERY_S:
+            return
+        self._date_noted_at[store] = now
         with suppress(*TRANSIENT_ERRORS):
             await self._redis.set(order_date_key(store), json.dumps([order_id, created_at]))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.errors import NotFound, Refused, TryAgain, Unsure, WaitUntil
-from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, Locks
+from service.orders.document import cache as cache_module
+from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, Shared
 from service.orders.state.keys import people_changed_key
 from tests.fakes.sandbox import StillClock
 
@@ -246,7 +248,7 @@ async def test_an_unavailable_redis_only_costs_calls(
 
 
 async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> None:
-    shared = Locks()
+    shared = Shared()
     calls = 0
 
     async def read() -> int:
@@ -255,9 +257,49 @@ async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> N
         await asyncio.sleep(0)
         return 12
 
-    caches = [Cache(redis, "abc123", locks=shared) for _ in range(20)]
+    caches = [Cache(redis, "abc123", shared=shared) for _ in range(20)]
     found = await asyncio.gather(*(cache.get_or_read("thing", read, fresh_s=600) for cache in caches))
 
     assert found == [12] * 20
     assert calls == 1
-    assert len(shared) == 0
+    assert len(shared.locks) == 0
+
+
+async def test_a_value_in_memory_saves_the_question_to_redis_until_it_is_read_anew(redis: FakeAsyncRedis) -> None:
+    shared, values = Shared(), iter((1, 2, 3))
+    cache = Cache(redis, "abc123", shared=shared)
+
+    async def read() -> int:
+        return next(values)
+
+    async def get(*, refresh: bool = False) -> int:
+        found: int = await cache.get_or_read("thing", read, fresh_s=600, in_memory=True, refresh=refresh)
+        return found
+
+    assert (await get(), await get()) == (1, 1)
+    await redis.set("enrich:cache:abc123:thing", json.dumps([time.time(), 10]))  # another process has read it anew
+    assert (await get(), await cache.peek("thing", in_memory=True)) == (1, 1)
+    assert await cache.peek("thing") == 10
+    assert await get(refresh=True) == 2
+    assert await get() == 2
+    await cache.forget()
+    assert await get() == 3
+
+
+async def test_a_value_in_memory_is_asked_for_again_soon(
+    redis: FakeAsyncRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "MEMORY_S", 0.0)
+    cache = Cache(redis, "abc123")
+    for value in (1, 2):
+        await redis.set("enrich:cache:abc123:thing", json.dumps([time.time(), value]))
+        assert await cache.peek("thing", in_memory=True) == value
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MOST_IN_MEMORY", 10)
+    monkeypatch.setattr(cache_module, "MEMORY_S", 0.0)
+    shared = Shared()
+    for number in range(100):
+        shared.keep(str(number), (0.0, number))
+    assert len(shared._kept) <= 10
