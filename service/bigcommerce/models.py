@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -89,8 +89,11 @@ def _fields(value: object) -> dict[str, Any]:
 
 
 def _repeated(value: object) -> tuple[tuple[str, Any], ...]:
+    rows = _field_rows(value)
+    if len({name for name, _ in rows}) == len(rows):
+        return ()
     fields, repeated = _fields(value), list[tuple[str, Any]]()
-    for row in _field_rows(value):
+    for row in rows:
         if has_content(row[1]) and row[1] != fields[row[0]] and row not in repeated:
             repeated.append(row)
     return tuple(repeated)
@@ -114,10 +117,19 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 class _ResponseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
+    _keys: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        aliases = (str(field.validation_alias) for field in cls.model_fields.values() if field.validation_alias)
+        cls._keys = (*cls.model_fields, *aliases)
+
     @model_validator(mode="before")
     @classmethod
     def _null_is_missing(cls, data: Any) -> Any:
-        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key in cls._keys if (value := data.get(key)) is not None}
 
 
 class Record(_ResponseModel):

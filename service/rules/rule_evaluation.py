@@ -44,6 +44,12 @@ class Needs:
     record: bool = False
     transactions: bool = False
 
+    @property
+    def is_order_enough(self) -> bool:
+        """Whether nothing is read beside the order itself and its metafields."""
+        people = self.customer or self.user or self.company
+        return not (people or self.cart or self.quote or self.transactions)
+
     @classmethod
     def of(cls, reads: Iterable[Reads]) -> Self:
         """The needs of expressions with these reads."""

@@ -249,27 +249,23 @@ class Lifecycle:
         except NotFound:
             return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
-        note_order(self.entry, order, keeps_comment=self._store.order_comment)
         try:
-            # At the same time, so that they share one exchange with Redis.
-            dated, is_nobody = await asyncio.gather(
-                date_order(self.entry, order, self._history, self._upstream.now()),
-                self._buyer.is_remembered_as_nobody(),
-            )
+            dated = await date_order(self.entry, order, self._history, self._upstream.now())
         except ValueError:
             return Finished(Status.FAILED, "the order has no date_created that can be read")
         self._retry.window = dated.window
         self._creates_late |= dated.is_open_perhaps
         self.entry.times[Stage.READ] = read_at
-        return await self._skip(order, is_nobody=is_nobody) or self._resolve_values
+        note_order(self.entry, order, keeps_comment=self._store.order_comment)
+        return await self._skip(order) or self._resolve_values
 
-    async def _skip(self, order: dict[str, Any], *, is_nobody: bool) -> AttemptResult | None:
+    async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
         reason = skip_reason(order, self._store)
         if reason == "incomplete" and self._store.incomplete_orders == "wait":
             return AwaitingStatus()
         if reason:
             return Finished(Status.SKIPPED, reason)
-        if is_nobody:
+        if await self._buyer.is_remembered_as_nobody():
             return Finished(Status.SKIPPED, "not_a_company_user")
         if self.entry.sent is None and await self._is_invoice_payment():
             return Finished(Status.SKIPPED, "invoice_payment")
@@ -281,16 +277,8 @@ class Lifecycle:
 
     async def _resolve_values(self) -> State | AttemptResult:
         self.entry.composed = False  # until these are the values to send
-        order, needs, made_at = self._document["order"], self._rules.needs, self.entry.made_at
-        known = self._reader.sources(self.entry, needs)
         try:
-            people, sources, self._draft.configs = await self._retry.call(
-                lambda: asyncio.gather(
-                    self._buyer.people(),
-                    read_sources(self._api, self._cache, order, needs, made_at=made_at, known=known),
-                    self._read_configs(facts=self._facts),
-                )
-            )
+            people, sources, self._draft.configs = await self._retry.call(self._read_beside_order)
         except NoCompanyUser:
             return await self._skip_no_company_user()
         except NotFound as missing:
@@ -310,6 +298,25 @@ class Lifecycle:
         evaluation = put_before_rules(self._rules, evaluation, self.entry.values_by_hand, configs)
         awaiting = await self._await_values(evaluation) if self._retry.can_create() else None
         return awaiting or self._after_resolving(validate_evaluation(self._rules, evaluation, configs))
+
+    async def _read_beside_order(self) -> tuple[Document, Document, list[ExtraFieldConfig]]:
+        """The order's people and sources, as far as the rules name them, and the extra-field configs."""
+        order, needs, made_at = self._document["order"], self._rules.needs, self.entry.made_at
+        known = self._reader.sources(self.entry, needs)
+
+        async def sources() -> Document:
+            return await read_sources(self._api, self._cache, order, needs, made_at=made_at, known=known)
+
+        if needs.is_order_enough:  # then there is hardly anything to wait for, and three tasks cost more
+            return await self._buyer.people(), await sources(), await self._read_configs(facts=self._facts)
+        try:
+            async with asyncio.TaskGroup() as reads:
+                people = reads.create_task(self._buyer.people())
+                beside = reads.create_task(sources())
+                configs = reads.create_task(self._read_configs(facts=self._facts))
+        except ExceptionGroup as errors:  # the first one has ended the other reads
+            raise errors.exceptions[0] from None
+        return people.result(), beside.result(), configs.result()
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
         configured, window, transport = self._configured, self._retry.window, self._api.transport

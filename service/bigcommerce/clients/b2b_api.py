@@ -91,10 +91,11 @@ class B2B:
         sort_by: Literal["createdAt", "updatedAt"] = "createdAt",
         order_by: Literal["ASC", "DESC"] = "ASC",
         channel_ids: Collection[int] = (),
-    ) -> Page[Record]:
-        """One page of records, with their extra fields. Times are Unix seconds, exclusive.
+    ) -> Page[Document]:
+        """One page of records, with their extra fields, unchanged: often one row of a page is of interest.
 
-        Without times, the API lists the last year.
+        ``Record.model_validate`` reads one. Times are Unix seconds, exclusive. Without times, the API lists the last
+        year.
         """
         # B2B Edition API, Orders, Get All Orders: at most 200 a page
         params: dict[str, Any] = {
@@ -111,9 +112,7 @@ class B2B:
             "orderBy": order_by,
             "channelIds[]": list(channel_ids) or None,
         }
-        operation = "Get All Orders"
-        page = await self._page(operation, "/v3/io/orders", params)
-        return Page([Record.model_validate(row) for row in page.items], page.total, page.next_offset)
+        return await self._page("Get All Orders", "/v3/io/orders", params)
 
     async def extra_field_configs(self) -> list[ExtraFieldConfig]:
         """The configs of all extra fields of the store's orders. BigCommerce asks clients to cache them."""

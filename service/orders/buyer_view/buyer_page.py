@@ -132,7 +132,7 @@ async def _records(views: BuyerViews, company_id: int, orders: Sequence[BuyerOrd
             company_id=company_id,
             offset=offset,
         )
-        found |= {record.order_id: record for record in page.items}
+        found |= {record.order_id: record for record in map(Record.model_validate, page.items)}
         if page.next_offset is None:
             break
         offset = page.next_offset

@@ -35,11 +35,11 @@ async def read_parts(
     core: Core, order_id: int, needs: Needs, order: Document | None = None
 ) -> tuple[Document, Metafields]:
     """Read the order, unless it is given, and its metafields if ``needs`` names them."""
-    read, metafields = await asyncio.gather(
-        core.order(order_id, consignments=needs.consignments) if order is None else _known(order),
-        _metafields(core, order_id) if needs.metafields else _known({}),
-    )
-    return read, metafields
+    if order is not None:
+        return order, await _metafields(core, order_id) if needs.metafields else {}
+    if not needs.metafields:
+        return await core.order(order_id, consignments=needs.consignments), {}
+    return await asyncio.gather(core.order(order_id, consignments=needs.consignments), _metafields(core, order_id))
 
 
 def order_document(order: Document, metafields: Metafields) -> Document:
@@ -68,10 +68,16 @@ async def read_people(
     customer is no Company user.
     """
     wants_user = has_user and (needs.user or (needs.company and company_id is None))
-    customer, user = await asyncio.gather(
-        _customer(api, cache, customer_id, needs) if needs.customer else _known({}),
-        read_user(api, cache, customer_id, extra_fields=needs.user) if wants_user else _known({}),
-    )
+    customer, user = dict[str, Any](), dict[str, Any]()
+    if needs.customer and wants_user:
+        customer, user = await asyncio.gather(
+            _customer(api, cache, customer_id, needs),
+            read_user(api, cache, customer_id, extra_fields=needs.user),
+        )
+    elif needs.customer:
+        customer = await _customer(api, cache, customer_id, needs)
+    elif wants_user:
+        user = await read_user(api, cache, customer_id, extra_fields=needs.user)
     company_id = company_id or to_int(user.get("companyId"))
     company = await _company(api, cache, company_id) if needs.company and company_id else {}
     return {"customer": customer, "user": by_name(user), "company": by_name(company)}
@@ -97,10 +103,6 @@ def by_namespace(metafields: Iterable[Mapping[str, Any]]) -> Metafields:
     for metafield in metafields:
         found.setdefault(str(metafield.get("namespace")), {})[str(metafield.get("key"))] = metafield.get("value")
     return found
-
-
-async def _known(value: dict[str, Any]) -> dict[str, Any]:
-    return value
 
 
 async def _metafields(core: Core, order_id: int) -> Metafields:

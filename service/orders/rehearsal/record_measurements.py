@@ -132,7 +132,8 @@ class RecordMeasurements:
                 page = await self._run.read(lambda: self._run.api.b2b.orders(order_id=order.order_id))
             except NotFound:
                 page = None
-            row = next((each for each in (page.items if page else ()) if each.order_id == order.order_id), row)
+            listed = map(Record.model_validate, page.items if page else ())
+            row = next((each for each in listed if each.order_id == order.order_id), row)
             if (row and _has_fields(row)) or self._run.now() >= ends_at:
                 break
             await self._run.sleep(self._run.schedule.poll_s)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from arq.constants import job_key_prefix
@@ -45,7 +46,7 @@ class JobKind:
 
     def open_body(self, store: str, order_id: int | None = None) -> bytes:
         """The job's body up to its enqueue time, which comes last: a script appends Redis's time."""
-        return self.body(store, order_id, now=0.0).removesuffix(b"0}")
+        return _store_body(self, store) if order_id is None else _opened(self.body(store, order_id, now=0.0))
 
     def rebuilt(self, job_id: str, now: float) -> bytes | None:
         """The body of the job with this id; None when the id is not of this kind."""
@@ -54,6 +55,16 @@ class JobKind:
         if function != self.function or not store:
             return None
         return self.body(store, int(order) if order.isdecimal() else None, now=now)
+
+
+@lru_cache(maxsize=4096)
+def _store_body(kind: JobKind, store: str) -> bytes:
+    """The open body of a store's job, which each of its orders needs."""
+    return _opened(kind.body(store, now=0.0))
+
+
+def _opened(body: bytes) -> bytes:
+    return body.removesuffix(b"0}")
 
 
 # Orders whose window may still be open, the first to close first.

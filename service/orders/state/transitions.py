@@ -8,7 +8,7 @@ An order is in one state at a time, and each transition is one script. An attemp
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from redis.asyncio import Redis
@@ -25,7 +25,6 @@ from service.orders.state.job_kinds import (
     WAKE_WAITING,
     WINDOW,
     JobKind,
-    to_json,
 )
 from service.orders.state.keys import (
     PENDING_COUNTERS,
@@ -67,7 +66,8 @@ WRITES_OFF = "writes_off"
 FIRST_PROBE_S = 5.0
 """The delay before the first probe of refused credentials."""
 
-# The job that an order needs in a state, or shares with others there. A finished one needs the re-verification.
+# The job that an order needs in a state, or shares with others there; a finished one needs the re-verification. The
+# others need none.
 _JOBS: Mapping[str, JobKind] = {
     "recovery": RECOVERY,
     "checks": VERIFY,
@@ -105,11 +105,11 @@ class Transitions:
 
     async def save(self, entry: Entry) -> None:
         """Save the entry; the order stays in its state."""
-        await self._transition(entry, "here")
+        await self._save(entry)
 
     async def save_before_write(self, entry: Entry) -> bool:
         """Save the entry just before a write; False, and nothing is saved, while writing is paused for the store."""
-        return (await self._transition(entry, "sending"))[1] == "moved"
+        return await self._save(entry, unless=paused_key(entry.store)) == "saved"
 
     async def is_paused(self, store: str) -> bool:
         """Whether a person has paused writing for the store."""
@@ -196,6 +196,16 @@ class Transitions:
         entry.ended_at = ended_at_ms / 1000
         return True
 
+    async def _save(self, entry: Entry, *, unless: str | None = None) -> Literal["saved", "paused"]:
+        """Save the entry, unless this key is there."""
+        key = entry_key(entry.store, entry.order_id)
+        answer = await lua.save_entry(
+            self._redis, entry=key, paused=unless, attempt=entry.attempts, fields=entry.to_hash()
+        )
+        if answer == "stale":
+            raise _stale(entry)
+        return answer
+
     async def _transition(
         self,
         entry: Entry,
@@ -206,17 +216,21 @@ class Transitions:
         kind: JobKind | None = None,
         counters: OrderCounters | None = None,
         writes_off: bool = False,
-    ) -> tuple[int, Literal["moved", "again", "open", "paused"]]:
+    ) -> tuple[int, Literal["moved", "again", "open"]]:
         """Returns Redis's time (ms) and the result.
 
         ``worklist`` and ``kind`` replace the re-verification as what a finished order needs.
         """
-        store = entry.store
+        store, order_id = entry.store, entry.order_id
         if state in ("recovery", "checks", "parked"):
             entry.status, entry.rule = Status.QUEUED, None
+        window_id, recovery_id = WINDOW.id(store, order_id), RECOVERY.id(store, order_id)
+        kind = kind or _JOBS.get(state, RECOVERY)
+        order = order_id if kind is RECOVERY else None
+        job_id = kind.id(store, order)
         now_ms, answer = await lua.transition(
             self._redis,
-            entry=entry_key(store, entry.order_id),
+            entry=entry_key(store, order_id),
             index=index_key(store),
             failed=failed_key(store),
             to_verify=verify_key(store),
@@ -232,46 +246,45 @@ class Transitions:
             probe_queue=PROBE.queue,
             reverify_queue=REVERIFY.queue,
             wake_queue=WAKE_WAITING.queue,
+            window_job=job_key_prefix + window_id,
+            window_lease=in_progress_key_prefix + window_id,
+            window_tries=retry_key_prefix + window_id,
+            recovery_job=job_key_prefix + recovery_id,
+            recovery_lease=in_progress_key_prefix + recovery_id,
+            recovery_tries=retry_key_prefix + recovery_id,
+            job=job_key_prefix + job_id,
+            window_queue=WINDOW.queue,
             pending_counters=PENDING_COUNTERS,
             now_ms=script_time(self._clock),
             state=state,
             attempt=entry.attempts,
-            order_id=entry.order_id,
+            order_id=order_id,
             delay_ms=None if delay is None else round(delay * 1000),
-            context=to_json(_context(state, entry, kind or _JOBS.get(state)) | {"writes_off": writes_off}),
+            window_id=window_id,
+            recovery_id=recovery_id,
+            job_id=job_id,
+            job_body=kind.open_body(store, order),
+            entry_prefix=entry_prefix(store),
+            used=entry.by_hand_used,
+            writes_off=writes_off,
+            keep_ms=KEEP_MS,
+            keep_failed_ms=KEEP_FAILED_MS,
+            most=MOST_ENTRIES,
             counted=None if counters is None else counters.counted(statistics_prefix(store)),
             once="" if counters is None else "\n".join(counters.once),
             fields=entry.to_hash(),
         )
         if answer == "stale":
-            raise StaleAttempt(f"order {entry.order_id} of {store} is in progress at another worker")
-        if answer == "moved" and state not in ("here", "sending"):
-            entry.is_job_closed = True
+            raise _stale(entry)
+        entry.is_job_closed |= answer == "moved"
         return now_ms, answer
+
+
+def _stale(entry: Entry) -> StaleAttempt:
+    return StaleAttempt(f"order {entry.order_id} of {entry.store} is in progress at another worker")
 
 
 def _use_by_hand(entry: Entry) -> None:
     # From its beginning an attempt knows the values by hand: however it ends, they need no other one.
     if entry.use_by_hand():
         entry.source = BY_HAND
-
-
-def _context(state: State, entry: Entry, kind: JobKind | None) -> dict[str, Any]:
-    """The job, key prefixes and retention that the script needs to move an order to this state."""
-    if state in ("here", "sending"):
-        return {}
-    store, order_id = entry.store, entry.order_id
-    order = order_id if kind is RECOVERY else None
-    job = {"id": kind.id(store, order), "body": kind.open_body(store, order).decode()} if kind else None
-    return {
-        "job": job,
-        "jobs": [{"id": kind.id(store, order_id), "queue": kind.queue} for kind in (WINDOW, RECOVERY)],
-        "prefixes": {
-            "job": job_key_prefix,
-            "lease": in_progress_key_prefix,
-            "tries": retry_key_prefix,
-            "entry": entry_prefix(store),
-        },
-        "used": entry.by_hand_used or "",
-        "keep": {"ended": KEEP_MS, "failed": KEEP_FAILED_MS, "most": MOST_ENTRIES},
-    }

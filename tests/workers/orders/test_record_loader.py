@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from service.bigcommerce.clients.b2b_api import B2B
+from service.bigcommerce.envelope import Document
 from service.bigcommerce.models import Page, Record
 from service.errors import Refused, TryAgain, UpstreamError, WaitUntil
 from service.orders.state.job_kinds import RECOVERY
@@ -34,10 +35,10 @@ async def test_record_listed_without_extra_fields_is_read_singly(
     orders = [await verifier.write(po_number=f"A-{number}") for number in range(3)]
     listing = B2B.orders
 
-    async def bare(b2b: B2B, **wanted: Any) -> Page[Record]:
+    async def bare(b2b: B2B, **wanted: Any) -> Page[Document]:
         page = await listing(b2b, **wanted)
-        rows = [{"bcOrderId": record.order_id, "poNumber": record.po_number} for record in page.items]
-        return Page([Record.model_validate(row) for row in rows], page.total, page.next_offset)
+        rows = [{"bcOrderId": row["bcOrderId"], "poNumber": row["poNumber"]} for row in page.items]
+        return Page(rows, page.total, page.next_offset)
 
     monkeypatch.setattr(B2B, "orders", bare)
     await verifier.verify()
@@ -147,7 +148,7 @@ async def two_without_neighbours(verifier: VerifierStack) -> tuple[int, int]:
 async def test_records_are_read_singly_when_lists_fail(
     verifier: VerifierStack, monkeypatch: pytest.MonkeyPatch, error: UpstreamError
 ) -> None:
-    async def orders(_: B2B, **wanted: Any) -> Page[Record]:
+    async def orders(_: B2B, **wanted: Any) -> Page[Document]:
         raise error
 
     monkeypatch.setattr(B2B, "orders", orders)
@@ -166,7 +167,7 @@ async def test_first_page_counts_when_the_second_fails(
 ) -> None:
     listing = B2B.orders
 
-    async def orders(b2b: B2B, **wanted: Any) -> Page[Record]:
+    async def orders(b2b: B2B, **wanted: Any) -> Page[Document]:
         if wanted["offset"]:
             raise error
         return await listing(b2b, **wanted, limit=3)

@@ -12,6 +12,7 @@ import structlog
 from arq import Retry
 
 from service.bigcommerce import Account, Priority, StoreApi
+from service.bigcommerce.models import Record
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.document.cache import Cache
@@ -174,7 +175,8 @@ async def _companies(api: StoreApi, entries: list[Entry]) -> dict[int, int]:
         page = await api.b2b.orders(
             min_created=int(min(times) - TOLERANCE_S), max_created=int(max(times) + TOLERANCE_S), offset=offset or 0
         )
-        found |= {record.order_id: record.company_id for record in page.items if record.company_id}
+        records = map(Record.model_validate, page.items)
+        found |= {record.order_id: record.company_id for record in records if record.company_id}
         offset = page.next_offset
         if offset is None:
             break

@@ -6,13 +6,13 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
-from service.redis.scripts import Arg, Key, Rest, redis_script
+from service.redis.scripts import Arg, Key, OptionalKey, Rest, redis_script
 
 Trigger = Literal["webhook", "status", "found", "retry"]
 """What reports an order: a webhook, a change of its status, a task that found it, or a retry."""
 
-State = Literal["here", "sending", "recovery", "checks", "parked", "held", "waiting", "awaiting_value", "ended"]
-"""Where an order goes; ``here`` keeps it in its state, and so does ``sending``, unless writing is paused."""
+State = Literal["recovery", "checks", "parked", "held", "waiting", "awaiting_value", "ended"]
+"""Where an order goes."""
 
 
 SetByHandResult = Literal["queued", "in_progress", "unknown", "changed"]
@@ -86,6 +86,13 @@ async def begin_attempt(
 
 
 @redis_script
+async def save_entry(
+    redis: Redis, *, entry: Key, paused: OptionalKey, attempt: Arg[int], fields: Rest[Mapping[str, str]]
+) -> Literal["saved", "stale", "paused"]:
+    """Write an order's entry, unless a newer attempt has begun or writing is ``paused``."""
+
+
+@redis_script
 async def transition(
     redis: Redis,
     *,
@@ -105,17 +112,34 @@ async def transition(
     probe_queue: Key,
     reverify_queue: Key,
     wake_queue: Key,
+    window_job: Key,
+    window_lease: Key,
+    window_tries: Key,
+    recovery_job: Key,
+    recovery_lease: Key,
+    recovery_tries: Key,
+    job: Key,
+    window_queue: Key,
     pending_counters: Key,
     now_ms: Arg[int | None],
     state: Arg[State],
     attempt: Arg[int],
     order_id: Arg[int],
     delay_ms: Arg[int | None],
-    context: Arg[bytes],
+    window_id: Arg[str],
+    recovery_id: Arg[str],
+    job_id: Arg[str],
+    job_body: Arg[bytes],
+    entry_prefix: Arg[str],
+    used: Arg[str | None],
+    writes_off: Arg[bool],
+    keep_ms: Arg[int],
+    keep_failed_ms: Arg[int],
+    most: Arg[int],
     counted: Arg[str | None],
     once: Arg[str],
     fields: Rest[Mapping[str, str]],
-) -> tuple[int, Literal["moved", "stale", "again", "open", "paused"]]:
+) -> tuple[int, Literal["moved", "stale", "again", "open"]]:
     """Write an order's entry and move the order to its next state; Redis's time (ms) and the result."""
 
 

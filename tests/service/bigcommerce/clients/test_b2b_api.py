@@ -222,7 +222,7 @@ async def test_page_of_records_is_queried_with_the_given_parameters(b2b: B2B, up
         min_created=1, max_created=2, min_modified=3, max_modified=4, order_id=5, company_id=6, limit=2,
         channel_ids=[1, 7],
     )  # fmt: skip
-    assert [record.order_id for record in page.items] == [123, 0]
+    assert [Record.model_validate(row).order_id for row in page.items] == [123, 0]
     assert (page.total, page.next_offset) == (5, 2)
     assert upstream.requests[0].url.params.multi_items() == [
         ("minCreated", "1"),

@@ -6,7 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.bigcommerce.clients.b2b_api import B2B
-from service.bigcommerce.models import Page, Record
+from service.bigcommerce.envelope import Document
+from service.bigcommerce.models import Page
 from service.orders.state.order_entry import Status
 from tests.workers.stacks.stack import OpenStack
 from tests.workers.stacks.verifier_stack import VerifierStack
@@ -143,13 +144,10 @@ async def test_record_with_any_created_at_is_reverified(
 ) -> None:
     listing = B2B.orders
 
-    async def orders(b2b: B2B, **wanted: Any) -> Page[Record]:
+    async def orders(b2b: B2B, **wanted: Any) -> Page[Document]:
         page = await listing(b2b, **wanted)
-        rows = [
-            {"bcOrderId": r.order_id, "poNumber": r.po_number, "extraFields": r.extra_fields, "createdAt": created_at}
-            for r in page.items
-        ]
-        return Page([Record.model_validate(row) for row in rows], page.total, page.next_offset)
+        rows = [row | {"createdAt": created_at} for row in page.items]
+        return Page(rows, page.total, page.next_offset)
 
     monkeypatch.setattr(B2B, "orders", orders)
     for number in range(3):
