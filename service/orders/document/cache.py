@@ -24,10 +24,16 @@ QUOTES_TTL_S = 600
 NO_COMPANY_USER_TTL_S = 300
 """Buyers become Company users while they shop, and not every store has the webhooks that tell of it."""
 
+NOBODIES_TTL_S = 100 * 86_400
+"""Longer than any such answer is kept: as long as a store has had none, no order asks for its own customer's."""
+
 CONFIGS_TTL_S = 600
 # Extra-field configs are needed inside the window. If they cannot be refreshed, yesterday's are better than none.
 CONFIGS_STALE_S = 86_400
 
+
+_NOBODIES = "no-company-users"
+"""There once the store had a customer who is no Company user."""
 
 MEMORY_S = 2.0
 """So long a value that every order needs is taken from memory: in a burst, Redis is not asked for each order."""
@@ -40,19 +46,22 @@ class Shared:
 
     def __init__(self) -> None:
         self.locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._kept: dict[str, tuple[float, tuple[float, Any]]] = {}
+        self._kept: dict[str, tuple[float, tuple[float, Any] | None]] = {}
 
-    def keep(self, key: str, stored: tuple[float, Any]) -> None:
-        """Keep a value and when it was read, for ``MEMORY_S``."""
+    def keep(self, key: str, stored: tuple[float, Any] | None) -> None:
+        """Keep for ``MEMORY_S`` what is stored: when it was read and the value; None for nothing."""
         if len(self._kept) >= MOST_IN_MEMORY:
             oldest = time.monotonic() - MEMORY_S
             self._kept = {each: kept for each, kept in self._kept.items() if kept[0] > oldest}
         self._kept[key] = (time.monotonic(), stored)
 
-    def find(self, key: str) -> tuple[float, Any] | None:
-        """The value, and when it was read."""
-        kept_at, stored = self._kept.get(key, (0.0, None))
-        return stored if stored is not None and time.monotonic() - kept_at < MEMORY_S else None
+    def has(self, key: str) -> bool:
+        """Whether it is known what is stored."""
+        return key in self._kept and time.monotonic() - self._kept[key][0] < MEMORY_S
+
+    def get(self, key: str) -> tuple[float, Any] | None:
+        """What is stored, where that is known."""
+        return self._kept[key][1]
 
     def forget(self, key: str) -> None:
         """Forget a value: another one was stored."""
@@ -154,6 +163,8 @@ class Cache:
 
     async def no_company_user_at(self, customer_id: int) -> float | None:
         """When B2B Edition last answered so, as far as that is kept; None where it did not, or it was wrong."""
+        if await self._get(_NOBODIES, in_memory=True) is None:
+            return None
         cached = await self._get(f"no-company-user:{customer_id}")
         return cached and cached[0]
 
@@ -166,6 +177,7 @@ class Cache:
         ``keep_s`` it is known that orders of the customer were skipped: they are tried again once that was wrong.
         """
         kept_s = max(keep_s, NO_COMPANY_USER_TTL_S)
+        await self._put(_NOBODIES, True, NOBODIES_TTL_S)
         await self._put(f"no-company-user:{customer_id}", True, kept_s, at=asked_at)
 
     async def _people_changed_at(self) -> float:
@@ -184,11 +196,12 @@ class Cache:
             await self._redis.delete(f"{self._prefix}no-company-user:{customer_id}")
 
     async def _get(self, name: str, *, in_memory: bool = False) -> tuple[float, Any] | None:
-        if in_memory and (kept := self._shared.find(self._prefix + name)):
-            return kept
+        key = self._prefix + name
+        if in_memory and self._shared.has(key):
+            return self._shared.get(key)
         stored = await self._read(name)
-        if in_memory and stored is not None:
-            self._shared.keep(self._prefix + name, stored)
+        if in_memory:
+            self._shared.keep(key, stored)
         return stored
 
     async def _read(self, name: str) -> tuple[float, Any] | None:

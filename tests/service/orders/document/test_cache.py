@@ -303,3 +303,27 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         shared.keep(str(number), (0.0, number))
     assert len(shared._kept) <= 10
+
+
+async def test_a_store_without_such_customers_is_not_asked_for_each(
+    redis: FakeAsyncRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most stores have none: their orders need not wait for this answer."""
+    asked: list[str] = []
+    get = redis.get
+
+    async def noted(key: str) -> Any:
+        asked.append(key)
+        return await get(key)
+
+    monkeypatch.setattr(redis, "get", noted)
+    shared = Shared()
+    for customer_id in (7, 8, 9):
+        assert await Cache(redis, "abc123", shared=shared).no_company_user_at(customer_id) is None
+    assert asked == ["enrich:cache:abc123:no-company-users"]
+
+    await Cache(redis, "abc123", shared=shared).remember_no_company_user(7)
+    assert await Cache(redis, "abc123", shared=shared).is_no_company_user(7)
+    assert not await Cache(redis, "abc123", shared=shared).is_no_company_user(8)
+    assert await Cache(redis, "abc123").is_no_company_user(7)  # another process
+    assert not await Cache(redis, "other").is_no_company_user(7)
