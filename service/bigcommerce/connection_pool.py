@@ -8,8 +8,7 @@ Only processes that make calls import this module: aiohttp takes 8 MB, and the r
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import httpx
@@ -51,7 +50,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
         pool_s, connect_s = timeout.get("pool"), timeout.get("connect")
         content = await request.aread()
-        with _as_httpx(request):
+        try:
             response = await session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
@@ -66,6 +65,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                     sock_read=timeout.get("read"),
                 ),
             )
+        except (aiohttp.ClientError, OSError) as error:
+            raise _as_httpx(error, request) from error
         answer = httpx.Response(response.status, headers=response.raw_headers, stream=_Body(request, response))
         answer.headers.encoding = "iso-8859-1"  # else each look at a header would detect it anew
         return answer
@@ -113,9 +114,11 @@ class _Body(httpx.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_httpx(self._request):
+        try:
             async for chunk in self._response.content.iter_chunked(_CHUNK_BYTES):
                 yield chunk
+        except (aiohttp.ClientError, OSError) as error:
+            raise _as_httpx(error, self._request) from error
 
     async def aclose(self) -> None:
         # A connection with an unread rest of a body cannot be reused.
@@ -139,17 +142,16 @@ async def _without_retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHan
         raise _ConnectionLost(str(error)) from error
 
 
-@contextmanager
-def _as_httpx(request: httpx.Request) -> Iterator[None]:
-    try:
-        yield
-    except aiohttp.ConnectionTimeoutError as error:
-        raise httpx.ConnectTimeout(str(error), request=request) from error
-    except aiohttp.ClientConnectorError as error:
-        raise httpx.ConnectError(str(error.os_error), request=request) from error
-    except aiohttp.InvalidURL as error:
-        raise httpx.UnsupportedProtocol(str(error), request=request) from error
-    except TimeoutError as error:
-        raise httpx.ReadTimeout(str(error), request=request) from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise httpx.ReadError(str(error), request=request) from error
+def _as_httpx(error: aiohttp.ClientError | OSError, request: httpx.Request) -> httpx.TransportError:
+    """httpx's error for one of aiohttp's. TimeoutError is an OSError."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return httpx.ConnectTimeout(str(error), request=request)
+        case aiohttp.ClientConnectorError():
+            return httpx.ConnectError(str(error.os_error), request=request)
+        case aiohttp.InvalidURL():
+            return httpx.UnsupportedProtocol(str(error), request=request)
+        case TimeoutError():
+            return httpx.ReadTimeout(str(error), request=request)
+        case _:
+            return httpx.ReadError(str(error), request=request)

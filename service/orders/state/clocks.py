@@ -16,9 +16,12 @@ Clock = Callable[[], float]
 """Gives the time in seconds since the epoch. Tests pass one of their own instead of Redis's."""
 
 
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def boot_time() -> float:
     """Seconds since this machine started: setting its clock does not change them, and a suspended machine goes on."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return time.clock_gettime(_BOOT_CLOCK)
 
 
 def steady_clock() -> Clock:
