@@ -12,7 +12,7 @@ from arq.worker import func
 from service.orders.state.job_kinds import WINDOW, from_json, to_json
 from workers.job_leases import LeasedWorker
 
-Job = Callable[[int], Awaitable[None]]
+Job = Callable[[int], Awaitable[object]]
 
 STORE = "abc123"
 
@@ -28,8 +28,8 @@ async def enqueue(redis: ArqRedis, order_id: int, *, store: str = STORE, score: 
 
 
 def worker_for(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> LeasedWorker:
-    async def run(ctx: dict[str, Any], *args: Any, **_: Any) -> None:
-        await job(args[1])
+    async def run(ctx: dict[str, Any], *args: Any, **_: Any) -> object:
+        return await job(args[1])
 
     return LeasedWorker(
         [func(run, name=WINDOW.function)],

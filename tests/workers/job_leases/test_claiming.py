@@ -10,6 +10,7 @@ from service.orders.state.job_kinds import WINDOW
 from service.process.task_cancellation import cancel_and_wait
 from tests.fakes.processes.leased_worker import (
     LONG_LEASE_S,
+    STORE,
     enqueue,
     is_empty,
     is_so,
@@ -208,3 +209,22 @@ async def test_a_retried_job_runs_again_after_its_delay(redis: ArqRedis) -> None
 
     assert runs == [1, 1, 1]
     assert await redis.keys(f"{retry_key_prefix}*") == []
+
+
+async def test_a_job_that_has_closed_itself_is_not_touched_again(redis: ArqRedis) -> None:
+    """Its order has moved on, and may have a new job by now, with the same id and even the same due time."""
+    job_id = WINDOW.id(STORE, 1)
+
+    async def job(order_id: int) -> bool:
+        keys = (prefix + job_id for prefix in (in_progress_key_prefix, job_key_prefix, retry_key_prefix))
+        await redis.delete(*keys, WINDOW.queue)
+        await enqueue(redis, order_id)
+        return True
+
+    worker = worker_for(redis, job)
+    await enqueue(redis, 1)
+    await worker.claim_due_jobs()
+    await asyncio.gather(*worker.tasks.values())
+
+    assert await redis.zscore(WINDOW.queue, job_id) == 1
+    assert await redis.exists(job_key_prefix + job_id)
