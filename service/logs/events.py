@@ -61,6 +61,7 @@ class Event(StrEnum):
     ORDER_RECOVERING = "order_recovering"
     STOREFRONT_REFUSED = "storefront_refused"
     STOREFRONT_CLOSED = "storefront_closed"
+    STOREFRONT_REOPENED = "storefront_reopened"
     FOLLOW_STOPPED = "follow_stopped"
     VALUES_KEPT = "values_kept"
     FIELD_DROPPED = "field_dropped"

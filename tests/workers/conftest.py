@@ -14,10 +14,11 @@ from service.orders.state.ledger import Ledger
 from service.orders.state.transitions import Transitions
 from tests.fakes.sandbox import StillClock, called_sandbox
 from tests.fakes.stacks.job_stack import job_stack
+from tests.fakes.stacks.overflow_stack import overflow
 from tests.workers.stacks.stack import OpenStack, Stack
 from tests.workers.stacks.verifier_stack import VerifierStack
 
-__all__ = ["job_stack"]
+__all__ = ["job_stack", "overflow"]
 
 
 @pytest.fixture

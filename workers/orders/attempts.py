@@ -20,6 +20,7 @@ from service.orders.create_window import WINDOW_LENGTH_S
 from service.orders.document.cache import Cache, Shared
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.credentials_breaker import LONGEST_PROBE_S
+from service.orders.state.per_store.storefront.storefront_breaker import StorefrontBreaker
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import FIRST_PROBE_S, StaleAttempt
@@ -297,6 +298,7 @@ class Jobs:
             Buyer(entry, needs, api, cache, book, skipped, follow_s=store.follow_s, clock=self._clock),
             facts=resources.facts,
             tokens=StorefrontTokens(resources.redis, store.hash, store.access_tokens),
+            storefront=StorefrontBreaker(resources.redis, store.hash),
             ensure_lease=lambda: ctx["ensure_lease"](ctx["job_id"]),
             clock=self._clock,
         )

@@ -65,6 +65,7 @@ from service.orders.facts.learning import learn_from_update
 from service.orders.facts.store_facts import Facts
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.store_history import StoreHistory
+from service.orders.state.per_store.storefront.storefront_breaker import StorefrontBreaker
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.queue import BACKFILL
 from service.orders.state.transitions import Transitions
@@ -160,6 +161,7 @@ class Lifecycle:
         *,
         facts: Facts,
         tokens: StorefrontTokens,
+        storefront: StorefrontBreaker,
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -180,7 +182,7 @@ class Lifecycle:
         self._buyer = buyer
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
-        self._route = CreateRoute(entry, self._store, api, self._retry, tokens, buyer)
+        self._route = CreateRoute(entry, self._store, api, self._retry, tokens, storefront, buyer)
         self._document: Document = {}
         self._creates_late = False  # Create is sent though the window has closed, or may have
         self._needs_company = False

@@ -6,6 +6,7 @@ from redis.exceptions import RedisError
 from service.checks.findings import Finding, Level, counted
 from service.orders.state.clocks import redis_time
 from service.orders.state.per_store.storefront.active_buyers import ActiveBuyers
+from service.orders.state.per_store.storefront.storefront_breaker import StorefrontBreaker, StorefrontState
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.per_store.storefront.token_problem import TokenProblem
 from service.orders.state.per_store.super_admins import SuperAdminBook
@@ -30,7 +31,7 @@ async def check_storefront_tokens(redis: Redis | None, store: Store) -> list[Fin
         held = sum(seconds > 0 for seconds in await tokens.held_for(buyers))
         problem = await TokenProblem(redis, store.hash).read()
         book = await SuperAdminBook(redis).read(store.hash)
-        is_closed = await tokens.is_closed()
+        storefront = await StorefrontBreaker(redis, store.hash).read()
     except RedisError:
         return []  # check_redis reports it
     if not buyers:
@@ -41,11 +42,22 @@ async def check_storefront_tokens(redis: Redis | None, store: Store) -> list[Fin
     if not book.is_current(now):
         cure = "Look for `periodic_task_postponed` with the task super_admins in the workers' log."
         return [Finding(Level.WARNING, store.hash, subject, f"{message} But {_NO_BOOK}", cure)]
-    if is_closed:
-        message += " BigCommerce has answered 429 to a Create over the storefront API: none is sent there for a minute."
-        return [Finding(Level.WARNING, store.hash, subject, message)]
+    if closed := _why_closed(storefront):
+        return [Finding(Level.WARNING, store.hash, subject, f"{message} {closed}")]
     if share >= ENOUGH_PERCENT:
         return [Finding(Level.OK, store.hash, subject, message)]
     if problem:
         message += f" The last one could not be fetched: {problem}"
     return [Finding(Level.WARNING, store.hash, subject, message, _CURE)]
+
+
+def _why_closed(storefront: StorefrontState) -> str:
+    """Why no Create goes over the storefront API now, and until when; empty when they go."""
+    if storefront.is_over_quota:
+        return "BigCommerce has answered 429 to a Create over the storefront API: none is sent there for a minute."
+    if not storefront.failures:
+        return ""
+    seconds = counted(max(1, round(storefront.closed_s)), "second")
+    again = f"In {seconds} one order tries it again" if storefront.closed_s else "The next order tries it again"
+    trouble = f"The last Create over the storefront API failed ({storefront.trouble})."
+    return f"{trouble} {again}; the others go over it only where B2B Edition's quota leaves them no other way."

@@ -74,8 +74,13 @@ def storefront_token_key(store: str, customer_id: int, channel_id: int) -> str:
 
 
 def storefront_closed_key(store: str) -> str:
-    """Exists while no Create goes over the store's storefront API, which has answered 429."""
+    """Exists while no Create goes over the store's storefront API. ``storefront_breaker`` reads it."""
     return f"enrich:storefront-closed:{store}"
+
+
+def storefront_failures_key(store: str) -> str:
+    """How many Creates over the store's storefront API have failed in a row, and the last trouble: a hash."""
+    return f"enrich:storefront-failures:{store}"
 
 
 def token_problem_key(store: str) -> str:

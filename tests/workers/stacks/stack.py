@@ -17,6 +17,7 @@ from service.orders.facts.store_facts import Facts
 from service.orders.state.ledger import Ledger
 from service.orders.state.order_entry import Entry, Stage
 from service.orders.state.per_store.store_history import StoreHistory
+from service.orders.state.per_store.storefront.storefront_breaker import StorefrontBreaker
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
 from service.orders.state.transitions import Transitions
@@ -127,6 +128,7 @@ class Stack:
             ),
             facts=Facts(self.redis, clock=self.clock),
             tokens=StorefrontTokens(self.redis, DEMO_STORE_HASH, configured.store.access_tokens),
+            storefront=StorefrontBreaker(self.redis, DEMO_STORE_HASH),
             clock=self.clock,
         )
         return await lifecycle.run()

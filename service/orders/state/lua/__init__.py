@@ -219,6 +219,23 @@ async def open_breaker(
 
 
 @redis_script
+async def close_storefront(
+    redis: Redis,
+    *,
+    closed: Key,
+    failures: Key,
+    failures_seen: Arg[int],
+    trouble: Arg[str],
+    first_ms: Arg[int],
+    longest_ms: Arg[int],
+    keep_ms: Arg[int],
+    trial: Arg[str],
+    failing: Arg[str],
+) -> tuple[int, Literal[0, 1]]:
+    """Close a store's storefront API after a failed Create; for how long (ms), and whether this failure counts."""
+
+
+@redis_script
 async def release_parked(
     redis: Redis,
     *,

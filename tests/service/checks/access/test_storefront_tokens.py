@@ -8,7 +8,9 @@ from arq import ArqRedis
 from pydantic import SecretStr
 
 from service.checks.access.storefront_tokens import check_storefront_tokens
+from service.orders.state.keys import storefront_closed_key
 from service.orders.state.per_store.storefront.active_buyers import ActiveBuyer, ActiveBuyers
+from service.orders.state.per_store.storefront.storefront_breaker import Permission, StorefrontBreaker
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from service.orders.state.per_store.storefront.token_problem import TokenProblem
 from service.orders.state.per_store.super_admins import SuperAdminBook, SuperAdmins
@@ -64,11 +66,22 @@ async def test_what_is_missing_is_named(redis: ArqRedis) -> None:
     await TokenProblem(redis, STORE).note("Get a B2B Storefront Token: 403: no permission")
     assert "The last one could not be fetched: Get a B2B Storefront Token: 403: no permission" in await line(redis)
 
-    assert await StorefrontTokens(redis, STORE, [ACCESS]).close()
+    assert await StorefrontBreaker(redis, STORE).over_quota(Permission())
     assert "has answered 429" in await line(redis)
 
     await hold(redis, buyers=4, tokens=4, read_s_ago=7300.0)
     assert "the list of Super Admins is missing or older than two hours" in await line(redis)
+
+
+async def test_a_storefront_that_fails_is_named(redis: ArqRedis) -> None:
+    await hold(redis, buyers=1, tokens=1)
+    await StorefrontBreaker(redis, STORE).failed(Permission(), "Create an Order: 503: Service Unavailable")
+    said = await line(redis)
+    assert said.startswith("warning  overflow  " + HELD.format(1, 1).removesuffix("s"))
+    assert "failed (Create an Order: 503: Service Unavailable). In 2 seconds one order tries it again" in said
+
+    await redis.delete(storefront_closed_key(STORE))
+    assert "failed (Create an Order: 503: Service Unavailable). The next order tries it again" in await line(redis)
 
 
 async def test_tokens_of_another_access_token_do_not_count(redis: ArqRedis) -> None:

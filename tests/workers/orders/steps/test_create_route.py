@@ -9,85 +9,27 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from service.bigcommerce import Api, Budget, Priority
-from service.orders.state.keys import storefront_closed_key
-from service.orders.state.order_entry import Entry, Status
+from service.orders.state.keys import storefront_closed_key, storefront_failures_key
+from service.orders.state.order_entry import Status
+from service.orders.state.per_store.storefront.storefront_breaker import Permission
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
-from tests.fakes.stacks.job_stack import CUSTOMER, ORDER, RECORD, JobStack
+from tests.fakes.stacks.job_stack import CUSTOMER, ORDER, RECORD
+from tests.fakes.stacks.overflow_stack import (
+    BOTH,
+    COMMENT,
+    CREATE,
+    OVERFLOW,
+    STOREFRONT,
+    TAKEN,
+    TOKEN,
+    UNSURE,
+    WINDOW_S,
+    Overflow,
+    events_of,
+    over_quota,
+    refused,
+)
 from tests.fakes.upstream import STORE_HASH
-
-OVERFLOW = 'overflow = "storefront"'
-COMMENT = "order_comment = true"
-BOTH = f"{OVERFLOW}\n{COMMENT}"
-
-CREATE, STOREFRONT = "POST /api/v3/io/orders", "POST /api/v2/orders"
-TOKEN = "buyer-token"
-TAKEN = {"code": 200, "message": "SUCCESS", "data": [{"orderId": ORDER}]}
-WINDOW_S = 60.0
-
-
-def refused(status: int, message: str, code: int = 0) -> tuple[int, dict[str, Any]]:
-    return status, {"code": code or status, "message": message, "data": {}}
-
-
-def over_quota(*, has_headers: bool = True) -> httpx.Response:
-    headers = {"X-Requests-Remaining": "0 times", "X-Request-Window-Resets-After": "40 s"} if has_headers else {}
-    return httpx.Response(429, headers=headers, json={"code": 429, "message": "Too Many Requests", "data": {}})
-
-
-class Overflow:
-    """The job stack's store, with a budget of B2B Edition's quota and held tokens."""
-
-    def __init__(self, stack: JobStack) -> None:
-        self.stack = stack
-        self.budget = Budget(stack.redis, clock=stack.clock)
-        stack.resources.transport._budget = self.budget
-        self.takes(TAKEN)
-
-    @property
-    def tokens(self) -> StorefrontTokens:
-        return StorefrontTokens(self.stack.redis, STORE_HASH, [SecretStr("access-token")])
-
-    async def hold(self, customer_id: int = CUSTOMER, channel_id: int = 1) -> None:
-        await self.tokens.put(customer_id, channel_id, SecretStr(TOKEN))
-
-    def takes(self, answer: Any) -> None:
-        """The storefront API makes the record, and answers this; so does the same call over B2B Edition's own."""
-        self.stack.upstream.on(STOREFRONT, lambda request: self._make(request, answer))
-
-    def _make(self, request: httpx.Request, answer: Any) -> Any:
-        if self.stack.record.po_number is None:
-            self.stack.record.create(request)
-        return answer(request) if callable(answer) else answer
-
-    async def leave(self, calls: int, *, age_s: float = 0.0) -> None:
-        """So many calls are left of B2B Edition's quota, whose window began ``age_s`` seconds ago."""
-        self.stack.clock.tick(-age_s)
-        await self.budget.spend(STORE_HASH, Api.B2B, Priority.CREATE, operation="Create an Order", calls=150 - calls)
-        self.stack.clock.tick(age_s)
-
-    async def attempt(self) -> Entry:
-        """The first attempt: the field settings take the one call that is left."""
-        await self.leave(1)
-        await self.stack.webhook()
-        await self.stack.run_next()
-        return await self.stack.entry()
-
-    @property
-    def asked(self) -> list[str]:
-        """The Creates, and reads of the record, in order."""
-        return [route for route in self.stack.upstream.asked if route in (CREATE, STOREFRONT, f"GET {RECORD}")]
-
-    @property
-    def sent(self) -> list[Any]:
-        return self.stack.upstream.bodies(STOREFRONT)
-
-
-@pytest.fixture
-def overflow(job_stack: JobStack) -> Overflow:
-    job_stack.configure(keys=OVERFLOW)
-    return Overflow(job_stack)
-
 
 # ── with a held token ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -188,7 +130,7 @@ async def does_not_know_super_admins(overflow: Overflow) -> None:
 
 async def is_closed(overflow: Overflow) -> None:
     await overflow.hold()
-    await overflow.tokens.close()
+    await overflow.breaker.over_quota(Permission())
 
 
 async def is_off(overflow: Overflow) -> None:
@@ -279,6 +221,7 @@ async def test_a_refused_create_takes_the_ordinary_way(
     assert (entry.status, entry.sent) == (Status.QUEUED, None)
     assert (await overflow.tokens.get(CUSTOMER, 1) is not None) is is_held
     assert bool(await overflow.stack.redis.exists(storefront_closed_key(STORE_HASH))) is is_closed
+    assert not await overflow.stack.redis.exists(storefront_failures_key(STORE_HASH))
     assert not await overflow.stack.resources.breaker.is_open(STORE_HASH), "it says nothing of the store's own token"
 
     overflow.stack.record.make()
@@ -292,8 +235,8 @@ async def test_429_closes_this_way_for_a_minute_and_is_logged_once(overflow: Ove
     overflow.stack.upstream.on(STOREFRONT, over_quota())
     with capture_logs() as logs:
         await overflow.attempt()
-        assert not await overflow.tokens.close()
-    assert [line["seconds"] for line in logs if line["event"] == "storefront_closed"] == [60]
+        assert not await overflow.breaker.over_quota(Permission())
+    assert events_of(logs) == [("storefront_closed", "warning", 60, "Create an Order: 429: Too Many Requests")]
     assert 0 < await overflow.stack.redis.ttl(storefront_closed_key(STORE_HASH)) <= 60
 
 
@@ -306,15 +249,6 @@ async def test_a_record_that_exists_is_compared(overflow: Overflow) -> None:
 
     assert (entry.status, entry.kept) == (Status.UPDATED, ["po_number"])
     assert (overflow.stack.record.po_number, overflow.stack.record.fields) == ("THEIRS", {"F": "fv"})
-
-
-UNSURE = {
-    "timeout": httpx.ReadTimeout("no answer"),
-    "cut": httpx.RemoteProtocolError("cut"),
-    "503": httpx.Response(503, content=b"<html>503</html>"),
-    "another order": {"code": 200, "message": "SUCCESS", "data": [{"orderId": 2}]},
-    "gateway": (404, {"message": "no Route matched"}),
-}
 
 
 @pytest.mark.parametrize("answer", UNSURE.values(), ids=UNSURE)
@@ -341,27 +275,19 @@ async def test_an_unsure_create_is_read_back_before_any_other_write(
     assert entry.verified
 
 
-async def test_an_unsure_create_that_was_not_done_is_sent_again_after_it_was_read_back(overflow: Overflow) -> None:
-    """Inside the window, with a call left to read it back: the reserve lets no Create over B2B Edition."""
+async def test_after_it_was_read_back_an_unsure_create_that_was_not_done_takes_the_ordinary_way(
+    overflow: Overflow,
+) -> None:
+    """Inside the window, with calls left to read it back and to create: the storefront is closed meanwhile."""
     await overflow.hold()
     overflow.stack.upstream.on(STOREFRONT, (503, {}), lambda request: overflow._make(request, TAKEN))
     await overflow.leave(20)
     await overflow.stack.webhook()
     entry = await overflow.stack.run_until_finished()
 
-    assert overflow.asked[:3] == [STOREFRONT, f"GET {RECORD}", STOREFRONT]
-    assert (entry.status, entry.in_window, entry.via) == (Status.CREATED, True, "storefront")
-
-
-async def test_a_create_that_was_never_sent_is_tried_again(overflow: Overflow) -> None:
-    await overflow.hold()
-    overflow.stack.upstream.on(
-        STOREFRONT, httpx.ConnectError("refused"), lambda request: overflow._make(request, TAKEN)
-    )
-    entry = await overflow.attempt()
-    assert overflow.asked == [STOREFRONT, STOREFRONT]
-    assert entry.sent is not None
-    assert entry.sent.answered
+    assert overflow.asked[:3] == [STOREFRONT, f"GET {RECORD}", CREATE]
+    assert overflow.asked.count(STOREFRONT) == 1
+    assert (entry.status, entry.in_window, entry.via) == (Status.CREATED, True, "b2b")
 
 
 async def test_after_a_kill_what_was_sent_over_the_storefront_is_read_back(overflow: Overflow) -> None:

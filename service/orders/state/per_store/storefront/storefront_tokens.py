@@ -1,35 +1,26 @@
 """The tokens with which the storefront API is called as a buyer, kept for as long as BigCommerce accepts them."""
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TypeVar
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from service.orders.state.keys import storefront_closed_key, storefront_token_key
+from service.orders.state.keys import storefront_token_key
 from service.orders.state.per_store.storefront.active_buyers import ActiveBuyer
+from service.orders.state.per_store.storefront.redis_timeout import within_timeout
 from service.redis.sealing import Seal
-
-T = TypeVar("T")
 
 TTL_S = 23 * 3600
 """BigCommerce's documentation of Get a B2B Storefront Token: valid for one day. An hour less, so that none expires
 between reading it here and using it."""
-
-CLOSED_S = 60
-"""So long no Create goes over a storefront API that has answered 429."""
-
-REDIS_TIMEOUT_S = 1.0
 
 
 class StorefrontTokens:
     """The held tokens of one store's buyers, one for each buyer and channel.
 
     They lie in Redis sealed, with a key that only the store's access tokens give. Without Redis, or while it does not
-    answer, none is held. Only ``held_for`` and ``is_closed`` raise Redis's errors.
+    answer, none is held. Only ``held_for`` raises Redis's errors.
     """
 
     def __init__(self, redis: Redis | None, store: str, access_tokens: Sequence[SecretStr]) -> None:
@@ -47,41 +38,20 @@ class StorefrontTokens:
         if self._redis is None:
             return None
         key = storefront_token_key(self._store, customer_id, channel_id)
-        sealed = await _within_timeout(self._redis.get(key))
+        sealed = await within_timeout(self._redis.get(key))
         return None if sealed is None else self._seal.open(sealed, place=key)
-
-    async def get_for_write(self, customer_id: int, channel_id: int) -> SecretStr | None:
-        """The same for a write: None also while the storefront API takes no more of them (``close``)."""
-        if self._redis is None:
-            return None
-        key = storefront_token_key(self._store, customer_id, channel_id)
-        found = await _within_timeout(self._redis.mget(key, storefront_closed_key(self._store)))
-        if found is None or found[0] is None or found[1] is not None:
-            return None
-        return self._seal.open(found[0], place=key)
 
     async def put(self, customer_id: int, channel_id: int, token: SecretStr) -> None:
         """Hold a token that was just fetched."""
         if self._redis is None:
             return
         key = storefront_token_key(self._store, customer_id, channel_id)
-        await _within_timeout(self._redis.set(key, self._seal.seal(token, place=key), ex=TTL_S))
+        await within_timeout(self._redis.set(key, self._seal.seal(token, place=key), ex=TTL_S))
 
     async def drop(self, customer_id: int, channel_id: int) -> None:
         """Hold it no longer: the storefront API refuses it."""
         if self._redis is not None:
-            await _within_timeout(self._redis.delete(storefront_token_key(self._store, customer_id, channel_id)))
-
-    async def close(self) -> bool:
-        """Let no worker write over the store's storefront API for a minute; False if that is so already."""
-        if self._redis is None:
-            return False
-        closed = await _within_timeout(self._redis.set(storefront_closed_key(self._store), "1", ex=CLOSED_S, nx=True))
-        return bool(closed)
-
-    async def is_closed(self) -> bool:
-        """Whether no Create goes over the storefront API now (``close``). Raises Redis's errors."""
-        return self._redis is not None and bool(await self._redis.exists(storefront_closed_key(self._store)))
+            await within_timeout(self._redis.delete(storefront_token_key(self._store, customer_id, channel_id)))
 
     async def held_for(self, buyers: Sequence[ActiveBuyer]) -> list[float]:
         """For how many seconds each of these buyers' tokens is held; 0 for one that is not, or that cannot be opened.
@@ -101,12 +71,3 @@ class StorefrontTokens:
             max(0.0, left_ms / 1000) if sealed and self._seal.open(sealed, place=key) else 0.0
             for key, sealed, left_ms in held
         ]
-
-
-async def _within_timeout(answer: Awaitable[T]) -> T | None:
-    """Redis's answer, or None while it does not answer."""
-    try:
-        async with asyncio.timeout(REDIS_TIMEOUT_S):
-            return await answer
-    except (RedisError, TimeoutError):
-        return None

@@ -62,20 +62,6 @@ async def test_a_refused_token_is_dropped(redis: ArqRedis) -> None:
     assert (await tokens.get(101, 1), await tokens.get(102, 1)) == (None, TOKEN)
 
 
-async def test_no_token_is_given_for_a_write_while_the_storefront_takes_none(redis: ArqRedis) -> None:
-    tokens, other = (StorefrontTokens(redis, store, [ACCESS]) for store in ("abc123", "other"))
-    for each in (tokens, other):
-        await each.put(101, 1, TOKEN)
-    assert await tokens.get_for_write(101, 1) == TOKEN
-
-    assert await tokens.close()
-    assert not await tokens.close(), "closed already"
-    assert await tokens.is_closed()
-    assert await tokens.get_for_write(101, 1) is None
-    assert await tokens.get(101, 1) == TOKEN, "reading is another matter"
-    assert await other.get_for_write(101, 1) == TOKEN
-
-
 async def test_for_how_long_tokens_are_held(redis: ArqRedis) -> None:
     tokens = StorefrontTokens(redis, "abc123", [ACCESS])
     await tokens.put(101, 1, TOKEN)
