@@ -208,7 +208,7 @@ class CreateRoute:
     async def _note_failure(self, error: TryAgain) -> None:
         """Close the storefront's way: it does not answer, or only with errors."""
         failure = await self._breaker.failed(self._permission, str(error))
-        self._permission = Permission(failure.closed_s or ASK_AGAIN_S, failures=self._permission.failures + 1)
+        self._permission = Permission(failure.closed_s or ASK_AGAIN_S)
         if failure.is_counted:
             tell = log.warning if failure.is_news else log.debug
             tell(Event.STOREFRONT_CLOSED, trouble=str(error), seconds=round(failure.closed_s))

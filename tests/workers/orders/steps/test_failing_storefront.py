@@ -8,7 +8,12 @@ from structlog.testing import capture_logs
 
 from service.orders.state.keys import storefront_closed_key, storefront_failures_key
 from service.orders.state.order_entry import Status
-from service.orders.state.per_store.storefront.storefront_breaker import Permission
+from service.orders.state.per_store.storefront.storefront_breaker import (
+    Failure,
+    Permission,
+    StorefrontBreaker,
+    StorefrontState,
+)
 from tests.fakes.stacks.job_stack import CUSTOMER, RECORD
 from tests.fakes.stacks.overflow_stack import (
     COMMENT,
@@ -111,6 +116,36 @@ async def test_a_create_that_was_never_sent_goes_when_this_way_is_tried_again(ov
         entry = await overflow.stack.run_until_finished()
     assert (entry.status, entry.in_window, entry.via) == (Status.CREATED, True, "storefront")
     assert [event for event, *_ in events_of(logs)] == ["storefront_closed", "storefront_reopened"]
+
+
+async def test_a_closure_that_ends_at_once_is_waited_for_by_another_attempt(
+    overflow: Overflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This attempt does not ask again whether the way is open."""
+
+    async def state(_: StorefrontBreaker) -> StorefrontState:
+        return StorefrontState(closed_s=0.1, failures=1)
+
+    monkeypatch.setattr(StorefrontBreaker, "state", state)
+    await overflow.hold()
+    await overflow.attempt()
+    assert overflow.asked == []
+    assert 0.2 < await due_in(overflow) < 0.3
+
+
+async def test_a_create_that_fails_when_the_way_is_open_again_is_tried_again_a_second_later(
+    overflow: Overflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have closed and opened it while this Create was on its way."""
+
+    async def failed(*_: object) -> Failure:
+        return Failure(closed_s=0.0)
+
+    monkeypatch.setattr(StorefrontBreaker, "failed", failed)
+    await overflow.hold()
+    overflow.stack.upstream.on(STOREFRONT, httpx.ConnectError("refused"))
+    await overflow.attempt()
+    assert 0.9 < await due_in(overflow) < 1.1
 
 
 # ── a trial ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -270,6 +305,15 @@ async def test_an_order_without_a_token_has_no_last_chance(overflow: Overflow) -
     await overflow.fails_elsewhere(3)
     entry = await overflow.attempt()
     assert (overflow.asked, entry.sent) == ([], None)
+    assert entry.recovering_since is not None, "it waits for nothing in its window"
+
+
+async def test_without_overflow_no_order_has_a_last_chance(overflow: Overflow) -> None:
+    overflow.stack.configure(keys=COMMENT)
+    await overflow.hold()
+    await overflow.fails_elsewhere(3)
+    await overflow.attempt()
+    assert overflow.asked == []
 
 
 async def test_a_create_long_after_the_window_is_no_last_chance(overflow: Overflow) -> None:
