@@ -1,5 +1,6 @@
 """Creates past the quota, while the storefront API that they go over fails."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ STOREFRONT: dict[str, Any] = {"apis": ["storefront"]}
 # A third of the real windows, to keep the tests short; longer than an order's window, so that waiting helps few.
 QUOTA: dict[str, Any] = {"b2b_quota": 50, "b2b_quota_window": 20.0}
 ORDERS, PER_S = 100, 10
+MOST_LOST = 10
+"""Of an outage of two seconds: its failures close the way for no longer than half a window."""
 LEAST_SHARE = 0.8
 """Of what B2B Edition's quota allows by itself: so much is created, whatever becomes of the storefront API. Where each
 order that tried it cost a read-back, it was two thirds."""
@@ -73,3 +76,31 @@ def _b2b_edition_alone(outcomes: Outcomes) -> int:
     buyers_own = [bool(outcome.placed.buyers_po) for outcome in outcomes.each]
     limit, window_s = QUOTA["b2b_quota"], QUOTA["b2b_quota_window"]
     return best_possible(placed_at, buyers_own, limit=limit, window_s=window_s)
+
+
+async def test_an_outage_of_two_seconds_costs_few_orders_their_window(tmp_path: Path, report: Report) -> None:
+    """It is closed for two seconds, and once more for four at the most; the orders wait for it."""
+    async with deployed(tmp_path, workers=2, rules=OVERFLOW_RULES, **QUOTA) as deployment:
+        await hold_tokens(deployment, [ADA])
+        load = LoadGenerator(deployment, buyers_po_every=50)
+
+        async def fail_for_a_while() -> None:
+            async with asyncio.timeout(30.0):
+                while not await storefront_creates(deployment):  # noqa: ASYNC110 - the quota must be spent first
+                    await asyncio.sleep(0.1)
+            await deployment.sandbox.faults(error_rate=1.0, **STOREFRONT)
+            await asyncio.sleep(2.0)
+            await deployment.sandbox.faults()
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail_for_a_while())
+            await load.place_orders(ORDERS, per_s=PER_S)
+        outcomes = await load.outcomes(within_s=180)
+
+        taken = sum(over_storefront(outcome.seen["writes"]) for outcome in outcomes.each)
+        title = "past the quota, the storefront API is down for 2 s"
+        report(outcomes.figures(title, max_updates=2, remark=f"{taken} created over the storefront API"))
+        closed = [event for worker in deployment.workers for event in worker.events("storefront_closed")]
+        assert any(event["level"] == "warning" for event in closed), "no order met the outage"
+        assert sum(len(worker.events("storefront_reopened")) for worker in deployment.workers) == 1
+        assert len(outcomes.not_created()) <= MOST_LOST, outcomes.describe(outcomes.not_created())
