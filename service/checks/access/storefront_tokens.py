@@ -58,6 +58,10 @@ def _why_closed(storefront: StorefrontState) -> str:
     if not storefront.failures:
         return ""
     seconds = counted(max(1, round(storefront.closed_s)), "second")
-    again = f"In {seconds} one order tries it again" if storefront.closed_s else "The next order tries it again"
+    again = (
+        f"In {seconds} one order tries it again"
+        if storefront.closed_s
+        else "The next order that needs it tries it again"
+    )
     trouble = f"The last Create over the storefront API failed ({storefront.trouble})."
     return f"{trouble} {again}; the others go over it only where B2B Edition's quota leaves them no other way."

@@ -7,8 +7,9 @@ buyer, and only one that is held counts: fetching one costs the very call that i
 A storefront Create that was refused, or never sent, takes the ordinary way in the same attempt. One that is unsure is
 read back first, like any other. Both an unsure one and one that could not be sent close the storefront's way for all
 orders (``storefront_breaker``): each would cost a read-back of the quota that is short. The others take the ordinary
-way. Those that it has no room for wait until the storefront is tried again. If their window closes before that, they
-go over it all the same, once: after the window their record must be read anyway, so that the read-back costs nothing.
+way. Those that it has no room for wait until the storefront is tried again. If too little of their window is left then,
+they go over it all the same, once, as their last chance: after the window their record must be read anyway, so the
+read-back costs nothing.
 """
 
 import asyncio
@@ -188,9 +189,9 @@ class CreateRoute:
         return token if self._permission.is_granted else None
 
     def _wait_for_either(self, full: WaitUntil) -> WaitUntil:
-        """What the attempt ends with when B2B Edition's quota is full: the quota's reset, or an earlier trial.
+        """How long to wait when B2B Edition's quota is spent: for its reset, or for the storefront if it opens earlier.
 
-        The storefront may take the Create then: it was only closed.
+        Only where there is a use in it: the buyer has a token, and enough of the window is left then.
         """
         # Longer than an attempt waits by itself: only the next one asks again whether the storefront is open.
         seconds = max(self._permission.retry_in_s, MAX_QUOTA_WAIT_S)
@@ -209,9 +210,10 @@ class CreateRoute:
         """Close the storefront's way: it does not answer, or only with errors."""
         failure = await self._breaker.failed(self._permission, str(error))
         self._permission = Permission(failure.closed_s or ASK_AGAIN_S)
-        if failure.is_counted:
-            tell = log.warning if failure.is_news else log.debug
-            tell(Event.STOREFRONT_CLOSED, trouble=str(error), seconds=round(failure.closed_s))
+        if failure.is_news:
+            log.warning(Event.STOREFRONT_CLOSED, trouble=str(error), seconds=round(failure.closed_s))
+        elif failure.is_counted:
+            log.debug(Event.STOREFRONT_CLOSED, trouble=str(error), seconds=round(failure.closed_s))
 
     async def _after(self, error: CredentialsRefused | Refused | WaitUntil | TryAgain) -> NoReturn:
         """The storefront API has not taken the Create, and nothing was done."""

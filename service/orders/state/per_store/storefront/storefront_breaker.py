@@ -1,4 +1,4 @@
-"""The circuit breaker of a store's storefront API: while Creates over it fail, no worker sends one there.
+"""The circuit breaker of a store's storefront API: while Creates over it fail, orders take the ordinary way.
 
 A Create whose fate is unknown costs a call of B2B Edition's quota to read it back, and that is what is short when
 Creates go over the storefront. So the first failure closes this way for two seconds. Then one order tries it, while
@@ -12,7 +12,8 @@ before. A 429 closes it for a minute, and costs nothing to read back.
                                  └──────failure────────┘
 
 Two keys tell it. One exists while no Create may go, and expires by itself; the order that tries the way holds it as a
-lease. The other counts the failures in a row; it is there until a trial succeeds.
+lease. The other counts the failures in a row; it is there until a Create is taken. That may also be one that was sent
+though the way was closed, as the last chance of its order (``create_route``).
 """
 
 import asyncio
