@@ -352,7 +352,7 @@ class Lifecycle:
     # ── create, inside the window ───────────────────────────────────────────────────────────────────────────
 
     async def _create_record(self) -> State | AttemptResult:
-        customer_id, sent_before = self.entry.customer_id or 0, self.entry.sent
+        customer_id, sent_before, age_before = self.entry.customer_id or 0, self.entry.sent, self.entry.create_age
         values = self._draft.for_create()
         is_late, self._creates_late = self._creates_late, False
         await self._route.choose(is_late=is_late)
@@ -375,11 +375,11 @@ class Lifecycle:
                 await self._retry.back_off()
             return self._compare_record
         except OrdinaryWay:
-            self.entry.sent = sent_before
+            self.entry.sent, self.entry.create_age = sent_before, age_before
             return self._create_record
         except (TryAgain, WaitUntil) as error:
             # Nothing was sent, so the next attempt must not look for these values on the record.
-            self.entry.sent = sent_before
+            self.entry.sent, self.entry.create_age = sent_before, age_before
             self.entry.late_creates -= is_late
             if not is_late and self._route.may_go_elsewhere(error):
                 return self._create_record

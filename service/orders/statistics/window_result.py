@@ -18,8 +18,8 @@ UPSTREAM = "BigCommerce's errors"
 
 _REFUSED = "BigCommerce refuses the store's credentials"
 """How the trouble of a parked order begins (``workers.orders.completion``)."""
-_SPENT = "quota"
-"""What each trouble says that comes of a spent quota (``service.errors.OutOfBudget``, HTTP 429)."""
+_SPENT = ("quota", ": 429:")
+"""One of these is in each trouble that comes of a spent quota: ``service.errors.OutOfBudget``, an answer 429."""
 
 
 def judge_window(entry: Entry, *, merges: bool) -> tuple[WindowResult, str | None]:
@@ -48,7 +48,7 @@ def _why(entry: Entry) -> str:
     if entry.create_age is not None and entry.create_age < WINDOW_LENGTH_S:
         return RECORD_THERE
     if trouble:
-        return QUOTA if _SPENT in trouble.lower() else UPSTREAM
+        return QUOTA if any(sign in trouble.lower() for sign in _SPENT) else UPSTREAM
     return f"slow: {_longest_step(entry)}"
 
 

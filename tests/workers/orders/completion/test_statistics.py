@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from service.orders.state.keys import PENDING_COUNTERS, statistics_prefix
@@ -104,6 +105,20 @@ async def test_an_order_that_comes_too_late_is_missed_with_its_reason(job_stack:
     assert (entry.window_result, entry.missed_reason) == ("missed", "webhook late")
     assert (found.made, found.missed, found.misses) == (0, 1, {"webhook late": 1})
     assert found.share_in_window == 0.0
+
+
+async def test_an_order_whose_create_had_no_quota_says_so(job_stack: JobStack) -> None:
+    """Nothing was sent inside its window: its record is there because the platform has made it since."""
+    spent = httpx.Response(429, headers={"X-Request-Window-Resets-After": "30 s", "X-Requests-Remaining": "0 times"})
+    job_stack.upstream.on("POST /api/v3/io/orders", spent)
+    await job_stack.webhook()
+    await job_stack.run_next()
+    job_stack.clock.tick(40)
+    job_stack.record.make()
+    entry = await job_stack.run_until_finished()
+
+    assert (entry.status, entry.create_age) == (Status.UPDATED, None)
+    assert (entry.window_result, entry.missed_reason) == ("missed", "quota")
 
 
 async def test_orders_of_a_store_that_merges_are_counted_apart(job_stack: JobStack) -> None:
