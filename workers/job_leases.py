@@ -38,10 +38,9 @@ MIN_POLL_INTERVAL_S = 0.005
 _REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
 # One poll covers this many ids, so that running jobs at the front do not hide waiting ones behind them.
 QUEUE_READ_LIMIT = 5000
-# The delay of a job that was rebuilt from its id, or raised an error that it does not handle: that one's doubles each
-# time. One that fails again and again must not keep a worker busy.
+# The delay of a job that was rebuilt from its id, or raised an error that it does not handle: one that fails again and
+# again must not keep a worker busy.
 FAILED_JOB_DELAY_MS = 1000
-MAX_FAILED_JOB_DOUBLINGS = 9
 
 
 class LeaseLost(EnrichError):
@@ -109,7 +108,8 @@ class LeasedWorker(Worker):
         for job_id, task in list(self.tasks.items()):
             if task.done():
                 del self.tasks[job_id]
-                task.result()  # raises what arq did not expect
+                if not task.cancelled():  # such as by ``drain``: it says nothing of the queue
+                    task.result()  # raises when Redis was lost as the job was closed
         if self._redis_is_lost:
             self._redis_is_lost = False
             log.info(Event.REDIS_BACK, queue=self.queue_name)
@@ -170,15 +170,15 @@ class LeasedWorker(Worker):
             function, arguments, named, _, enqueued_ms = deserialize_job_raw(
                 claimed.body.encode(), deserializer=self.job_deserializer
             )
-            coroutine = self.functions[function].coroutine
-        except (DeserializationError, KeyError):
-            await self._finish_unreadable(job_id)
+            coroutine, enqueued_at = self.functions[function].coroutine, ms_to_datetime(enqueued_ms)
+        except (DeserializationError, KeyError, TypeError, ValueError, OverflowError):
+            await asyncio.shield(self._finish_unreadable(job_id))
             return
         ctx = {
             **self.ctx,
             "job_id": job_id,
             "job_try": claimed.tries,
-            "enqueue_time": ms_to_datetime(enqueued_ms),
+            "enqueue_time": enqueued_at,
             "score": score,
         }
         try:
@@ -186,12 +186,14 @@ class LeasedWorker(Worker):
                 return
             is_done = True
         except Retry as retry:
-            delay_ms = retry.defer_score or 0
+            delay_ms = retry.defer_score or None  # 0: due as before
         except asyncio.CancelledError:
             pass  # the lease is lost, or the worker stops: the job is due as before
         except Exception as error:
             log.error(Event.JOB_CRASHED, job=job_id, error=type(error).__name__, exc_info=error)
-            delay_ms = FAILED_JOB_DELAY_MS * 2 ** min(claimed.tries - 1, MAX_FAILED_JOB_DOUBLINGS)
+            delay_ms = FAILED_JOB_DELAY_MS
+        finally:
+            claimed.is_running = False
         await asyncio.shield(self._finish(job_id, is_done=is_done, delay_ms=delay_ms))
 
     async def _finish(self, job_id: str, *, is_done: bool, delay_ms: int | None) -> None:
@@ -217,7 +219,7 @@ class LeasedWorker(Worker):
         log.error(Event.JOB_UNREADABLE, job=job_id[:200], rebuilt=body is not None)
         if body is not None:
             await self.pool.set(job_key_prefix + job_id, body)
-        await asyncio.shield(self._finish(job_id, is_done=body is None, delay_ms=FAILED_JOB_DELAY_MS))
+        await self._finish(job_id, is_done=body is None, delay_ms=FAILED_JOB_DELAY_MS)
 
     async def ensure_lease(self, job_id: str) -> None:
         """Check that this worker still has the lease, before a step that cannot be undone.
@@ -287,8 +289,10 @@ class LeasedWorker(Worker):
                 log.exception(Event.INTERNAL_ERROR, place=self.queue_name)
                 continue
             for job_id, reason in lost.items():
-                # A job that is gone has usually just finished here: let it complete.
-                if reason == "taken" and (task := self.tasks.get(job_id)):
+                # A job that is gone has usually just finished here: let it complete. One whose function has ended is
+                # being closed, which changes nothing of another worker's.
+                claimed, task = self._leases.get(job_id), self.tasks.get(job_id)
+                if reason == "taken" and task and claimed and claimed.is_running:
                     log.warning(Event.LEASE_LOST, job=job_id)
                     self._on_lease_lost()
                     task.cancel()
@@ -315,14 +319,15 @@ class LeasedWorker(Worker):
 class _Claimed:
     """A job that this worker has a lease on.
 
-    When it was due, its body ('' if there is none that is text), how often it was claimed, and when its lease was last
-    renewed, on the monotonic clock.
+    When it was due, its body ('' if there is none that is text), how often it was claimed, when its lease was last
+    renewed, on the monotonic clock, and whether its function has not ended yet.
     """
 
     due_ms: int
     body: str
     tries: int
     renewed_at: float
+    is_running: bool = True
 
 
 def store_of(job_id: str) -> str:

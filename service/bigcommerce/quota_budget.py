@@ -153,17 +153,27 @@ class Budget:
         self._clear_at = CLEAR_AT
         self._logged: dict[tuple[str, Api], int] = {}
 
-    async def spend(self, store: str, api: Api, priority: Priority, *, operation: str, calls: int = 1) -> Spent | None:
+    async def spend(
+        self,
+        store: str,
+        api: Api,
+        priority: Priority,
+        *,
+        operation: str,
+        calls: int = 1,
+        unless: str | None = None,
+    ) -> Spent | None:
         """Take ``calls`` off the store's budget for this API: all of them or none.
 
-        Raises OutOfBudget when nothing is left or the rest is kept for higher priorities; it says in how many seconds
-        this priority may spend again if nothing else is spent. Returns None when the call is not counted, or when
-        Redis does not answer; and for the storefront API, whose answers correct no other API's budget.
+        Raises OutOfBudget when nothing is left, when the rest is kept for higher priorities, or while the key
+        ``unless`` exists; it says in how many seconds this priority may spend again if nothing else is spent. Returns
+        None when the call is not counted, or when Redis does not answer; and for the storefront API, whose answers
+        correct no other API's budget.
         """
         if (counted := quota_of(api, priority)) is None:
             return None
         if counted is not api:
-            await self.spend(store, counted, priority, operation=operation, calls=calls)
+            await self.spend(store, counted, priority, operation=operation, calls=calls, unless=unless)
             return None
         first = _AT_FIRST[api]
         try:
@@ -171,6 +181,7 @@ class Budget:
                 granted, wait_ms, *window = await lua.spend_budget(
                     self._redis,
                     budget=_key(store, api),
+                    unless=unless,
                     now_ms=self._now_ms(),
                     keep_ms=KEEP_S * 1000,
                     first_limit=first.limit,
@@ -181,9 +192,9 @@ class Budget:
         except (RedisError, TimeoutError):
             return None  # the order is more important, and BigCommerce limits calls anyway
         known = self._update(store, api, window)
-        if granted:
+        if granted > 0:
             return Spent(store, api, known.id)
-        if priority is Priority.CREATE:
+        if granted == 0 and priority is Priority.CREATE:
             self._log_spent(store, api, known.id, resets_in_ms=window[2])
         raise OutOfBudget(operation, seconds=wait_ms / 1000)
 

@@ -129,12 +129,23 @@ class Transport:
         return self._budget.spent_for_s(store, api) if self._budget else 0.0
 
     async def spend(
-        self, account: Account, api: Api, priority: Priority, *, operation: str, calls: int = 1
+        self,
+        account: Account,
+        api: Api,
+        priority: Priority,
+        *,
+        operation: str,
+        calls: int = 1,
+        unless: str | None = None,
     ) -> Spent | None:
-        """Take calls from the store's budget; required before each request. Raises OutOfBudget."""
+        """Take calls from the store's budget; required before each request. Raises OutOfBudget.
+
+        While the key ``unless`` is in Redis, none is taken.
+        """
         if self._budget is None:
             return None
-        return await self._budget.spend(account.store_hash, api, priority, operation=operation, calls=calls)
+        store = account.store_hash
+        return await self._budget.spend(store, api, priority, operation=operation, calls=calls, unless=unless)
 
     async def exchange(
         self, account: Account, call: Call, token: SecretStr, timeout_s: float, spent: Spent | None
@@ -227,14 +238,17 @@ class Caller:
         self.quotas: dict[Api, Quota] = {}
         self._ahead: dict[Api, list[Spent | None]] = {}
 
-    async def spend_ahead(self, api: Api, calls: int, *, operation: str) -> None:
+    async def spend_ahead(self, api: Api, calls: int, *, operation: str, unless: str | None = None) -> None:
         """Take the next calls of an API from the budget together, all or none. Raises OutOfBudget.
 
-        For calls that depend on each other: what the first one reads is outdated if the second one has to wait.
+        For calls that depend on each other: what the first one reads is outdated if the second one has to wait. While
+        the key ``unless`` is in Redis, none is taken.
         """
         missing = calls - len(self._ahead.get(api, ()))
         if missing > 0:
-            spent = await self.transport.spend(self.account, api, self.priority, operation=operation, calls=missing)
+            spent = await self.transport.spend(
+                self.account, api, self.priority, operation=operation, calls=missing, unless=unless
+            )
             self._ahead.setdefault(api, []).extend([spent] * missing)
 
     async def call(self, call: Call, *, timeout_s: float | None = None) -> Answer:

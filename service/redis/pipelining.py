@@ -31,8 +31,7 @@ class _Command:
 class PipeliningRedis(ArqRedis):
     """Sends the commands of one pass of the event loop, or of ``passes`` in a row, in one pipeline.
 
-    A command that comes while none is on its way is sent at once, alone; with more than one pass it waits for others,
-    too. A round trip costs a client in Python several times what a command in it does, and with many orders in progress
+    A round trip costs a client in Python several times what a command in it does, and with many orders in progress
     there is hardly a moment with one command only. A command that fails does so for its caller alone; a connection
     that breaks does so for all callers that share it.
     """
@@ -42,18 +41,9 @@ class PipeliningRedis(ArqRedis):
         self._passes = passes
         self._pending: list[_Command] = []
         self._sending: set[asyncio.Task[None]] = set()
-        self._alone: asyncio.Future[None] | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         loop = asyncio.get_running_loop()
-        if self._passes == 1 and not (self._pending or self._sending or self._alone):
-            # With nothing else on its way, a pipeline would only be a detour.
-            self._alone = loop.create_future()
-            try:
-                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-            finally:
-                self._alone.set_result(None)
-                self._alone = None
         command = _Command(args, options, loop.create_future())
         self._pending.append(command)
         if len(self._pending) == 1:
@@ -97,5 +87,5 @@ class PipeliningRedis(ArqRedis):
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         self._flush()
-        await asyncio.gather(*self._sending, *([self._alone] if self._alone else []))
+        await asyncio.gather(*self._sending)
         await super().aclose(close_connection_pool)

@@ -61,8 +61,6 @@ def rights_tried(prefix: str) -> list[tuple[str | int, ...]]:
         ("SET", text, 1, "PX", _EXPIRE_MS),
         ("INCR", text),
         ("EXPIRE", text, 60),
-        ("PSETEX", text, _EXPIRE_MS, 1),
-        ("SETEX", text, 60, 1),
         ("GET", text),
         ("MGET", text),
         ("EXISTS", text),

@@ -2,9 +2,11 @@
 
 import inspect
 import json
+from typing import Any, cast
 
-from arq import ArqRedis, Worker, constants
+from arq import ArqRedis, Retry, Worker, constants, func
 from arq.jobs import deserialize_job_raw
+from arq.typing import WorkerCoroutine
 
 from service.orders.state.job_kinds import WINDOW, from_json, to_json
 from service.redis.client import connect
@@ -14,6 +16,10 @@ def test_the_names_of_arqs_keys_are_the_known_ones() -> None:
     assert constants.job_key_prefix == "arq:job:"
     assert constants.in_progress_key_prefix == "arq:in-progress:"
     assert constants.retry_key_prefix == "arq:retry:"
+
+
+async def _job(_: dict[Any, Any]) -> None:
+    return
 
 
 async def test_a_job_of_ours_is_a_job_of_arqs(redis_url: str) -> None:
@@ -35,6 +41,10 @@ def test_arq_reads_a_job_of_ours() -> None:
     assert deserialize_job_raw(raw, deserializer=from_json) == expected
 
 
-def test_the_methods_that_we_replace_are_called_as_we_expect() -> None:
-    assert list(inspect.signature(Worker.run_job).parameters) == ["self", "job_id", "score"]
-    assert "await self._poll_iteration()" in inspect.getsource(Worker.main)
+async def test_what_a_worker_of_ours_uses_of_arqs_is_there() -> None:
+    job = cast("WorkerCoroutine", _job)
+    worker = Worker([func(job, name="window")], queue_name=WINDOW.queue, redis_pool=ArqRedis(), handle_signals=False)
+    assert worker.functions["window"].coroutine is job
+    assert (worker.job_counter, worker.tasks, worker.allow_pick_jobs, worker.main_task) == (0, {}, True, None)
+    assert "self.main_task = self.loop.create_task(self.main())" in inspect.getsource(Worker.async_run)
+    assert (Retry(defer=1.5).defer_score, Retry().defer_score) == (1500, None)

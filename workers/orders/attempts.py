@@ -17,7 +17,7 @@ from service.bigcommerce import Account, StoreApi
 from service.configuration import ConfiguredStore
 from service.logs import Event
 from service.orders.create_window import WINDOW_LENGTH_S
-from service.orders.document.cache import Cache, Shared
+from service.orders.document.cache import Cache, ProcessMemory
 from service.orders.state.order_entry import Entry, Stage, Status
 from service.orders.state.per_store.credentials_breaker import LONGEST_PROBE_S
 from service.orders.state.per_store.storefront.storefront_breaker import StorefrontBreaker
@@ -87,7 +87,7 @@ class Jobs:
         self._resources = resources
         self._clock = clock
         self._reader = OrderReader(resources.transport, resources.changed, clock=clock)
-        self._shared = Shared()
+        self._memory = ProcessMemory()
 
     async def window(self, ctx: dict[str, Any], store: str, order_id: int) -> bool:
         """Enrich an order while its create window is open; after that it goes to recovery."""
@@ -283,7 +283,7 @@ class Jobs:
         # waits for quota would read everything each time. A backfill clears the cache itself, once, when it starts.
         not_before = _restarted_at(entry) if entry.start_over and entry.source != BACKFILL else 0.0
         api = StoreApi(resources.transport, account)
-        cache = Cache(resources.redis, store.hash, shared=self._shared, not_before=not_before, clock=self._clock)
+        cache = Cache(resources.redis, store.hash, memory=self._memory, not_before=not_before, clock=self._clock)
         needs, book, skipped = configured.rules.needs, resources.super_admins, resources.skipped
         return Lifecycle(
             entry,

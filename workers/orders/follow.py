@@ -20,7 +20,7 @@ from service.configuration import ConfiguredStore
 from service.errors import CredentialsRefused, NotFound, UpstreamError, WaitUntil
 from service.logs import Event
 from service.orders.document.batch_loader import OrderLoader
-from service.orders.document.cache import Cache, Shared
+from service.orders.document.cache import Cache, ProcessMemory
 from service.orders.document.loading import Document, NoCompanyUser, by_name, read_people
 from service.orders.document.sources import read_sources
 from service.orders.state.order_entry import Entry, Stage, Status
@@ -61,7 +61,7 @@ class Follower:
         self._resources = resources
         self._clock = clock
         self._loaders: dict[str, OrderLoader] = {}
-        self._shared = Shared()
+        self._memory = ProcessMemory()
 
     async def follow(self, ctx: dict[str, Any], store: str) -> None:
         """Read the orders that are due. The job comes back when the next one is."""
@@ -214,7 +214,7 @@ class Follower:
         return StoreApi(self._resources.transport, account, priority=Priority.BACKGROUND)
 
     def _cache(self, configured: ConfiguredStore) -> Cache:
-        return Cache(self._resources.redis, configured.store.hash, shared=self._shared, clock=self._clock)
+        return Cache(self._resources.redis, configured.store.hash, memory=self._memory, clock=self._clock)
 
     def _loader(self, configured: ConfiguredStore) -> OrderLoader:
         """A loader of its own, so that fresh orders never wait for changed ones."""

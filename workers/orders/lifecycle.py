@@ -41,7 +41,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from itertools import count
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
@@ -311,14 +311,13 @@ class Lifecycle:
 
         if needs.is_order_enough:  # then there is hardly anything to wait for, and three tasks cost more
             return await self._buyer.people(), await sources(), await self._read_configs(facts=self._facts)
-        try:
-            async with asyncio.TaskGroup() as reads:
-                people = reads.create_task(self._buyer.people())
-                beside = reads.create_task(sources())
-                configs = reads.create_task(self._read_configs(facts=self._facts))
-        except ExceptionGroup as errors:  # the first one has ended the other reads
-            raise errors.exceptions[0] from None
-        return people.result(), beside.result(), configs.result()
+        # All of them end before an error is raised: their calls are spent, and what they read is kept.
+        reads = await asyncio.gather(
+            self._buyer.people(), sources(), self._read_configs(facts=self._facts), return_exceptions=True
+        )
+        if error := next((read for read in reads if isinstance(read, BaseException)), None):
+            raise error
+        return cast("tuple[Document, Document, list[ExtraFieldConfig]]", reads)
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
         configured, window, transport = self._configured, self._retry.window, self._api.transport

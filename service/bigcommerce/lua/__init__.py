@@ -3,7 +3,7 @@
 
 from redis.asyncio import Redis
 
-from service.redis.scripts import Arg, Key, redis_script
+from service.redis.scripts import Arg, Key, OptionalKey, redis_script
 
 
 @redis_script
@@ -11,6 +11,7 @@ async def spend_budget(
     redis: Redis,
     *,
     budget: Key,
+    unless: OptionalKey,
     now_ms: Arg[str | None],
     keep_ms: Arg[int],
     first_limit: Arg[int],
@@ -18,7 +19,7 @@ async def spend_budget(
     reserve_percent: Arg[int],
     calls: Arg[int],
 ) -> tuple[int, ...]:
-    """Take calls off a budget: granted (1 or 0), wait (ms), then the window as ``correct_budget`` returns it."""
+    """Take calls off a budget: granted (1, 0 or -1), wait (ms), then the window as ``correct_budget`` returns it."""
 
 
 @redis_script

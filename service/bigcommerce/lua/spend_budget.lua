@@ -1,7 +1,8 @@
 -- Take calls off a budget, or say how long to wait. After the last window's end a new one is guessed: it begins now
 -- and is like the last.
--- Returns granted (1 or 0), wait (ms), then the window: its id, left, resets in (ms), length (ms), guessed (1 or 0).
+-- Returns granted (1, 0, or -1 for what unless says), wait (ms), then the window: its id, left, resets in (ms), length (ms), guessed (1 or 0).
 -- KEYS: budget
+--       unless           if it is given: nothing is taken off while this key is there
 -- ARGV: now_ms           '' for Redis's own time
 --       keep_ms          how long to keep the budget after its window's end
 --       first_limit      of the first window ever
@@ -28,7 +29,8 @@ if left < count then
 elseif percent > 0 then
   wait = resets_at - now - (left - count) * 100 * length / (percent * limit)
 end
-local granted = wait <= 0
+local is_barred = unless and redis.call('EXISTS', unless) == 1
+local granted = wait <= 0 and not is_barred
 if granted then
   left = left - count
 end
@@ -36,5 +38,5 @@ end
 redis.call('HSET', budget, 'limit', limit, 'length', length, 'window', window, 'left', left,
   'resets_at', string.format('%.3f', resets_at), 'guessed', guessed)
 redis.call('PEXPIRE', budget, math.ceil(resets_at - now) + tonumber(keep_ms))
-return {granted and 1 or 0, granted and 0 or math.floor(wait) + 1,
+return {is_barred and -1 or granted and 1 or 0, granted and 0 or math.floor(wait) + 1,
   tonumber(window), left, math.ceil(resets_at - now), math.ceil(length), tonumber(guessed)}

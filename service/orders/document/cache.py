@@ -24,16 +24,10 @@ QUOTES_TTL_S = 600
 NO_COMPANY_USER_TTL_S = 300
 """Buyers become Company users while they shop, and not every store has the webhooks that tell of it."""
 
-NOBODIES_TTL_S = 100 * 86_400
-"""Longer than any such answer is kept: as long as a store has had none, no order asks for its own customer's."""
-
 CONFIGS_TTL_S = 600
 # Extra-field configs are needed inside the window. If they cannot be refreshed, yesterday's are better than none.
 CONFIGS_STALE_S = 86_400
 
-
-_NOBODIES = "no-company-users"
-"""There once the store had a customer who is no Company user."""
 
 MEMORY_S = 2.0
 """So long a value that every order needs is taken from memory: in a burst, Redis is not asked for each order."""
@@ -41,27 +35,26 @@ MEMORY_S = 2.0
 MOST_IN_MEMORY = 1000
 
 
-class Shared:
-    """What the caches of one process share: a lock for each value that is being read, and values in memory."""
+class ProcessMemory:
+    """What the caches of one process share: a lock for each value that is being read, and values in memory.
+
+    The values are the same objects for all who get them: they are not to be changed.
+    """
 
     def __init__(self) -> None:
         self.locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._kept: dict[str, tuple[float, tuple[float, Any] | None]] = {}
+        self._kept: dict[str, tuple[float, tuple[float, Any]]] = {}
 
-    def keep(self, key: str, stored: tuple[float, Any] | None) -> None:
-        """Keep for ``MEMORY_S`` what is stored: when it was read and the value; None for nothing."""
+    def keep(self, key: str, stored: tuple[float, Any]) -> None:
+        """Keep for ``MEMORY_S`` what is stored: when it was read, and the value."""
         if len(self._kept) >= MOST_IN_MEMORY:
-            oldest = time.monotonic() - MEMORY_S
-            self._kept = {each: kept for each, kept in self._kept.items() if kept[0] > oldest}
+            self._kept.clear()
         self._kept[key] = (time.monotonic(), stored)
 
-    def has(self, key: str) -> bool:
-        """Whether it is known what is stored."""
-        return key in self._kept and time.monotonic() - self._kept[key][0] < MEMORY_S
-
-    def get(self, key: str) -> tuple[float, Any] | None:
+    def find(self, key: str) -> tuple[float, Any] | None:
         """What is stored, where that is known."""
-        return self._kept[key][1]
+        kept_at, stored = self._kept.get(key, (0.0, None))
+        return stored if stored is not None and time.monotonic() - kept_at < MEMORY_S else None
 
     def forget(self, key: str) -> None:
         """Forget a value: another one was stored."""
@@ -80,17 +73,17 @@ class Cache:
         redis: Redis | None,
         store: str,
         *,
-        shared: Shared | None = None,
+        memory: ProcessMemory | None = None,
         not_before: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Values older than ``not_before`` (Unix seconds) are read again: something was corrected in BigCommerce.
 
-        Caches that have the same ``shared`` read a value once, even if many orders need it at the same moment.
+        Caches that have the same ``memory`` read a value once, even if many orders need it at the same moment.
         """
         self._redis = redis
         self._local: dict[str, str] = {}
-        self._shared = Shared() if shared is None else shared
+        self._memory = ProcessMemory() if memory is None else memory
         self._store = store
         self._prefix = f"enrich:cache:{store}:"
         self._not_before = not_before
@@ -134,7 +127,7 @@ class Cache:
 
     @asynccontextmanager
     async def _lock(self, name: str) -> AsyncIterator[None]:
-        async with self._shared.locks.setdefault(self._prefix + name, asyncio.Lock()):
+        async with self._memory.locks.setdefault(self._prefix + name, asyncio.Lock()):
             yield
 
     async def peek(self, name: str, *, in_memory: bool = False) -> Any:
@@ -145,7 +138,7 @@ class Cache:
     async def forget(self) -> None:
         """Delete all of the store's cached values. Errors are Redis's own."""
         self._local.clear()
-        self._shared.forget_all(self._prefix)
+        self._memory.forget_all(self._prefix)
         if self._redis is None:
             return
         async for key in self._redis.scan_iter(match=f"{self._prefix}*", count=1000):
@@ -163,8 +156,6 @@ class Cache:
 
     async def no_company_user_at(self, customer_id: int) -> float | None:
         """When B2B Edition last answered so, as far as that is kept; None where it did not, or it was wrong."""
-        if await self._get(_NOBODIES, in_memory=True) is None:
-            return None
         cached = await self._get(f"no-company-user:{customer_id}")
         return cached and cached[0]
 
@@ -177,7 +168,6 @@ class Cache:
         ``keep_s`` it is known that orders of the customer were skipped: they are tried again once that was wrong.
         """
         kept_s = max(keep_s, NO_COMPANY_USER_TTL_S)
-        await self._put(_NOBODIES, True, NOBODIES_TTL_S)
         await self._put(f"no-company-user:{customer_id}", True, kept_s, at=asked_at)
 
     async def _people_changed_at(self) -> float:
@@ -197,11 +187,11 @@ class Cache:
 
     async def _get(self, name: str, *, in_memory: bool = False) -> tuple[float, Any] | None:
         key = self._prefix + name
-        if in_memory and self._shared.has(key):
-            return self._shared.get(key)
+        if in_memory and (kept := self._memory.find(key)):
+            return kept
         stored = await self._read(name)
-        if in_memory:
-            self._shared.keep(key, stored)
+        if in_memory and stored is not None:
+            self._memory.keep(key, stored)
         return stored
 
     async def _read(self, name: str) -> tuple[float, Any] | None:
@@ -219,7 +209,7 @@ class Cache:
 
     async def _put(self, name: str, value: Any, ttl_s: float, *, at: float | None = None) -> None:
         raw = json.dumps([self._clock() if at is None else at, value])
-        self._shared.forget(self._prefix + name)
+        self._memory.forget(self._prefix + name)
         if self._redis is None:
             self._local[name] = raw
             return
@@ -227,3 +217,5 @@ class Cache:
             await self._redis.set(self._prefix + name, raw, ex=int(ttl_s))
         except TRANSIENT_ERRORS:
             return
+        finally:
+            self._memory.forget(self._prefix + name)  # somebody may have read the old value meanwhile

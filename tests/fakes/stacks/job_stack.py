@@ -281,9 +281,12 @@ class JobStack:
         }
         is_done, delay_ms = True, None
         try:
-            await functions[job["f"]](ctx, *job["a"])
+            if await functions[job["f"]](ctx, *job["a"]) is True:
+                # It says that it has closed itself: then it is gone, or there is a new one, which nobody has claimed.
+                assert not await self.redis.exists(in_progress_key_prefix + job_id)
+                return job_id
         except Retry as retry:
-            is_done, delay_ms = False, retry.defer_score or 0
+            is_done, delay_ms = False, retry.defer_score or None
         await lua.finish_job(
             self.redis,
             lease=in_progress_key_prefix + job_id,

@@ -171,3 +171,42 @@ async def test_polling_ends_with_the_renewal_of_leases(redis: ArqRedis, monkeypa
     worker = worker_for(redis, job)
     async with asyncio.timeout(10):
         await worker.serve()
+
+
+async def test_jobs_that_end_as_their_leases_turn_out_to_be_lost_do_not_end_the_worker(redis: ArqRedis) -> None:
+    """After a pause all that is overdue goes on at once: jobs end while the renewal says that they are lost."""
+    go = asyncio.Event()
+
+    async def job(_: int) -> None:
+        await go.wait()
+
+    async with working(redis, job, max_jobs=100) as worker:
+        renew = worker._renew
+
+        async def renew_late(job_ids: list[str]) -> dict[str, str]:
+            go.set()
+            return await renew(job_ids)
+
+        worker._renew = renew_late  # type: ignore[method-assign]
+        job_ids = [await enqueue(redis, number) for number in range(1, 41)]
+        await until(lambda: is_so(worker.running == len(job_ids)))
+        for job_id in job_ids:
+            await redis.set(in_progress_key_prefix + job_id, "another", px=60_000)
+        await until(lambda: is_so(worker.running == 0))
+
+        for job_id in job_ids:
+            await redis.delete(in_progress_key_prefix + job_id)
+        await until(lambda: is_empty(redis))  # it goes on polling
+
+
+async def test_a_worker_survives_a_job_whose_closing_was_cancelled(redis: ArqRedis) -> None:
+    async def job(_: int) -> None:
+        return
+
+    async with working(redis, job) as worker:
+        cancelled = asyncio.create_task(asyncio.Event().wait())
+        cancelled.cancel()
+        worker.tasks["window:abc123:9"] = cancelled
+        await until(lambda: is_so("window:abc123:9" not in worker.tasks))
+        await enqueue(redis, 1)
+        await until(lambda: is_empty(redis))

@@ -32,7 +32,16 @@ async def test_an_entry_of_a_queue_that_is_no_job_is_removed_and_logged_once(red
 
 @pytest.mark.parametrize(
     "body",
-    [None, b"\x80\x04garbage", b"", b"[]", b"{}", b'{"f": "window"}', b'{"f": "unknown", "a": [], "k": {}, "et": 1}'],
+    [
+        None,
+        b"\x80\x04garbage",
+        b"",
+        b"[]",
+        b"{}",
+        b'{"f": "window"}',
+        b'{"f": "unknown", "a": [], "k": {}, "et": 1}',
+        b'{"t": null, "f": "window", "a": ["abc123", 7], "k": {}, "et": "soon"}',
+    ],
 )
 async def test_an_unreadable_job_is_rebuilt_from_its_id(redis: ArqRedis, body: bytes | None) -> None:
     done: list[int] = []
@@ -69,7 +78,7 @@ async def test_keys_that_another_program_has_written_do_not_keep_jobs_from_being
     assert await redis.keys("arq:*") == []
 
 
-async def test_an_error_that_a_job_does_not_handle_requeues_it_later_each_time(
+async def test_an_error_that_a_job_does_not_handle_requeues_it_after_a_delay(
     redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_leases, "FAILED_JOB_DELAY_MS", 40)
@@ -86,6 +95,7 @@ async def test_an_error_that_a_job_does_not_handle_requeues_it_later_each_time(
             await until(lambda: is_empty(redis))
 
     waits = [later - earlier for earlier, later in pairwise(tried)]
-    assert all(wait >= least for wait, least in zip(waits, (0.04, 0.08, 0.16), strict=True))
+    assert len(waits) == 3
+    assert min(waits) >= 0.04
     assert [line["error"] for line in logs if line["event"] == "job_crashed"] == ["LookupError"] * 3
     assert await redis.keys("arq:*") == []

@@ -209,9 +209,9 @@ async def test_the_calls_are_of_the_lowest_class(fetcher: Fetcher) -> None:
     transport._budget = budget
     spend = budget.spend
 
-    async def note(store: str, api: Any, priority: Priority, *, operation: str, calls: int = 1) -> Any:
+    async def note(store: str, api: Any, priority: Priority, **how: Any) -> Any:
         asked.add(priority)
-        return await spend(store, api, priority, operation=operation, calls=calls)
+        return await spend(store, api, priority, **how)
 
     budget.spend = note  # type: ignore[method-assign]
     await fetcher.ordered(ADA)

@@ -23,6 +23,7 @@ from service.bigcommerce import Api, Priority, StoreApi
 from service.bigcommerce.models import Record, Values
 from service.errors import AlreadyExists, CredentialsRefused, EnrichError, Refused, TryAgain, Unsure, WaitUntil
 from service.logs import Event
+from service.orders.state.keys import paused_key
 from service.orders.state.order_entry import Entry
 from service.orders.state.per_store.storefront.storefront_breaker import (
     ASK_AGAIN_S,
@@ -105,11 +106,15 @@ class CreateRoute:
             self._token = await self._held_token()
 
     async def take_call(self, *, is_late: bool) -> None:
-        """Take the call of the next Create off its quota ahead, if there is one: if not, ``create`` says so."""
-        if self._token is None and not is_late:
+        """Take the call of the next Create off its quota ahead, if it may be sent.
+
+        If no call is left, ``create`` raises what follows from that.
+        """
+        if self._token is None and not is_late and self._store.writes != "off":
             self._api.priority = self._retry.priority
+            paused = paused_key(self._entry.store)
             with suppress(WaitUntil):
-                await self._api.spend_ahead(Api.B2B, 1, operation="Create an Order")
+                await self._api.spend_ahead(Api.B2B, 1, operation="Create an Order", unless=paused)
 
     async def create(self, order_id: int, customer_id: int, values: Values) -> Record:
         """Create the record. Raises OrdinaryWay when the storefront API has not taken it."""

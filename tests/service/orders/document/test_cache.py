@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.errors import NotFound, Refused, TryAgain, Unsure, WaitUntil
 from service.orders.document import cache as cache_module
-from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, Shared
+from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, ProcessMemory
 from service.orders.state.keys import people_changed_key
 from tests.fakes.sandbox import StillClock
 
@@ -248,7 +248,7 @@ async def test_an_unavailable_redis_only_costs_calls(
 
 
 async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> None:
-    shared = Shared()
+    memory = ProcessMemory()
     calls = 0
 
     async def read() -> int:
@@ -257,17 +257,17 @@ async def test_concurrent_requests_read_a_value_once(redis: FakeAsyncRedis) -> N
         await asyncio.sleep(0)
         return 12
 
-    caches = [Cache(redis, "abc123", shared=shared) for _ in range(20)]
+    caches = [Cache(redis, "abc123", memory=memory) for _ in range(20)]
     found = await asyncio.gather(*(cache.get_or_read("thing", read, fresh_s=600) for cache in caches))
 
     assert found == [12] * 20
     assert calls == 1
-    assert len(shared.locks) == 0
+    assert len(memory.locks) == 0
 
 
 async def test_a_value_in_memory_saves_the_question_to_redis_until_it_is_read_anew(redis: FakeAsyncRedis) -> None:
-    shared, values = Shared(), iter((1, 2, 3))
-    cache = Cache(redis, "abc123", shared=shared)
+    memory, values = ProcessMemory(), iter((1, 2, 3))
+    cache = Cache(redis, "abc123", memory=memory)
 
     async def read() -> int:
         return next(values)
@@ -298,32 +298,7 @@ async def test_a_value_in_memory_is_asked_for_again_soon(
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "MOST_IN_MEMORY", 10)
-    monkeypatch.setattr(cache_module, "MEMORY_S", 0.0)
-    shared = Shared()
+    memory = ProcessMemory()
     for number in range(100):
-        shared.keep(str(number), (0.0, number))
-    assert len(shared._kept) <= 10
-
-
-async def test_a_store_without_such_customers_is_not_asked_for_each(
-    redis: FakeAsyncRedis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Most stores have none: their orders need not wait for this answer."""
-    asked: list[str] = []
-    get = redis.get
-
-    async def noted(key: str) -> Any:
-        asked.append(key)
-        return await get(key)
-
-    monkeypatch.setattr(redis, "get", noted)
-    shared = Shared()
-    for customer_id in (7, 8, 9):
-        assert await Cache(redis, "abc123", shared=shared).no_company_user_at(customer_id) is None
-    assert asked == ["enrich:cache:abc123:no-company-users"]
-
-    await Cache(redis, "abc123", shared=shared).remember_no_company_user(7)
-    assert await Cache(redis, "abc123", shared=shared).is_no_company_user(7)
-    assert not await Cache(redis, "abc123", shared=shared).is_no_company_user(8)
-    assert await Cache(redis, "abc123").is_no_company_user(7)  # another process
-    assert not await Cache(redis, "other").is_no_company_user(7)
+        memory.keep(str(number), (0.0, number))
+    assert len(memory._kept) <= 10

@@ -1,5 +1,6 @@
 """A damaged append-only file: one sentence with a cure, and the cure keeps the data. With a real server."""
 
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,16 @@ from redis import Redis
 
 from service.errors import ConfigError
 from service.redis.embedded import log_file
-from service.redis.embedded.repair import repair
+from service.redis.embedded.repair import _readable_parts, repair
 from service.redis.embedded.server import EmbeddedRedis
+from service.redis.requirements import rights_tried
 
 pytestmark = pytest.mark.integration
+
+READS = {"PING", "TIME", "SCAN", "GET", "MGET", "EXISTS", "PTTL", "HGET", "HMGET", "HGETALL", "HEXISTS", "HLEN"} | {
+    *("ZCARD", "ZSCORE", "ZMSCORE", "ZRANGE", "ZRANGEBYSCORE", "ZREVRANGE", "ZREVRANGEBYSCORE", "SMEMBERS", "LRANGE")
+}
+"""What Redis does not write into the file."""
 
 KEYS = [f"order:{number}" for number in range(200)]
 
@@ -106,6 +113,25 @@ def test_a_transaction_is_kept_as_a_whole_or_not_at_all(tmp_path: Path, part: st
     lost = {"MULTI": "order:1", "middle": "order:2", "EXEC": "order:1"}[part]
     whole = [f"order:{transaction}{number}" for transaction in (1, 2, 3) for number in range(3)]
     assert kept(tmp_path) == ["order:4", *(key for key in whole if not key.startswith(lost))]
+
+
+@pytest.mark.parametrize(
+    "words", [each for each in rights_tried("order:3") if each[0] not in READS], ids=lambda words: str(words[0])
+)
+def test_every_command_of_the_service_is_kept(tmp_path: Path, words: tuple[str | int, ...]) -> None:
+    """A name that the repair does not know would count as damage, and so would the transaction around it."""
+    file = tmp_path / "appendonly.aof"
+    whole = b"".join(map(_logged, [("MULTI",), ("SET", "order:1", 1), words, ("SET", "order:2", 2), ("EXEC",)]))
+    file.write_bytes(whole + b"X" * 50 + _logged(("SET", "order:4", 4)))
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        parts = _readable_parts(data, 0)
+    assert parts[0] == (0, len(whole))
+
+
+def _logged(words: tuple[str | int, ...]) -> bytes:
+    """A command as it stands in the file."""
+    texts = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(texts) + b"".join(b"$%d\r\n%s\r\n" % (len(text), text) for text in texts)
 
 
 def test_a_damaged_name_of_a_command_is_found_too(tmp_path: Path, file: Path) -> None:

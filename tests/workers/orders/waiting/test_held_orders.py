@@ -6,6 +6,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from service.bigcommerce import Api, Budget
 from service.bigcommerce.clients.hooks import ORDER_UPDATED
 from service.orders.state.order_entry import Entry, Status
 from tests.fakes.stacks.by_hand import set_by_hand
@@ -35,6 +36,24 @@ async def settle(stack: JobStack, seconds: float = 300.0) -> Entry:
     while (due := await stack.due_at()) is not None and due <= until:
         await stack.run_next()
     return await stack.entry()
+
+
+@pytest.mark.parametrize("gate", ["off", "paused"])
+async def test_orders_that_may_not_be_written_take_no_calls_of_the_quota(job_stack: JobStack, gate: str) -> None:
+    """Else a pause would leave nothing for the orders that come after it."""
+    transport = job_stack.resources.transport
+    budget = transport._budget = Budget(job_stack.redis, clock=job_stack.clock)
+    if gate == "off":
+        job_stack.configure(keys='writes = "off"')
+    else:
+        await pause(job_stack)
+    await job_stack.webhook()
+    await settle(job_stack)
+
+    calls = sum("/api/v3/io/" in call for call in job_stack.upstream.asked)
+    left = await budget.left(STORE_HASH, Api.B2B)
+    assert left is not None
+    assert left.limit - left.left == calls
 
 
 async def test_paused_store_shows_what_would_be_sent_and_writes_after_the_resume(job_stack: JobStack) -> None:

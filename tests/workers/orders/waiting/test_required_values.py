@@ -196,9 +196,9 @@ async def test_the_poll_reads_at_the_lowest_priority_and_the_update_goes_before_
     metafield_appears_at(stack, 0.0)
     spend, spent = stack.resources.transport.spend, list[tuple[str, Priority]]()
 
-    async def note(account: Any, api: Any, priority: Priority, *, operation: str, calls: int = 1) -> Any:
+    async def note(account: Any, api: Any, priority: Priority, *, operation: str, **how: Any) -> Any:
         spent.append((operation, priority))
-        return await spend(account, api, priority, operation=operation, calls=calls)
+        return await spend(account, api, priority, operation=operation, **how)
 
     stack.resources.transport.spend = note  # type: ignore[method-assign]
     await stack.run_until_finished()
