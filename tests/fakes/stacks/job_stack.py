@@ -256,11 +256,13 @@ class JobStack:
         assert self._runs <= MAX_RUNS, "a job is requeued again and again"
         job_id, queue, due_ms = (await self._due())[0]
         self.clock.now = max(self.clock.now, due_ms / 1000)
-        raw = await self.redis.get(job_key_prefix + job_id)
+        raw, _, tries = await asyncio.gather(
+            self.redis.get(job_key_prefix + job_id),
+            self.redis.set(in_progress_key_prefix + job_id, "me"),
+            self.redis.incr(retry_key_prefix + job_id),
+        )
         assert raw is not None, "a job without its body"
         job = from_json(raw)
-        await self.redis.set(in_progress_key_prefix + job_id, "me")
-        tries = await self.redis.incr(retry_key_prefix + job_id)
 
         async def ensure_lease(_: str) -> None:
             return
@@ -313,10 +315,11 @@ class JobStack:
         raise AssertionError(f"the order does not finish: {await self.entry()}")
 
     async def _due(self) -> list[tuple[str, str, int]]:
+        queues = await asyncio.gather(*(self.redis.zrange(queue, 0, -1, withscores=True) for queue in QUEUES))
         found = [
             (job_id.decode(), queue, int(due))
-            for queue in QUEUES
-            for job_id, due in await self.redis.zrange(queue, 0, -1, withscores=True)
+            for queue, jobs in zip(QUEUES, queues, strict=True)
+            for job_id, due in jobs
         ]
         return sorted(found, key=lambda job: job[2])
 

@@ -102,7 +102,7 @@ def fetched(document: dict[str, Any], needs: Needs) -> dict[str, Any]:
 @given(RULES, DOCUMENTS)
 @example({"from": "to_number(order.a)"}, {"order": {"a": "9" * 5000}})
 @example({"from": "to_string(&order)"}, {})
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 def test_any_rule_on_any_document_gives_clean_text(rule: dict[str, Any], document: dict[str, Any]) -> None:
     if (rules := compiled(rule)) is None:
         return
@@ -122,7 +122,7 @@ def test_any_rule_on_any_document_gives_clean_text(rule: dict[str, Any], documen
 @example({"from": "(customer || order).attributes.a"}, {"customer": {"attributes": {"a": 1}}})
 @example({"from": "[customer][0].attributes.a"}, {"customer": {"attributes": {"a": 1}}})
 @example({"from": "values(@)[0].attributes.a"}, {"customer": {"attributes": {"a": 1}}})
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 def test_parts_that_are_not_needed_do_not_change_the_result(rule: dict[str, Any], document: dict[str, Any]) -> None:
     if (rules := compiled(rule)) is None:
         return

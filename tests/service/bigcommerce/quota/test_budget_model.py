@@ -24,6 +24,9 @@ from service.errors import OutOfBudget
 from tests.fakes.sandbox import StillClock
 
 WINDOW_S = 10.0
+# As many as make chaos wants of a property, or fewer, as each example has hundreds of calls.
+EXAMPLES = settings.default.max_examples if settings.default else 100
+UNCHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 MAX_LATENCY_S = 2.0  # in each direction: together less than half a window
 
 
@@ -174,7 +177,7 @@ async def begin(world: World) -> None:
     await budget.correct(spent, quota)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES // 2, suppress_health_check=UNCHECKED)
 @given(
     sequence=st.lists(bursts, max_size=40),
     limit=st.integers(2, 30),
@@ -209,7 +212,7 @@ async def test_refusals_are_no_more_than_calls_of_others_and_calls_that_crossed_
         assert await world.spend(Priority.CREATE, is_fast=True) == 0.0
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES // 10, suppress_health_check=UNCHECKED)
 @given(limit=st.integers(20, 150), is_aligned=st.booleans(), is_fast=st.booleans(), seed=st.integers(0, 2**32))
 async def test_a_steady_stream_of_creates_gets_nearly_the_whole_quota(
     redis: ArqRedis, limit: int, is_aligned: bool, is_fast: bool, seed: int

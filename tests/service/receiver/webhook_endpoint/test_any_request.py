@@ -39,7 +39,7 @@ header_values = (
 
 
 @given(body=bodies, headers=st.dictionaries(header_names, header_values))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_without_a_secret_no_request_is_queued(body: bytes, headers: dict[str, bytes]) -> None:
     queue = FakeQueue()
     stores = a_store(), a_store("other1", client_secret=None, webhook_headers={"x-key": SecretStr("k" * 100)})
@@ -51,7 +51,7 @@ async def test_without_a_secret_no_request_is_queued(body: bytes, headers: dict[
 
 
 @given(payload=payloads)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 async def test_with_a_good_signature_any_payload_is_400_or_200(payload: dict[str, Any]) -> None:
     queue = FakeQueue()
     body = json.dumps(payload | {"producer": "stores/abc123"}).encode()
