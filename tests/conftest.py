@@ -16,10 +16,10 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.fakes.redis.server import redis, redis_url, shared_redis
+from tests.fakes.redis.server import persistent_redis_url, redis, redis_url, shared_redis
 from tests.fakes.redis.server_option import use_server, version
 
-__all__ = ["redis", "redis_url", "shared_redis"]
+__all__ = ["persistent_redis_url", "redis", "redis_url", "shared_redis"]
 
 # No deadline: how long an example takes depends on the machine, not on the code.
 settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +37,7 @@ gc.disable()
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(10_000, 10, 10)  # to look for garbage after each 700 objects takes a tenth of the tests' time
     gc.enable()
 
 

@@ -139,9 +139,9 @@ async def test_json_output(enrich: Enrich, sandbox: RunningSandbox) -> None:
 
 
 async def test_redis_is_checked_where_redis_url_is_set(
-    enrich: Enrich, sandbox: RunningSandbox, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    enrich: Enrich, sandbox: RunningSandbox, persistent_redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("REDIS_URL", persistent_redis_url)
     (line,) = [line for line in shown(await check(enrich)) if line[1:2] == ["Redis"]]
     assert line[0] == "ok"
     assert line[2].startswith("takes orders (redis ")

@@ -34,15 +34,15 @@ def test_redis_settings_that_may_lose_orders_are_warnings(settings: dict[str, st
     assert lines(check_redis_settings(settings)) == expected
 
 
-async def test_a_redis_that_takes_orders_and_persists_is_ok(redis_url: str) -> None:
-    async with connect(redis_url) as redis:
+async def test_a_redis_that_takes_orders_and_persists_is_ok(persistent_redis_url: str) -> None:
+    async with connect(persistent_redis_url) as redis:
         (line,) = lines(await check_redis(redis))
         assert re.fullmatch(r"ok  Redis  takes orders \(redis \d+\.\d+\.\d+\)\.", line)
         assert await redis.keys("*") == []
 
 
-async def test_settings_are_read_from_redis(redis_url: str) -> None:
-    async with connect(redis_url) as redis:
+async def test_settings_are_read_from_redis(persistent_redis_url: str) -> None:
+    async with connect(persistent_redis_url) as redis:
         try:
             await redis.config_set("maxmemory-policy", "allkeys-lru")
             assert lines(await check_redis(redis))[1:] == [EVICTION]
