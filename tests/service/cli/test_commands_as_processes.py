@@ -20,6 +20,9 @@ from tests.fakes.redis.failover import redis_on_tcp
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("folder")]
 
+NO_SCRIPTS = "REDIS_URL: the Redis user may not run scripts (EVAL), "
+NO_ZADD = "REDIS_URL: the Redis user may not use ZADD. Allow it +zadd."
+
 
 @contextmanager
 def running(*words: str) -> Iterator["subprocess.Popen[str]"]:
@@ -56,12 +59,13 @@ def test_a_command_without_redis_url_ends_with_one_line(words: tuple[str, ...]) 
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [("worker",), ("web",)], ids=" ".join)
 @pytest.mark.parametrize(
-    ("rights", "expected"),
+    ("words", "rights", "expected"),
     [
-        (("-@scripting",), "REDIS_URL: the Redis user may not run scripts (EVAL), "),
-        (("-zadd",), "REDIS_URL: the Redis user may not use ZADD. Allow it +zadd."),
+        (("worker",), ("-@scripting",), NO_SCRIPTS),
+        (("web",), ("-zadd",), NO_ZADD),
+        pytest.param(("web",), ("-@scripting",), NO_SCRIPTS, marks=pytest.mark.chaos),
+        pytest.param(("worker",), ("-zadd",), NO_ZADD, marks=pytest.mark.chaos),
     ],
 )
 def test_a_process_ends_at_the_start_with_one_line_when_redis_cannot_be_used(

@@ -47,7 +47,7 @@ def test_json_is_read_back_whatever_it_holds(capfdbinary: pytest.CaptureFixture[
     assert not set("\x1b\x9b\u2028\ud83d") & set(out)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("iso-8859-1", marks=pytest.mark.chaos)])
 def test_a_terminal_that_is_not_utf_8_is_no_error(folder: Path, encoding: str) -> None:
     (folder / "stores.toml").write_text(
         '[stores.abc123]\nname = "Łódź 😀"\naccess_token = "token"\nclient_secret = "secret"\n'
