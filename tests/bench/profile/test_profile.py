@@ -85,7 +85,7 @@ async def test_orders_are_profiled_one_after_another() -> None:
     steps = {step.key[-1]: step for step in profile.steps}
     assert sum(step.mean for step in profile.steps) == pytest.approx(profile.mean, rel=0.01)
     assert sum(step.first for step in profile.steps) == pytest.approx(profile.first, rel=0.01)
-    for name in (ACCEPT, CLAIM, "redis begin_attempt", "redis transition", "call Get an Order", "evaluate the rules"):
+    for name in (ACCEPT, CLAIM, "redis begin_attempt", "redis save_entry", "call Get an Order", "evaluate the rules"):
         assert (steps[name].orders, steps[name].mean > 0) == (1.0, True), name
     assert CREATE in order_table(profile)
     assert json.loads(json.dumps(profile.to_json()))["orders"] == 3
