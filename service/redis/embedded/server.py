@@ -164,6 +164,9 @@ class EmbeddedRedis:
             "appendfsync": "everysec",
             "save": "",
             "maxmemory-policy": "noeviction",
+            # An order's entry has values of some hundred bytes: in one piece, it takes a third of the memory. All
+            # versions know the option by this name.
+            "hash-max-ziplist-value": "1024",
             "loglevel": "warning",
             "daemonize": "no",
         }
