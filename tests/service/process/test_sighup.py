@@ -35,15 +35,20 @@ while True: time.sleep(0.05)  # signal.pause would miss one that comes just befo
 @contextmanager
 def running(*arguments: str, ignoring: bool = False) -> Iterator["subprocess.Popen[str]"]:
     """Run the program; ``ignoring`` starts it as ``nohup`` does."""
-    prefix = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"] if ignoring else []
-    with subprocess.Popen(
-        [*prefix, sys.executable, "-c", PROGRAM, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-    ) as process:
+    # It inherits this, whether the tests themselves were started by ``nohup`` or not.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignoring else signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, inherited)
+    with process:
         try:
             yield process
         finally:
