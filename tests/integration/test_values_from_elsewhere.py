@@ -99,7 +99,8 @@ WAYS = [
     ),
     Way(
         "platform writes at 0.3",
-        PO | metafields(**GIVEN) | {"buyer_po": "BUYER", "platform_writes_after": 0.3},
+        # Its webhook comes later than that: a quick worker would be there before the platform.
+        PO | metafields(**GIVEN) | {"buyer_po": "BUYER", "platform_writes_after": 0.3, "delay_webhook": 1.0},
         "BUYER",
         UPDATED,
         writes=(0, 1),
