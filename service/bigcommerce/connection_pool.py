@@ -7,8 +7,10 @@ Only processes that make calls import this module: aiohttp takes 8 MB, and the r
 """
 
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import aiohttp
 import httpx
@@ -20,7 +22,12 @@ from service.errors import ConfigError, Problem
 MAX_CONNECTIONS = 400
 """Far more than the orders in progress, so that hanging calls of one store do not delay another store's."""
 
-KEEP_ALIVE_S = 30.0
+KEEP_ALIVE_S = 330.0
+"""Longer than the five minutes between two calls for a store without orders: its next order finds them open."""
+
+# Probes of TCP keep an idle connection open in the firewalls on its way, and end one that died without a word within
+# 25 s. Without them, the first call over such a connection would wait for its timeout.
+PROBES = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
 
 # Small chunks, as compressed data may expand a thousandfold.
 _CHUNK_BYTES = 16_384
@@ -72,7 +79,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return answer
 
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_S, ssl=self._tls)
+        connector = aiohttp.TCPConnector(
+            limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_S, ssl=self._tls, socket_factory=probed_socket
+        )
         # Off here, as httpx does it: default headers, cookies, decompression.
         return aiohttp.ClientSession(
             connector=connector,
@@ -93,6 +102,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Close all connections."""
         if self._session:
             await self._session.close()
+
+
+def probed_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A TCP socket for one of ``getaddrinfo``'s answers that probes its peer while it is idle."""
+    opened = socket.socket(*address[:3])
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in PROBES.items():
+        if option := getattr(socket, name, None):  # not every system has them all
+            opened.setsockopt(socket.IPPROTO_TCP, option, value)
+    return opened
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -77,6 +77,7 @@ from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import (
     ResolvedValues,
     duplicate_fields,
+    is_reading_ahead_worth_it,
     read_configs,
     required_defaults,
     resolve_values,
@@ -247,7 +248,7 @@ class Lifecycle:
             # What others have deleted since then is not put back.
             self.entry.sent = replace(self.entry.sent, carried={})
         try:
-            self._document, read_at = await self._reader.read(self.entry, self._api, self._configured, self._retry)
+            self._document, read_at = await self._read_document()
         except NotFound:
             return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
@@ -260,6 +261,19 @@ class Lifecycle:
         self.entry.times[Stage.READ] = read_at
         note_order(self.entry, order, keeps_comment=self._store.order_comment)
         return await self._skip(order) or self._resolve_values
+
+    async def _read_document(self) -> tuple[Document, float]:
+        """The order, and when it was read. In the window, the configs are read meanwhile: the rules need them next."""
+        reading = self._reader.read(self.entry, self._api, self._configured, self._retry)
+        has_quota = not self._api.transport.quota_spent_for_s(self.entry.store, Api.B2B)
+        if not (self._retry.can_create() and has_quota and is_reading_ahead_worth_it(self._cache, self._store)):
+            return await reading
+        self._api.priority = self._retry.priority
+        # Errors of the configs are left to those who need them: they read them again.
+        read, _ = await asyncio.gather(reading, self._read_configs(facts=self._facts), return_exceptions=True)
+        if isinstance(read, BaseException):
+            raise read
+        return read
 
     async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
         reason = skip_reason(order, self._store)

@@ -130,6 +130,10 @@ class Cache:
         async with self._memory.locks.setdefault(self._prefix + name, asyncio.Lock()):
             yield
 
+    def is_in_memory(self, name: str) -> bool:
+        """Whether the value can be had without asking Redis."""
+        return self._memory.find(self._prefix + name) is not None
+
     async def peek(self, name: str, *, in_memory: bool = False) -> Any:
         """Return the cached value, however old, without reading it from BigCommerce. None when there is none."""
         cached = await self._get(name, in_memory=in_memory)

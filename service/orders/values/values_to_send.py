@@ -103,6 +103,11 @@ async def read_configs(
         return _CONFIGS.validate_python(await cache.get_or_read(_CACHED_AS, read, fresh_s=CONFIGS_TTL_S, refresh=True))
 
 
+def is_reading_ahead_worth_it(cache: Cache, store: Store) -> bool:
+    """Whether reading the configs takes a while, so that it should begin before they are needed."""
+    return bool(store.extra_fields) and not cache.is_in_memory(_CACHED_AS)
+
+
 async def remembered_configs(cache: Cache) -> list[ExtraFieldConfig]:
     """The extra-field configs in the cache, however old; none when nothing is cached."""
     try:

@@ -5,13 +5,17 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
 
+from service.bigcommerce import connection_pool
 from service.bigcommerce.connection_pool import AiohttpTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+PROBES = {name: value for name, value in connection_pool.PROBES.items() if hasattr(socket, name)}
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -67,6 +71,22 @@ async def test_consecutive_calls_share_a_connection(client: httpx.AsyncClient) -
         for _ in range(3):
             assert (await client.get(received.url)).json() == {}
         assert received.connections == 1
+
+
+async def test_idle_connections_are_probed(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, make = [], connection_pool.probed_socket
+
+    def recording(address: tuple[Any, ...]) -> socket.socket:
+        opened.append(make(address))
+        return opened[-1]
+
+    monkeypatch.setattr(connection_pool, "probed_socket", recording)
+    async with listening() as received:
+        await client.get(received.url)
+        (connection,) = opened
+        options = {name: connection.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in PROBES}
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert options == PROBES
 
 
 async def test_a_connection_with_an_unread_body_is_not_reused(client: httpx.AsyncClient) -> None:

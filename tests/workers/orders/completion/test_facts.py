@@ -282,7 +282,7 @@ async def test_a_marked_test_order_is_skipped_at_its_first_read(job_stack: JobSt
     entry = await job_stack.run_until_finished()
 
     assert (entry.status, entry.reason) == (Status.SKIPPED, "rehearsal")
-    assert job_stack.upstream.asked == ["GET /v2/orders/1"]
+    assert job_stack.upstream.asked == ["GET /v2/orders/1", CONFIGS], "the configs, as of any order, meanwhile"
 
 
 # ── lists ───────────────────────────────────────────────────────────────────────────────────────────────────────
