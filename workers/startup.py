@@ -6,7 +6,7 @@ import uvloop
 
 from service.errors import ConfigError
 from service.process.background_loops import LoopFailed
-from service.process.gc_tuning import freeze_gc
+from service.process.gc_tuning import tune_gc
 from service.startup import start
 from workers.worker_process import work
 
@@ -19,7 +19,7 @@ def main() -> int:
     try:
         settings, redis_url, live = start()
         metrics_at = settings.enrich_metrics_host, settings.enrich_metrics_port
-        freeze_gc()
+        tune_gc()
         uvloop.run(work(live, redis_url, metrics_at=metrics_at))
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a configuration error belongs on the terminal, not in the log

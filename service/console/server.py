@@ -7,7 +7,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from service.logs import Event
-from service.process.gc_tuning import freeze_gc
+from service.process.gc_tuning import tune_gc
 from service.process.sockets import GracefulServer, listen, server_config
 
 log = structlog.get_logger()
@@ -51,5 +51,5 @@ class ConsoleServer(GracefulServer):
 
 def serve(server: ConsoleServer) -> None:
     """Serve until SIGTERM or SIGINT."""
-    freeze_gc()
+    tune_gc()
     server.run()

@@ -9,7 +9,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from service.logs import Event
-from service.process.gc_tuning import freeze_gc
+from service.process.gc_tuning import tune_gc
 from service.process.sockets import GracefulServer, listen, raise_descriptor_limit, server_config
 from service.receiver.connections import Acceptor, Connections
 from service.receiver.http_protocol import HTTPProtocol
@@ -65,5 +65,5 @@ class Server(GracefulServer):
 def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError when the port cannot be bound."""
     server = Server(app, host, port)
-    freeze_gc()
+    tune_gc()
     server.run()
