@@ -65,6 +65,7 @@ from workers.periodic.hook_monitor import HookMonitor
 from workers.periodic.periodic_task import Intervals, ensure_periodic_jobs
 from workers.periodic.reconcile import Reconciler
 from workers.periodic.super_admins import SuperAdminReader
+from workers.queue_poller import poll_queues
 from workers.resources import Resources, open_resources
 from workers.statistics_writer import keep_statistics, write_statistics
 from workers.wakeups import listen_for_wakeups
@@ -77,12 +78,16 @@ RECOVERY_JOBS = 50
 STORE_JOBS = 50
 REVERIFY_JOBS = 10
 
-# New orders wake the workers (``wakeups``). Polling finds retries that are due, and orders whose wake-up was lost.
-WINDOW_POLL_INTERVAL_S = 0.05
 POLL_INTERVAL_S = 0.1
-REVERIFY_POLL_INTERVAL_S = 1.0
-# An order whose window has closed is in no hurry.
-WAITING_POLL_INTERVAL_S = 0.25
+# How often a queue is polled (``queue_poller``), where that is not the usual interval.
+_POLL_INTERVALS_S: Mapping[str, float] = {
+    WINDOW.queue: 0.05,
+    WAKE_WAITING.queue: 0.25,  # an order whose window has closed is in no hurry
+    FOLLOW.queue: 1.0,
+    REVERIFY.queue: 1.0,
+}
+# Each worker also polls by itself, should the common poll fail.
+LONGEST_POLL_INTERVAL_S = 1.0
 
 # A little more than the create window, so that an order taken just before the stop still has all of its window.
 DRAIN_TIMEOUT_S = 12.0
@@ -121,6 +126,8 @@ async def work(
         serving = [loops.start(worker.queue_name, worker.serve, stale_after_s=STALE_AFTER_S) for worker in workers]
         callbacks = {worker.queue_name: worker.wake for worker in workers}
         # It ends where the Redis user may not subscribe.
+        intervals_s = {each.queue_name: _POLL_INTERVALS_S.get(each.queue_name, POLL_INTERVAL_S) for each in workers}
+        loops.start("queues", lambda: poll_queues(resources.redis, workers, intervals_s))
         loops.start("wakeups", lambda: listen_for_wakeups(resources.redis, callbacks), may_end=True)
         beat = partial(loops.turned, "heartbeat")
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)
@@ -183,13 +190,13 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
     skipped = SkippedBuyers(resources, clock=clock)
     last = {REVERIFY: verifier.reverify, CHECK_SKIPPED: skipped.check, RETRY_SKIPPED: skipped.retry}
     return [
-        _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS, WINDOW_POLL_INTERVAL_S),
-        _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS, POLL_INTERVAL_S),
-        _worker(resources, {POLL_VALUES: LateValuePoller(resources).poll}, STORE_JOBS, POLL_INTERVAL_S),
-        _worker(resources, {FOLLOW: Follower(resources, clock=clock).follow}, STORE_JOBS, REVERIFY_POLL_INTERVAL_S),
-        _worker(resources, {VERIFY: verifier.verify}, STORE_JOBS, POLL_INTERVAL_S),
-        _worker(resources, {WAKE_WAITING: WaitingOrdersWaker(resources).wake}, STORE_JOBS, WAITING_POLL_INTERVAL_S),
-        _worker(resources, last, REVERIFY_JOBS, REVERIFY_POLL_INTERVAL_S),
+        _worker(resources, {WINDOW: jobs.window}, WINDOW_JOBS),
+        _worker(resources, {RECOVERY: jobs.recover}, RECOVERY_JOBS),
+        _worker(resources, {POLL_VALUES: LateValuePoller(resources).poll}),
+        _worker(resources, {FOLLOW: Follower(resources, clock=clock).follow}),
+        _worker(resources, {VERIFY: verifier.verify}),
+        _worker(resources, {WAKE_WAITING: WaitingOrdersWaker(resources).wake}),
+        _worker(resources, last, REVERIFY_JOBS),
         _worker(
             resources,
             {
@@ -199,8 +206,6 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
                 FETCH_TOKENS: BuyerTokenFetcher(resources, every_s=intervals.tokens_s, clock=clock).run,
                 PROBE: jobs.probe,
             },
-            STORE_JOBS,
-            POLL_INTERVAL_S,
         ),
     ]
 
@@ -208,8 +213,7 @@ def _workers(resources: Resources, intervals: Intervals) -> list[_PollingWorker]
 def _worker(
     resources: Resources,
     functions: Mapping[JobKind, Callable[..., Awaitable[object]]],
-    max_jobs: int,
-    poll_interval_s: float,
+    max_jobs: int = STORE_JOBS,
 ) -> _PollingWorker:
     (queue,) = {kind.queue for kind in functions}
 
@@ -222,7 +226,7 @@ def _worker(
         queue_name=queue,
         redis_pool=resources.redis,
         max_jobs=max_jobs,
-        poll_interval_s=poll_interval_s,
+        poll_interval_s=LONGEST_POLL_INTERVAL_S,
         guards=_worklist_key,
         rebuild=rebuild,
         on_lease_lost=resources.metrics.leases_lost.inc,

@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,9 @@ KEEP_ALIVE_S = 330.0
 # Probes of TCP keep an idle connection open in the firewalls on its way, and end one that died without a word within
 # 25 s. Without them, the first call over such a connection would wait for its timeout.
 PROBES = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+
+# Of the headers. Else httpx detects it anew for each look at one.
+_ENCODING = "iso-8859-1"
 
 # Small chunks, as compressed data may expand a thousandfold.
 _CHUNK_BYTES = 16_384
@@ -55,27 +59,22 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Send a request and return the response with its body unread."""
         session = self._session = self._session or self._open()
         timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
-        pool_s, connect_s = timeout.get("pool"), timeout.get("connect")
-        content = await request.aread()
+        content, url = await request.aread(), URL(str(request.url), encoded=True)
+        request.headers.encoding = _ENCODING
         try:
             response = await session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                url,
                 headers=request.headers.multi_items(),
                 data=content or None,
-                proxy=self._proxy(request.url.scheme, request.url.host),
+                proxy=self._proxy(url.scheme, url.host or ""),
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    # aiohttp counts the wait for a free connection and the connecting together.
-                    connect=None if pool_s is None or connect_s is None else pool_s + connect_s,
-                    sock_connect=connect_s,
-                    sock_read=timeout.get("read"),
-                ),
+                timeout=_timeout(timeout.get("pool"), timeout.get("connect"), timeout.get("read")),
             )
         except (aiohttp.ClientError, OSError) as error:
             raise _as_httpx(error, request) from error
         answer = httpx.Response(response.status, headers=response.raw_headers, stream=_Body(request, response))
-        answer.headers.encoding = "iso-8859-1"  # else each look at a header would detect it anew
+        answer.headers.encoding = _ENCODING
         return answer
 
     def _open(self) -> aiohttp.ClientSession:
@@ -102,6 +101,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Close all connections."""
         if self._session:
             await self._session.close()
+
+
+@lru_cache(maxsize=16)
+def _timeout(pool_s: float | None, connect_s: float | None, read_s: float | None) -> aiohttp.ClientTimeout:
+    # aiohttp counts the wait for a free connection and the connecting together.
+    both_s = None if pool_s is None or connect_s is None else pool_s + connect_s
+    return aiohttp.ClientTimeout(connect=both_s, sock_connect=connect_s, sock_read=read_s)
 
 
 def probed_socket(address: tuple[Any, ...]) -> socket.socket:

@@ -24,7 +24,7 @@ class Quota:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> "Quota | None":
-        """Parse the headers of either API; None when none of them is there or valid."""
+        """Parse the headers of either API, with names in lower case; None when none of them is there or valid."""
         quota = cls._core(headers)
         if quota == _UNKNOWN:
             quota = cls._b2b(headers)
@@ -32,11 +32,11 @@ class Quota:
 
     @classmethod
     def _core(cls, headers: Mapping[str, str]) -> "Quota":
-        window_ms = _first(headers, "X-Rate-Limit-Time-Window-Ms")
-        reset_ms = _first(headers, "X-Rate-Limit-Time-Reset-Ms")
+        window_ms = _first(headers, "x-rate-limit-time-window-ms")
+        reset_ms = _first(headers, "x-rate-limit-time-reset-ms")
         return cls(
-            limit=_whole(_first(headers, "X-Rate-Limit-Requests-Quota")),
-            left=_whole(_first(headers, "X-Rate-Limit-Requests-Left")),
+            limit=_whole(_first(headers, "x-rate-limit-requests-quota")),
+            left=_whole(_first(headers, "x-rate-limit-requests-left")),
             window_s=None if window_ms is None else _sane(window_ms / 1000),
             resets_in_s=None if reset_ms is None else _sane(reset_ms / 1000),
         )
@@ -44,12 +44,12 @@ class Quota:
     @classmethod
     def _b2b(cls, headers: Mapping[str, str]) -> "Quota":
         # The window is read from here: X-Requests-Window-Length has been seen to say "0 times".
-        allocated = _numbers(headers, "X-Requests-Allocated")
+        allocated = _numbers(headers, "x-requests-allocated")
         return cls(
             limit=_whole(allocated[0]) if allocated else None,
-            left=_whole(_first(headers, "X-Requests-Remaining")),
+            left=_whole(_first(headers, "x-requests-remaining")),
             window_s=_sane(allocated[1]) if len(allocated) > 1 else None,
-            resets_in_s=_sane(_first(headers, "X-Request-Window-Resets-After")),
+            resets_in_s=_sane(_first(headers, "x-request-window-resets-after")),
         )
 
 
@@ -57,7 +57,8 @@ _UNKNOWN = Quota(None, None, None, None)
 
 
 def _numbers(headers: Mapping[str, str], name: str) -> list[float]:
-    return [float(number) for number in _NUMBER.findall(headers.get(name, ""))]
+    value = headers.get(name)
+    return [float(number) for number in _NUMBER.findall(value)] if value else []
 
 
 def _first(headers: Mapping[str, str], name: str) -> float | None:

@@ -161,9 +161,10 @@ class Transport:
         verdict = "none"  # the caller cancelled it
         try:
             response, body, sent_at, answered_at = await self._send(account, call, token, timeout_s)
-            status, quota = response.status_code, Quota.from_headers(response.headers)
-            if "Age" not in response.headers:  # with it, the answer and its Date come from a cache
-                self.upstream_clock.observe(response.headers.get("Date"), sent_at, answered_at)
+            headers = dict(response.headers.items())  # httpx looks through all of them for each name
+            status, quota = response.status_code, Quota.from_headers(headers)
+            if "age" not in headers:  # with it, the answer and its Date come from a cache
+                self.upstream_clock.observe(headers.get("date"), sent_at, answered_at)
             if error := _error_of(call, status, body, quota, token):
                 raise error
             verdict = "ok"
@@ -195,9 +196,10 @@ class Transport:
             call.method,
             _url(self._root(account, call.api) + call.path),
             params={name: value for name, value in call.params.items() if value is not None} or None,
-            headers=_headers(account, call, token),
-            content=None if call.json is None else json_module.dumps(call.json).encode(),
-            extensions={"timeout": _timeouts(timeout_s)},
+            headers=_headers(call.api, account.store_hash, token.get_secret_value(), has_body=call.json is not None),
+            # As a stream, for the connection adds ``Host`` and ``Content-Length`` itself.
+            stream=httpx.ByteStream(b"" if call.json is None else json_module.dumps(call.json).encode()),
+            extensions=_timeouts(timeout_s),
         )
         try:
             async with asyncio.timeout(timeout_s):
@@ -280,16 +282,17 @@ class Caller:
         return answer
 
 
-def _headers(account: Account, call: Call, token: SecretStr) -> dict[str, str]:
-    secret = token.get_secret_value()
-    common = _HEADERS if call.json is None else {**_HEADERS, "Content-Type": "application/json"}
-    match call.api:
+@lru_cache(maxsize=1024)  # httpx copies them in a moment, and makes them from texts in a long one
+def _headers(api: Api, store_hash: str, token: str, *, has_body: bool) -> httpx.Headers:
+    headers = {**_HEADERS, "Content-Type": "application/json"} if has_body else dict(_HEADERS)
+    match api:
         case Api.CORE:
-            return {**common, "X-Auth-Token": secret}
+            headers["X-Auth-Token"] = token
         case Api.B2B:
-            return {**common, "X-Auth-Token": secret, "X-Store-Hash": account.store_hash}
+            headers |= {"X-Auth-Token": token, "X-Store-Hash": store_hash}
         case Api.STOREFRONT:
-            return {**common, "Authorization": f"Bearer {secret}"}
+            headers["Authorization"] = f"Bearer {token}"
+    return httpx.Headers(headers)
 
 
 @lru_cache(maxsize=256)
@@ -299,9 +302,9 @@ def _url(url: str) -> httpx.URL:
 
 
 @lru_cache(maxsize=16)
-def _timeouts(timeout_s: float) -> dict[str, float | None]:
+def _timeouts(timeout_s: float) -> dict[str, Any]:
     # Both together are shorter than the whole timeout, so that a call that was never sent is known as such.
-    return httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2).as_dict()
+    return {"timeout": httpx.Timeout(None, pool=timeout_s / 3, connect=timeout_s / 2).as_dict()}
 
 
 async def _read(response: httpx.Response) -> Any:

@@ -28,6 +28,11 @@ async def claim_jobs(
 
 
 @redis_script
+async def queues_to_poll(redis: Redis, *, now_ms: Arg[int | None], running: Rest[Mapping[str, int]]) -> tuple[str, ...]:
+    """Those of the queues that have more due jobs than the process has ``running``."""
+
+
+@redis_script
 async def renew_leases(
     redis: Redis,
     *,

@@ -27,7 +27,7 @@ async def enqueue(redis: ArqRedis, order_id: int, *, store: str = STORE, score: 
     return job_id
 
 
-def worker_for(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> LeasedWorker:
+def worker_for(redis: ArqRedis, job: Job, *, max_jobs: int = 10, poll_interval_s: float = 0.01) -> LeasedWorker:
     async def run(ctx: dict[str, Any], *args: Any, **_: Any) -> object:
         return await job(args[1])
 
@@ -36,7 +36,7 @@ def worker_for(redis: ArqRedis, job: Job, *, max_jobs: int = 10) -> LeasedWorker
         queue_name=WINDOW.queue,
         redis_pool=redis,
         max_jobs=max_jobs,
-        poll_interval_s=0.01,
+        poll_interval_s=poll_interval_s,
         rebuild=lambda job_id: WINDOW.rebuilt(job_id, time.time()),
         job_serializer=to_json,
         job_deserializer=from_json,

@@ -1,4 +1,3 @@
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,21 +5,21 @@ from hypothesis import strategies as st
 from service.bigcommerce.quota_headers import Quota
 
 CORE = (
-    "X-Rate-Limit-Requests-Quota",
-    "X-Rate-Limit-Requests-Left",
-    "X-Rate-Limit-Time-Window-Ms",
-    "X-Rate-Limit-Time-Reset-Ms",
+    "x-rate-limit-requests-quota",
+    "x-rate-limit-requests-left",
+    "x-rate-limit-time-window-ms",
+    "x-rate-limit-time-reset-ms",
 )
 B2B = (
-    "X-Requests-Allocated",
-    "X-Requests-Remaining",
-    "X-Requests-Window-Length",
-    "X-Request-Window-Resets-After",
+    "x-requests-allocated",
+    "x-requests-remaining",
+    "x-requests-window-length",
+    "x-request-window-resets-after",
 )
 
 
-def headers(names: tuple[str, ...], *values: str) -> httpx.Headers:
-    return httpx.Headers(dict(zip(names, values, strict=True)))
+def headers(names: tuple[str, ...], *values: str) -> dict[str, str]:
+    return dict(zip(names, values, strict=True))
 
 
 def test_core_quota_is_parsed_to_seconds() -> None:
@@ -32,17 +31,17 @@ def test_b2b_quota_is_parsed_with_its_units() -> None:
     assert Quota.from_headers(quota) == Quota(150, 149, 60.0, 0.397)
 
 
-def test_header_names_are_case_insensitive() -> None:
-    assert Quota.from_headers(httpx.Headers({"x-requests-remaining": "7 times"})) == Quota(None, 7, None, None)
+def test_one_header_is_enough() -> None:
+    assert Quota.from_headers({"x-requests-remaining": "7 times"}) == Quota(None, 7, None, None)
 
 
 def test_without_headers_there_is_no_quota() -> None:
-    assert Quota.from_headers(httpx.Headers()) is None
+    assert Quota.from_headers({}) is None
 
 
 @pytest.mark.parametrize("value", ["", "many", "-5", "NaN s", "inf", "1" * 400, "s 5e", "9" * 12])
 def test_garbage_is_none(value: str) -> None:
-    quota = Quota.from_headers(httpx.Headers({"X-Request-Window-Resets-After": value, "X-Requests-Remaining": "3"}))
+    quota = Quota.from_headers({"x-request-window-resets-after": value, "x-requests-remaining": "3"})
     assert quota is not None
     assert (quota.left, quota.resets_in_s) in {(3, None), (3, 5.0)} - ({(3, 5.0)} if value != "s 5e" else set())
 
