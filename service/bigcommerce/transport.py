@@ -31,7 +31,6 @@ TIMEOUT_S = 3.0
 MAX_BODY_BYTES = 20_000_000
 """The size limit of an answer. 250 orders with their line items stay far below it."""
 
-_log = structlog.get_logger()
 _UNREADABLE = object()
 
 OnCall = Callable[[str, str, str, float], None]
@@ -109,6 +108,7 @@ class Transport:
         self._budget = budget
         self._on_call = on_call
         self._accepted: dict[str, SecretStr] = {}
+        self._log = structlog.get_logger().bind()  # else each line of the log, also one that is not wanted, binds anew
         self.upstream_clock = UpstreamClock(clock)
 
     def tokens(self, account: Account) -> list[SecretStr]:
@@ -176,7 +176,7 @@ class Transport:
             seconds = time.perf_counter() - started
             if self._on_call:
                 self._on_call(call.api.value, call.operation, verdict, seconds)
-            _log.debug(
+            self._log.debug(
                 Event.UPSTREAM_CALL,
                 api=call.api.value,
                 operation=call.operation,

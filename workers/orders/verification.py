@@ -25,7 +25,7 @@ from workers.backoff import requeue
 from workers.orders import completion
 from workers.orders.attempt_history import note_verification
 from workers.orders.entry_notes import note_lost, note_shown, note_verified
-from workers.orders.record_loader import CreatedRange, RecordLoader
+from workers.orders.record_loader import CreatedRange, RecordLoader, Records
 from workers.orders.result_types import Finished
 from workers.orders.waiting import settling
 from workers.resources import Resources
@@ -151,9 +151,6 @@ class Verifier:
             await self._each(entries, lambda entry: completion.park(self._resources, entry))
             return
 
-        if seen := [order_id for order_id, record in records.found.items() if record]:
-            await self._resources.history.note_record(api.account.store_hash, max(seen))
-
         async def verify_one(entry: Entry) -> None:
             if entry.order_id in records.found:
                 await self._apply(entry, records.found[entry.order_id], names_company=self._names_company(api))
@@ -162,9 +159,14 @@ class Verifier:
                 entry.trouble = str(records.error)
                 await self._resources.transitions.to_recovery(entry, ERROR_RETRY_S)
 
-        await self._each(entries, verify_one)
+        # At the same time, so that they share exchanges with Redis.
+        await asyncio.gather(self._note_seen(api, records), self._each(entries, verify_one))
         if records.error:
             raise records.error
+
+    async def _note_seen(self, api: StoreApi, records: Records) -> None:
+        if seen := [order_id for order_id, record in records.found.items() if record]:
+            await self._resources.history.note_record(api.account.store_hash, max(seen))
 
     async def _reverify_all(self, api: StoreApi, entries: list[Entry]) -> None:
         api.priority = Priority.BACKGROUND
