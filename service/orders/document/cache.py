@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis
@@ -29,6 +29,8 @@ CONFIGS_TTL_S = 600
 CONFIGS_STALE_S = 86_400
 
 
+T = TypeVar("T")
+
 MEMORY_S = 2.0
 """So long a value that every order needs is taken from memory: in a burst, Redis is not asked for each order."""
 
@@ -44,6 +46,7 @@ class ProcessMemory:
     def __init__(self) -> None:
         self.locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._kept: dict[str, tuple[float, tuple[float, Any]]] = {}
+        self._parsed: dict[str, tuple[Any, Any]] = {}
 
     def keep(self, key: str, stored: tuple[float, Any]) -> None:
         """Keep for ``MEMORY_S`` what is stored: when it was read, and the value."""
@@ -55,6 +58,16 @@ class ProcessMemory:
         """What is stored, where that is known."""
         kept_at, stored = self._kept.get(key, (0.0, None))
         return stored if stored is not None and time.monotonic() - kept_at < MEMORY_S else None
+
+    def parse(self, key: str, value: Any, parse: Callable[[Any], T]) -> T:
+        """What ``parse`` makes of the value. Of the same object as the last time it is known already."""
+        parsed_from, parsed = self._parsed.get(key, (None, None))
+        if parsed_from is not value or value is None:
+            if len(self._parsed) >= MOST_IN_MEMORY:
+                self._parsed.clear()
+            parsed = parse(value)
+            self._parsed[key] = value, parsed
+        return cast("T", parsed)
 
     def forget(self, key: str) -> None:
         """Forget a value: another one was stored."""
@@ -124,6 +137,13 @@ class Cache:
                 return cached[1]
             await self._put(name, value, stale_s or fresh_s)
             return value
+
+    def parse(self, name: str, value: Any, parse: Callable[[Any], T]) -> T:
+        """What ``parse`` makes of a cached value; one that is in memory is parsed once. Errors are those of ``parse``.
+
+        All who ask get the same object: it is not to be changed.
+        """
+        return self._memory.parse(self._prefix + name, value, parse)
 
     @asynccontextmanager
     async def _lock(self, name: str) -> AsyncIterator[None]:

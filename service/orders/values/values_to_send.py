@@ -97,7 +97,7 @@ async def read_configs(
         _CACHED_AS, read, fresh_s=fresh_s, stale_s=CONFIGS_STALE_S, refresh=refresh, in_memory=True
     )
     try:
-        return _CONFIGS.validate_python(cached)
+        return cache.parse(_CACHED_AS, cached, _CONFIGS.validate_python)
     except ValidationError:
         # Cached by another version of this program.
         return _CONFIGS.validate_python(await cache.get_or_read(_CACHED_AS, read, fresh_s=CONFIGS_TTL_S, refresh=True))
@@ -111,7 +111,7 @@ def is_reading_ahead_worth_it(cache: Cache, store: Store) -> bool:
 async def remembered_configs(cache: Cache) -> list[ExtraFieldConfig]:
     """The extra-field configs in the cache, however old; none when nothing is cached."""
     try:
-        return _CONFIGS.validate_python(await cache.peek(_CACHED_AS, in_memory=True) or [])
+        return cache.parse(_CACHED_AS, await cache.peek(_CACHED_AS, in_memory=True) or [], _CONFIGS.validate_python)
     except ValidationError:
         return []
 

@@ -302,3 +302,34 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         memory.keep(str(number), (0.0, number))
     assert len(memory._kept) <= 10
+
+
+async def test_a_value_in_memory_is_parsed_once(redis: FakeAsyncRedis) -> None:
+    cache, parsed = Cache(redis, "abc123", memory=ProcessMemory()), list[Any]()
+
+    async def read() -> Any:
+        return ["1", "2"]
+
+    def parse(value: list[str]) -> list[int]:
+        parsed.append(value)
+        return [int(each) for each in value]
+
+    async def get(*, refresh: bool = False) -> list[int]:
+        value = await cache.get_or_read("thing", read, fresh_s=600, in_memory=True, refresh=refresh)
+        return cache.parse("thing", value, parse)
+
+    await get()
+    first = await get()
+    count = len(parsed)
+
+    assert first == [1, 2]
+    assert await get() is first
+    assert len(parsed) == count
+    assert (await get(refresh=True), len(parsed)) == ([1, 2], count + 1), "another answer is parsed anew"
+
+
+async def test_a_value_that_cannot_be_parsed_is_tried_again(redis: FakeAsyncRedis) -> None:
+    cache, value = Cache(redis, "abc123", memory=ProcessMemory()), ["one"]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="one"):
+            cache.parse("thing", value, lambda texts: [int(each) for each in texts])
