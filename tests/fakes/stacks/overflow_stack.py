@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from service.bigcommerce import Api, Budget, Priority
 from service.orders.state.keys import storefront_closed_key
-from service.orders.state.order_entry import Entry
+from service.orders.state.order_entry import Entry, Status
 from service.orders.state.per_store.storefront.storefront_breaker import StorefrontBreaker
 from service.orders.state.per_store.storefront.storefront_tokens import StorefrontTokens
 from tests.fakes.stacks.job_stack import CUSTOMER, ORDER, RECORD, JobStack
@@ -103,6 +103,19 @@ class Overflow:
         await self.stack.webhook()
         await self.stack.run_next()
         return await self.stack.entry()
+
+    async def read_back(self, *, is_done: bool) -> Entry:
+        """Run the order to its end, whose storefront Create had no sure answer: it is read before any other write.
+
+        ``is_done`` says whether that Create has made the record; else B2B Edition makes it.
+        """
+        if not is_done:
+            self.stack.record.make()
+        entry = await self.stack.run_until_finished()
+        assert self.asked[1] == f"GET {RECORD}"
+        assert (self.asked.count(STOREFRONT), self.asked.count(CREATE)) == (1, 0)
+        assert (entry.status, entry.via) == ((Status.CREATED, "storefront") if is_done else (Status.UPDATED, None))
+        return entry
 
     @property
     def asked(self) -> list[str]:

@@ -266,13 +266,7 @@ async def test_an_unsure_create_is_read_back_before_any_other_write(
     assert entry.sent is not None
     assert (entry.sent.via, entry.sent.answered) == ("storefront", False)
 
-    if not is_done:
-        overflow.stack.record.make()
-    entry = await overflow.stack.run_until_finished()
-    assert overflow.asked[1] == f"GET {RECORD}"
-    assert (overflow.asked.count(STOREFRONT), overflow.asked.count(CREATE)) == (1, 0)
-    assert (entry.status, entry.via) == ((Status.CREATED, "storefront") if is_done else (Status.UPDATED, None))
-    assert entry.verified
+    assert (await overflow.read_back(is_done=is_done)).verified
 
 
 async def test_after_it_was_read_back_an_unsure_create_that_was_not_done_takes_the_ordinary_way(

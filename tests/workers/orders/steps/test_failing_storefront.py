@@ -14,7 +14,7 @@ from service.orders.state.per_store.storefront.storefront_breaker import (
     StorefrontBreaker,
     StorefrontState,
 )
-from tests.fakes.stacks.job_stack import CUSTOMER, RECORD
+from tests.fakes.stacks.job_stack import CUSTOMER
 from tests.fakes.stacks.overflow_stack import (
     COMMENT,
     CREATE,
@@ -225,12 +225,7 @@ async def test_an_order_that_would_miss_its_window_goes_over_a_closed_way_once(
     assert (entry.sent.via, entry.sent.answered) == ("storefront", False)
     assert (events_of(logs), (await overflow.breaker.read()).failures) == ([], 3), "only trials set the pace"
 
-    if not is_done:
-        overflow.stack.record.make()
-    entry = await overflow.stack.run_until_finished()
-    assert overflow.asked[1] == f"GET {RECORD}"
-    assert (overflow.asked.count(STOREFRONT), overflow.asked.count(CREATE)) == (1, 0)
-    assert (entry.status, entry.via) == ((Status.CREATED, "storefront") if is_done else (Status.UPDATED, None))
+    await overflow.read_back(is_done=is_done)
 
 
 async def test_a_last_chance_that_is_taken_opens_this_way(overflow: Overflow) -> None:
