@@ -15,9 +15,10 @@ DOCUMENTS: list[dict[str, Any]] = [
     {"order": {"id": 1, "customer_message": " PO-1 ", "list": [1, 2]}},
     {"order": {"id": 2, "customer_message": "", "list": {}}},
 ]
-# Twice as much with each step: text of 2 to the power of 26 items, and 2 GiB of text.
+# Twice as much with each step: text of 2 to the power of 26 items.
 SLOW = "order.id | " + "[@, @] | " * 26 + "to_string(@)"
-LARGE = "order.customer_message | " + "join(@, ['', '', '']) | " * 31 + "length(@)"
+# Sixteen times as much with each step: what is beyond the limit at last was not slow to make.
+LARGE = "order.customer_message | " + ("join(@, [''" + ", ''" * 16 + "]) | ") * 8 + "length(@)"
 LONG = "order.customer_message | " + "join(@, ['', '', '']) | " * 18 + "@"
 
 
