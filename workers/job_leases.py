@@ -79,7 +79,7 @@ class LeasedWorker(Worker):
         self._wake_up = asyncio.Event()
         self.ctx["ensure_lease"] = self.ensure_lease
         self.owner = uuid.uuid4().hex
-        self._claimed: dict[str, _Claimed] = {}
+        self._claims: dict[str, _Claimed] = {}
         self._stopping = False
         self._redis_is_lost = False
 
@@ -99,18 +99,18 @@ class LeasedWorker(Worker):
             await self._poll_iteration()
 
     async def _poll_iteration(self) -> None:
-        """Remove finished jobs, claim due ones, then wait for the next poll.
+        """Claim due jobs, then wait for the next poll. Raises what kept an ended job from being closed.
 
         This replaces arq's own poll, which compares due times with this machine's clock instead of Redis's.
         """
         polled_at = self.loop.time()
-        for job_id, task in list(self.tasks.items()):
-            if task.done():
-                del self.tasks[job_id]
-                if not task.cancelled():  # such as by ``drain``: it says nothing of the queue
-                    task.result()  # raises when Redis was lost as the job was closed
+        ended = [self.tasks.pop(job_id) for job_id, task in list(self.tasks.items()) if task.done()]
+        # A cancelled one, such as by ``drain``, says nothing of the queue.
+        errors = [error for task in ended if not task.cancelled() and (error := task.exception())]
         if self.allow_pick_jobs:
             await self.claim_due_jobs()
+        if errors:  # Redis was lost as the jobs were closed: they wait for that no longer than one pause together
+            raise errors[0]
         if self._redis_is_lost:
             self._redis_is_lost = False
             log.info(Event.REDIS_BACK, queue=self.queue_name)
@@ -148,7 +148,7 @@ class LeasedWorker(Worker):
 
     def _start(self, job_id: str, claimed: "_Claimed") -> None:
         self.job_counter += 1
-        self._claimed[job_id] = claimed
+        self._claims[job_id] = claimed
         task = self.loop.create_task(self.run_job(job_id, claimed.due_ms))
         task.add_done_callback(lambda _: self._job_done(job_id))
         self.tasks[job_id] = task
@@ -157,7 +157,7 @@ class LeasedWorker(Worker):
         if self.job_counter >= self.max_jobs:
             self.wake()  # a job may wait for this slot
         self.job_counter -= 1
-        self._claimed.pop(job_id, None)
+        self._claims.pop(job_id, None)
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a claimed job, then close it, or requeue it if it raises ``Retry`` or is cancelled.
@@ -166,7 +166,7 @@ class LeasedWorker(Worker):
         It replaces arq's own, which would drop a job that raises another error, that was tried too often or that takes
         too long. Here each job limits its own time, and the order's lifecycle decides when to give up.
         """
-        claimed = self._claimed[job_id]
+        claimed = self._claims[job_id]
         is_done, delay_ms = False, None
         try:
             function, arguments, named, _, enqueued_ms = deserialize_job_raw(
@@ -210,7 +210,7 @@ class LeasedWorker(Worker):
             now_ms=None,
             owner=self.owner,
             job_id=job_id,
-            due_ms=self._claimed[job_id].due_ms,
+            due_ms=self._claims[job_id].due_ms,
             is_done=is_done,
             delay_ms=delay_ms,
         )
@@ -229,7 +229,7 @@ class LeasedWorker(Worker):
         Raises LeaseLost when another worker has the job. This asks Redis only when the last renewal was too long ago,
         after a pause of this process or of Redis.
         """
-        lease = self._claimed.get(job_id)
+        lease = self._claims.get(job_id)
         if lease is None or time.monotonic() - lease.renewed_at < LEASE_S - RENEW_INTERVAL_S:
             return
         if await self._renew([job_id]):
@@ -293,7 +293,7 @@ class LeasedWorker(Worker):
             for job_id, reason in lost.items():
                 # A job that is gone has usually just finished here: let it complete. One whose function has ended is
                 # being closed, which changes nothing of another worker's.
-                claimed, task = self._claimed.get(job_id), self.tasks.get(job_id)
+                claimed, task = self._claims.get(job_id), self.tasks.get(job_id)
                 if reason == "taken" and task and claimed and claimed.is_running:
                     log.warning(Event.LEASE_LOST, job=job_id)
                     self._on_lease_lost()
@@ -308,11 +308,11 @@ class LeasedWorker(Worker):
             owner=self.owner,
             lease_ms=int(LEASE_S * 1000),
             lease_prefix=in_progress_key_prefix,
-            due_ms_by_job={job_id: lease.due_ms for job_id in job_ids if (lease := self._claimed.get(job_id))},
+            due_ms_by_job={job_id: lease.due_ms for job_id in job_ids if (lease := self._claims.get(job_id))},
         )
         lost = dict(zip(answer[::2], answer[1::2], strict=True))
         for job_id in set(job_ids) - lost.keys():
-            if lease := self._claimed.get(job_id):
+            if lease := self._claims.get(job_id):
                 lease.renewed_at = renewed_at
         return lost
 

@@ -9,20 +9,28 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import count
 
+import structlog
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
+from service.logs import Event
 from service.redis.errors import TRANSIENT_ERRORS
 from workers import lua
 from workers.job_leases import LeasedWorker
 
+log = structlog.get_logger()
+
 TICK_S = 0.05
+ERROR_PAUSE_S = 1.0
+# Without the right to poll a queue, a process is in the same position as without Redis.
+_REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
 
 
 async def poll_queues(redis: Redis, workers: Sequence[LeasedWorker], intervals_s: Mapping[str, float]) -> None:
     """Poll the workers' queues, each at its interval, until cancelled.
 
-    A queue whose due jobs all run in this process is left alone. While Redis does not answer nobody is woken: the
-    workers poll by themselves, too, only less often.
+    A queue whose due jobs all run in this process is left alone. While Redis does not answer, or refuses, nobody is
+    woken: the workers poll by themselves, too, only less often, and tell of it.
     """
     ticks = {worker: max(1, round(intervals_s[worker.queue_name] / TICK_S)) for worker in workers}
     for tick in count():
@@ -31,6 +39,9 @@ async def poll_queues(redis: Redis, workers: Sequence[LeasedWorker], intervals_s
         try:
             for queue in await lua.queues_to_poll(redis, now_ms=None, running=running):
                 turn[queue].wake()
-        except TRANSIENT_ERRORS:
+        except _REDIS_LOST:
             pass
+        except Exception:
+            log.exception(Event.INTERNAL_ERROR, place="queues")
+            await asyncio.sleep(ERROR_PAUSE_S)
         await asyncio.sleep(TICK_S)

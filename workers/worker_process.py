@@ -125,9 +125,9 @@ async def work(
             worker.turned = partial(loops.turned, worker.queue_name)
         serving = [loops.start(worker.queue_name, worker.serve, stale_after_s=STALE_AFTER_S) for worker in workers]
         callbacks = {worker.queue_name: worker.wake for worker in workers}
-        # It ends where the Redis user may not subscribe.
         intervals_s = {each.queue_name: _POLL_INTERVALS_S.get(each.queue_name, POLL_INTERVAL_S) for each in workers}
         loops.start("queues", lambda: poll_queues(resources.redis, workers, intervals_s))
+        # It ends where the Redis user may not subscribe.
         loops.start("wakeups", lambda: listen_for_wakeups(resources.redis, callbacks), may_end=True)
         beat = partial(loops.turned, "heartbeat")
         loops.start("heartbeat", lambda: _send_heartbeats(resources, name, workers, beat), stale_after_s=STALE_AFTER_S)

@@ -196,7 +196,7 @@ class Transport:
             call.method,
             _url(self._root(account, call.api) + call.path),
             params={name: value for name, value in call.params.items() if value is not None} or None,
-            headers=_headers(call.api, account.store_hash, token.get_secret_value(), has_body=call.json is not None),
+            headers=_headers(call.api, account.store_hash, token, has_body=call.json is not None),
             # As a stream, for the connection adds ``Host`` and ``Content-Length`` itself.
             stream=httpx.ByteStream(b"" if call.json is None else json_module.dumps(call.json).encode()),
             extensions=_timeouts(timeout_s),
@@ -282,17 +282,21 @@ class Caller:
         return answer
 
 
-@lru_cache(maxsize=1024)  # httpx copies them in a moment, and makes them from texts in a long one
-def _headers(api: Api, store_hash: str, token: str, *, has_body: bool) -> httpx.Headers:
-    headers = {**_HEADERS, "Content-Type": "application/json"} if has_body else dict(_HEADERS)
+def _headers(api: Api, store_hash: str, token: SecretStr, *, has_body: bool) -> httpx.Headers:
+    headers = httpx.Headers(_common_headers(has_body=has_body))
     match api:
         case Api.CORE:
-            headers["X-Auth-Token"] = token
+            headers["X-Auth-Token"] = token.get_secret_value()
         case Api.B2B:
-            headers |= {"X-Auth-Token": token, "X-Store-Hash": store_hash}
+            headers["X-Auth-Token"], headers["X-Store-Hash"] = token.get_secret_value(), store_hash
         case Api.STOREFRONT:
-            headers["Authorization"] = f"Bearer {token}"
-    return httpx.Headers(headers)
+            headers["Authorization"] = f"Bearer {token.get_secret_value()}"
+    return headers
+
+
+@lru_cache(maxsize=2)  # httpx copies them in a moment, and makes them from texts in a long one
+def _common_headers(*, has_body: bool) -> httpx.Headers:
+    return httpx.Headers(_HEADERS | {"Content-Type": "application/json"} if has_body else _HEADERS)
 
 
 @lru_cache(maxsize=256)

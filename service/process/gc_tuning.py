@@ -3,7 +3,7 @@
 import gc
 
 YOUNG_OBJECTS = 10_000
-"""So many new objects call for a collection; Python's own 700 are there after a part of one order.
+"""So many new objects call for a collection. Python's own hundreds are there after a part of one order.
 
 Each collection looks at all objects of the orders in progress, of which hardly one is garbage: what ends is freed at
 once, and only cycles wait for it. That was a sixth of a worker's CPU in a flood.

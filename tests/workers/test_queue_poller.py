@@ -7,12 +7,15 @@ from typing import cast
 
 import pytest
 from arq import ArqRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError, ResponseError
+from structlog.testing import capture_logs
 
 from service.process.task_cancellation import cancel_and_wait
 from service.redis.client import connect
 from tests.fakes.processes.leased_worker import enqueue, is_empty, until, worker_for
 from tests.fakes.redis.server import running_redis
-from workers import queue_poller
+from workers import lua, queue_poller
 from workers.job_leases import LeasedWorker
 from workers.queue_poller import poll_queues
 
@@ -43,8 +46,10 @@ async def polling(
 ) -> AsyncIterator[None]:
     intervals_s = {each.queue_name: 0.0 for each in sleepers} | dict(every_s or {})
     task = asyncio.create_task(poll_queues(redis, cast("list[LeasedWorker]", sleepers), intervals_s))
-    yield
-    await cancel_and_wait([task])
+    try:
+        yield
+    finally:
+        await cancel_and_wait([task])
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +105,40 @@ async def test_polling_survives_an_outage_of_redis() -> None:
             await sleeper.next()
 
 
+async def test_a_queue_that_cannot_be_read_keeps_no_other_from_being_polled(redis: ArqRedis) -> None:
+    broken, due = Sleeper("broken"), Sleeper("due")
+    await redis.set("broken", "another program wrote this")
+    await redis.zadd("due", {"job": 1})
+
+    async with polling(redis, broken, due):
+        await due.next()
+
+    assert broken.woken > 0, "its own worker tells what is wrong"
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [(NoPermissionError("zrangebyscore"), 0), (ResponseError("BUSY"), 1), (RedisConnectionError("gone"), 0)],
+)
+async def test_no_error_of_redis_ends_the_poll(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch, error: Exception, logged: int
+) -> None:
+    monkeypatch.setattr(queue_poller, "ERROR_PAUSE_S", 0.0)
+    queues_to_poll, sleeper = lua.queues_to_poll, Sleeper("queue")
+    await redis.zadd("queue", {"job": 1})
+
+    async def fails_once(*_: object, **__: object) -> tuple[str, ...]:
+        monkeypatch.setattr(lua, "queues_to_poll", queues_to_poll)
+        raise error
+
+    monkeypatch.setattr(lua, "queues_to_poll", fails_once)
+    with capture_logs() as logs:
+        async with polling(redis, sleeper):
+            await sleeper.next()
+
+    assert len([line for line in logs if line["event"] == "internal_error"]) == logged
+
+
 async def test_a_job_that_no_notification_told_of_is_run_at_the_next_common_poll(redis: ArqRedis) -> None:
     done = asyncio.Event()
 
@@ -107,9 +146,11 @@ async def test_a_job_that_no_notification_told_of_is_run_at_the_next_common_poll
         done.set()
 
     worker = worker_for(redis, job, poll_interval_s=3600.0)
+    await worker.claim_due_jobs()  # Redis knows the script now: the worker's first poll is over before the job is there
     serving = asyncio.create_task(worker.serve())
-    poll = asyncio.create_task(poll_queues(redis, [worker], {worker.queue_name: 0.0}))
+    await asyncio.sleep(0.1)
     await enqueue(redis, 1)
+    poll = asyncio.create_task(poll_queues(redis, [worker], {worker.queue_name: 0.0}))
     async with asyncio.timeout(30):
         await done.wait()
     await until(lambda: is_empty(redis))

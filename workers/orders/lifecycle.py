@@ -41,7 +41,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from itertools import count
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar
 
 from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
@@ -83,6 +83,7 @@ from service.orders.values.values_to_send import (
     resolve_values,
     validate_evaluation,
 )
+from service.process.gathering import gather_all
 from service.rules import Evaluation, given_by, keep_earlier
 from workers.orders.buyers.buyer import Buyer, Standing, says_no_company_user
 from workers.orders.buyers.company_values import awaits_company, company_rules, note_company, values_of
@@ -166,7 +167,10 @@ class Lifecycle:
         ensure_lease: Callable[[], Awaitable[None]] = _no_lease,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``ensure_lease`` is awaited before each call. It raises when another worker has the order now."""
+        """``ensure_lease`` is awaited before each call but those that only read ahead.
+
+        It raises when another worker has the order now.
+        """
         self.entry = entry
         self._configured = configured
         self._store = configured.store
@@ -188,6 +192,7 @@ class Lifecycle:
         self._creates_late = False  # Create is sent though the window has closed, or may have
         self._needs_company = False
         self._before_write = copy_of_sent(entry)
+        self._configs_ahead: asyncio.Task[list[ExtraFieldConfig]] | None = None
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
@@ -263,17 +268,14 @@ class Lifecycle:
         return await self._skip(order) or self._resolve_values
 
     async def _read_document(self) -> tuple[Document, float]:
-        """The order, and when it was read. In the window, the configs are read meanwhile: the rules need them next."""
-        reading = self._reader.read(self.entry, self._api, self._configured, self._retry)
+        """The order, and when it was read. In the window the configs, which rules need next, are read meanwhile."""
         has_quota = not self._api.transport.quota_spent_for_s(self.entry.store, Api.B2B)
-        if not (self._retry.can_create() and has_quota and is_reading_ahead_worth_it(self._cache, self._store)):
-            return await reading
-        self._api.priority = self._retry.priority
-        # Errors of the configs are left to those who need them: they read them again.
-        read, _ = await asyncio.gather(reading, self._read_configs(facts=self._facts), return_exceptions=True)
-        if isinstance(read, BaseException):
-            raise read
-        return read
+        if self._retry.can_create() and has_quota and is_reading_ahead_worth_it(self._cache, self._store):
+            self._api.priority = self._retry.priority
+            self._configs_ahead = asyncio.create_task(self._read_configs(facts=self._facts))
+            # Nobody may need them. Errors are left to those who do.
+            self._configs_ahead.add_done_callback(lambda read: read.cancelled() or read.exception())
+        return await self._reader.read(self.entry, self._api, self._configured, self._retry)
 
     async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
         reason = skip_reason(order, self._store)
@@ -323,15 +325,13 @@ class Lifecycle:
         async def sources() -> Document:
             return await read_sources(self._api, self._cache, order, needs, made_at=made_at, known=known)
 
+        ahead, self._configs_ahead = self._configs_ahead, None
+        configs = ahead or self._read_configs(facts=self._facts)
         if needs.is_order_enough:  # then there is hardly anything to wait for, and three tasks cost more
-            return await self._buyer.people(), await sources(), await self._read_configs(facts=self._facts)
+            return await self._buyer.people(), await sources(), await configs
         # All of them end before an error is raised: their calls are spent, and what they read is kept.
-        reads = await asyncio.gather(
-            self._buyer.people(), sources(), self._read_configs(facts=self._facts), return_exceptions=True
-        )
-        if error := next((read for read in reads if isinstance(read, BaseException)), None):
-            raise error
-        return cast("tuple[Document, Document, list[ExtraFieldConfig]]", reads)
+        people, read, configs_read = await gather_all(self._buyer.people(), sources(), configs)
+        return people, read, configs_read
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
         configured, window, transport = self._configured, self._retry.window, self._api.transport

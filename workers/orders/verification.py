@@ -4,7 +4,6 @@ Public examples show records that are written a second time some 15 s after thei
 after the first verification. One call reads many records.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from service.orders.facts.learning import learn_from_record
 from service.orders.state.order_entry import Entry, Sent, Stage, Status
 from service.orders.state.transitions import StaleAttempt
 from service.orders.values.merge import lost_carried, lost_values, shows_all
+from service.process.gathering import gather_all
 from workers.backoff import requeue
 from workers.orders import completion
 from workers.orders.attempt_history import note_verification
@@ -160,7 +160,7 @@ class Verifier:
                 await self._resources.transitions.to_recovery(entry, ERROR_RETRY_S)
 
         # At the same time, so that they share exchanges with Redis.
-        await asyncio.gather(self._note_seen(api, records), self._each(entries, verify_one))
+        await gather_all(self._note_seen(api, records), self._each(entries, verify_one))
         if records.error:
             raise records.error
 
@@ -207,12 +207,7 @@ class Verifier:
                 await do(entry)
 
         for start in range(0, len(entries), SAVED_AT_ONCE):
-            # All of them end before an error is raised: what is known of the others is not lost.
-            chunk = entries[start : start + SAVED_AT_ONCE]
-            results = await asyncio.gather(*map(do_one, chunk), return_exceptions=True)
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
+            await gather_all(*map(do_one, entries[start : start + SAVED_AT_ONCE]))
 
     @asynccontextmanager
     async def _open_api(self, ctx: dict[str, Any], store: str) -> AsyncIterator[StoreApi | None]:

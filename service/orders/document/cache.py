@@ -150,9 +150,10 @@ class Cache:
         async with self._memory.locks.setdefault(self._prefix + name, asyncio.Lock()):
             yield
 
-    def is_in_memory(self, name: str) -> bool:
-        """Whether the value can be had without asking Redis."""
-        return self._memory.find(self._prefix + name) is not None
+    def is_in_memory(self, name: str, *, fresh_s: float) -> bool:
+        """Whether a value that is not older than ``fresh_s`` can be had without asking Redis."""
+        kept = self._memory.find(self._prefix + name)
+        return kept is not None and kept[0] > max(self._clock() - fresh_s, self._not_before)
 
     async def peek(self, name: str, *, in_memory: bool = False) -> Any:
         """Return the cached value, however old, without reading it from BigCommerce. None when there is none."""

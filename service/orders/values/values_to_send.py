@@ -105,7 +105,7 @@ async def read_configs(
 
 def is_reading_ahead_worth_it(cache: Cache, store: Store) -> bool:
     """Whether reading the configs takes a while, so that it should begin before they are needed."""
-    return bool(store.extra_fields) and not cache.is_in_memory(_CACHED_AS)
+    return bool(store.extra_fields) and not cache.is_in_memory(_CACHED_AS, fresh_s=CONFIGS_TTL_S)
 
 
 async def remembered_configs(cache: Cache) -> list[ExtraFieldConfig]:

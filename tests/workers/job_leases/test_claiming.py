@@ -1,10 +1,12 @@
 """Which jobs a leased worker claims, and what happens to a job that is done or retried."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from arq import ArqRedis, Retry
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.orders.state.job_kinds import WINDOW
 from service.process.task_cancellation import cancel_and_wait
@@ -228,3 +230,33 @@ async def test_a_job_that_has_closed_itself_is_not_touched_again(redis: ArqRedis
 
     assert await redis.zscore(WINDOW.queue, job_id) == 1
     assert await redis.exists(job_key_prefix + job_id)
+
+
+async def test_jobs_that_could_not_be_closed_delay_no_others(redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an outage of Redis many jobs end with an error. A pause for each would cost new orders their window."""
+    monkeypatch.setattr(job_leases, "RENEW_INTERVAL_S", 3600.0)  # the pause after an error
+    is_away, started = True, set[int]()
+    finish_job = lua.finish_job
+
+    async def away(*arguments: Any, **options: Any) -> Any:
+        if is_away:
+            raise RedisConnectionError("away")
+        return await finish_job(*arguments, **options)
+
+    monkeypatch.setattr(lua, "finish_job", away)
+
+    async def job(order_id: int) -> None:
+        started.add(order_id)
+
+    for order_id in range(1, 6):
+        await enqueue(redis, order_id)
+    worker = worker_for(redis, job)
+    await worker.claim_due_jobs()
+    await asyncio.wait(list(worker.tasks.values()))
+    assert len(started) == 5
+    is_away = False
+    await enqueue(redis, 6, store="other")
+
+    serving = asyncio.create_task(worker.serve())
+    await until(lambda: is_so(6 in started))
+    await cancel_and_wait([serving])

@@ -97,12 +97,12 @@ async def test_a_worker_that_was_paused_checks_its_lease_before_it_goes_on(
         job_id = await enqueue(redis, 1)
         await claimed_by(stale, monkeypatch)
         await stale.ensure_lease(job_id)
-        stale._claimed[job_id].renewed_at -= job_leases.LEASE_S
+        stale._claims[job_id].renewed_at -= job_leases.LEASE_S
         await stale.ensure_lease(job_id)  # no other worker has claimed it
         assert await redis.get(in_progress_key_prefix + job_id) == stale.owner.encode()
 
         await redis.delete(in_progress_key_prefix + job_id)
         await claimed_by(other, monkeypatch)
-        stale._claimed[job_id].renewed_at -= job_leases.LEASE_S
+        stale._claims[job_id].renewed_at -= job_leases.LEASE_S
         with pytest.raises(LeaseLost):
             await stale.ensure_lease(job_id)

@@ -10,6 +10,7 @@ from service.bigcommerce import BudgetState, Transport
 from service.orders.state.order_entry import Stage, Status
 from service.orders.state.worklists.changed_orders import Change
 from tests.fakes.stacks.job_stack import ORDER, RECORD, JobStack
+from workers.orders import lifecycle
 from workers.orders.attempts import Jobs
 from workers.orders.steps.order_reading import FRESH_S, MOST_OF_A_CART, TOGETHER_S, OrderReader
 
@@ -233,25 +234,35 @@ async def test_the_configs_are_read_while_the_order_is(job_stack: JobStack, monk
     assert job_stack.upstream.asked.count(CONFIGS_READ) == 1
 
 
-@pytest.mark.parametrize("error", [(503, {}), (404, {}), RuntimeError("a mistake of ours")])
-async def test_configs_that_cannot_be_read_meanwhile_are_read_when_they_are_needed(
-    job_stack: JobStack, error: Any
-) -> None:
+@pytest.mark.parametrize("error", [(503, {}), (404, {})])
+async def test_configs_that_cannot_be_read_meanwhile_are_read_again(job_stack: JobStack, error: Any) -> None:
     job_stack.upstream.on(CONFIGS_READ, error, CONFIGS)
     await job_stack.webhook()
     entry = await job_stack.run_until_finished()
 
-    assert (entry.status, entry.attempts, entry.in_window) == (Status.CREATED, 1, True)
+    assert (entry.status, entry.in_window) == (Status.CREATED, True)
     assert job_stack.upstream.asked.count(CONFIGS_READ) == 2
 
 
-async def test_an_error_of_the_order_is_told_once_the_configs_are_read(job_stack: JobStack) -> None:
-    job_stack.upstream.on(ORDER_READ, (404, {}))
-    await job_stack.webhook()
-    entry = await job_stack.run_until_finished()
+async def test_an_order_that_needs_no_configs_does_not_wait_for_them(
+    job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B2B Edition hangs, and a skipped order needs only the core API."""
+    began, go = asyncio.Event(), asyncio.Event()
 
-    assert (entry.status, entry.reason) == (Status.FAILED, "order_not_found")
-    assert entry.upstream_calls == len(job_stack.upstream.asked)
+    async def hangs(*_: Any, **__: Any) -> Any:
+        began.set()
+        await go.wait()
+        raise RuntimeError("nobody asks for this any more")
+
+    monkeypatch.setattr(lifecycle, "read_configs", hangs)
+    job_stack.order["external_source"] = "enrich rehearse"
+    await job_stack.webhook()
+    entry = await asyncio.wait_for(job_stack.run_until_finished(), timeout=5.0)
+
+    assert (entry.status, entry.reason) == (Status.SKIPPED, "rehearsal")
+    assert began.is_set()
+    go.set()
 
 
 async def test_after_the_window_the_configs_are_read_only_when_they_are_needed(job_stack: JobStack) -> None:
