@@ -47,6 +47,7 @@ class ProcessMemory:
         self.locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._kept: dict[str, tuple[float, tuple[float, Any]]] = {}
         self._parsed: dict[str, tuple[Any, Any]] = {}
+        self._failures: dict[str, tuple[float, Exception]] = {}
 
     def keep(self, key: str, stored: tuple[float, Any]) -> None:
         """Keep for ``MEMORY_S`` what is stored: when it was read, and the value."""
@@ -68,6 +69,20 @@ class ProcessMemory:
             parsed = parse(value)
             self._parsed[key] = value, parsed
         return cast("T", parsed)
+
+    def note_failure(self, key: str, error: Exception) -> None:
+        """Note that the value could not be read."""
+        if len(self._failures) >= MOST_IN_MEMORY:
+            self._failures.clear()
+        self._failures.setdefault(key, (time.monotonic(), error))
+
+    def failure_since(self, key: str, began: float) -> Exception | None:
+        """Why the value could not be read, if somebody has tried since then."""
+        failed_at, error = self._failures.get(key, (0.0, None))
+        if error is not None and failed_at >= began:
+            return error
+        self._failures.pop(key, None)
+        return None
 
     def forget(self, key: str) -> None:
         """Forget a value: another one was stored."""
@@ -119,7 +134,7 @@ class Cache:
         is returned when reading fails for now. ``in_memory`` is for values of which this process may be ``MEMORY_S``
         behind others. Errors are those of ``read``.
         """
-        wanted_at = self._clock()
+        wanted_at, began = self._clock(), time.monotonic()
         oldest = wanted_at if refresh else max(wanted_at - fresh_s, self._not_before)
         cached = await self._get(name, in_memory=in_memory)
         if cached is not None and cached[0] > oldest and accepts(cached[1]):
@@ -130,8 +145,13 @@ class Cache:
             if cached is not None and cached[0] > oldest and accepts(cached[1]):
                 return cached[1]
             try:
+                # One that waited while another task tried in vain does not try again: each would wait for one more.
+                if error := self._memory.failure_since(self._prefix + name, began):
+                    raise error
                 value = await read()
-            except (TryAgain, WaitUntil):
+            except (TryAgain, WaitUntil) as error:
+                if isinstance(error, TryAgain):  # quota that one has not, another of a higher priority may have
+                    self._memory.note_failure(self._prefix + name, error)
                 if cached is None or stale_s is None:
                     raise
                 return cached[1]

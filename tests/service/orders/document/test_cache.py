@@ -11,7 +11,7 @@ from fakeredis import FakeAsyncRedis
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.errors import NotFound, Refused, TryAgain, Unsure, WaitUntil
+from service.errors import NotFound, OutOfBudget, Refused, TryAgain, Unsure, WaitUntil
 from service.orders.document import cache as cache_module
 from service.orders.document.cache import NO_COMPANY_USER_TTL_S, Cache, ProcessMemory
 from service.orders.state.keys import people_changed_key
@@ -333,3 +333,50 @@ async def test_a_value_that_cannot_be_parsed_is_tried_again(redis: FakeAsyncRedi
     for _ in range(2):
         with pytest.raises(ValueError, match="one"):
             cache.parse("thing", value, lambda texts: [int(each) for each in texts])
+
+
+@pytest.mark.parametrize(("error", "expected"), [(TryAgain("read", "503"), 1), (OutOfBudget("read", seconds=9.0), 20)])
+async def test_tasks_that_wait_for_a_read_that_fails_do_not_try_one_after_another(
+    error: Exception, expected: int
+) -> None:
+    """A server that does not answer would keep the last of them waiting for many timeouts. Quota is another thing: one
+    of a higher priority may have some."""
+    memory, tries, go = ProcessMemory(), 0, asyncio.Event()
+
+    async def read() -> Any:
+        nonlocal tries
+        tries += 1
+        await go.wait()
+        raise error
+
+    async def get() -> Any:
+        return await Cache(None, "abc123", memory=memory).get_or_read("thing", read, fresh_s=600)
+
+    waiting = [asyncio.create_task(get()) for _ in range(20)]
+    await asyncio.sleep(0)
+    go.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert results == [error] * 20
+    assert tries == expected
+    with pytest.raises(type(error)):
+        await get()
+    assert tries == expected + 1, "who asks later tries again"
+
+
+async def test_tasks_that_wait_for_a_read_that_fails_get_what_was_cached_before(redis: FakeAsyncRedis) -> None:
+    memory, tries = ProcessMemory(), 0
+    await redis.set("enrich:cache:abc123:thing", json.dumps([time.time() - 1000.0, "old"]))
+
+    async def read() -> Any:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0.05)
+        raise TryAgain("read", "503")
+
+    async def get() -> Any:
+        cache = Cache(redis, "abc123", memory=memory)
+        return await cache.get_or_read("thing", read, fresh_s=600, stale_s=86_400)
+
+    assert await asyncio.gather(*(get() for _ in range(20))) == ["old"] * 20
+    assert tries == 1
