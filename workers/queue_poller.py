@@ -1,8 +1,8 @@
 """Polls all queues of a worker process at once, and wakes the workers of those in which a job may be due.
 
 New orders wake their worker by themselves (``wakeups``). This finds retries that are due, jobs of a dead worker, and
-orders whose notification was lost. One exchange with Redis for all queues costs an idle process a third of what an
-exchange for each costs.
+orders whose notification was lost. For an idle process, one exchange with Redis for all queues costs much less than one
+for each.
 """
 
 import asyncio

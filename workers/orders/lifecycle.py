@@ -325,13 +325,16 @@ class Lifecycle:
         async def sources() -> Document:
             return await read_sources(self._api, self._cache, order, needs, made_at=made_at, known=known)
 
-        ahead, self._configs_ahead = self._configs_ahead, None
-        configs = ahead or self._read_configs(facts=self._facts)
         if needs.is_order_enough:  # then there is hardly anything to wait for, and three tasks cost more
-            return await self._buyer.people(), await sources(), await configs
+            return await self._buyer.people(), await sources(), await self._configs()
         # All of them end before an error is raised: their calls are spent, and what they read is kept.
-        people, read, configs_read = await gather_all(self._buyer.people(), sources(), configs)
-        return people, read, configs_read
+        people, read, configs = await gather_all(self._buyer.people(), sources(), self._configs())
+        return people, read, configs
+
+    async def _configs(self) -> list[ExtraFieldConfig]:
+        """The extra-field configs, as far as that has begun from what is read ahead."""
+        ahead, self._configs_ahead = self._configs_ahead, None
+        return await (ahead or self._read_configs(facts=self._facts))
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
         configured, window, transport = self._configured, self._retry.window, self._api.transport
