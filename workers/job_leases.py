@@ -35,7 +35,7 @@ RENEW_INTERVAL_S = 0.5
 # The least time between two polls of a queue, however many orders come in: one poll serves many.
 MIN_POLL_INTERVAL_S = 0.005
 # Without the right to poll the queue, a worker is in the same position as without Redis.
-_REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
+REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
 # One poll covers this many ids, so that running jobs at the front do not hide waiting ones behind them.
 QUEUE_READ_LIMIT = 5000
 # The delay of a job that was rebuilt from its id, or raised an error that it does not handle: one that fails again and
@@ -246,7 +246,7 @@ class LeasedWorker(Worker):
                     await self.async_run()
                 except asyncio.CancelledError:
                     break
-                except _REDIS_LOST as error:
+                except REDIS_LOST as error:
                     if not self._redis_is_lost:
                         log.warning(Event.REDIS_LOST, queue=self.queue_name, error=str(diagnose(error)))
                     self._redis_is_lost = True

@@ -11,19 +11,15 @@ from itertools import count
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
 
 from service.logs import Event
-from service.redis.errors import TRANSIENT_ERRORS
 from workers import lua
-from workers.job_leases import LeasedWorker
+from workers.job_leases import REDIS_LOST, LeasedWorker
 
 log = structlog.get_logger()
 
 TICK_S = 0.05
 ERROR_PAUSE_S = 1.0
-# Without the right to poll a queue, a process is in the same position as without Redis.
-_REDIS_LOST: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, NoPermissionError)
 
 
 async def poll_queues(redis: Redis, workers: Sequence[LeasedWorker], intervals_s: Mapping[str, float]) -> None:
@@ -39,7 +35,7 @@ async def poll_queues(redis: Redis, workers: Sequence[LeasedWorker], intervals_s
         try:
             for queue in await lua.queues_to_poll(redis, now_ms=None, running=running):
                 turn[queue].wake()
-        except _REDIS_LOST:
+        except REDIS_LOST:
             pass
         except Exception:
             log.exception(Event.INTERNAL_ERROR, place="queues")
