@@ -24,7 +24,7 @@ MAX_CONNECTIONS = 400
 """Far more than the orders in progress, so that hanging calls of one store do not delay another store's."""
 
 KEEP_ALIVE_S = 330.0
-"""Longer than the five minutes between two reads of the list of a store without orders."""
+"""Long, so that the next burst finds more than the one connection that ``workers/warm_connections.py`` keeps in use."""
 
 # Probes of TCP keep an idle connection open in the firewalls on its way, and end one that died without a word within
 # 25 s. Without them, the first call over such a connection would wait for its timeout.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json as json_module
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -108,6 +109,7 @@ class Transport:
         self._budget = budget
         self._on_call = on_call
         self._accepted: dict[str, SecretStr] = {}
+        self._answered_at: dict[Api, float] = {}
         self._log = structlog.get_logger().bind()  # else each line of the log, also one that is not wanted, binds anew
         self.upstream_clock = UpstreamClock(clock)
 
@@ -119,6 +121,10 @@ class Transport:
     def remember(self, account: Account, token: SecretStr) -> None:
         """Remember that BigCommerce accepted this token, to try it first from now on."""
         self._accepted[account.store_hash] = token
+
+    def idle_s(self, api: Api) -> float:
+        """Seconds since this process last got an answer of the API; infinite when it never did."""
+        return self._clock() - self._answered_at.get(api, -math.inf)
 
     async def quota_left(self, store: str, api: Api) -> BudgetState | None:
         """What is left of a store's quota; None when nothing is known of it. Errors are Redis's own."""
@@ -204,7 +210,7 @@ class Transport:
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._http.handle_async_request(request)
-                answered_at = self._clock()
+                answered_at = self._answered_at[call.api] = self._clock()
                 async with aclosing(response):
                     return response, await _read(response), sent_at, answered_at
         except (httpx.RequestError, TimeoutError) as error:
