@@ -18,8 +18,9 @@ from service.process.task_cancellation import cancel_and_wait
 from service.sandbox import app
 from tests.fakes.counting_relay import Relay, relayed
 from tests.fakes.sandbox import RunningSandbox, running_sandbox
-from tests.fakes.stacks.job_stack import STORE_HASH, JobStack
+from tests.fakes.stacks.job_stack import JobStack
 from tests.fakes.stores_file import SANDBOX_STORES
+from tests.fakes.upstream import STORE_HASH
 from workers.resources import open_resources
 from workers.warm_connections import APIS, IDLE_S, RETRY_S, START_S, keep_connection_warm
 
