@@ -83,6 +83,7 @@ POLL_INTERVAL_S = 0.1
 # How often a queue is polled (``queue_poller``), where that is not the usual interval.
 _POLL_INTERVALS_S: Mapping[str, float] = {
     WINDOW.queue: 0.05,
+    VERIFY.queue: 0.05,
     WAKE_WAITING.queue: 0.25,  # an order whose window has closed is in no hurry
     FOLLOW.queue: 1.0,
     REVERIFY.queue: 1.0,

@@ -28,6 +28,7 @@ class Durations:
     kept: int = 10_000
     clicks_alone: int = 60
     peer_s: float = 10.0
+    alone: int = 20
     flood: int = 2_000
     flood_stores: tuple[int, ...] = (1, 40)
     verifying_s: float = 3.0
@@ -59,6 +60,7 @@ QUICK = Durations(
     kept=500,
     clicks_alone=5,
     peer_s=2.0,
+    alone=3,
     flood=200,
     flood_stores=(1, 4),
 )

@@ -60,7 +60,9 @@ value divided by its floor.
   httpx); one in Node.js without packages, left out where there is no Node.js. The targets are those beside Node.js,
   on the same machine. Time that is added is counted as in *window*, the first orders included; *created* and
   *verified* count from the first webhook of the flood to the last Create and the last verification. CPU of Redis has
-  the bench's own questions in it.
+  the bench's own questions in it. An *order alone* is sent when the one before it was verified, and what BigCommerce
+  takes to answer the read-back is left out; the peers read back at once, ours after a quarter of a second, for reads
+  may lag behind writes.
 - **steady**: one worker through 100 s of constant load, as from many stores. Orders from 45 s before are re-verified
   meanwhile; the runs above are too short for that.
 - **console**: ten people click for a minute, each about once a second, beside 10 webhooks a second, with 10,000 orders

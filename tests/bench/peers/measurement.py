@@ -18,7 +18,7 @@ from tests.bench.rig.load import closed_loop
 from tests.bench.rig.processes import Rig, cpu_s, rigged, rss_mb
 from tests.bench.rig.redis_exchanges import noted, of_idle
 from tests.bench.rig.webhooks import requests
-from tests.bench.window import DELAY_MS, PER_S, added_ms, send
+from tests.bench.window import DELAY_MS, FIRST_ID, PER_S, added_ms, send
 
 _CONNECTIONS = 32
 _MOST_S = 120.0
@@ -52,7 +52,7 @@ async def measure(durations: Durations, report: Callable[[str], None], details: 
 
 
 async def measure_one(name: str, start: Start, durations: Durations, report: Callable[[str], None]) -> Measured:
-    """Measure one service: a cold start under an even load, then floods."""
+    """Measure one service: a cold start under an even load, single orders, then floods."""
     measured = Measured()
     await _cold_start(name, start, durations, report, measured)
     for stores in durations.flood_stores:
@@ -100,6 +100,26 @@ async def _cold_start(
         for percent, limit in ((50, 4.0), (99, 25.0)):
             title = f"added until Create is answered, {PER_S}/s from a cold start, p{percent}"
             measured.add(title, percentile(added, percent), "ms", Target("value", "≤", limit))
+        report(f"peer: {name}, {durations.alone} orders, each alone")
+        waits = await _waits_of_single_orders(rig, service, list(sent_at), durations.alone)
+        for title, value in (("p50", percentile(waits, 50)), ("the latest", max(waits))):
+            title = f"an order alone, from its Create's answer until it is verified, {title}"
+            measured.add(title, value, "ms", Target("value", "≤", 400.0))
+
+
+async def _waits_of_single_orders(rig: Rig, service: Service, before: list[Order], count: int) -> list[float]:
+    """How long each waited for its verification, in ms, without what BigCommerce takes to answer the read-back.
+
+    Each is sent when the one before it was verified.
+    """
+    sent, waits, first_id = before, list[float](), FIRST_ID + len(before)
+    for number in range(count):
+        sent = sent + list(await send(rig, service.url, 1, first_id + number))
+        verified_at = max(await service.verified(sent))
+        store, order_id = sent[-1]
+        create_at = (await rig.times())[store][order_id][2] + time.time() - time.monotonic()
+        waits.append((verified_at - create_at) * 1000 - 2 * DELAY_MS)  # that of Create, and that of the read-back
+    return waits
 
 
 @dataclass(slots=True)
