@@ -40,17 +40,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from itertools import count
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
-from service.bigcommerce.models import ExtraFieldConfig, Record, Values
+from service.bigcommerce.models import ExtraFieldConfig, Record
 from service.configuration import ConfiguredStore
 from service.errors import (
     AlreadyExists,
     CredentialsRefused,
-    EnrichError,
     NotFound,
     Refused,
     TryAgain,
@@ -77,8 +75,6 @@ from service.orders.values.skip import skip_reason
 from service.orders.values.values_to_send import (
     ResolvedValues,
     duplicate_fields,
-    is_reading_ahead_worth_it,
-    read_configs,
     required_defaults,
     resolve_values,
     validate_evaluation,
@@ -88,16 +84,12 @@ from service.rules import Evaluation, given_by, keep_earlier
 from workers.orders.buyers.buyer import Buyer, Standing, says_no_company_user
 from workers.orders.buyers.company_values import awaits_company, company_rules, note_company, values_of
 from workers.orders.entry_notes import (
-    copy_of_sent,
     note_answered,
     note_dropped,
     note_kept,
     note_order,
-    note_restoring,
     note_right,
-    note_sending,
     note_shown,
-    restore_sent,
     values_to_write,
 )
 from workers.orders.result_types import (
@@ -106,7 +98,6 @@ from workers.orders.result_types import (
     AwaitingRecord,
     AwaitingStatus,
     AwaitingValues,
-    AwaitingWrites,
     Finished,
     RetryLater,
     Written,
@@ -114,10 +105,12 @@ from workers.orders.result_types import (
 from workers.orders.steps.create_route import CreateRoute, OrdinaryWay
 from workers.orders.steps.draft import Draft
 from workers.orders.steps.invoice_payment import is_invoice_payment
-from workers.orders.steps.missing_record import before_late_create, may_still_come, note_late_create, record_missing
+from workers.orders.steps.missing_record import before_late_create, may_still_come, record_missing
+from workers.orders.steps.order_configs import OrderConfigs
 from workers.orders.steps.order_date import date_order
 from workers.orders.steps.order_reading import OrderReader
 from workers.orders.steps.refused_values import Next, after_refused_values
+from workers.orders.steps.write_guard import WriteGuard, WritesPaused
 from workers.orders.waiting.late_values import await_values
 from workers.orders.waiting.required_values import without_value
 from workers.orders.window_retry import WindowRetry
@@ -135,10 +128,6 @@ class State(Protocol):
     """A state of the order's life: returns the next state, or the result of the attempt."""
 
     def __call__(self) -> Awaitable["State | AttemptResult"]: ...
-
-
-class WritesPaused(EnrichError):
-    """A person has paused writing for the store while a write was being retried. Nothing of it was sent."""
 
 
 async def _no_lease() -> None:
@@ -177,7 +166,6 @@ class Lifecycle:
         self._rules = configured.rules
         self._api = api
         self._reader = reader
-        self._transitions = transitions
         self._cache = cache
         self._upstream = upstream_clock
         self._late = late
@@ -187,12 +175,12 @@ class Lifecycle:
         self._buyer = buyer
         self._clock = clock
         self._retry = WindowRetry(entry, api, upstream_clock, ensure_lease)
+        self._configs = OrderConfigs(entry, self._store, api, cache, facts, self._retry)
         self._route = CreateRoute(entry, self._store, api, self._retry, tokens, storefront, buyer)
         self._document: Document = {}
         self._creates_late = False  # Create is sent though the window has closed, or may have
         self._needs_company = False
-        self._before_write = copy_of_sent(entry)
-        self._configs_ahead: asyncio.Task[list[ExtraFieldConfig]] | None = None
+        self._guard = WriteGuard(entry, self._store, self._draft, transitions, clock)
 
     async def run(self) -> AttemptResult:
         """Run the states until one gives a result. Upstream errors become results; they are never raised."""
@@ -202,7 +190,7 @@ class Lifecycle:
             while not isinstance(state, AttemptResult):
                 state = await state()
         except WritesPaused:
-            return self._hold()
+            return self._guard.hold()
         except WaitUntil as wait:
             return RetryLater(str(wait), wait.seconds)
         except CredentialsRefused as refused:
@@ -252,8 +240,9 @@ class Lifecycle:
         if self.entry.start_over and self.entry.sent:
             # What others have deleted since then is not put back.
             self.entry.sent = replace(self.entry.sent, carried={})
+        self._configs.read_ahead()
         try:
-            self._document, read_at = await self._read_document()
+            self._document, read_at = await self._reader.read(self.entry, self._api, self._configured, self._retry)
         except NotFound:
             return Finished(Status.FAILED, "order_not_found")
         order = self._document["order"]
@@ -266,16 +255,6 @@ class Lifecycle:
         self.entry.times[Stage.READ] = read_at
         note_order(self.entry, order, keeps_comment=self._store.order_comment)
         return await self._skip(order) or self._resolve_values
-
-    async def _read_document(self) -> tuple[Document, float]:
-        """The order, and when it was read. In the window the configs, which rules need next, are read meanwhile."""
-        has_quota = not self._api.transport.quota_spent_for_s(self.entry.store, Api.B2B)
-        if self._retry.can_create() and has_quota and is_reading_ahead_worth_it(self._cache, self._store):
-            self._api.priority = self._retry.priority
-            self._configs_ahead = asyncio.create_task(self._read_configs(facts=self._facts))
-            # Nobody may need them. Errors are left to those who do.
-            self._configs_ahead.add_done_callback(lambda read: read.cancelled() or read.exception())
-        return await self._reader.read(self.entry, self._api, self._configured, self._retry)
 
     async def _skip(self, order: dict[str, Any]) -> AttemptResult | None:
         reason = skip_reason(order, self._store)
@@ -326,15 +305,10 @@ class Lifecycle:
             return await read_sources(self._api, self._cache, order, needs, made_at=made_at, known=known)
 
         if needs.is_order_enough:  # then there is hardly anything to wait for, and three tasks cost more
-            return await self._buyer.people(), await sources(), await self._configs()
+            return await self._buyer.people(), await sources(), await self._configs.get()
         # All of them end before an error is raised: their calls are spent, and what they read is kept.
-        people, read, configs = await gather_all(self._buyer.people(), sources(), self._configs())
+        people, read, configs = await gather_all(self._buyer.people(), sources(), self._configs.get())
         return people, read, configs
-
-    async def _configs(self) -> list[ExtraFieldConfig]:
-        """The extra-field configs, as far as that has begun from what is read ahead."""
-        ahead, self._configs_ahead = self._configs_ahead, None
-        return await (ahead or self._read_configs(facts=self._facts))
 
     async def _await_values(self, evaluation: Evaluation) -> AwaitingValues | None:
         configured, window, transport = self._configured, self._retry.window, self._api.transport
@@ -374,7 +348,8 @@ class Lifecycle:
         await self._route.choose(is_late=is_late)
         # At the same time, so that they share one exchange with Redis.
         held, _ = await asyncio.gather(
-            self._save_before("create", values, is_late=is_late), self._route.take_call(is_late=is_late)
+            self._guard.save_create(values, via=self._route.via, is_late=is_late),
+            self._route.take_call(is_late=is_late),
         )
         if held is not None:
             return held
@@ -384,7 +359,7 @@ class Lifecycle:
             return await self._route.create(self.entry.order_id, customer_id, values)
 
         try:
-            created = await self._retry.call(self._send(create))
+            created = await self._retry.call(self._guard.timed(create))
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
             if self._retry.is_open():
@@ -415,38 +390,6 @@ class Lifecycle:
         note_answered(self.entry, self._clock())
         return self._use_company() if self._buyer.note_record(created) else Written()
 
-    async def _save_before(
-        self, by: Literal["create", "update"], values: Values, *, is_late: bool = False
-    ) -> AwaitingWrites | None:
-        """Save what is about to be sent. Every write asks here first: the result says that nothing may be written."""
-        if self._store.writes == "off":
-            return AwaitingWrites(writes_off=True)
-        entry = self.entry
-        self._before_write = copy_of_sent(entry)
-        if by == "update":
-            note_restoring(entry, values)
-        note_sending(entry, by, values, self._draft.names, via=self._route.via if by == "create" else "b2b")
-        if is_late:
-            note_late_create(entry, now=self._clock())
-        return None if await self._transitions.save_before_write(entry) else self._hold()
-
-    def _send(self, write: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-        """The write with its time. A retry inside the window asks again whether it may be sent."""
-        tries = count()
-
-        async def send() -> T:
-            if next(tries) and await self._transitions.is_paused(self.entry.store):
-                raise WritesPaused("writing was paused meanwhile")
-            self.entry.times[Stage.SENT] = self._clock()
-            return await write()
-
-        return send
-
-    def _hold(self) -> AwaitingWrites:
-        """Nothing was sent: a value that was never sent must not count as ours, wherever it is found later."""
-        restore_sent(self.entry, self._before_write)
-        return AwaitingWrites(writes_off=False)
-
     async def _note_record_was_there(self) -> None:
         """Learn how early a record may be there that no Create of ours has made."""
         age = self.entry.create_age
@@ -461,7 +404,7 @@ class Lifecycle:
         if not self._draft.configs:
             # This attempt starts here. It must recognize a field under both of its names.
             try:
-                self._draft.configs = await self._retry.call(self._read_configs)
+                self._draft.configs = await self._configs.get_for_record()
             except NotFound as missing:
                 return RetryLater(str(missing))
         try:
@@ -544,14 +487,14 @@ class Lifecycle:
 
     async def _update_record(self) -> State | AttemptResult:
         values, sent_before = self._draft.update, self.entry.sent
-        if (held := await self._save_before("update", values)) is not None:
+        if (held := await self._guard.save_update(values)) is not None:
             return held
 
         async def update() -> Record | None:
             return await self._api.b2b.update_order(self.entry.order_id, values)
 
         try:
-            updated = await self._retry.call(self._send(update))
+            updated = await self._retry.call(self._guard.timed(update))
         except NotFound:
             return record_missing() if await self._is_company_user() else await self._skip_no_company_user()
         except Refused as refused:
@@ -579,7 +522,7 @@ class Lifecycle:
             self._draft,
             self.entry,
             self._rules,
-            read_configs_again=self._read_configs_again,
+            read_configs_again=self._configs.read_again,
             resolve_again=self._resolve_again,
         )
         match after:
@@ -593,13 +536,6 @@ class Lifecycle:
                 return self._read_order
             case Finished():
                 return after
-
-    async def _read_configs_again(self) -> list[ExtraFieldConfig]:
-        return await self._retry.call(lambda: self._read_configs(refresh=True))
-
-    async def _read_configs(self, *, refresh: bool = False, facts: Facts | None = None) -> list[ExtraFieldConfig]:
-        by_hand = self.entry.values_by_hand
-        return await read_configs(self._api, self._cache, self._store, by_hand=by_hand, refresh=refresh, facts=facts)
 
     @property
     def _keeps_values(self) -> bool:

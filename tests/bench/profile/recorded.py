@@ -48,13 +48,15 @@ def record_worker() -> None:
     from workers.job_leases import LeasedWorker
     from workers.orders.attempts import Jobs
     from workers.orders.lifecycle import Lifecycle
+    from workers.orders.steps.order_configs import OrderConfigs
+    from workers.orders.steps.write_guard import WriteGuard
 
     spans.record(transport.Transport, "exchange", lambda _, __, call, *___, **____: f"call {call.operation}")
     spans.record(AiohttpTransport, "handle_async_request", "until the answer's head")
     spans.record(TCPConnector, "_create_connection", "set up the connection")
     spans.record(transport, "_read", "read the body, parse JSON")
     spans.record_sync(RuleSet, "evaluate", "evaluate the rules")
-    for owner in (Jobs, Lifecycle, OrderLoader):
+    for owner in (Jobs, Lifecycle, OrderConfigs, WriteGuard, OrderLoader):
         for name, function in list(vars(owner).items()):
             if iscoroutinefunction(function):
                 spans.record(owner, name, f"{owner.__name__}.{name}")

@@ -10,8 +10,8 @@ from service.bigcommerce import BudgetState, Transport
 from service.orders.state.order_entry import Stage, Status
 from service.orders.state.worklists.changed_orders import Change
 from tests.fakes.stacks.job_stack import ORDER, RECORD, JobStack
-from workers.orders import lifecycle
 from workers.orders.attempts import Jobs
+from workers.orders.steps import order_configs
 from workers.orders.steps.order_reading import FRESH_S, MOST_OF_A_CART, TOGETHER_S, OrderReader
 
 ORDER_READ, METAFIELDS = "GET /v2/orders/1", "GET /v3/orders/1/metafields"
@@ -255,7 +255,7 @@ async def test_an_order_that_needs_no_configs_does_not_wait_for_them(
         await go.wait()
         raise RuntimeError("nobody asks for this any more")
 
-    monkeypatch.setattr(lifecycle, "read_configs", hangs)
+    monkeypatch.setattr(order_configs, "read_configs", hangs)
     job_stack.order["external_source"] = "enrich rehearse"
     await job_stack.webhook()
     entry = await asyncio.wait_for(job_stack.run_until_finished(), timeout=5.0)
