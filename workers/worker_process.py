@@ -69,7 +69,7 @@ from workers.queue_poller import poll_queues
 from workers.resources import Resources, open_resources
 from workers.statistics_writer import keep_statistics, write_statistics
 from workers.wakeups import listen_for_wakeups
-from workers.warm_connections import APIS, keep_connection_warm
+from workers.warm_connections import CONNECTIONS, keep_connections_warm
 
 log = structlog.get_logger()
 
@@ -138,8 +138,8 @@ async def work(
         loops.start("actions", lambda: _log_actions(resources), may_end=True)
         loops.start("clock", lambda: keep_time(resources))
         loops.start("statistics", lambda: keep_statistics(resources))
-        for api in APIS:
-            loops.start(f"{api} connection", partial(keep_connection_warm, resources, api))
+        for api in CONNECTIONS:
+            loops.start(f"{api} connections", partial(keep_connections_warm, resources, api))
         notifier = Notifier(
             resources.redis, lambda: resources.configuration, count=resources.metrics.notification, timing=notify_timing
         )

@@ -123,7 +123,10 @@ class Transport:
         self._accepted[account.store_hash] = token
 
     def idle_s(self, api: Api) -> float:
-        """Seconds since this process last got an answer of the API; infinite when it never did."""
+        """Seconds since this process last used a connection to the API that stayed open; infinite if there is none.
+
+        After a call without an answer it is infinite, too.
+        """
         return self._clock() - self._answered_at.get(api, -math.inf)
 
     async def quota_left(self, store: str, api: Api) -> BudgetState | None:
@@ -169,6 +172,8 @@ class Transport:
             response, body, sent_at, answered_at = await self._send(account, call, token, timeout_s)
             headers = dict(response.headers.items())  # httpx looks through all of them for each name
             status, quota = response.status_code, Quota.from_headers(headers)
+            if headers.get("connection", "").lower() != "close":
+                self._answered_at[call.api] = answered_at
             if "age" not in headers:  # with it, the answer and its Date come from a cache
                 self.upstream_clock.observe(headers.get("date"), sent_at, answered_at)
             if error := _error_of(call, status, body, quota, token):
@@ -177,6 +182,8 @@ class Transport:
             return Answer(status, body, quota, sent_at, answered_at)
         except UpstreamError as error:
             verdict = type(error).__name__
+            if status is None:
+                self._answered_at.pop(call.api, None)
             raise
         finally:
             seconds = time.perf_counter() - started
@@ -210,7 +217,7 @@ class Transport:
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._http.handle_async_request(request)
-                answered_at = self._answered_at[call.api] = self._clock()
+                answered_at = self._clock()
                 async with aclosing(response):
                     return response, await _read(response), sent_at, answered_at
         except (httpx.RequestError, TimeoutError) as error:

@@ -5,20 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from service.sandbox import app
 from tests.fakes.counting_relay import Relay, relayed
 from tests.fakes.deployment import Deployment, deployed
 
-pytestmark = [pytest.mark.integration, pytest.mark.chaos]
+pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(400)]
 
+# The order is read together with its metafields.
 RULES = r"""
 [stores.{store}]
 access_token  = "env:TEST_ACCESS_TOKEN"
 client_secret = "env:TEST_CLIENT_SECRET"
-po_number     = "order.billing_address.form_fields[?name=='PO Number'].value | [0]"
+po_number     = {{ from = [
+    "metafields.erp.po",
+    "order.billing_address.form_fields[?name=='PO Number'].value | [0]",
+] }}
 """
 
-# The sandbox closes a connection that is idle for 75 s.
-QUIET_S = 160
+# Less than the minute between two readings of a store's list.
+SERVER_KEEPS_S = 50
+QUIET_S = 110
 
 
 def lead_through(deployment: Deployment, core: Relay, b2b: Relay) -> None:
@@ -28,7 +34,10 @@ def lead_through(deployment: Deployment, core: Relay, b2b: Relay) -> None:
     stores_file.write_text(text.replace(f'b2b_api_url = "{core.url}"', f'b2b_api_url = "{b2b.url}"'))
 
 
-async def test_no_order_waits_for_a_connection(tmp_path: Path) -> None:
+async def test_the_first_order_of_quiet_minutes_opens_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "KEEP_ALIVE_S", SERVER_KEEPS_S)
     async with (
         deployed(tmp_path, rules=RULES) as deployment,
         relayed(deployment.sandbox.url) as core,

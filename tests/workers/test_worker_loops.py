@@ -124,3 +124,13 @@ async def test_a_worker_whose_loop_keeps_failing_stops_in_order_and_exits_1(tmp_
     assert events.count("internal_error") == 6
     assert events[-3:] == ["loop_failed", "worker_stopping", "worker_stopped"]
     assert {line["place"] for line in lines if "place" in line} == {"heartbeat"}
+
+
+async def test_a_worker_keeps_its_connections_to_both_hosts_warm(tmp_path: Path) -> None:
+    note = "async def note(_, api): print(api.value, flush=True); await hang()"
+    async with worker(tmp_path, f"{note}\nworker_process.keep_connections_warm = note") as running:
+        assert running.process.stdout
+        kept = set[str]()
+        async with asyncio.timeout(30):
+            while not kept >= {"core", "b2b"}:
+                kept.add((await running.process.stdout.readline()).decode().strip())

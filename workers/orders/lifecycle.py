@@ -40,7 +40,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from service.bigcommerce import Api, StoreApi
 from service.bigcommerce.clock import UpstreamClock
@@ -114,8 +114,6 @@ from workers.orders.steps.write_guard import WriteGuard, WritesPaused
 from workers.orders.waiting.late_values import await_values
 from workers.orders.waiting.required_values import without_value
 from workers.orders.window_retry import WindowRetry
-
-T = TypeVar("T")
 
 RECORD_AFTER_S = 1.0
 """B2B Edition makes its own record about when the window closes."""
@@ -359,7 +357,7 @@ class Lifecycle:
             return await self._route.create(self.entry.order_id, customer_id, values)
 
         try:
-            created = await self._retry.call(self._guard.timed(create))
+            created = await self._retry.call(self._guard.guarded(create))
         except Unsure as unsure:
             self.entry.trouble = str(unsure)
             if self._retry.is_open():
@@ -494,7 +492,7 @@ class Lifecycle:
             return await self._api.b2b.update_order(self.entry.order_id, values)
 
         try:
-            updated = await self._retry.call(self._guard.timed(update))
+            updated = await self._retry.call(self._guard.guarded(update))
         except NotFound:
             return record_missing() if await self._is_company_user() else await self._skip_no_company_user()
         except Refused as refused:

@@ -13,7 +13,7 @@ from workers.orders.window_retry import WindowRetry
 
 
 class OrderConfigs:
-    """Errors of its reads are those of the call."""
+    """Reads them from the cache or from B2B Edition. Raises the errors of Get Order Extra Field Configs."""
 
     def __init__(
         self, entry: Entry, store: Store, api: StoreApi, cache: Cache, facts: Facts, retry: WindowRetry
@@ -36,12 +36,15 @@ class OrderConfigs:
             self._ahead.add_done_callback(lambda read: read.cancelled() or read.exception())
 
     async def get(self) -> list[ExtraFieldConfig]:
-        """The configs beside a first reading of the order. It learns from them; a retry of it is the caller's."""
+        """The configs for an attempt that has read the order, as far as that has begun from what is read ahead.
+
+        They teach the store's facts. An error is not retried here.
+        """
         ahead, self._ahead = self._ahead, None
         return await (ahead or self._read(self._facts))
 
     async def get_for_record(self) -> list[ExtraFieldConfig]:
-        """The configs for an attempt that starts at the record."""
+        """The configs for an attempt that starts at the record. Retried while the window is open."""
         return await self._retry.call(self._read)
 
     async def read_again(self) -> list[ExtraFieldConfig]:

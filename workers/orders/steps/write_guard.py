@@ -1,4 +1,7 @@
-"""Every write asks here first whether it may be sent, and is saved before it is: a dead worker's order shows it."""
+"""Every write asks here first whether it may be sent, and is saved before it is.
+
+If the worker dies then, the next attempt knows that the values may be on the record already.
+"""
 
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -22,7 +25,7 @@ class WritesPaused(EnrichError):
 
 
 class WriteGuard:
-    """Stands before the writes of one attempt."""
+    """Checks and saves the writes of one attempt."""
 
     def __init__(
         self, entry: Entry, store: Store, draft: Draft, transitions: Transitions, clock: Callable[[], float]
@@ -42,8 +45,11 @@ class WriteGuard:
         """The same of an Update."""
         return await self._save("update", values, "b2b")
 
-    def timed(self, write: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-        """The write, which notes its time. A retry of it asks again whether it may be sent, or raises WritesPaused."""
+    def guarded(self, write: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """The write, which notes when it is sent. Before it is retried it asks again whether it may be sent.
+
+        Raises WritesPaused if not.
+        """
         tries = count()
 
         async def send() -> T:
