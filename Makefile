@@ -57,7 +57,7 @@ $(VALKEY_READY): $(DEV_READY) tests/valkey.lock
 
 chaos: $(DEV_READY)  ## Kill, freeze and break everything while orders come in; about an hour
 	$(BIN)/python -m pytest -q -m chaos -p no:cacheprovider --chaos-table deploy/docs/operations.md \
-		tests/chaos tests/integration tests/service tests/workers tests/bench
+		tests/chaos tests/integration tests/browser tests/service tests/workers tests/bench
 	$(BIN)/python -m pytest -q --hypothesis-profile "many examples" $$(grep -rl "^from hypothesis" --include="test_*.py" tests)
 
 SEED    ?= 1

@@ -22,7 +22,9 @@ from tests.fakes.redis.server_option import use_server, version
 __all__ = ["persistent_redis_url", "redis", "redis_url", "shared_redis"]
 
 # No deadline: how long an example takes depends on the machine, not on the code.
-settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine", settings(), max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
 settings.register_profile("many examples", settings(), max_examples=300)  # in make chaos
 

@@ -135,8 +135,8 @@ async def is_accessible(page: Page) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
-        for scheme, width in (("light", 320), ("dark", 1440))
+        pytest.param({"color_scheme": scheme, "viewport": {"width": width, "height": 800}}, marks=marks)
+        for scheme, width, marks in (("dark", 320, ()), ("light", 1440, pytest.mark.chaos))
     ],
     ids=str,
 )

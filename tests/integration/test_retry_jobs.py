@@ -17,7 +17,7 @@ from tests.fakes.orders import failed
 from tests.fakes.running_console import console_process
 from tests.fakes.stacks.backfill_stack import until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
 ORDERS = range(1, IN_PROGRESS_MAX + 11)
 

@@ -79,6 +79,7 @@ def test_samples_are_counted_by_package_by_function_and_within_what_calls() -> N
     assert within(stacks) == {"workers.a:f": 5}
 
 
+@pytest.mark.chaos
 async def test_orders_are_profiled_one_after_another() -> None:
     profile = await profile_orders(3, 1, lambda _: None, warm_up=1)
 

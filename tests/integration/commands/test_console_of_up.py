@@ -67,6 +67,7 @@ async def test_no_link_is_printed_into_a_log(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.chaos
 def test_open_opens_a_browser_that_is_signed_in(tmp_path: Path) -> None:
     (tmp_path / "stores.toml").write_text(STORES)
     opened = tmp_path / "opened"

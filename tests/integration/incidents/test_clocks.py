@@ -38,7 +38,7 @@ async def orders_are_enriched(deployment: Deployment) -> None:
     assert all(line[key] >= 0 for line in lines for key in ("age_ms", "margin_ms", "queue_ms", "duration_ms")), lines
 
 
-@pytest.mark.parametrize("skew_s", [-4.0, *(pytest.param(skew_s, marks=CHAOS) for skew_s in (-60.0, -9.0, 60.0))])
+@pytest.mark.parametrize("skew_s", [pytest.param(skew_s, marks=CHAOS) for skew_s in (-60.0, -9.0, -4.0, 60.0)])
 async def test_a_worker_whose_clock_is_wrong_enriches_orders_in_time(tmp_path: Path, skew_s: float) -> None:
     async with deployed(tmp_path, workers=0) as deployment:
         shift_clock(deployment, skew_s)

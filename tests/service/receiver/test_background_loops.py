@@ -28,6 +28,7 @@ serve(app.create_app(StoreRegistry({}), FakeQueue().opened, background_task=fail
 """
 
 
+@pytest.mark.chaos
 def test_a_receiver_whose_loop_keeps_failing_stops_in_order_and_exits_1() -> None:
     environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     ran = subprocess.run(

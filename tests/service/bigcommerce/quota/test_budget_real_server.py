@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 from arq import ArqRedis
 from pydantic import SecretStr
 
@@ -46,6 +47,7 @@ class Tally:
                     self.are_enough.set()
 
 
+@pytest.mark.chaos
 async def test_creates_get_nearly_all_of_the_quota_and_429_is_rare(redis: ArqRedis) -> None:
     account = Account(DEMO_STORE_HASH, (SecretStr(SANDBOX_ACCESS_TOKEN),))
     async with (
